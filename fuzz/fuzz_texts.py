@@ -16,7 +16,7 @@ import msgspec
 with harness.instrumented():
     from kju.emulators.events import MachineEvents, from_remote
     from kju.emulators.qemu import stderr
-    from kju.emulators.qemu.snapshots import disks as snapshots
+    from kju.emulators.qemu.snapshot_disks import disks_of
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
@@ -149,7 +149,7 @@ def the_disks(data: bytes) -> None:
     except (ValueError, RecursionError):
         return
     try:
-        disks = snapshots.disks_of(blocks)
+        disks = disks_of(blocks)
     except QemuError as error:
         assert len(str(error)) < 1000
         return

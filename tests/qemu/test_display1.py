@@ -32,13 +32,14 @@ PATIENCE = HANG
 class Rig:
     """A QEMU with its main connection and any number of listeners."""
 
-    def __init__(self, folder: Path, qmp: QMPClient, bus: DisplayBus) -> None:
+    def __init__(
+        self, folder: Path, qmp: QMPClient, bus: DisplayBus, properties: dict[str, int]
+    ) -> None:
         self.folder = folder
         self.qmp = qmp
         self.bus = bus
         self.sources: list[Display1Source] = []
-        self.properties: dict[str, int] = {}
-        bus.on_properties = lambda path, interface, values: self.properties.update(values)
+        self.properties = properties
 
     def surface(self, capacity: int = CAPACITY) -> Producer:
         memory = np.zeros(surface_size(capacity), np.uint8)
@@ -97,7 +98,9 @@ async def running(folder: Path, arguments: list[str], qemu: Path | None = None):
         await qmp.execute("getfd", {"fdname": "display"})
         await qmp.execute("add_client", {"protocol": "@dbus-display", "fdname": "display"})
         theirs.close()
-        rig = Rig(folder, qmp, await DisplayBus.connect(ours))
+        properties: dict[str, int] = {}
+        bus = await DisplayBus.connect(ours, lambda path, interface, new: properties.update(new))
+        rig = Rig(folder, qmp, bus, properties)
         yield rig
     finally:
         if rig is not None:

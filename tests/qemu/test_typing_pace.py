@@ -96,6 +96,18 @@ def test_keys_of_a_killed_client_are_released(shell: Typed) -> None:
     assert shell.arrived().endswith("\nlower case\n")
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
+def test_a_second_console_gets_every_character_beside_delayed_keys(
+    shared_runtime_folder: None, tmp_path: Path, old: bool
+) -> None:
+    display = ("-device", "secondary-vga,id=second")
+    qemu = guests.qemu72() if old else None
+    with typed_guest.shell(tmp_path, display=display, qemu=qemu) as guest:
+        guest.keyboard = guest.machine.screens[1].keyboard
+        check(guest, SHORT)
+        check_beside_delayed_keys(guest)
+
+
 @pytest.mark.parametrize(
     ("keyboard", "length"), [("virtio", LONG), ("usb", SHORT), ("uhci", SHORT)]
 )

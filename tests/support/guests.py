@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -237,11 +238,19 @@ def field(folder: Path, keyboard: str = "ps2") -> Typed:
     )  # fmt: skip
 
 
-def shell(folder: Path, keyboard: str = "ps2") -> Typed:
-    """A shell on a Linux text console; arguments as those of `field`."""
+def shell(folder: Path, keyboard: str = "ps2", display: Sequence[str] = ()) -> Typed:
+    """A shell on a Linux text console.
+
+    Args:
+        folder: As in `paint`.
+        keyboard: Which of `KEYBOARDS` it has.
+        display: QEMU's arguments for a further display.
+    """
     devices, name = KEYBOARDS[keyboard]
     guest, out = paint(folder, "shell", device="VGA"), folder / "out"
-    return Typed([*guest.arguments, "-serial", f"file:{out}", *devices], guest.serial, out, name)
+    return Typed(
+        [*guest.arguments, "-serial", f"file:{out}", *devices, *display], guest.serial, out, name
+    )
 
 
 def asleep(folder: Path, keyboard: str = "ps2") -> list[str]:

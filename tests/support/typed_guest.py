@@ -11,7 +11,7 @@ import contextlib
 import random
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import kju
@@ -95,12 +95,15 @@ class Field(Typed):
 
 
 @contextlib.contextmanager
-def _booted(guest: guests.Typed, ready: str) -> Iterator[tuple[kju.Machine, Monitor]]:
+def _booted(
+    guest: guests.Typed, ready: str, qemu: Path | None = None
+) -> Iterator[tuple[kju.Machine, Monitor]]:
     folder = guest.out.parent
     monitor = Monitor(folder)
     arguments = [*guest.arguments, *monitor.arguments]
+    program = {"qemu": str(qemu)} if qemu else {}
     with (
-        kju.launch(args=arguments, name=folder.name[:20]) as machine,
+        kju.launch(args=arguments, name=folder.name[:20], **program) as machine,
         monitor,
         guests.Serial(guest) as serial,
     ):
@@ -109,11 +112,20 @@ def _booted(guest: guests.Typed, ready: str) -> Iterator[tuple[kju.Machine, Moni
 
 
 @contextlib.contextmanager
-def shell(folder: Path, keyboard: str = "ps2") -> Iterator[Shell]:
-    """A shell whose keyboard, one of `guests.KEYBOARDS`, is read."""
-    guest = guests.shell(folder, keyboard)
+def shell(
+    folder: Path, keyboard: str = "ps2", display: Sequence[str] = (), qemu: Path | None = None
+) -> Iterator[Shell]:
+    """A shell whose keyboard, one of `guests.KEYBOARDS`, is read.
+
+    Args:
+        folder: The folder of its files.
+        keyboard: The keyboard.
+        display: QEMU's arguments for a further display.
+        qemu: The QEMU to run; the installed one by default.
+    """
+    guest = guests.shell(folder, keyboard, display)
     log = Path(f"{guest.serial}.log")
-    with _booted(guest, "^kju: ready") as (machine, monitor):
+    with _booted(guest, "^kju: ready", qemu) as (machine, monitor):
         known = re.compile(rf"^kju: input .*{guest.name}.*[Kk]eyboard", re.MULTILINE)
         until(lambda: known.search(log.read_text().replace("\r", "")), BOOTED, f"{guest.name}")
         yield Shell(machine, monitor, guest.out)

@@ -56,7 +56,7 @@ CORE = (
     "sources.display1.messages",
     "emulators.base",
     "emulators.qemu.arguments",
-    "emulators.qemu.bochs",
+    "emulators.qemu.guest_mode",
     "emulators.qemu.input.events",
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",

@@ -50,32 +50,20 @@ SUITES: dict[str, str] = {
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "emulators.qemu.emulator emulators.qemu.guest_input "
-        "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
+        "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
-    "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
     "qemu/test_signals.py": "signals",
-    "qemu/test_snapshots.py": ("emulators.qemu.jobs emulators.qemu.snapshots.standstill"),
-    "qemu/test_vram.py": (
-        "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
-        "emulators.qemu.screenshot"
-    ),
+    "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
-    "unit/emulators/input/test_pace.py": (
-        "emulators.qemu.input.gauges emulators.qemu.input.ps2 "
-        "emulators.qemu.input.usb emulators.qemu.input.virtio"
-    ),
+    "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
         "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
-    "unit/emulators/qemu/test_snapshots.py": (
-        "emulators.qemu.snapshots.disks emulators.qemu.snapshots.screens "
-        "emulators.qemu.snapshots.store"
-    ),
+    "unit/emulators/qemu/test_snapshots.py": "emulators.qemu.snapshot_disks",
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
@@ -104,7 +92,6 @@ SUITES: dict[str, str] = {
 #: Files of tests/unit about more than one module.
 ACROSS = {
     "emulators/qemu/test_arguments.py",
-    "emulators/qemu/test_snapshots.py",
     "files/test_faults.py",
     "files/test_full_disk.py",
     "files/test_one_module.py",

@@ -12,7 +12,7 @@ import gzip
 import hashlib
 from pathlib import Path
 
-from kju.guests import cpio, debian
+from kju.guests import boot, debian
 
 #: The names of kju, and the model, layout and variant that ckbcomp takes.
 KEYMAPS = {
@@ -90,17 +90,17 @@ def _keymap(root: Path, model: str, layout: str, variant: str) -> str:
 
 
 def _archive(root: Path, keymaps: Path) -> bytes:
-    archive = cpio.Archive()
+    archive = boot.CpioArchive()
     for folder in ("keyboard", "lib", "lib64", LIBRARIES):
-        archive.add(folder, cpio.FOLDER)
-    archive.add("keyboard/init", cpio.PROGRAM, INIT.encode())
-    archive.add("keyboard/loadkeys", cpio.PROGRAM, (root / "bin/loadkeys").read_bytes())
-    archive.add(LOADER, cpio.PROGRAM, (root / LIBRARIES / Path(LOADER).name).read_bytes())
+        archive.add(folder, boot.FOLDER)
+    archive.add("keyboard/init", boot.PROGRAM, INIT.encode())
+    archive.add("keyboard/loadkeys", boot.PROGRAM, (root / "bin/loadkeys").read_bytes())
+    archive.add(LOADER, boot.PROGRAM, (root / LIBRARIES / Path(LOADER).name).read_bytes())
     archive.add(
-        f"{LIBRARIES}/libc.so.6", cpio.PROGRAM, (root / LIBRARIES / "libc.so.6").read_bytes()
+        f"{LIBRARIES}/libc.so.6", boot.PROGRAM, (root / LIBRARIES / "libc.so.6").read_bytes()
     )
     for keymap in sorted(keymaps.iterdir()):
-        archive.add(f"keyboard/{keymap.name}", cpio.FILE, keymap.read_bytes())
+        archive.add(f"keyboard/{keymap.name}", boot.FILE, keymap.read_bytes())
     return archive.finish()
 
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from kju.guests import cpio, debian
+from kju.guests import boot, debian
 
 PACKAGES = (
     "l3afpad",
@@ -164,13 +164,13 @@ def _archive(root: Path) -> bytes:
     files["etc/fonts/fonts.conf"] = FONTS.encode()
     files["field/xorg.conf"] = SCREEN.encode()
     files["field/init"] = INIT.encode()
-    archive = cpio.Archive()
+    archive = boot.CpioArchive()
     above = {parent for name in files for parent in Path(name).parents}
     folders = {str(folder) for folder in above} | set(FOLDERS)
     for folder in sorted(folders - {"."}):
-        archive.add(folder, cpio.FOLDER)
+        archive.add(folder, boot.FOLDER)
     for name, content in files.items():
-        archive.add(name, cpio.PROGRAM, content)
+        archive.add(name, boot.PROGRAM, content)
     return archive.finish()
 
 

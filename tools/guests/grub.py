@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kju.guests import debian, disk
+from kju.guests import boot, debian
 
 MODULES = "biosdisk memdisk tar normal test echo sleep font gfxterm vbe all_video minicmd reboot"
 #: The larger one leaves no room: what the BIOS reads of GRUB has 480 KB.
@@ -41,10 +41,10 @@ def build() -> Path:
 
 def _make() -> Path:
     apt = debian.Apt()
-    folder = debian.cache() / f"grub-{debian.safe(apt.version(disk.PACKAGES[0]))}"
+    folder = debian.cache() / f"grub-{debian.safe(apt.version(boot.GRUB_PACKAGES[0]))}"
     with debian.appearing(folder) as new:
-        root = disk.unpack(apt, new)
-        disk.write(
+        root = boot.unpack_grub(apt, new)
+        boot.write_disk(
             new / "grub.img",
             root,
             modules=MODULES.split(),

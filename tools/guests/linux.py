@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from kju.guests import cpio, debian, kernel
+from kju.guests import boot, debian
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "paint"
@@ -71,12 +71,12 @@ def _newest_parts() -> Path | None:
 
 def _fetch() -> Path:
     apt = debian.Apt()
-    package = kernel.newest(apt)
+    package = boot.newest_kernel(apt)
     folder = debian.cache() / f"linux-{debian.safe(apt.version(package))}"
     if folder.exists():
         return folder
     with debian.appearing(folder) as new:
-        kernel.unpack(apt, package, MODULES, new)
+        boot.unpack_kernel(apt, package, MODULES, new)
         root = new / "root"
         root.mkdir()
         (headers,) = apt.download(["libdrm-dev"], new)
@@ -116,15 +116,15 @@ def _forget_old(newest: Path) -> None:
 
 
 def _archive(init: Path, parts: Path) -> bytes:
-    archive = cpio.Archive()
+    archive = boot.CpioArchive()
     for folder in ("dev", "proc", "sys", "tmp", "bin", "modules"):
-        archive.add(folder, cpio.FOLDER)
-    archive.add("init", cpio.PROGRAM, init.read_bytes())
-    archive.add("bin/busybox", cpio.PROGRAM, (parts / "busybox").read_bytes())
+        archive.add(folder, boot.FOLDER)
+    archive.add("init", boot.PROGRAM, init.read_bytes())
+    archive.add("bin/busybox", boot.PROGRAM, (parts / "busybox").read_bytes())
     for applet in _applets(parts / "busybox"):
-        archive.add(f"bin/{applet}", cpio.LINK, b"busybox")
+        archive.add(f"bin/{applet}", boot.LINK, b"busybox")
     for module in sorted((parts / "modules").iterdir()):
-        archive.add(f"modules/{module.name}", cpio.FILE, module.read_bytes())
+        archive.add(f"modules/{module.name}", boot.FILE, module.read_bytes())
     return archive.finish()
 
 

@@ -1,8 +1,8 @@
-"""Debian packages, fetched and unpacked into a cache folder without installing them.
+"""Debian packages: downloaded and unpacked into a cache folder, without installing them.
 
-apt works here with a state folder of its own: nothing on the machine changes, broken sources of
-others do not matter, and every Debian gets the same release's packages, so that all machines test
-and measure the same guest. The mirror is the one the machine's own sources name.
+apt runs with a state folder of its own. So nothing on this computer changes, broken sources do not
+matter, and every Debian gets the packages of the same release: all computers test and measure the
+same guest. The mirror is the one in this computer's own sources.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..files import Folder
 
 RELEASE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-#: The environment variable with a Debian archive's address, for a machine whose own sources name
-#: none; apt checks its signatures.
+#: The environment variable with the address of a Debian archive, for a computer whose own sources
+#: name none; apt checks the archive's signatures.
 ARCHIVE = "KJU_DEBIAN_ARCHIVE"
 APT_SOURCES = Path("/etc/apt")
 
@@ -32,10 +32,10 @@ class GuestError(KjuError):
 
 
 def cache() -> Path:
-    """Return the folder for everything built or fetched here; it may be deleted at any time.
+    """Return the folder of all downloads and built guests; it may be deleted at any time.
 
     Raises:
-        FileError: It cannot be made, is another user's, or others may write in it.
+        FileError: The folder cannot be made, is another user's, or is writable by others.
     """
     with _open_cache() as folder:
         return folder.path
@@ -48,7 +48,7 @@ def _open_cache() -> Folder:
 
 @contextlib.contextmanager
 def locked() -> Iterator[Folder]:
-    """Lets one process at a time fetch and build; the others find it done.
+    """Let one process at a time download and build; the next one finds the result.
 
     Yields:
         The folder `cache`, open.
@@ -73,7 +73,11 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Runs a program and returns its output."""
+    """Run a program and return its output.
+
+    Raises:
+        GuestError: The program is missing, or has failed.
+    """
     try:
         done = subprocess.run(
             [str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True
@@ -90,12 +94,12 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def mirrors() -> list[str]:
-    """Return the addresses of the Debian archives that this machine's sources name.
+    """Return the addresses of the Debian archives in this computer's sources.
 
-    Read from the files themselves: apt prints nothing as soon as one source cannot be parsed.
+    The files are read without apt, which prints nothing if one source is malformed.
 
     Raises:
-        GuestError: They name none, and `ARCHIVE` is not set.
+        GuestError: The sources name no archive, and `ARCHIVE` is not set.
     """
     files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*.*"))]
     lines = [
@@ -117,69 +121,73 @@ def mirrors() -> list[str]:
 
 
 class Apt:
-    """apt with its own sources, lists and cache."""
+    """apt with its own sources, lists and cache.
+
+    Raises:
+        GuestError: The package lists cannot be read.
+    """
 
     def __init__(self) -> None:
-        self.folder = cache() / "apt"
+        self._folder = cache() / "apt"
         for name in ("state/lists/partial", "cache/archives/partial", "parts"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        status = self.folder / "state" / "status"
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        status = self._folder / "state" / "status"
         status.touch()
-        self.options = [
-            f"-oDir::State={self.folder / 'state'}",
+        self._options = [
+            f"-oDir::State={self._folder / 'state'}",
             f"-oDir::State::status={status}",
-            f"-oDir::Cache={self.folder / 'cache'}",
-            f"-oDir::Etc::SourceList={self.folder / 'sources.list'}",
-            f"-oDir::Etc::SourceParts={self.folder / 'parts'}",
-            f"-oDir::Etc::Preferences={self.folder / 'preferences'}",
-            f"-oDir::Etc::PreferencesParts={self.folder / 'parts'}",
+            f"-oDir::Cache={self._folder / 'cache'}",
+            f"-oDir::Etc::SourceList={self._folder / 'sources.list'}",
+            f"-oDir::Etc::SourceParts={self._folder / 'parts'}",
+            f"-oDir::Etc::Preferences={self._folder / 'preferences'}",
+            f"-oDir::Etc::PreferencesParts={self._folder / 'parts'}",
             "-oAPT::Sandbox::User=root",
             "-oAPT::Architecture=amd64",
             "-oAPT::Architectures=amd64",
             "-oAcquire::Languages=none",
             "-oAcquire::http::Timeout=20",
             "-oAcquire::Retries=1",
-            "-oAPT::Update::Error-Mode=any",  # else a failed download is a warning, status 0
+            "-oAPT::Update::Error-Mode=any",  # otherwise a failed download is a warning
         ]
         signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
         addresses = mirrors()
         lines = (f"deb {signed}{address} {RELEASE} main\n" for address in addresses)
-        (self.folder / "sources.list").write_text("".join(lines))
+        (self._folder / "sources.list").write_text("".join(lines))
         try:
-            run("apt-get", *self.options, "-qq", "update")
-        except GuestError as error:  # one mirror of several may be dead
-            if not list((self.folder / "state" / "lists").glob("*_Packages*")):
+            run("apt-get", *self._options, "-qq", "update")
+        except GuestError as error:  # one of several mirrors may be down
+            if not list((self._folder / "state" / "lists").glob("*_Packages*")):
                 raise GuestError(
                     f"apt could not read the package lists of {', '.join(addresses)}; check the"
                     f" network connection, then try again ({error})"
                 ) from error
 
     def depends(self, package: str) -> list[str]:
-        """Return the names that a package depends on directly, alternatives included."""
-        listing = run("apt-cache", *self.options, "depends", package)
+        """Return the names of a package's direct dependencies, alternatives included."""
+        listing = run("apt-cache", *self._options, "depends", package)
         lines = [line.strip().lstrip("|") for line in listing.splitlines()]
         return [line.split()[1] for line in lines if line.startswith(("Depends:", "PreDepends:"))]
 
     def closure(self, packages: Sequence[str]) -> list[str]:
         """Return the names of packages and of all their dependencies."""
         words = ["-qq", "-y", "--no-install-recommends", "--print-uris", "install", *packages]
-        listing = run("apt-get", *self.options, *words)
+        listing = run("apt-get", *self._options, *words)
         return re.findall(r"^'\S+' ([^_\s]+)_", listing, re.MULTILINE)
 
     def version(self, package: str) -> str:
         """Return the newest version of a package."""
-        shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
+        shown = run("apt-cache", *self._options, "show", "--no-all-versions", package)
         return next(line.split()[1] for line in shown.splitlines() if line.startswith("Version:"))
 
     def download(self, packages: Sequence[str], folder: Path) -> list[Path]:
-        """Fetches packages into a folder.
+        """Download packages into a folder; return the files.
 
         Raises:
-            GuestError: A package is unknown, or its archive does not answer.
+            GuestError: A package is unknown, or the archive does not answer.
         """
         before = set(folder.glob("*.deb"))
         try:
-            run("apt-get", *self.options, "-qq", "download", *packages, cwd=folder)
+            run("apt-get", *self._options, "-qq", "download", *packages, cwd=folder)
         except GuestError as error:
             raise GuestError(
                 f"apt could not download {', '.join(packages)}; check the network connection,"
@@ -189,7 +197,11 @@ class Apt:
 
 
 def unpack(package: Path, folder: Path, *patterns: str) -> None:
-    """Unpacks a package's files, or those that match the patterns, and deletes the package."""
+    """Unpack a package's files, or those that match the patterns, and delete the package.
+
+    Raises:
+        GuestError: The package cannot be unpacked.
+    """
     if patterns:
         with subprocess.Popen(
             ["dpkg-deb", "--fsys-tarfile", str(package)],
@@ -210,5 +222,5 @@ def unpack(package: Path, folder: Path, *patterns: str) -> None:
 
 
 def safe(version: str) -> str:
-    """Return a version as a part of a file name."""
+    """Return a version with characters that a file name may contain."""
     return version.replace(":", "-").replace("/", "-")

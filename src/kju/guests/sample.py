@@ -1,9 +1,9 @@
 """The sample guest: a small Linux that asks for a login, on a qcow2 disk that boots by itself.
 
-It is Debian's kernel with busybox in an initramfs, which GRUB loads from the disk. There is a login
-on the screen (1280x800 where the display is one that Linux has a driver for) and one on the first
-serial port, for root without a password. The power button shuts it down. Nothing is written to
-the disk by the guest, so files that are made in it last until it ends.
+GRUB loads Debian's kernel from the disk, with busybox in an initramfs. A login is on the screen
+(1280x800 if Linux has a driver for the display) and another on the first serial port: root, without
+a password. The power button shuts the guest down. The guest writes nothing to the disk, so its
+files last until it ends.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..files import check_new, write_output
-from . import cpio, debian, disk, kernel
+from . import boot, debian
 
-#: To be raised when the code that writes the disk changes, so that users' disks are built again.
-EDITION = 1
+#: Raise this when the code that writes the disk changes: then users' disks are built again.
+_EDITION = 1
 MEMORY = "256M"
 _DISK, _RECIPE = "linux.qcow2", "linux.recipe"
-#: What is downloaded for it, in bytes: most of it is the kernel package, with every driver.
-DOWNLOAD = 80_000_000
-MODULES = (
+#: The size of the downloads in bytes; most of it is the kernel package, with every driver.
+_DOWNLOAD_SIZE = 80_000_000
+_MODULES = (
     "bochs",
     "virtio_gpu",
     "button",
@@ -37,7 +37,7 @@ MODULES = (
     "ehci_pci",
     "xhci_pci",
 )
-#: Seconds until the prompt are spent on the kernel, not here: no menu and no pause.
+#: No menu and no pause, so that the guest boots quickly.
 _GRUB = """\
 set root=(hd0,msdos1)
 linux /vmlinuz quiet loglevel=0 console=ttyS0,115200 console=tty0
@@ -69,7 +69,7 @@ keep 0 tty1 linux &
 keep 115200 ttyS0 vt100 &
 while :; do wait; done
 """
-# -f: there is no init program that could be asked.
+# -f: without it, poweroff asks an init program, and there is none.
 _FILES = {
     "etc/passwd": "root::0:0:root:/root:/bin/sh\n",
     "etc/group": "root:x:0:\n",
@@ -84,13 +84,13 @@ _POWER_BUTTON = "etc/acpi/PWRF/00000080"
 _BUTTON = "#!/bin/sh\nexec poweroff -f\n"
 
 
-def build(say: Callable[[str], object] = lambda words: None) -> Path:
+def build(report: Callable[[str], object] = lambda words: None) -> Path:
     """Return the path of the guest's disk; build it first if it is missing.
 
-    The disk is shared by everybody who asks for it: copy it, or start it with ``-snapshot``.
+    All callers share the disk: copy it, or start it with ``-snapshot``.
 
     Args:
-        say: Receives one line of progress for each step of a build.
+        report: Called with one line of progress for each step of a build.
 
     Raises:
         GuestError: A Debian archive does not answer, or a program to build with is missing.
@@ -101,12 +101,12 @@ def build(say: Callable[[str], object] = lambda words: None) -> Path:
         known = home.has(_DISK) and home.has(_RECIPE)
         if not (known and home.read(_RECIPE) == digest):
             with tempfile.TemporaryDirectory(dir=home.path, prefix=".new-") as folder:
-                made = _make(Path(folder), say).read_bytes()
+                made = _make(Path(folder), report).read_bytes()
             home.write_all({_DISK: (made, 0o600), _RECIPE: (digest, 0o600)})
         return home.path / _DISK
 
 
-def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> None:
+def copy(target: Path, report: Callable[[str], object] = lambda words: None) -> None:
     """Copy the guest's disk to a new file.
 
     Raises:
@@ -114,44 +114,44 @@ def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> Non
         FileError: The file exists already and is unchanged, or it cannot be written.
     """
     check_new(target)  # before a download of 80 MB
-    write_output(target, build(say).read_bytes(), replace=False)
+    write_output(target, build(report).read_bytes(), replace=False)
 
 
 def _digest() -> bytes:
-    """Return a digest of what decides the disk's contents, for disks that are built already."""
-    parts = (EDITION, MODULES, _GRUB, _GRUB_MODULES, _INIT, _FILES, _BUTTON, debian.RELEASE)
+    """Return a digest of everything that determines the disk's contents."""
+    parts = (_EDITION, _MODULES, _GRUB, _GRUB_MODULES, _INIT, _FILES, _BUTTON, debian.RELEASE)
     return hashlib.sha256(repr(parts).encode()).hexdigest().encode()
 
 
-def _make(folder: Path, say: Callable[[str], object]) -> Path:
-    say("reading Debian's package lists")
+def _make(folder: Path, report: Callable[[str], object]) -> Path:
+    report("reading Debian's package lists")
     apt = debian.Apt()
-    say(f"downloading a kernel, busybox and GRUB (about {DOWNLOAD // 1_000_000} MB)")
-    kernel.unpack(apt, kernel.newest(apt), MODULES, folder)
-    root = disk.unpack(apt, folder)
-    say("writing the disk")
+    report(f"downloading a kernel, busybox and GRUB (about {_DOWNLOAD_SIZE // 1_000_000} MB)")
+    boot.unpack_kernel(apt, boot.newest_kernel(apt), _MODULES, folder)
+    root = boot.unpack_grub(apt, folder)
+    report("writing the disk")
     files = {"vmlinuz": (folder / "vmlinuz").read_bytes(), "initrd": _initrd(folder)}
     raw = folder / "linux.raw"
-    disk.write(raw, root, modules=_GRUB_MODULES, config=_GRUB, files=files)
+    boot.write_disk(raw, root, modules=_GRUB_MODULES, config=_GRUB, files=files)
     made = folder / "linux.qcow2"
     debian.run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, made)
     return made
 
 
 def _initrd(folder: Path) -> bytes:
-    archive = cpio.Archive()
+    archive = boot.CpioArchive()
     for name in ("bin", "dev", "proc", "sys", "tmp", "run", "root", "modules"):
-        archive.add(name, cpio.FOLDER)
+        archive.add(name, boot.FOLDER)
     for name in ("etc", "etc/acpi", "etc/acpi/PWRF"):
-        archive.add(name, cpio.FOLDER)
-    archive.add("bin/busybox", cpio.PROGRAM, (folder / "busybox").read_bytes())
-    archive.add("bin/sh", cpio.LINK, b"busybox")
-    names = kernel.load_order(folder / "modules")
+        archive.add(name, boot.FOLDER)
+    archive.add("bin/busybox", boot.PROGRAM, (folder / "busybox").read_bytes())
+    archive.add("bin/sh", boot.LINK, b"busybox")
+    names = boot.module_order(folder / "modules")
     for name in names:
         content = (folder / "modules" / f"{name}.ko").read_bytes()
-        archive.add(f"modules/{name}.ko", cpio.FILE, content)
+        archive.add(f"modules/{name}.ko", boot.FILE, content)
     for path, text in _FILES.items():
-        archive.add(path, cpio.FILE, text.encode())
-    archive.add(_POWER_BUTTON, cpio.PROGRAM, _BUTTON.encode())
-    archive.add("init", cpio.PROGRAM, _INIT.format(modules=" ".join(names)).encode())
+        archive.add(path, boot.FILE, text.encode())
+    archive.add(_POWER_BUTTON, boot.PROGRAM, _BUTTON.encode())
+    archive.add("init", boot.PROGRAM, _INIT.format(modules=" ".join(names)).encode())
     return gzip.compress(archive.finish(), 9, mtime=0)

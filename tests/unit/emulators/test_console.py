@@ -20,9 +20,9 @@ from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
 from kju.emulators.input.pace import Pace
-from kju.emulators.qemu import announced_size
-from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
+from kju.emulators.qemu import mode_monitor
 from kju.emulators.qemu.input.pointer import QemuPointer
+from kju.emulators.qemu.mode_monitor import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.supervisor import (
     TRANSITIONS,
     SingleSource,
@@ -183,7 +183,7 @@ async def test_listener_that_missed_an_announced_size_is_replaced(
     made: Scene,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(announced_size, "LISTENER_DELAY", 0.001)
+    monkeypatch.setattr(mode_monitor, "LISTENER_DELAY", 0.001)
     checked: list[tuple[int, int]] = []
 
     def check(size: tuple[int, int]) -> None:

@@ -33,7 +33,7 @@ OPENERS = {"Engine", "Folder", "Image", "os", "zenoh"}
 #: These modules may write files by themselves: apt, dpkg, tar and qemu-img, which they run, write
 #: by paths as well. All of it happens in the user's own cache folder, which `kju.files` opens and
 #: locks, and the disk that is built there is written by `kju.files`.
-BUILDERS = {"guests/debian.py", "guests/disk.py", "guests/kernel.py"}
+BUILDERS = {"guests/debian.py", "guests/boot.py"}
 #: What these modules do is not a write of a file. A call is named as it is written.
 EXCEPTIONS = {
     # A surface is mapped memory: made, named and removed under record locks.
@@ -45,8 +45,8 @@ EXCEPTIONS = {
     # A memfd, opened for writing once more: QEMU looks for such a descriptor.
     ("emulators/qemu/screenshot.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
-    ("emulators/input/log.py", "self._log.replace"),
-    ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
+    ("emulators/input/devices.py", "self._log.replace"),
+    ("emulators/qemu/snapshots.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
     ("emulators/qemu/program.py", "os.fdopen"), ("remote/connection_errors.py", "os.fdopen"),
     # Devices.
@@ -57,7 +57,7 @@ EXCEPTIONS = {
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
     (
-        "emulators/qemu/snapshots/screens.py",
+        "emulators/qemu/screenshot.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",
     ),
     ("report/film.py", "Image.fromarray(colours).save"),

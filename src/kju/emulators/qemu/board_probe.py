@@ -57,9 +57,9 @@ def inspect_board(qemu: Qemu, machine: Sequence[str]) -> Board:
     QEMU starts with the board and an empty disk, and answers over QMP before its first instruction;
     for the last question it runs for a moment. That takes 30 to 100 ms. Some boards refuse kju's
     defaults (a memory size, ``-cpu max``, a disk); then the next run leaves one of them out. If
-    QEMU starts without all of them neither, the user's processor (it may need KVM) and then the
-    machine's properties (they may refer to other arguments) are left out: the board's buses are the
-    same without them.
+    QEMU does not start without any of them either, the user's processor (it may need KVM) and then
+    the machine's properties (they may refer to other arguments) are left out: the board's buses are
+    the same without them.
 
     Args:
         qemu: The QEMU.
@@ -118,9 +118,8 @@ def _words(option: QemuOption) -> list[str]:
 def _try(qemu: Qemu, machine: Sequence[str]) -> tuple[Board | None, str]:
     """Read a board, with as many of kju's defaults as it accepts; or None and the reason."""
     output = ""
-    own = {
-        word for word in machine if word != "-drive"
-    }  # a further drive does not replace the user's
+    # A further drive does not replace the user's; the other options would.
+    own = {word for word in machine if word != "-drive"}
     for tried in _subsets():
         words = [word for name in tried for word in _TRIED[name] if _TRIED[name][0] not in own]
         answers, output = _answers_of(qemu.path, [*machine, *qemu.no_sound, *words])

@@ -1,8 +1,8 @@
 """The main connection to QEMU's D-Bus display, peer to peer: calls with answers, signals.
 
-This side is the client of the authentication. Without a bus there are no names and no Hello. QEMU
-answers calls in any order; answers are matched by serial. Unanswered calls, unsent bytes and the
-size of a message are bounded.
+This side is the client in the authentication. A peer-to-peer connection has no names and no Hello.
+QEMU answers calls in any order; answers are matched by serial. Unanswered calls, unsent bytes and
+the size of a message are bounded.
 
 Source:
     org.qemu.Display1.VM, .Console, .Keyboard and .Mouse (dbus-display1.xml of QEMU's manual).
@@ -29,29 +29,33 @@ from ...sources.display1.source import FLAGS, received_fds
 
 log = logging.getLogger(__name__)
 
+#: Seconds for QEMU to answer. Its main loop answers in under 2 ms; 960 ms were measured while a
+#: listener delayed its answer to a call.
 TIMEOUT = 5.0
-"""Seconds for QEMU to answer. Its main loop answers in under 2 ms; 960 ms were seen while a
-listener sat on a call."""
-
+#: The largest number of calls without an answer.
 MAX_CALLS = 256
-"""Calls that may wait for an answer."""
-
+#: The size of a message in bytes; the largest answer, GetAll of a console, has under 1 KiB.
 MAX_MESSAGE = 1 << 20
-"""Bytes of one message; the largest answer, GetAll of a console, has under 1 KiB."""
-
+#: The number of characters that are kept of a label or an address; QEMU's have under twenty.
 MAX_TEXT = 256
-"""Characters that are kept of a label or an address; QEMU's have under twenty."""
+
+
+#: Called with an object's path, an interface and the changed values of its properties.
+OnProperties = Callable[[str, str, dict[str, Any]], object]
 
 
 class ConsoleProperties(NamedTuple):
-    """One console, as QEMU describes it.
+    """The properties of one console, from QEMU.
 
     Attributes:
         number: The N of its object Console_N.
-        head: Index among the heads of one device.
+        label: A text for humans.
+        head: Its index among the heads of its device.
         kind: ``Graphic`` or ``Text``.
+        width: The width in pixels.
+        height: The height in pixels.
         device_address: For example ``pci/0000/02.0``; empty without a device.
-        interfaces: What else the console's object can do.
+        interfaces: The further interfaces of the console's object.
     """
 
     number: int
@@ -67,16 +71,14 @@ class ConsoleProperties(NamedTuple):
 class DisplayBus:
     """One peer-to-peer connection; use it from one event loop.
 
-    If `connect` fails, the socket is closed. When QEMU hangs up or breaks the protocol, every
-    waiting call raises, every later call too, and `closed` is set.
+    If `connect` fails, the socket is closed. When QEMU disconnects or violates the protocol, every
+    pending and later call raises, and `closed` is set.
 
     Attributes:
         closed: Done once the connection has ended; its result is the reason.
-        on_properties: Called with the object's path, interface and changed values whenever
-            QEMU announces new properties, such as a console's Width and Height.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_properties: OnProperties) -> None:
         """Use `connect` instead."""
         self._sock = sock
         self._loop = asyncio.get_running_loop()
@@ -85,15 +87,26 @@ class DisplayBus:
         self._waiting: dict[int, asyncio.Future[Received]] = {}
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self.closed: asyncio.Future[str] = self._loop.create_future()
-        self.on_properties: Callable[[str, str, dict[str, Any]], None] | None = None
+        self._on_properties = on_properties
 
     @classmethod
-    async def connect(cls, sock: socket.socket, timeout: float = TIMEOUT) -> Self:
+    async def connect(
+        cls,
+        sock: socket.socket,
+        on_properties: OnProperties = lambda path, interface, values: None,
+        timeout: float = TIMEOUT,
+    ) -> Self:
         """Authenticate on a socket whose other end QEMU has been given (QMP add_client).
 
+        Args:
+            sock: The socket.
+            on_properties: Called with the object's path, interface and changed values whenever
+                QEMU announces new properties, such as a console's Width and Height.
+            timeout: Seconds for the authentication.
+
         Raises:
-            PeerError: QEMU does not agree, or hangs up.
-            WaitTimeoutError: It does not answer.
+            PeerError: QEMU refuses, or disconnects.
+            WaitTimeoutError: QEMU does not answer.
         """
         sock.setblocking(False)
         try:
@@ -105,12 +118,12 @@ class DisplayBus:
         except BaseException:
             sock.close()
             raise
-        bus = cls(sock)
+        bus = cls(sock, on_properties)
         bus._loop.add_reader(sock, bus._readable)
         return bus
 
     def close(self, reason: str = "closed by the host") -> None:
-        """Hang up; waiting calls raise."""
+        """Disconnect; pending calls raise."""
         if self.closed.done():
             return
         self.closed.set_result(reason)
@@ -124,9 +137,9 @@ class DisplayBus:
         self._waiting.clear()
 
     async def call(self, message: messages.Message, timeout: float = TIMEOUT) -> tuple[Any, ...]:
-        """Send a call built by `kju.sources.display1.messages`; returns the body of its answer.
+        """Send a call from `kju.sources.display1.messages`; return the body of its answer.
 
-        Descriptors in the message may be closed when this returns.
+        The message's descriptors may be closed after that.
 
         Raises:
             QemuError: QEMU answered with an error.
@@ -136,7 +149,7 @@ class DisplayBus:
         if self.closed.done():
             raise MachineGoneError(f"QEMU's display connection: {self.closed.result()}")
         if len(self._waiting) >= MAX_CALLS:
-            raise WaitTimeoutError(f"{MAX_CALLS} calls wait for QEMU's answer already")
+            raise WaitTimeoutError(f"{MAX_CALLS} calls already wait for QEMU's answer")
         self._serial = self._serial % 0xFFFFFFFF + 1
         serial = self._serial
         future: asyncio.Future[Received] = self._loop.create_future()
@@ -156,10 +169,10 @@ class DisplayBus:
             raise QemuError(f"QEMU refused: {answer.error_name}: {text}"[:500])
         return answer.body
 
-    # -- what QEMU offers
+    # -- calls
 
     async def console_ids(self) -> list[int]:
-        """Indices of the consoles there are."""
+        """Return the numbers of the consoles."""
         return [int(i) for i in await self._property(messages.console_ids(), "au")]
 
     async def console(self, index: int) -> ConsoleProperties:
@@ -178,12 +191,12 @@ class DisplayBus:
         )
 
     async def register_listener(self, console: int, sock: socket.socket) -> None:
-        """Give QEMU one end of a pair whose other end is served already; closes *sock*."""
+        """Give QEMU one end of a pair whose other end is served already; close *sock*."""
         with sock:
             await self.call(messages.register_listener(console, sock.fileno()))
 
     async def set_ui_info(self, console: int, width: int, height: int) -> None:
-        """Ask the guest for a size; it may do as it likes."""
+        """Ask the guest for a size; the guest decides."""
         await self.call(messages.set_ui_info(console, width, height))
 
     async def key(self, console: int, keycode: int, pressed: bool) -> None:
@@ -197,7 +210,7 @@ class DisplayBus:
         return bool(await self._property(asked, "b"))
 
     async def lamps(self, console: int) -> int:
-        """The lamps of the guest's keyboard: 1 scroll, 2 num, 4 caps."""
+        """Return the lamps of the guest's keyboard: 1 scroll, 2 num, 4 caps."""
         path = messages.console_path(console)
         asked = messages.get_property(path, messages.KEYBOARD, "Modifiers")
         return int(await self._property(asked, "u"))
@@ -218,22 +231,22 @@ class DisplayBus:
             )
             fds = [Descriptor(fd) for fd in received_fds(ancillary)]
             if flags & socket.MSG_CTRUNC:
-                many = PeerError(f"more than {MAX_FDS} descriptors came at once")
+                many = PeerError(f"QEMU sent more than {MAX_FDS} descriptors at once")
                 raise lost_descriptors() or many
             if not count:
-                self.close("QEMU has hung up")
+                self.close("QEMU has disconnected")
                 return
             for message in self._splitter.received(count, fds):
-                self._take(message)
+                self._receive(message)
         except (BlockingIOError, InterruptedError):
             return
         except (KjuError, OSError) as error:
             log.warning("QEMU's display connection has ended: %s", error)
             self.close(str(error))
 
-    def _take(self, message: Received | RejectedMessage) -> None:
+    def _receive(self, message: Received | RejectedMessage) -> None:
         if isinstance(message, RejectedMessage):
-            log.warning("from QEMU's display: %s", message.error)
+            log.warning("a message of QEMU's display was rejected: %s", message.error)
             header = message.message
             future = self._waiting.get(header.reply_serial) if header else None
             if future is not None and not future.done():
@@ -244,9 +257,8 @@ class DisplayBus:
                 future.set_result(message)
         elif message.member == "PropertiesChanged" and message.signature == "sa{sv}as":
             interface, changed, _ = message.body
-            if self.on_properties is not None:
-                values = {name: value for name, (_, value) in changed.items()}
-                self.on_properties(message.path, interface, values)
+            values = {name: value for name, (_, value) in changed.items()}
+            self._on_properties(message.path, interface, values)
         elif message.wants_reply:
             self._serial = self._serial % 0xFFFFFFFF + 1
             name = "org.freedesktop.DBus.Error.UnknownMethod"
@@ -255,14 +267,14 @@ class DisplayBus:
             self._writable()
 
     def _writable(self) -> None:
-        """Send waiting bytes, as far as the socket takes them."""
+        """Send queued bytes until the socket is full."""
         try:
             while self._unsent:
                 data, fds = self._unsent[0]
                 rights = array.array("i", fds)
                 control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if fds else []
                 sent = self._sock.sendmsg([data], control, socket.MSG_NOSIGNAL)
-                # Descriptors go with the first byte, so they have gone if anything has.
+                # Descriptors are sent with the first byte, so a rest is sent without them.
                 if sent < len(data):
                     self._unsent[0] = (data[sent:], [])
                 else:
@@ -288,18 +300,18 @@ async def _authenticate(sock: socket.socket) -> None:
                 await loop.sock_sendall(sock, line)
             data = await loop.sock_recv(sock, 1024)
             if not data:
-                raise PeerError("QEMU hung up while we authenticated")
+                raise PeerError("QEMU disconnected during the authentication")
             talk.feed(data)
     except auth.AuthenticationError as error:
-        said = f"QEMU refused its display connection: {error}"[:300]
-        raise PeerError(said, error.data) from error
+        text = f"QEMU refused the display connection: {error}"[:300]
+        raise PeerError(text, error.data) from error
     except ConnectionError as error:
-        raise PeerError(f"QEMU hung up while we authenticated: {error}") from error
+        raise PeerError(f"QEMU disconnected during the authentication: {error}") from error
     await loop.sock_sendall(sock, auth.BEGIN)
 
 
 def _value(values: dict[str, Any], name: str, signature: str, default: Any) -> Any:  # noqa: ANN401
-    """One of the properties; a missing one is *default*, one of another type an error."""
+    """Return a property, or *default* if it is missing; another type is an error."""
     found, value = values.get(name, (signature, default))
     if found != signature:
         raise PeerError(f"property {name} has type {found!r}, expected {signature!r}", value)

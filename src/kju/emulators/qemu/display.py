@@ -1,10 +1,4 @@
-"""SHELL: a machine's display: the D-Bus connection to QEMU, and the consoles behind it.
-
-Rules:
-
-- The connection may break and be opened again; consoles and surfaces stay.
-- A console's index is its place among the graphic consoles in QEMU's order. It never changes.
-"""
+"""SHELL: a machine's display: the connection to QEMU's D-Bus display, and its consoles."""
 
 from __future__ import annotations
 
@@ -17,37 +11,95 @@ from typing import Any
 from ...errors import KjuError, PeerError, QemuError, UsageError
 from ...sources.display1.messages import CONSOLE, KEYBOARD, console_path
 from ...surface import State
-from ..console import Console
+from ..console import Console, ConsoleFacts
 from ..console_surface import ConsoleSurface
-from ..input.devices import InputLog
+from ..input.devices import Devices, InputLog
 from ..input.keyboard import SharedKeyboard
-from .console import QemuConsole
+from ..supervisor import Supervisor
 from .dbus import ConsoleProperties, DisplayBus
-from .guest_input import QemuInput
+from .guest_mode import GuestMode
+from .input.machine_input import FIRST_CONSOLE, QemuInput, QmpName
+from .mode_monitor import AnnouncedSize, AnnouncedSizeRunner, ModeMonitor
 from .qmp import Qmp
+from .sources import QemuDisplay, QemuPolicy, RegisterListener
 from .stderr import Traces
-from .vram import NoVideoMemoryError, VideoMemory
+from .vram import NoVideoMemoryError, VideoMemory, device_id
 
 log = logging.getLogger(__name__)
 
-#: As many as a client can name (`messages.Console`).
+
+#: The largest number of consoles that a client can name (`messages.Console`).
 MAX_CONSOLES = 16
 #: Seconds until a broken display connection is opened again.
 RECONNECT = 1.0
 
 
+class _QemuConsole:
+    """One graphic console of QEMU.
+
+    Args:
+        surface: Its surface.
+        properties: Its properties, from QEMU.
+        memory: Its video memory, or why that cannot be read.
+        register_listener: Registers a listener with QEMU.
+        devices: Its keyboard and pointer.
+        paused: Whether the machine is paused.
+
+    Attributes:
+        number: QEMU's number of the console.
+        console: The console for clients.
+        size: The announced size.
+    """
+
+    def __init__(
+        self,
+        surface: ConsoleSurface,
+        properties: ConsoleProperties,
+        memory: VideoMemory | str,
+        register_listener: RegisterListener,
+        devices: Devices,
+        *,
+        paused: bool,
+    ) -> None:
+        self.number = properties.number
+        vram, no_vram = (None, memory) if isinstance(memory, str) else (memory, "")
+        display = QemuDisplay(self.number, register_listener, vram, GuestMode())
+        policy = QemuPolicy(display, asyncio.get_running_loop().time)
+        supervisor = Supervisor(surface, policy, paused=paused)
+        runner = (
+            AnnouncedSizeRunner(supervisor, always=True)
+            if vram is None
+            else ModeMonitor(supervisor, policy, vram)
+        )
+        self.size = AnnouncedSize(properties.width, properties.height, runner.check_size)
+        facts = ConsoleFacts(properties.label, properties.device_address, no_vram)
+        self.console = Console(facts, surface, runner, devices)
+
+    def announce(self, properties: dict[str, Any]) -> None:
+        """Pass on properties that QEMU has announced."""
+        self.size.update(properties)
+
+    def stop(self, state: State, reason: str) -> None:
+        """Stop the source and publish the final state."""
+        self.size.cancel()
+        self.console.stop(state, reason)
+
+
 class Display:
-    """The display of one machine.
+    """The display of one machine: the D-Bus connection to QEMU, and the consoles behind it.
+
+    - The connection may break and be opened again; consoles and surfaces stay.
+    - A console's index is its place among the graphic consoles, in QEMU's order. It never changes.
 
     Args:
         name: The machine's name, for messages.
         make_surface: Makes the surface of a console, by its index.
         inputs: Records all input of clients.
-        traces: QEMU's output goes through it; None where its trace events go elsewhere.
+        traces: Receives QEMU's trace events; None if they go elsewhere.
 
     Attributes:
         consoles: The graphic consoles.
-        screenless_keyboard: The machine's keyboard where it has no graphic console.
+        screenless_keyboard: The keyboard of a machine without a graphic console.
         input: Sends the input of clients.
     """
 
@@ -63,18 +115,18 @@ class Display:
         self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
         self._make_surface = make_surface
-        self._heads: list[QemuConsole] = []
+        self._heads: list[_QemuConsole] = []
         self._bus: DisplayBus | None = None
 
     async def open(self, qmp: Qmp, pid: int) -> None:
-        """Connect, and begin with every graphic console.
+        """Connect, and open every graphic console.
 
         Args:
             qmp: The connection to QEMU.
             pid: QEMU's process.
 
         Raises:
-            KjuError: QEMU refuses, or there is no memory for a surface.
+            KjuError: QEMU refuses, or a surface cannot be made.
         """
         await self.input.open(qmp, pid)
         self._bus = bus = await self._connect(qmp)
@@ -84,7 +136,8 @@ class Display:
         for number in numbers[:MAX_CONSOLES]:
             properties = await bus.console(number)
             if properties.kind == "Graphic":
-                await self._add(properties, await self._memory(properties, qmp, pid))
+                memory = await self._memory(properties, qmp, pid)
+                await self._add(properties, memory, await self._qmp_name(properties, qmp))
         if not self.consoles:
             log.warning("the machine has no graphic console")
             self.screenless_keyboard = self.input.screenless_keyboard()
@@ -99,10 +152,19 @@ class Display:
             log.info("console %s: no vram source: %s", properties.label, error)
             return str(error)
 
-    async def _add(self, properties: ConsoleProperties, memory: VideoMemory | str) -> None:
+    async def _qmp_name(self, properties: ConsoleProperties, qmp: Qmp) -> QmpName | None:
+        """Return the name of one console in QMP; None if its device has no id."""
+        if not self.consoles:
+            return FIRST_CONSOLE
+        device = await device_id(qmp, properties.device_address)
+        return {"device": device, "head": properties.head} if device else None
+
+    async def _add(
+        self, properties: ConsoleProperties, memory: VideoMemory | str, qmp_name: QmpName | None
+    ) -> None:
         index = len(self.consoles)
-        devices = self.input.devices(index, properties.number)
-        head = QemuConsole(
+        devices = self.input.devices(index, properties.number, qmp_name)
+        head = _QemuConsole(
             self._make_surface(index), properties, memory, self._register, devices,
             paused=self.paused,
         )  # fmt: skip
@@ -119,7 +181,7 @@ class Display:
         """Open the connection again whenever it breaks while QEMU runs; never returns."""
         while True:
             reason = await asyncio.shield(self.bus.closed)
-            # QEMU's end is the usual cause; then this task is cancelled meanwhile.
+            # Usually QEMU has ended; then this task is cancelled during the sleep.
             await asyncio.sleep(RECONNECT)
             log.warning("the display connection has broken (%s): opening another", reason)
             try:
@@ -134,9 +196,7 @@ class Display:
                 log.error("the display connection could not be opened: %s", error)
 
     async def _connect(self, qmp: Qmp) -> DisplayBus:
-        bus = await DisplayBus.connect(await qmp.open_display())
-        bus.on_properties = self._announced
-        return bus
+        return await DisplayBus.connect(await qmp.open_display(), self._announced)
 
     def _announced(self, path: str, interface: str, values: dict[str, Any]) -> None:
         for head in self._heads:
@@ -147,7 +207,7 @@ class Display:
             elif interface == KEYBOARD and isinstance(lamps := values.get("Modifiers"), int):
                 head.console.devices.lamps.update(lamps)
 
-    async def _read_lamps(self, head: QemuConsole) -> None:
+    async def _read_lamps(self, head: _QemuConsole) -> None:
         """Read the lamps; QEMU announces later changes."""
         console = head.console
         try:
@@ -173,21 +233,21 @@ class Display:
         return self.consoles[0].devices.keyboard if self.consoles else self.screenless_keyboard
 
     def set_paused(self, paused: bool) -> None:
-        """Publish that the machine has been paused, or runs again."""
+        """Publish that the machine is paused, or that it runs again."""
         self.input.paused = paused
         for console in self.consoles:
             console.set_paused(paused)
             console.runner.expect_mode()
 
     async def settle(self) -> None:
-        """Release the keys of clients that left while QEMU took no input."""
+        """Release the keys of clients that disconnected while QEMU took no input."""
         if self.screenless_keyboard is not None:
             await self.screenless_keyboard.settle()
         for console in self.consoles:
             await console.devices.keyboard.settle()
 
     def reset(self) -> None:
-        """Begin anew: the guest has been reset."""
+        """Discard the state of the guest's devices and mode: it has been reset."""
         self.input.reset()
         for console in self.consoles:
             console.runner.expect_mode()

@@ -32,20 +32,19 @@ from ..tasks import Tasks
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .display import Display
-from .jobs import EVENT as JOB_EVENT
-from .jobs import Jobs
 from .launch import PreparedQemu, choose_accelerator, prepare
-from .power_button import why_lost
+from .power_button import loss_reason
 from .program import Accelerator
-from .qmp import HUNG_UP, Qmp
+from .qmp import DISCONNECTED, Qmp
 from .serial import Serial
-from .snapshots.store import Context, QemuSnapshots
+from .snapshot_disks import JOB_EVENT
+from .snapshots import QemuSnapshots, SnapshotContext
 from .stderr import LAST_LINES, Traces, error_message
 
 log = logging.getLogger(__name__)
 
-#: Seconds for QEMU's greeting. It makes its devices first; a guest of many preallocated gigabytes
-#: takes tens of seconds.
+#: Seconds for QEMU's greeting. QEMU makes the devices first; a guest with many gigabytes of
+#: preallocated memory takes tens of seconds.
 GREETING_TIMEOUT = 120.0
 
 
@@ -94,7 +93,6 @@ class QemuEmulator(Emulator):
         self._qmp: Qmp | None = None
         self._serial: Serial | None = None
         self._snapshots: QemuSnapshots | None = None
-        self._jobs = Jobs()
         self._tasks = Tasks()
 
     @property
@@ -133,7 +131,7 @@ class QemuEmulator(Emulator):
             async with asyncio.timeout(GREETING_TIMEOUT):
                 self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
-            self.display.input.paused = not await self._is_running(self._qmp)
+            self.display.set_paused(not await self._is_running(self._qmp))
             await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
             raise QemuError(
@@ -147,7 +145,7 @@ class QemuEmulator(Emulator):
         log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
 
     def _spawn(self) -> socket.socket:
-        """Start the child; return our end of its QMP connection."""
+        """Start the child; return this end of its QMP connection."""
         ours, theirs = socket.socketpair()
         serial, its_serial = socket.socketpair()
         with theirs, its_serial:
@@ -191,7 +189,7 @@ class QemuEmulator(Emulator):
         if status is None:
             return
         if self._qmp is not None:
-            # On a busy computer its end can be noticed before its last events.
+            # On a busy computer the end of the process can be noticed before its last events.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_TIMEOUT):
                     await self._qmp.last_events()
@@ -204,9 +202,9 @@ class QemuEmulator(Emulator):
     async def _wait_for_qmp(self, qmp: Qmp) -> None:
         """End the machine when the QMP connection ends."""
         reason = await asyncio.shield(qmp.closed)
-        # Usually QEMU has ended, and `_wait_for_child` knows more about that. But if we closed the
-        # connection, QEMU's end is only the consequence.
-        if reason != HUNG_UP or await self._child.wait(LAST_WORDS_TIMEOUT) is None:
+        # Usually QEMU has ended, and `_wait_for_child` reports that with more detail. But if this
+        # side closed the connection, QEMU's end is only the consequence.
+        if reason != DISCONNECTED or await self._child.wait(LAST_WORDS_TIMEOUT) is None:
             broken = f"the control connection to QEMU (QMP) has broken: {reason}"
             self._ended(Ending(broken, False))
 
@@ -215,8 +213,8 @@ class QemuEmulator(Emulator):
             who = "the guest" if data.get("guest") else "QEMU"
             self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
             log.info("%s", self._shutdown)
-        elif name == JOB_EVENT:
-            self._jobs.on_event(data)
+        elif name == JOB_EVENT and self._snapshots is not None:
+            self._snapshots.on_job_event(data)
         elif name in ("STOP", "RESUME"):
             self.display.set_paused(name == "STOP")
             if name == "RESUME":
@@ -239,7 +237,7 @@ class QemuEmulator(Emulator):
     def snapshots(self) -> QemuSnapshots:
         """The machine's snapshots."""
         if self._snapshots is None:
-            context = Context(
+            context = SnapshotContext(
                 self.consoles,
                 self._prepared.request.folder,
                 self._inputs,
@@ -247,7 +245,7 @@ class QemuEmulator(Emulator):
                 self.plan.temporary,
                 self.screenless_keyboard,
             )
-            self._snapshots = QemuSnapshots(self.qmp, self._jobs, context)
+            self._snapshots = QemuSnapshots(self.qmp, context)
         return self._snapshots
 
     @property
@@ -255,7 +253,8 @@ class QemuEmulator(Emulator):
         """The serial port that kju has added."""
         if self._serial is None:
             raise UsageError(
-                f"{self._claim.name} has no serial port of kju's (none, or the user's own)"
+                f"kju has added no serial port to {self._claim.name}: it has none, or the user's"
+                " own"
             )
         return self._serial
 
@@ -268,7 +267,7 @@ class QemuEmulator(Emulator):
         """
         if self._qmp is None:
             return
-        if why := await why_lost(self._qmp):
+        if why := await loss_reason(self._qmp):
             raise PowerButtonError(
                 f"the guest of {self._claim.name} cannot receive the power button: {why};"
                 f" end it with: kju stop --now {self._claim.name}"
@@ -294,7 +293,7 @@ class QemuEmulator(Emulator):
         try:
             await self._qmp.execute("quit", timeout=2)
         except KjuError as error:
-            log.info("QEMU was asked to quit: %s", error)
+            log.info("QEMU did not accept the command to quit: %s", error)
             return False
         return True
 

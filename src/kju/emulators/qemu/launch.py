@@ -26,7 +26,7 @@ from .program import Accelerator, Qemu, best_accelerator
 
 log = logging.getLogger(__name__)
 
-FIRMWARE_FOLDERS = (
+_FIRMWARE_FOLDERS = (
     "/etc/qemu/firmware",
     "/usr/local/share/qemu/firmware",
     "/usr/share/qemu/firmware",
@@ -130,9 +130,9 @@ def prepare(request: Launch) -> PreparedQemu:
     facts = LaunchFacts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
     plan(request.arguments, facts)
     found = program.require(program.inspect(program.locate(request.qemu)))
-    starts_with = find_firmware(request.firmware, request.folder, found.architecture)
+    starts_with = _find_firmware(request.firmware, request.folder, found.architecture)
     if starts_with is None and needs_firmware(request.arguments, found.architecture, image):
-        starts_with = firmware_without_variables(found.architecture)
+        starts_with = _firmware_without_variables(found.architecture)
     kernel = image.path if image and image.kind is Kind.KERNEL else ""
     board = inspect_board(found, board_arguments(request.arguments, found.architecture, kernel))
     chains = tuple(chain for _, chain in seen)
@@ -165,7 +165,7 @@ def choose_accelerator(prepared: PreparedQemu) -> Accelerator:
     return found
 
 
-def find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
+def _find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
     """Find the firmware for a machine; make its file of variables if it is missing.
 
     A UEFI has two parts: code, which many machines share, and variables, which each machine has for
@@ -183,16 +183,19 @@ def find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
 
     Source:
         docs/interop/firmware.json of QEMU. Distributions describe their firmware in
-        `FIRMWARE_FOLDERS`.
+        `_FIRMWARE_FOLDERS`.
     """
     if not wish:
         return None
     if wish != "uefi":
         if not Path(wish).is_file():
-            raise UsageError(f"the firmware {wish} is no file")
+            raise UsageError(f"the firmware {wish} is not a file")
         return Firmware(wish, "", "", "asked for (firmware)")
     if not folder:
-        raise UsageError("UEFI keeps variables: only a machine that is kept has a place for them")
+        raise UsageError(
+            "UEFI firmware stores variables, and only a defined machine has a folder for them:"
+            " make one with kju create"
+        )
     code, code_format, template = _uefi(architecture)
     variables = Path(folder) / VARIABLES
     if not variables.exists():
@@ -201,7 +204,7 @@ def find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
     return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
 
 
-def firmware_without_variables(architecture: str) -> Firmware:
+def _firmware_without_variables(architecture: str) -> Firmware:
     """Find the UEFI for a board without firmware of its own.
 
     Its variables are in the guest's flash memory, and are lost when the machine ends.
@@ -225,13 +228,13 @@ def _uefi(architecture: str) -> tuple[str, str, str]:
             continue  # not a valid description
     packages = _INSTALL_ARM if architecture in ("aarch64", "arm") else _INSTALL_OVMF
     how = install_program(packages, "install OVMF (edk2) from your distribution")
-    raise QemuError(f"there is no UEFI firmware for {architecture} guests on this computer; {how}")
+    raise QemuError(f"no UEFI firmware for {architecture} guests is installed; {how}")
 
 
 def _firmware_descriptions() -> Iterator[Any]:
     """Yield the descriptions, the most important first; each name once, from the first folder."""
     named: dict[str, Path] = {}
-    for folder in map(Path, FIRMWARE_FOLDERS):
+    for folder in map(Path, _FIRMWARE_FOLDERS):
         for path in sorted(folder.glob("*.json")):
             named.setdefault(path.name, path)
     for name in sorted(named):

@@ -1,37 +1,31 @@
-"""SHELL: follows the mode of a guest whose video memory is shared, while clients view the console.
-
-Rules:
-
-- At rest no register is read and nothing is compared. A listener stays registered until the guest
-  enters a mode that needs none.
-- The guest owns the registers. They are read often, but not for each comparison of the pixels.
-- Now and then the memory is compared with a screenshot, because QEMU may show something else.
-"""
+"""SHELL: the sources of a QEMU console follow the guest's mode and the size that QEMU announces."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from ...errors import KjuError
 from ...surface.geometry import Place
+from ..console import SourceRunner
 from ..supervisor import Supervisor, SupervisorState
-from .announced_size import AnnouncedSizeRunner
-from .bochs import OtherMode
-from .guest_mode import HIDDEN, GuestMode
+from .guest_mode import HIDDEN, GuestMode, OtherMode
 from .sources import QemuPolicy
 from .vram import VideoMemory
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two readings of the registers; one takes 0.6 ms of QEMU's main loop and 0.8 ms
-#: of the host.
+
+#: Seconds between two readings of the registers. One takes 0.6 ms of QEMU's main loop and 0.8 ms of
+#: the host.
 POLL = 0.1
-#: The same after a change of the mode, and after an input to a guest that flips pages.
+#: The same for `BRISK_FOR` after a change of the mode, or an input to a guest that flips pages.
 POLL_BRISK = 0.04
 BRISK_FOR = 1.0
-#: The same after a while without any event, in a mode without page flips.
+#: The same after `CALM_AFTER` without an event, in a mode without page flips.
 POLL_CALM = 0.25
 CALM_AFTER = 5.0
 #: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
@@ -41,12 +35,68 @@ VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.
 FIRST_PICTURE = 1.0
+#: Seconds for a listener to receive an announced size: QEMU announces it on the D-Bus connection at
+#: once, and sends it to listeners in its next tick, within 30 ms.
+LISTENER_DELAY = 0.1
 
 
-class PictureCheck:
-    """Decides when the memory is compared with QEMU's picture, and what the results mean.
+class AnnouncedSize:
+    """The size that QEMU announced last for one console.
 
-    One difference may be a drawing between the two readings; two in a row are none.
+    Args:
+        width: The width at the start, in pixels.
+        height: The height at the start, in pixels.
+        check: Called with the size when the listener should have received it too.
+    """
+
+    def __init__(self, width: int, height: int, check: Callable[[tuple[int, int]], object]) -> None:
+        self.size = (width, height)
+        self._check = check
+        self._timer: asyncio.TimerHandle | None = None
+
+    def update(self, properties: dict[str, Any]) -> None:
+        """Record the announced properties; unchanged ones are missing."""
+        width, height = (properties.get(name, old) for name, old in zip(
+            ("Width", "Height"), self.size, strict=True
+        ))  # fmt: skip
+        if not (isinstance(width, int) and isinstance(height, int)):
+            log.warning("QEMU announced a size that is not valid: %r", (width, height))
+            return
+        self.size = (width, height)
+        self.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(LISTENER_DELAY, lambda: self._check(self.size))
+
+    def cancel(self) -> None:
+        """Cancel the pending check."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class AnnouncedSizeRunner(SourceRunner):
+    """Runs the source of a QEMU console; replaces a listener that did not receive a size.
+
+    The announced size is the only sign of some changes of the mode: QEMU before 9.2 does not send a
+    listener a text mode, and the rectangles of a smaller mode look like those of a larger one.
+    """
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Replace a listener that has not received the announced *size*."""
+        source = self.supervisor.source
+        received = source.size if source is not None else None
+        if received is not None and received != size:
+            log.info(
+                "console %d: QEMU announced %dx%d and its listener received %dx%d: replacing it",
+                self.supervisor.surface.index, *size, *received,
+            )  # fmt: skip
+            self.supervisor.replace_source(at_once=True)
+
+
+class _PictureCheck:
+    """Schedules the comparisons of the memory with QEMU's picture, and judges their results.
+
+    One difference may be the guest's drawing between the two readings; two in a row mean that QEMU
+    shows another picture.
     """
 
     def __init__(self) -> None:
@@ -58,7 +108,7 @@ class PictureCheck:
         self.due_at = now + VERIFY
 
     def note(self, *, differs: bool, now: float) -> bool:
-        """Note the result; returns whether QEMU shows another picture."""
+        """Record the result; return whether QEMU shows another picture."""
         self._differences = self._differences + 1 if differs else 0
         if differs:
             self.due_at = now + VERIFY_FIRST
@@ -66,7 +116,13 @@ class PictureCheck:
 
 
 class ModeMonitor(AnnouncedSizeRunner):
-    """Runs the source that belongs to the guest's mode.
+    """Runs the source that suits the guest's mode, while clients view the console.
+
+    - At rest no register is read and nothing is compared. A listener stays registered until the
+      guest enters a mode that needs none.
+    - The guest may write the registers at any moment. They are read often, but not for each
+      comparison of the pixels.
+    - Now and then the memory is compared with a screenshot, because QEMU may show another picture.
 
     Args:
         supervisor: The console's.
@@ -78,7 +134,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         super().__init__(supervisor)
         self._policy = policy
         self._memory = memory
-        self._check = PictureCheck()
+        self._check = _PictureCheck()
         self._active_at = 0.0
         self._hint = asyncio.Event()
         self._monitoring: asyncio.Task[None] | None = None
@@ -101,6 +157,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             self._monitoring = self._tasks.begin(self._monitor())
         loop = asyncio.get_running_loop()
         end = loop.time() + FIRST_PICTURE
+        # The client that waits for this gets its first frame from the source's first picture.
         while not self._has_picture() and loop.time() < end and not self._monitoring.done():
             await asyncio.sleep(0.002)
 
@@ -124,7 +181,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         return self.supervisor.source is not None and kind is not None and kind.stays_at_rest
 
     async def _leave_listener(self) -> None:
-        """Stop a listener at rest if the guest has entered a mode that needs none."""
+        """Stop a listener at rest if the guest has entered a mode in its video memory."""
         try:
             found = await self._memory.mode()
         except KjuError as error:
@@ -136,7 +193,8 @@ class ModeMonitor(AnnouncedSizeRunner):
     def check_size(self, size: tuple[int, int]) -> None:
         """Replace a listener that has not received the announced size."""
         if self.supervisor.source is not None and not self._listens:
-            # Without a listener QEMU updates the console's size only when it draws.
+            # Without a listener QEMU updates the console's size only when it draws, so the size is
+            # no measure of the source; but the mode may have changed.
             self.expect_mode()
             return
         super().check_size(size)
@@ -151,7 +209,7 @@ class ModeMonitor(AnnouncedSizeRunner):
                 await self._follow()
                 await self._verify()
             except (KjuError, OSError, ValueError) as error:
-                # The answers and screenshots come from another process. The next may be valid.
+                # The answers and screenshots are another process's: the next ones may be valid.
                 log.warning("console %d: the mode cannot be read: %s", self._index, error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval()):
@@ -175,6 +233,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         """Read the mode, and replace the source if it does not suit the mode."""
         async with self._changing:
             mode, found = self._mode, await self._memory.mode()
+            # The byte order is read for new modes only: it is one more question to QEMU.
             is_new = isinstance(found, Place) and found != mode.place
             if is_new and not await self._memory.little_endian():
                 found = OtherMode("the guest has reversed the byte order")
@@ -196,6 +255,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         if place is None or now < self._check.due_at:
             return
         if mode.hidden:
+            # The published picture is QEMU's now. Compared with the memory it needs no screenshot.
             self._check.due_at = now + VERIFY_FIRST
             if await asyncio.to_thread(self._equals_published, place):
                 log.info("console %d: QEMU shows the video memory again", self._index)
@@ -203,6 +263,8 @@ class ModeMonitor(AnnouncedSizeRunner):
             return
         self._check.begin(now)
         blank = await self._memory.blank()
+        # Just after a change the two readings may be of different pages: then a difference proves
+        # nothing.
         steady = now - mode.changed_at > BRISK_FOR
         shown = not blank if blank else await self._memory.shown(place, steady=steady)
         if self._check.note(differs=shown is False, now=now) or blank:
@@ -216,17 +278,17 @@ class ModeMonitor(AnnouncedSizeRunner):
     # -- events
 
     def expect_mode(self) -> None:
-        """Note an event after which the guest may have another mode."""
+        """Read the mode soon: after this event the guest may have another."""
         self._active_at = asyncio.get_running_loop().time()
         self._hint.set()
 
     def distrust(self) -> None:
-        """Note that the published picture may be wrong, its mode included. Check it soon."""
+        """Read the mode and compare the picture soon: either may be wrong."""
         self._check.due_at = 0.0
         self.expect_mode()
 
     def note_input(self) -> None:
-        """Note that a client has sent the guest an input."""
+        """Record that a client has sent the guest an input."""
         super().note_input()
         self._active_at = asyncio.get_running_loop().time()
         if self._mode.flips:
@@ -238,10 +300,10 @@ class ModeMonitor(AnnouncedSizeRunner):
             await self._follow()
 
     def live_memory(self) -> int:
-        """Return the descriptor of the video memory; it stays this object's."""
+        """Return the descriptor of the video memory, which this object keeps and closes."""
         return self._memory.descriptor.fileno()
 
     def close(self) -> None:
-        """Release everything; the supervisor is closed first."""
+        """Release everything, the supervisor first."""
         super().close()
         self._memory.close()

@@ -1,8 +1,8 @@
-"""The power button: whether the guest can receive a press. SHELL.
+"""SHELL: the power button, and why a press of it would be lost.
 
-QEMU drops the press without an error if the guest has not enabled the button's event. On x86
-boards this is in ACPI's PM1 registers. Their addresses differ (i440fx, q35, the firmware's
-choice), so they are taken from QEMU's own map of the ports.
+QEMU drops a press without an error if the guest has not enabled the button's event. On x86 boards
+ACPI's PM1 registers show this. Their addresses differ (i440fx, q35, the firmware's choice), so they
+are read from QEMU's map of the ports.
 
 Source:
     ACPI 6.5, 4.8.3.1 (PM1 event registers, PWRBTN_EN) and 4.8.3.2 (PM1 control, SCI_EN);
@@ -25,9 +25,9 @@ _ENABLE = 2
 _REGION = re.compile(
     r"^\s*([0-9a-f]{16})-[0-9a-f]{16} \(prio -?\d+, i/o\): acpi-(evt|cnt)\r?$", re.MULTILINE
 )
-#: Lower ports belong to other devices on every PC; before the firmware runs, the map has 0 here.
+#: Lower ports belong to other devices on every PC. Before the firmware runs, the map has 0 here.
 _LOWEST = 0x100
-#: The value of a read without a device.
+#: The value of a port without a device.
 _NO_DEVICE = 0xFFFF
 _VALUE = re.compile(r"= 0x([0-9a-f]{4})\b")
 
@@ -45,10 +45,7 @@ class Ports(NamedTuple):
 
 
 def find_ports(tree: str) -> Ports | None:
-    """Return the registers' ports, from what the monitor's ``info mtree`` prints.
-
-    None if the board has no such registers.
-    """
+    """Return the ports of the registers in the output of ``info mtree``; None if it has none."""
     found = {name: int(start, 16) for start, name in _REGION.findall(tree)}
     if found.keys() != {"evt", "cnt"} or max(found.values()) > 0xFFFF - _ENABLE:
         return None
@@ -56,7 +53,7 @@ def find_ports(tree: str) -> Ports | None:
 
 
 def reason(control: int, enable: int) -> str:
-    """Return why a press is lost, from the registers' values; empty if the guest receives it."""
+    """Return why a press is lost, by the registers' values; empty if the guest receives it."""
     if _NO_DEVICE in (control, enable):
         return ""
     if not control & _SCI_EN:
@@ -66,22 +63,20 @@ def reason(control: int, enable: int) -> str:
     return ""
 
 
-async def why_lost(qmp: Qmp) -> str:
-    """Ask QEMU whether a press would be lost.
+async def loss_reason(qmp: Qmp) -> str:
+    """Return why the guest would not receive a press; empty if it would, or if that is unknown.
 
     Reading the registers changes nothing in the guest.
 
-    Returns:
-        The reason; empty if it would not be lost, or if that is unknown.
     """
     try:
         ports = find_ports(await qmp.monitor("info mtree"))
         if ports is None:
             return ""
-        if ports.enable < _LOWEST:  # reading here would disturb another device
+        if ports.enable < _LOWEST:  # reading this port would disturb another device
             return "its firmware has not set up ACPI yet"
         values = [await qmp.monitor(f"i /2hx {port:#x}") for port in ports]
-    except KjuError:  # an old or a busy QEMU: press the button all the same
+    except KjuError:  # an old or a busy QEMU: the press may succeed
         return ""
     read = [_VALUE.search(value) for value in values]
     if not (read[0] and read[1]):

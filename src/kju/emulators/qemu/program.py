@@ -52,7 +52,7 @@ _VALUE = 0x10
 _STATUS = (_VALUE << 1) | 1
 #: cli; mov dx, 0x501; mov al, 0x10; out dx, al; hlt; jmp back to the hlt
 _CODE = bytes([0xFA, 0xBA, *_PORT.to_bytes(2, "little"), 0xB0, _VALUE, 0xEE, 0xF4, 0xEB, 0xFD])
-BOOT_SECTOR = _CODE.ljust(510, b"\0") + b"\x55\xaa"
+_BOOT_SECTOR = _CODE.ljust(510, b"\0") + b"\x55\xaa"
 
 
 class Qemu(NamedTuple):
@@ -198,7 +198,7 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
     if qemu.architecture != native:
         return Accelerator("tcg", f"a {qemu.architecture} guest on a {native} processor needs TCG")
     if not Path("/dev/kvm").exists():
-        return Accelerator("tcg", "there is no /dev/kvm, so guests run under TCG (slowly)")
+        return Accelerator("tcg", "/dev/kvm is missing, so guests run under TCG (slowly)")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return Accelerator(
             "tcg",
@@ -206,7 +206,9 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
             " join its group: usermod -aG kvm $USER",
         )
     if native != "x86_64":
-        return Accelerator("kvm", "/dev/kvm opens (not tried: there is no test guest for it)")
+        return Accelerator(
+            "kvm", "/dev/kvm opens (not tested: kju has no test guest for this processor)"
+        )
     cache = _cache_path()
     if found := _cached(cache, qemu):
         return found
@@ -283,7 +285,7 @@ def _run_boot_sector(qemu: Qemu, accelerator: str) -> _Run:
 def _sector() -> Iterator[int]:
     descriptor = os.memfd_create("kju-probe", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, BOOT_SECTOR)
+        os.write(descriptor, _BOOT_SECTOR)
         yield descriptor
     finally:
         os.close(descriptor)

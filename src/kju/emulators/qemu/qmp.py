@@ -16,19 +16,20 @@ from ...sources.display1.source import socket_pair
 
 log = logging.getLogger(__name__)
 
-#: Seconds for an answer. QEMU's main loop answers in a millisecond; it was seen to stand still
-#: for a second while a loaded computer created a large guest.
+#: Seconds for an answer. QEMU's main loop answers in a millisecond; on a busy computer it was seen
+#: to block for a second while it created a large guest.
 TIMEOUT = 10.0
 
-#: Bytes of one line; a longer one ends the connection, and the machine. A client may run any
-#: command: "info tlb" has 48 bytes for each page (3.9 MB of a small Linux), so this is enough for
-#: 5 GiB in pages of 4 KiB.
+#: Bytes of one line; a longer line ends the connection, and the machine. A client may run any
+#: command: "info tlb" prints 48 bytes for each page (3.9 MB of a small Linux), so this is enough
+#: for 5 GiB in pages of 4 KiB.
 MAX_LINE = 64 << 20
 
-#: Parts of the time limit, after each of which an answer is looked for.
-PARTS = 10
+#: Parts of the time limit; the answer is checked after each (`Qmp._finish`).
+_PARTS = 10
 
-HUNG_UP = "QEMU has hung up"
+#: The reason of `Qmp.closed` when QEMU has disconnected.
+DISCONNECTED = "QEMU has disconnected"
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -105,7 +106,7 @@ class Qmp:
         """Greet QEMU at the other end of *sock*, and pass on its events from now on.
 
         Raises:
-            QemuError: It does not speak QMP, or has disconnected.
+            QemuError: The peer does not speak QMP, or has disconnected.
         """
         client = _Client(name)
         client.readbuflen = MAX_LINE
@@ -113,12 +114,14 @@ class Qmp:
         try:
             await client.connect(sock)
         except (QMPError, OSError, EOFError) as error:
-            raise QemuError(f"QEMU did not answer on QMP: {_line(error)}", name) from error
+            raise QemuError(f"QEMU did not answer on QMP: {_one_line(error)}", name) from error
         finally:
             # qemu.qmp does not close the socket of a session that failed to start.
             if client.runstate.name != "RUNNING":
                 sock.close()
-        return cls(client, asyncio.create_task(_listen(client, on_event), name="qmp-events"))
+        return cls(
+            client, asyncio.create_task(_pass_on_events(client, on_event), name="qmp-events")
+        )
 
     def begin(
         self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
@@ -154,10 +157,10 @@ class Qmp:
     async def _finish(self, command: str, number: str, timeout: float) -> Any:  # noqa: ANN401
         answer = asyncio.ensure_future(self._client.finish(number))
         try:
-            # In parts: for a process that was suspended the whole time is over at once, before it
-            # can read an answer that arrived long ago.
-            for _ in range(PARTS):
-                if (await asyncio.wait({answer}, timeout=timeout / PARTS))[0]:
+            # In parts: when a suspended process resumes, a single limit would be over before the
+            # process can read an answer that arrived long ago.
+            for _ in range(_PARTS):
+                if (await asyncio.wait({answer}, timeout=timeout / _PARTS))[0]:
                     return _returned(command, answer.result())
             raise QemuError(f"QEMU did not answer {command} in {timeout:g} s")
         except (QMPError, OSError, EOFError) as error:
@@ -179,7 +182,8 @@ class Qmp:
         Raises:
             QemuError: QEMU has no such display, or has disconnected.
         """
-        # The descriptor and the command that names it must follow each other.
+        # QEMU gives the last received descriptor to the next command that wants one, so nothing may
+        # come between the two.
         async with self._handing:
             ours, theirs = socket_pair()
             try:
@@ -205,12 +209,14 @@ class Qmp:
         Raises:
             QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
-        # The descriptor and the command that takes it must follow each other.
+        # As in `open_display`.
         async with self._handing:
             try:
                 self._client.send_fd_scm(descriptor)
             except (QMPError, OSError) as error:
-                raise QemuError(f"QEMU takes no descriptor: {_line(error)}") from error
+                raise QemuError(
+                    f"a descriptor could not be sent to QEMU: {_one_line(error)}"
+                ) from error
             return int((await self.execute("add-fd"))["fdset-id"])
 
     async def take_back(self, number: int) -> None:
@@ -247,7 +253,7 @@ class Qmp:
         try:
             await self._client.disconnect()
         except (EOFError, OSError):
-            reason = HUNG_UP
+            reason = DISCONNECTED
         except Exception as error:
             # Any error of qemu.qmp's reader: bad JSON, a line too long, nested too deeply.
             reason = f"QEMU sent invalid QMP ({type(error).__name__})"
@@ -268,15 +274,15 @@ def _returned(command: str, answer: Message) -> Any:  # noqa: ANN401
 
 
 def _refused(command: str, error: Exception) -> QemuError:
-    return QemuError(f"QEMU refused {command}: {_line(error)}")
+    return QemuError(f"QEMU refused {command}: {_one_line(error)}")
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Return an error in one line: qemu.qmp's show the received bytes, over several."""
     return " ".join(str(error).split())[:300]
 
 
-async def _listen(client: QMPClient, on_event: OnEvent) -> None:
+async def _pass_on_events(client: QMPClient, on_event: OnEvent) -> None:
     async for event in client.events:
         data = event.get("data")
         name = str(event.get("event"))

@@ -1,11 +1,11 @@
 """SHELL: the serial port that kju adds: one guest, any number of viewers, several writers.
 
-- The guest's output is always read, also without viewers: an unread line stops the guest after
+- The guest's output is always read, also without viewers: an unread port stops the guest after
   about 270 bytes.
-- A new viewer first gets the last `HISTORY` bytes.
-- A viewer that does not read is disconnected. Writers wait while the guest does not read: nothing
-  is lost on the way to it, and no more than `MAX_WAITING` bytes wait here.
-- A viewer ends with the client that opened it.
+- A new viewer first receives the last `HISTORY` bytes.
+- A viewer that does not read is disconnected. Writers wait while the guest does not read: no input
+  is lost, and at most `MAX_WAITING` bytes wait here.
+- A view is closed when the client that opened it disconnects.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from ..base import SerialClient
 
 log = logging.getLogger(__name__)
 
-#: Bytes of past output: four boots of a Linux 6.1 with all its messages (27 KB, 412 lines).
+#: Bytes of past output: four boots of a Linux 6.1 with all its messages (27 KB, 412 lines each).
 HISTORY = 128 << 10
 #: Bytes that wait for a viewer that does not read: 90 seconds of a line at 115200 baud.
 MAX_UNREAD = 1 << 20
 #: Bytes read at once: those of a full pipe of Linux (pipe(7)).
 _CHUNK = 64 << 10
-#: Bytes that wait for the guest; from then on writers are not read. One read is not cut.
+#: Bytes that wait for the guest, after which writers are not read. A single read may exceed it.
 MAX_WAITING = _CHUNK
 #: Viewers of one machine; each takes a descriptor and `MAX_UNREAD` at worst: 64 MiB.
 MAX_VIEWERS = 64
-#: Viewers of one client: a program needs one, or two with a log. One client cannot take them all.
+#: Viewers of one client, so that it cannot take all: a program needs one, or two with a log.
 MAX_PER_CLIENT = 4
 
 
 def _received(sock: socket.socket) -> bytes | None:
-    """Return the bytes that a socket has: none after its end, None if there are none yet."""
+    """Return the bytes that a socket has received: b"" at its end, None if it has none yet."""
     try:
         return sock.recv(_CHUNK)
     except (BlockingIOError, InterruptedError):
@@ -76,15 +76,15 @@ class Serial:
         Raises:
             LimitError: There are too many viewers, or too many of this client.
         """
-        its = sum(viewer.client is client for viewer in self._viewers)
-        if its >= MAX_PER_CLIENT:
+        count = sum(viewer.client is client for viewer in self._viewers)
+        if count >= MAX_PER_CLIENT:
             raise LimitError(
-                f"this client has {its} views of the serial port already; close one first",
-                "viewers of one client", MAX_PER_CLIENT, its + 1,
+                f"this client already has {count} views of the serial port: close one first",
+                "viewers of one client", MAX_PER_CLIENT, count + 1,
             )  # fmt: skip
         if len(self._viewers) >= MAX_VIEWERS:
             raise LimitError(
-                f"the serial port has {MAX_VIEWERS} viewers already; close one first",
+                f"the serial port already has {MAX_VIEWERS} viewers: close one first",
                 "viewers of a serial port", MAX_VIEWERS, MAX_VIEWERS + 1,
             )  # fmt: skip
         ours, theirs = socket.socketpair()
@@ -113,7 +113,7 @@ class Serial:
             viewer.send(data)
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the guest, now or when it reads; those of one call stay together."""
+        """Send bytes to the guest, now or when it reads; the bytes of one call stay together."""
         if not self._ended:
             self._to_guest += data
             self._flush()
@@ -170,12 +170,12 @@ class _Viewer:
         self._reads_input = writes
         self._closing = False
         if not writes:
-            # A client that writes there all the same gets an error (EPIPE).
+            # A client without the right to write gets an error from its socket (EPIPE).
             sock.shutdown(socket.SHUT_RD)
         self.update_reading()
 
     def send(self, data: bytes | bytearray) -> None:
-        """Send output to the client, now or as soon as it reads."""
+        """Send output to the client, now or when it reads."""
         self._unread += data
         self._flush()
         if len(self._unread) > MAX_UNREAD:
@@ -216,7 +216,8 @@ class _Viewer:
             self._serial.write(data)
             self.update_reading()
             return
-        # The client has closed the connection, or only its writing half.
+        # The client has closed the connection, or only its writing half (a pipe into `kju serial`).
+        # Both read as the end. Only after the former does poll report a hang-up.
         self._reads_input = False
         self.update_reading()
         poll = select.poll()
@@ -231,6 +232,7 @@ class _Viewer:
         self._reads_input = False
         self.update_reading()
         if self._unread and not self.client.closed:
+            # The guest's last output is still sent; `_flush` closes after it.
             self._closing = True
             return
         with contextlib.suppress(OSError, ValueError):

@@ -5,9 +5,9 @@
 - A mode that lasts, and every mode of a display without shared memory, comes from a listener
   (``display1-map``, ``display1-copy``).
 
-A listener costs QEMU less than screenshots do, but QEMU 10.0.2 keeps every listener that has hung
-up, its socket and its wake-ups (ui/dbus-listener.c: listener and connection hold each other; 7.2
-does not). So a firmware's text or a mode in passing gets no listener.
+A listener costs QEMU less than screenshots, but QEMU 10.0.2 leaks every listener that has
+disconnected, with its socket and its wake-ups (ui/dbus-listener.c: listener and connection
+reference each other; 7.2 does not leak). So a firmware's text and a short mode get no listener.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class QemuDisplay(NamedTuple):
     Attributes:
         number: QEMU's number of the console.
         register_listener: Registers a listener with QEMU.
-        memory: The console's video memory; None where it is not shared.
-        mode: The guest's mode; it has no place where there is no memory.
+        memory: The console's video memory; None if it is not shared.
+        mode: The guest's mode; without a memory it has no place.
     """
 
     number: int
@@ -55,8 +55,8 @@ class Situation(NamedTuple):
     """The facts that decide which source fills a console.
 
     Attributes:
-        place: The visible picture's place in the video memory; None if it is not there.
-        lasts: Whether the picture is elsewhere for long.
+        place: The place of the visible picture in the video memory; None if it is not in it.
+        lasts: Whether the picture has been outside of the memory for `LISTEN_AFTER`.
         can_dump: Whether QEMU takes screenshots of this console, and the last one succeeded.
     """
 
@@ -65,7 +65,7 @@ class Situation(NamedTuple):
     can_dump: bool
 
 
-class QemuSource(SourceKind):
+class _QemuSource(SourceKind):
     """One kind of source for a QEMU console."""
 
     def __init__(self, display: QemuDisplay) -> None:
@@ -79,7 +79,7 @@ class QemuSource(SourceKind):
         """Pass a change of the situation to the running source."""
 
 
-class VramKind(QemuSource):
+class VramKind(_QemuSource):
     """Reads the video memory."""
 
     _source: FramebufferSource | None = None
@@ -103,11 +103,11 @@ class VramKind(QemuSource):
             self._source.move(situation.place)
 
 
-class ScreendumpKind(QemuSource):
+class ScreendumpKind(_QemuSource):
     """Takes screenshots."""
 
     def suits(self, situation: Situation) -> bool:
-        """Return whether the picture is elsewhere, and not for long."""
+        """Return whether the picture is outside of the memory, and not for long."""
         return situation.place is None and not situation.lasts and situation.can_dump
 
     async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
@@ -124,21 +124,21 @@ class ScreendumpKind(QemuSource):
         return source
 
 
-class ListenerKind(QemuSource):
+class ListenerKind(_QemuSource):
     """Registers a listener with QEMU's D-Bus display."""
 
-    #: QEMU keeps a listener's remains, so it runs on until the guest needs none.
+    # QEMU leaks listeners, so one runs on until the guest's mode needs none.
     stays_at_rest = True
 
     def suits(self, situation: Situation) -> bool:
-        """Return whether the picture is elsewhere."""
+        """Return whether the picture is outside of the memory."""
         return situation.place is None
 
     async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
         """Start a source and register it with QEMU."""
         if self._display.memory is not None:
-            # QEMU first sends a new listener the picture that it drew last. If no client has
-            # viewed the console, that may be of an older mode; a screenshot makes QEMU draw.
+            # QEMU first sends a new listener the picture that it drew last, which may be of an
+            # older mode if no client has viewed the console. A screenshot makes QEMU draw.
             with contextlib.suppress(KjuError, OSError):
                 await self._display.memory.screenshot()
         number = self._display.number
@@ -154,7 +154,7 @@ class ListenerKind(QemuSource):
 
 
 #: The kinds of source of a QEMU console; the first that suits is chosen.
-KINDS: tuple[type[QemuSource], ...] = (VramKind, ScreendumpKind, ListenerKind)
+KINDS: tuple[type[_QemuSource], ...] = (VramKind, ScreendumpKind, ListenerKind)
 
 
 class QemuPolicy(SourcePolicy):
@@ -162,7 +162,7 @@ class QemuPolicy(SourcePolicy):
 
     Args:
         display: The console's display.
-        clock: Seconds, as `GuestMode` is given them.
+        clock: Returns the time in seconds, on the clock of `GuestMode`.
     """
 
     def __init__(self, display: QemuDisplay, clock: Callable[[], float]) -> None:
@@ -183,7 +183,7 @@ class QemuPolicy(SourcePolicy):
         return next(kind for kind in self._kinds if kind.suits(situation))
 
     def follow(self, kind: SourceKind | None, last: SourceStatus) -> bool:
-        """Pass the situation to the running kind; returns whether that still suits."""
+        """Pass the situation to the running kind; return whether it still suits."""
         situation = self.situation(last)
         for each in self._kinds:
             if each is kind and each.suits(situation):

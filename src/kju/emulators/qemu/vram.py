@@ -1,10 +1,7 @@
-"""SHELL: a console's video memory: finding and mapping it, its mode, and QEMU's picture of it.
-
-Rules:
+"""SHELL: a console's video memory: the search and the mapping, the mode, QEMU's picture of it.
 
 - The guest's registers and QEMU's answers are checked against the size of the memory.
-- The memory's descriptor is opened for reading. The file's mode is set to 0400 at once: other users
-  cannot open it then, and this user only for reading.
+- The memory is mapped for reading only.
 - Nothing here has a side effect in the guest: ports with a side effect on reading are not read.
 """
 
@@ -22,11 +19,24 @@ from ...errors import KjuError
 from ...memory._system import Mapping
 from ...memory.shared import Descriptor
 from ...surface.geometry import Place
-from . import bochs
+from .guest_mode import (
+    ATTRIBUTE_OFFSET,
+    LITTLE_ENDIAN,
+    ORDER_OFFSET,
+    REGISTERS,
+    REGISTERS_OFFSET,
+    OtherMode,
+    Registers,
+    is_blank,
+    memory_name,
+    mode_of,
+    parse_registers,
+    words,
+)
 from .qmp import Qmp
 from .screenshot import ScreenDumper, read_ppm
 
-#: QEMU's names of the memory of the devices that have these registers.
+#: QEMU's names of the memory of the devices with a Bochs display interface.
 _VGA = "vga.vram"
 _BOCHS_DISPLAY = "bochs-display-vram"
 _IDENTITY = (0x1234, 0x1111)
@@ -42,7 +52,7 @@ class VideoMemory:
 
     Attributes:
         mapping: The whole memory.
-        descriptor: Read-only.
+        descriptor: The read-only descriptor of the memory.
     """
 
     def __init__(
@@ -72,26 +82,27 @@ class VideoMemory:
             is_first: Whether it is QEMU's first console.
 
         Raises:
-            NoVideoMemoryError: There is none, or it is not shared.
+            NoVideoMemoryError: The device has none, or does not share it.
             QemuError: QEMU does not answer.
         """
-        name = bochs.memory_name(device_address)
+        name = memory_name(device_address)
         if name is None:
             raise NoVideoMemoryError("the display is not a PCI device")
-        slots = [_slot(part) for part in device_address.split("/")[2:]]
+        slots = _slots(device_address)
         device = _device(await qmp.execute("query-pci"), slots)
         identity = device.get("id", {}) if device else {}
         if (identity.get("vendor"), identity.get("device")) != _IDENTITY:
             raise NoVideoMemoryError("only std VGA, secondary-vga and bochs-display have linear"
                                      " video memory whose mode can be read")  # fmt: skip
         found = await asyncio.to_thread(_open, pid, name)
-        # QEMU dumps its first console, or the console of a device by its id, which may be missing.
+        # QEMU's screendump takes the first console, or a device's console by the device's id. The
+        # user may have given none.
         device_id = str(device.get("qdev_id") or "") if device else ""
         can_dump = is_first or device_id
         dumper = ScreenDumper(qmp, "" if is_first else device_id) if can_dump else None
         return cls(qmp, slots, found, dumper)
 
-    async def mode(self) -> Place | bochs.OtherMode:
+    async def mode(self) -> Place | OtherMode:
         """Read the mode from the registers.
 
         Raises:
@@ -101,18 +112,18 @@ class VideoMemory:
         if registers is None or not registers.known:
             self._base = await self._find_base()
             if self._base is None:
-                return bochs.OtherMode("the display's registers have no address")
+                return OtherMode("the display's registers have no address")
             registers = await self._registers()
         if registers is None:
-            return bochs.OtherMode("the display's registers cannot be read", unknown=True)
-        return bochs.mode_of(registers, self.mapping.size)
+            return OtherMode("the display's registers cannot be read", unknown=True)
+        return mode_of(registers, self.mapping.size)
 
-    async def _registers(self) -> bochs.Registers | None:
-        place = f"{(self._base or 0) + bochs.REGISTERS_OFFSET:#x}"
-        return bochs.parse_registers(await self._qmp.monitor(f"xp /{bochs.COUNT}hx {place}"))
+    async def _registers(self) -> Registers | None:
+        place = f"{(self._base or 0) + REGISTERS_OFFSET:#x}"
+        return parse_registers(await self._qmp.monitor(f"xp /{REGISTERS}hx {place}"))
 
     async def blank(self) -> bool | None:
-        """Return whether the guest has blanked the screen; None if the registers do not tell.
+        """Return whether the guest has blanked the screen; None if that is unknown.
 
         Raises:
             QemuError: QEMU does not answer.
@@ -121,9 +132,9 @@ class VideoMemory:
             return False
         if self._base is None:
             return None
-        answer = await self._qmp.monitor(f"xp /1bx {self._base + bochs.ATTRIBUTE_OFFSET:#x}")
-        found = bochs.words(answer, 1)
-        return bochs.is_blank(found[0]) if found else None
+        answer = await self._qmp.monitor(f"xp /1bx {self._base + ATTRIBUTE_OFFSET:#x}")
+        found = words(answer, 1)
+        return is_blank(found[0]) if found else None
 
     async def little_endian(self) -> bool:
         """Return whether the guest has left the byte order of the pixels as on a PC.
@@ -133,18 +144,18 @@ class VideoMemory:
         """
         if self._base is None:
             return True
-        answer = await self._qmp.monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
-        return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
+        answer = await self._qmp.monitor(f"xp /1wx {self._base + ORDER_OFFSET:#x}")
+        return words(answer, 1) == [LITTLE_ENDIAN]
 
     async def shown(self, mode: Place, *, steady: bool) -> bool | None:
         """Return whether QEMU shows the picture of *mode*; None if that is uncertain.
 
-        This takes a screenshot: six milliseconds of QEMU's main loop at 1280x800. The guest's
-        drawing meanwhile makes the result uncertain, unless the screenshot is black.
+        The screenshot takes six milliseconds of QEMU's main loop at 1280x800. If the guest draws
+        during it, the result is uncertain, unless the screenshot is black.
 
         Args:
             mode: The mode as just read.
-            steady: Whether that has been the mode for a while. If a guest flips pages all the
+            steady: Whether this has been the mode for a while. If a guest flips pages all the
                 time, QEMU may show another page than those compared before and after.
 
         Raises:
@@ -162,7 +173,7 @@ class VideoMemory:
 
     @property
     def can_dump(self) -> bool:
-        """Whether QEMU takes screenshots of this display: of all but the first only by an id."""
+        """Whether QEMU takes screenshots of this display: it is the first, or has an id."""
         return self._dumper is not None
 
     async def screenshot(self) -> np.ndarray[Any, Any] | None:
@@ -173,7 +184,7 @@ class VideoMemory:
         Raises:
             QemuError: QEMU does not answer, or cannot write it.
         """
-        # A cancelled one is finished all the same: QEMU writes it in any case.
+        # Cancelling must not stop it half-way: QEMU writes the file in any case.
         return await asyncio.shield(self._screenshot())
 
     async def _screenshot(self) -> np.ndarray[Any, Any] | None:
@@ -220,13 +231,17 @@ class VideoMemory:
         if dumped.shape[:2] == here.shape[:2] and np.array_equal(dumped, here[..., 2::-1]):
             return True
         if not dumped.any() and before[..., :3].any() and here[..., :3].any():
-            return False  # blanked, whatever is drawn meanwhile
-        # The guest has drawn: the screenshot is of a moment between the two readings.
+            return False  # blanked: the guest's drawing cannot make all of it black
+        # Unequal readings: the guest has drawn, and the screenshot is of a moment between them.
         return False if steady and np.array_equal(before, here) else None
 
 
 class _MappedFile:
-    """The file of the memory, open and mapped."""
+    """The file of the memory, open and mapped for reading.
+
+    Its mode becomes 0400 at once: after that other users cannot open it, and this user only for
+    reading.
+    """
 
     def __init__(self, name: str, descriptor: Descriptor) -> None:
         self.name = name
@@ -247,8 +262,8 @@ def _open(pid: int, prefix: str) -> _MappedFile:
             f"QEMU's memory cannot be opened: {error.strerror} (another user, or hidepid)"
         ) from error
     raise NoVideoMemoryError(
-        "QEMU does not share its video memory: -machine aux-ram-share=on shares it, from QEMU 10.0"
-        " on"
+        "QEMU does not share its video memory; QEMU 10.0 and newer do, with -machine"
+        " aux-ram-share=on"
     )
 
 
@@ -257,14 +272,31 @@ def _memory_files(folder: Path) -> Iterator[tuple[str, Path]]:
         try:
             target = str(path.readlink())
         except FileNotFoundError:
-            continue  # closed meanwhile
+            continue  # closed since the listing
         if target.startswith("/memfd:"):
             yield target.removeprefix("/memfd:").removesuffix(" (deleted)"), path
 
 
-def _slot(part: str) -> tuple[int, int]:
-    slot, _, function = part.partition(".")
-    return int(slot, 16), int(function or "0", 16)
+async def device_id(qmp: Qmp, device_address: str) -> str:
+    """Return the id of the PCI device of a console; empty if it has none.
+
+    Args:
+        qmp: The connection to QEMU.
+        device_address: A console's ``DeviceAddress``.
+
+    Raises:
+        QemuError: QEMU does not answer.
+    """
+    if memory_name(device_address) is None:
+        return ""
+    device = _device(await qmp.execute("query-pci"), _slots(device_address))
+    return str((device or {}).get("qdev_id") or "")
+
+
+def _slots(device_address: str) -> list[tuple[int, int]]:
+    """Return slot and function of each device on the way from the root bus."""
+    parts = [part.partition(".") for part in device_address.split("/")[2:]]
+    return [(int(slot, 16), int(function or "0", 16)) for slot, _, function in parts]
 
 
 def _device(buses: object, slots: list[tuple[int, int]]) -> dict[str, Any] | None:

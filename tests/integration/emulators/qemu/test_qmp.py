@@ -108,7 +108,7 @@ async def test_hang_up_ends_every_wait_and_every_later_call() -> None:
         for each in waiting:
             with pytest.raises(QemuError):
                 await each
-        assert await qmp.closed == "QEMU has hung up"
+        assert await qmp.closed == "QEMU has disconnected"
         with pytest.raises(QemuError):
             qmp.begin("three")
         with pytest.raises(QemuError):

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from kju.emulators.input import pace as pace_module
 from kju.emulators.input.pace import Gauge, NotStarted, Pace, Processors, cut
-from kju.emulators.qemu.input.gauges import NoKeyboard
-from kju.emulators.qemu.input.ps2 import BiosBuffer, Ps2
+from kju.emulators.qemu.input.gauges import BiosBuffer, NoKeyboard, Ps2
 from kju.emulators.qemu.input.usb import Usb
 from kju.emulators.qemu.stderr import Traces
 from kju.errors import InputError

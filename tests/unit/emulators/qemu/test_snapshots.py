@@ -1,4 +1,4 @@
-"""What a disk says of its snapshots is anybody's."""
+"""The tags and sizes of snapshots come from a disk, and are not trusted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kju.emulators.qemu.snapshots.disks import disks_of
-from kju.emulators.qemu.snapshots.store import Context, QemuSnapshots
+from kju.emulators.qemu.snapshot_disks import disks_of
+from kju.emulators.qemu.snapshots import QemuSnapshots, SnapshotContext
 from kju.errors import QemuError, UsageError
 
 
@@ -26,10 +26,10 @@ class Qmp:
 
 
 def store(folder: Path, *tags: str) -> QemuSnapshots:
-    return QemuSnapshots(Qmp(*tags), None, Context([], str(folder), None, print))
+    return QemuSnapshots(Qmp(*tags), SnapshotContext([], str(folder), None, print))
 
 
-async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
+async def test_a_tag_that_is_a_path_finds_no_file(tmp_path: Path) -> None:
     for place in (tmp_path / "elsewhere", tmp_path / "m" / "snapshots" / "good"):
         place.mkdir(parents=True)
         (place / "screen.png").touch()
@@ -44,7 +44,7 @@ async def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> N
     assert str(caught.value).endswith(r"snapshots are: '\x1b]0;x\x07', a")
 
 
-def test_what_is_no_answer_of_qemus_is_an_error() -> None:
+def test_an_invalid_answer_of_qemu_is_an_error() -> None:
     saved = {"name": "a", "vm-state-size": 9}
 
     def block(**changes: object) -> list[dict[str, object]]:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from kju.emulators.qemu.bochs import OtherMode
-from kju.emulators.qemu.guest_mode import LISTEN_AFTER, GuestMode
+from kju.emulators.qemu.guest_mode import LISTEN_AFTER, GuestMode, OtherMode
 from kju.emulators.qemu.sources import (
     KINDS,
     ListenerKind,

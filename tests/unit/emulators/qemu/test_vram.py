@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kju.emulators.qemu import guest_mode
 from kju.emulators.qemu import vram as video
-from kju.emulators.qemu.bochs import OtherMode
+from kju.emulators.qemu.guest_mode import OtherMode
 from kju.emulators.qemu.screenshot import read_ppm
 from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory
 from kju.errors import QemuError
@@ -29,7 +30,7 @@ class FakeQmp:
     def __init__(self) -> None:
         self.registers = [0xB0C5, 64, 48, 32, 0x41, 0, 64, 0, 0, 0, 16, 0]
         self.base = BASE
-        self.ports = {video.bochs.ATTRIBUTE_OFFSET: 0x20}
+        self.ports = {guest_mode.ATTRIBUTE_OFFSET: 0x20}
         self.dump: Callable[[], bytes] | None = None
         self.asked: list[dict[str, Any]] = []
         self.lent: list[int] = []

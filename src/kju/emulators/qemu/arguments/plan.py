@@ -208,7 +208,7 @@ def _sandbox(given: UserOptions, facts: LaunchFacts) -> Items:
     value = f"on,obsolete=deny,elevateprivileges={elevate},spawn={spawn}"
     value += f",resourcecontrol={resources}"
     return [
-        Appended(("-sandbox", value), "limits what a guest that breaks out of QEMU can do"),
+        Appended(("-sandbox", value), "limits a guest that breaks out of QEMU"),
         *items,
     ]
 

@@ -13,23 +13,24 @@ from ....keys import Step, to_qcode
 
 Event = dict[str, Any]
 
-#: The release of a key that no keyboard has. QEMU ends a report after one with its number.
+#: The release of a key that no keyboard has.
 NO_KEY: Event = {
     "type": "key",
     "data": {"down": False, "key": {"type": "qcode", "data": "unmapped"}},
 }
-END_OF_REPORT: Event = {
+#: The same by its number: QEMU ends a report after it.
+_END_OF_REPORT: Event = {
     "type": "key",
     "data": {"down": False, "key": {"type": "number", "data": 0}},
 }
 
 
 def key(number: int, down: bool) -> Event:
-    """Return the press or release of a key.
+    """Return the press or release of a key, by the key's name.
 
-    The key has a name. QEMU would queue a key number behind the delays of another client's keys
-    (QMP's send-key, VNC) and then send the whole queue at once, more than the keyboard has room
-    for.
+    QEMU queues key numbers behind the delays of another client's keys (QMP's send-key, VNC), and
+    then sends the whole queue at once: more than the keyboard has room for. It does not queue
+    names.
     """
     name = to_qcode(number)
     code = {"type": "qcode", "data": name} if name else {"type": "number", "data": number}
@@ -40,14 +41,14 @@ def keys(steps: Sequence[Step], *, reports: bool) -> list[Event]:
     """Return the presses and releases of keys, for one command.
 
     Args:
-        steps: Key numbers, each with whether it goes down.
+        steps: Pairs of a key number and a flag: True presses the key, False releases it.
         reports: Make each step a report of its own. A virtio keyboard collects the named keys of
-            one command in one report, where a guest may miss a press and release of one key.
+            one command in one report. In it a guest may miss the press and release of one key.
     """
     found = [key(*step) for step in steps]
     if not reports:
         return found
-    return [event for one in found for event in (one, END_OF_REPORT)][:-1]
+    return [event for one in found for event in (one, _END_OF_REPORT)][:-1]
 
 
 def axis(kind: Literal["abs", "rel"], name: Literal["x", "y"], value: int) -> Event:
@@ -56,7 +57,7 @@ def axis(kind: Literal["abs", "rel"], name: Literal["x", "y"], value: int) -> Ev
 
 
 def button(name: str, down: bool) -> Event:
-    """Return the press or release of a button; a notch of a wheel is both."""
+    """Return the press or release of a button; a notch of the wheel is a press and a release."""
     return {"type": "btn", "data": {"button": name, "down": down}}
 
 
@@ -66,7 +67,7 @@ def touch(
     name: Literal["x", "y"] = "x",
     value: int = 0,
 ) -> Event:
-    """Return a finger's touch, position on an axis, or lift."""
+    """Return the touch, the position on an axis, or the lift of a finger."""
     tracking = -1 if kind == "end" else slot
     where = {"axis": name, "value": value}
     return {"type": "mtt", "data": {"type": kind, "slot": slot, "tracking-id": tracking, **where}}

@@ -1,34 +1,34 @@
-"""SHELL: whether the guest has taken the input that was sent: the choice of the gauge.
+"""SHELL: gauges for the queue of a guest's keyboard or pointer, and the choice of the gauge.
 
-QEMU drops a key for which a keyboard's queue has no room, without an error. So keys are sent in
-batches that fit, and the next batch when the guest has emptied the queue. It is observed like this:
+QEMU drops a key without an error if a keyboard's queue has no room for it. So keys are sent in
+batches that fit, each when the guest has emptied the queue. The queue is observed like this:
 
 | keyboard | its queue                   | the guest has taken everything when                 |
 |----------|-----------------------------|-----------------------------------------------------|
 | PS/2     | 16 bytes                    | the controller's status says that no byte waits     |
 | virtio   | the guest's own, 64 events  | the guest has given every buffer back               |
-| USB      | 16 keys, polled each 8 ms   | QEMU traces that it has become empty                |
+| USB      | 16 keys, polled each 8 ms   | QEMU traces that it has become empty (`usb`)        |
 
-A BIOS takes keys from the controller at once and keeps 15; while its buffer is in use, that has to
-be empty too. Any other keyboard gets a key every `STEP` seconds.
+Any other keyboard gets a key every `STEP` seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
+from typing import Any
 
 from ....errors import InputError, KjuError, QemuError
 from ...input.pace import Gauge, NotStarted, TimedGauge
 from ..qmp import Qmp
 from ..stderr import Traces
 from .events import NO_KEY
-from .ps2 import Ps2, Ps2Mouse
 from .usb import Usb, UsbTablet
-from .virtio import Virtio, started_virtio, waiting_virtio
 
 log = logging.getLogger(__name__)
+
 
 _KEYBOARD = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
 _TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:Tablet|Mouse)")
@@ -38,6 +38,196 @@ NO_KEYBOARD = (
     "this machine has no keyboard; start it with one, such as: -device usb-kbd (its board needs a"
     " USB bus) or -device virtio-keyboard-device"
 )
+#: Seconds after which a BIOS's buffer that does not move, and is not empty, counts as abandoned.
+LEFTOVER_AGE = 1.0
+#: Seconds until an unused BIOS's buffer is read again: a guest takes longer to start using one.
+BIOS_INTERVAL = 0.25
+
+_PRINT, _PAUSE, _EXTENDED = 0x54, 0xC6, 0x80
+_VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
+_PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")
+
+
+class Ps2(Gauge):
+    """The PS/2 keyboard of a PC.
+
+    A BIOS takes keys from the controller at once and keeps 15 of them. While its buffer is in use,
+    that has to be empty too.
+
+    Source:
+        QEMU's hw/input/ps2.c (the queue); hw/input/pckbd.c (the status register, which is read
+        without side effect); the BIOS data area at 0x41a and 0x41c.
+    """
+
+    name = "ps2"
+    # QEMU's queue has 16 bytes; four stay free for the release of held keys.
+    room = 12
+
+    def __init__(self, qmp: Qmp) -> None:
+        super().__init__()
+        self._qmp = qmp
+        self._bios = BiosBuffer()
+        self._bios_seen = float("-inf")
+
+    async def exists(self) -> bool:
+        """Return whether the machine has one: a missing port reads as all ones."""
+        return await self._status() != 0xFF
+
+    def cost(self, key: int, down: bool) -> int:
+        """Return the number of bytes in scan code set 2; the other sets take fewer."""
+        if key in (_PRINT, _PAUSE):
+            return 8
+        return (1 if down else 2) + (1 if key & _EXTENDED else 0)
+
+    async def is_empty(self) -> bool:
+        """Return whether no byte waits in the controller, and no key in a BIOS's buffer."""
+        if not await self.is_idle():
+            return False
+        now = asyncio.get_running_loop().time()
+        # The controller is empty. If a BIOS reads the keys, they are in its buffer by now.
+        if not self._bios.used and now - self._bios_seen < BIOS_INTERVAL:
+            return True
+        self._bios_seen = now
+        return self._bios.is_empty(*await self._bios_pointers(), now)
+
+    async def is_idle(self) -> bool:
+        """Return whether no byte waits in the controller."""
+        return not await self._status() & 1
+
+    async def _status(self) -> int:
+        found = _VALUE.search(await self._qmp.monitor("i /1bx 0x64"))
+        return int(found[1], 16) if found else 0xFF
+
+    async def _bios_pointers(self) -> tuple[int, int]:
+        found = _PAIR.search(await self._qmp.monitor("xp /2hx 0x41a"))
+        return (int(found[1], 16), int(found[2], 16)) if found else (0, 0)
+
+
+class _Ps2Mouse(Gauge):
+    """The PS/2 mouse of a PC.
+
+    Args:
+        keyboard: The keyboard of the same controller.
+    """
+
+    name = "ps2 mouse"
+    # QEMU's queue has 16 bytes, and a report up to four. QEMU never sends one that did not fit.
+    room = 4
+
+    def __init__(self, keyboard: Ps2) -> None:
+        super().__init__()
+        self._keyboard = keyboard
+
+    async def is_empty(self) -> bool:
+        """Return whether no byte waits in the controller."""
+        return await self._keyboard.is_idle()
+
+
+class BiosBuffer:
+    """A BIOS's keyboard buffer, observed by its two pointers. I/O-free.
+
+    The pointers move only while a program reads keys through the BIOS; an operating system does not
+    touch them.
+
+    Attributes:
+        used: Whether keys pass through the buffer: its pointers move.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, int] | None = None
+        self._since = 0.0
+        self.used = False
+
+    def is_empty(self, head: int, tail: int, now: float) -> bool:
+        """Return whether the buffer holds no key, or is unused.
+
+        Args:
+            head: The address from which the next key is read.
+            tail: The address to which the next key is written.
+            now: The time in seconds.
+        """
+        seen, self._seen = self._seen, (head, tail)
+        if seen != self._seen:
+            self._since = now
+            self.used = self.used or seen is not None
+        elif now - self._since > LEFTOVER_AGE:
+            self.used = False
+        return not self.used or head == tail
+
+
+class Virtio(Gauge):
+    """A virtio input device.
+
+    Args:
+        qmp: The connection to QEMU.
+        path: The device's path, from ``x-query-virtio``.
+
+    Source:
+        QEMU's hw/input/virtio-input.c; virtio 1.2, 2.7.6 (the available ring).
+    """
+
+    name = "virtio"
+    # The guest provides 64 buffers. A key takes two: itself and the end of its report.
+    room = 30
+    reports = True
+
+    def __init__(self, qmp: Qmp, path: str) -> None:
+        super().__init__()
+        self._qmp = qmp
+        self.path = path
+
+    async def is_empty(self) -> bool:
+        """Return whether every buffer is available."""
+        # The guest puts a buffer back into the available ring when it has read the event. QEMU does
+        # not report the ring's index, so it is read from the guest's memory.
+        queue = await self._qmp.execute(
+            "x-query-virtio-queue-status", {"path": self.path, "queue": 0}
+        )
+        read = await self._qmp.monitor(f"xp /2hx {int(queue['vring-avail'])}")
+        found = _PAIR.search(read)
+        if found is None:
+            raise QemuError(f"QEMU answered xp with {read!r}"[:200])
+        available = int(found[2], 16)  # the first number is the ring's flags
+        return (available - int(queue["last-avail-idx"])) & 0xFFFF >= int(queue["vring-num"])
+
+
+async def started_virtio(qmp: Qmp, kind: str) -> str:
+    """Return the path of the input device of this kind that the guest has started, or "".
+
+    Raises:
+        QemuError: QEMU is older than 7.2, and has no such command.
+    """
+    for device in await qmp.execute("x-query-virtio"):
+        if device["name"] != "virtio-input":
+            continue
+        at = {"path": device["path"]}
+        if await qmp.execute("qom-get", {**at, "property": "type"}) == kind:
+            status = await qmp.execute("x-query-virtio-status", at)
+            if status["started"] and not _is_unreadable(status):
+                return str(device["path"])
+    return ""
+
+
+async def _waiting_virtio(qmp: Qmp, kind: str) -> bool:
+    """Return whether the machine has input devices of this kind, and the guest has started none.
+
+    Raises:
+        QemuError: QEMU is older than 7.2, and has no such command.
+    """
+    found = False
+    for device in await qmp.execute("x-query-virtio"):
+        at = {"path": device["path"]}
+        if await qmp.execute("qom-get", {**at, "property": "type"}) == kind:
+            if (await qmp.execute("x-query-virtio-status", at))["started"]:
+                return False
+            found = True
+    return found
+
+
+def _is_unreadable(status: dict[str, Any]) -> bool:
+    """Return whether a ring is packed, or its address is not a physical address of the guest."""
+    features = " ".join(status["guest-features"].get("transports", []))
+    return any(f in features for f in ("RING_PACKED", "ACCESS_PLATFORM", "IOMMU_PLATFORM"))
 
 
 class NoKeyboard(Gauge):
@@ -60,8 +250,8 @@ class NoKeyboard(Gauge):
         return False
 
 
-async def has_keyboard(qmp: Qmp) -> bool:
-    """Return whether QEMU has a keyboard; it is sent a key that no keyboard has."""
+async def _has_keyboard(qmp: Qmp) -> bool:
+    """Return whether QEMU has a keyboard, by sending a key that no keyboard has."""
     try:
         await qmp.execute("input-send-event", {"events": [NO_KEY]})
     except QemuError as error:
@@ -70,7 +260,7 @@ async def has_keyboard(qmp: Qmp) -> bool:
 
 
 async def _or_timed(gauge: Gauge) -> Gauge:
-    """Return this gauge, or a timed one if QEMU has no such trace event."""
+    """Return this gauge, or a timed one if QEMU does not have its trace events."""
     try:
         await gauge.begin()
     except KjuError as error:
@@ -82,8 +272,8 @@ async def _or_timed(gauge: Gauge) -> Gauge:
 class Gauges:
     """The gauges of one machine's keyboards and pointers.
 
-    QEMU sends keys to a virtio keyboard that the guest has started, else to a USB one, else to
-    the PS/2 one; it reports itself which pointer is used.
+    QEMU sends keys to a virtio keyboard that the guest has started, else to a USB one, else to the
+    PS/2 one. It reports which pointer it uses.
 
     Args:
         qmp: The connection to QEMU.
@@ -97,7 +287,7 @@ class Gauges:
         self._usb = Usb(qmp, traces) if traces else TimedGauge()
         self._usb_tablet = UsbTablet(qmp, traces) if traces else None
         self._ps2 = Ps2(qmp)
-        self._ps2_mouse = Ps2Mouse(self._ps2)
+        self._ps2_mouse = _Ps2Mouse(self._ps2)
         self._timed = TimedGauge()
 
     async def keyboard(self) -> Gauge:
@@ -109,15 +299,15 @@ class Gauges:
                 return self._virtio
         with contextlib.suppress(KjuError):
             if address := _KEYBOARD.search(await self._qmp.monitor("info usb")):
-                # Until the guest has given it an address, keys are lost when it does.
+                # Keys that wait while the guest gives the keyboard its address are lost.
                 return await _or_timed(self._usb) if int(address[1]) else NotStarted("usb")
-            if await self._ps2.is_there():
+            if await self._ps2.exists():
                 return self._ps2
         with contextlib.suppress(KjuError, KeyError, TypeError):
-            if await waiting_virtio(self._qmp, "virtio-keyboard-device"):
+            if await _waiting_virtio(self._qmp, "virtio-keyboard-device"):
                 return NotStarted("virtio")
         with contextlib.suppress(KjuError):
-            if not await has_keyboard(self._qmp):
+            if not await _has_keyboard(self._qmp):
                 return NoKeyboard()
         return self._timed
 
@@ -130,7 +320,7 @@ class Gauges:
                 return self._ps2_mouse
             if "HID" in name and self._usb_tablet is not None:
                 if at := _TABLET.search(await self._qmp.monitor("info usb")):
-                    self._usb_tablet.is_at(*at.groups())
+                    self._usb_tablet.set_address(*at.groups())
                     return await _or_timed(self._usb_tablet)
             elif path := await started_virtio(self._qmp, "virtio-tablet-device"):
                 if self._virtio_tablet is None or self._virtio_tablet.path != path:

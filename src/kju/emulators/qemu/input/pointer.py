@@ -1,10 +1,11 @@
 """The pointer of one of QEMU's consoles: position, buttons, wheel and fingers.
 
-- A position is a pixel of the screen. It is converted once, here, to the 32768 steps of QEMU's
-  tablets: to the middle of the pixel, which is right for guests that round up or down.
-- Each action is a report of its own: guests treat two in one report differently.
+- A position is a pixel of the screen. It is converted only here to the 32768 steps of QEMU's
+  tablets: to the middle of the pixel, which is right for guests that round up and for those that
+  round down.
+- Each action is a report of its own: guests differ in how they treat two in one report.
 - Only buttons are sent before the guest has emptied the queue. QEMU merges a move with a button
-  that still waits, which would then be pressed at the new position.
+  that still waits in the queue, and the button would be pressed at the new position.
 - A request that fails half-way sends its remaining releases at once.
 
 Source:
@@ -27,7 +28,7 @@ from .events import Event
 #: Steps of an absolute axis.
 STEPS = 1 << 15
 _TABLET_BUTTONS = 3
-#: The room of a report, whatever is in it: that of a plain key.
+#: The room of any report: that of a plain key.
 _REPORT = (0, True)
 
 #: Sends the events of one report; returns the screen's mark before that.
@@ -44,7 +45,7 @@ def steps_of(pixel: int, size: int) -> int:
         GeometryError: *pixel* is outside the screen.
     """
     if not 0 <= pixel < size:
-        raise GeometryError(f"there is no pixel {pixel}: the picture has {size}")
+        raise GeometryError(f"pixel {pixel} is outside of the picture, which has {size}")
     return (2 * pixel + 1) * STEPS // (2 * size)
 
 
@@ -111,7 +112,7 @@ class QemuPointer(SharedPointer):
             self._fingers.release(client, [action.finger])
         self._log(action)
         if isinstance(action, Wheel):
-            # A notch is two reports.
+            # A notch is two reports; the mark is that before the last notch.
             marks = marks[-2:]
         return marks[0] if marks else None
 
@@ -123,7 +124,7 @@ class QemuPointer(SharedPointer):
             self._buttons.press(client, [number])
         mark = None
         if effective:
-            # A USB tablet has three; the others become reports without a change.
+            # A USB tablet has three buttons; QEMU makes reports without a change of the others.
             into_empty = number >= _TABLET_BUTTONS
             mark = await self._report([events.button(BUTTONS[number], down)], into_empty=into_empty)
         if not down:
@@ -188,7 +189,7 @@ class QemuPointer(SharedPointer):
             return steps_of(x, width), steps_of(y, height)
         except GeometryError:
             raise GeometryError(
-                f"the pointer cannot go to {x}, {y}: the screen has {width}x{height} pixels"
+                f"the position {x}, {y} is outside of the screen: it has {width}x{height} pixels"
             ) from None
 
     def _touch(self, action: Finger) -> list[Event]:
@@ -202,7 +203,7 @@ class QemuPointer(SharedPointer):
         ]
 
     async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
-        """Press or release buttons even without room: a held one must not stay down."""
+        """Press or release buttons even without room: no button may stay down."""
         for number in numbers:
             await self._send([events.button(BUTTONS[number], down)])
 

@@ -1,4 +1,4 @@
-"""SHELL: the gauges of USB devices, by QEMU's trace events.
+"""SHELL: the gauges of USB keyboards and pointers, by QEMU's trace events.
 
 Source:
     QEMU's hw/input/hid.c (the queues), and its trace-events files.
@@ -15,22 +15,22 @@ from ...tasks import Tasks
 from ..qmp import Qmp
 from ..stderr import Traces
 
-#: Seconds for which packets are traced after the last request.
+#: Seconds for which packets are still traced after the last request.
 TRACE_TIME = 2.0
 
 _PAUSE, _EXTENDED = 0xC6, 0x80
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
 _PACKET = "usb_packet_state_change"
-#: One of the two is traced for a key; which one depends on QEMU's version.
+#: QEMU traces one of the two for a key, depending on its version.
 _KEYS = ("input_event_key_qcode", "input_event_key_number")
 
 
 class Usb(Gauge):
-    """A USB keyboard.
+    """A USB keyboard, whose queue the guest polls each 8 ms.
 
-    QEMU traces each key that it receives and each time the queue becomes empty, in that order. The
-    guest has taken everything when the queue becomes empty after the last key. "Empty" alone is
-    not enough: a key is often taken before the next one arrives.
+    QEMU traces each key that it receives, and each time when the queue becomes empty, in the order
+    of these events. The guest has taken everything when the queue becomes empty after the last key.
+    "Empty" alone is not enough: the guest often takes a key before the next one arrives.
 
     Args:
         qmp: The connection to QEMU.
@@ -38,7 +38,7 @@ class Usb(Gauge):
     """
 
     name = "usb"
-    #: QEMU's queue has 16 entries; the rest is for the release of held keys.
+    # QEMU's queue has 16 entries; three stay free for the release of held keys.
     room = 13
 
     def __init__(self, qmp: Qmp, traces: Traces) -> None:
@@ -47,9 +47,9 @@ class Usb(Gauge):
         self._sent_keys = self._seen_keys = 0
         self._empty = asyncio.Event()
         self._begun = False
-        traces.listen(_QUEUE_EMPTY, self._is_empty)
+        traces.listen(_QUEUE_EMPTY, self._note_empty)
         for name in _KEYS:
-            traces.listen(name, self._has_key)
+            traces.listen(name, self._count_key)
 
     async def begin(self) -> None:
         """Switch on QEMU's traces of the queue."""
@@ -59,27 +59,27 @@ class Usb(Gauge):
             self._begun = True
 
     def cost(self, key: int, down: bool) -> int:
-        """Return the entries that it takes: two for a key with a prefix."""
+        """Return the number of entries in the queue: two for a key with a prefix."""
         return 3 if key == _PAUSE else 2 if key & _EXTENDED else 1
 
     def sending(self, count: int) -> None:
-        """Note that *count* steps are sent next."""
+        """Record that *count* steps are sent next."""
         super().sending(count)
         self._sent_keys += count
         self._empty.clear()
 
     def forget(self) -> None:
-        """Restart the count: what was sent may not have been traced."""
+        """Restart the count: a part of the steps may not have been traced."""
         self._sent_keys = self._seen_keys
         self._empty.set()
 
-    def _has_key(self, line: bytes) -> None:
+    def _count_key(self, line: bytes) -> None:
         self._seen_keys += 1
         self._empty.clear()
 
-    def _is_empty(self, line: bytes) -> None:
+    def _note_empty(self, line: bytes) -> None:
         if self._seen_keys >= self._sent_keys:
-            # Otherwise keys of another program would be counted as ours for ever.
+            # Otherwise the keys of another program would count as this client's for ever.
             self._sent_keys = self._seen_keys
             self._empty.set()
 
@@ -89,9 +89,9 @@ class Usb(Gauge):
 
 
 class UsbTablet(Gauge):
-    """A USB tablet or mouse: each packet that completes has taken one report.
+    """A USB tablet or mouse: each completed packet has taken one report.
 
-    QEMU traces the packets of all USB devices, disks too, so this is on only around requests.
+    QEMU traces the packets of all USB devices, disks too. So the trace is on only around requests.
 
     Args:
         qmp: The connection to QEMU.
@@ -99,23 +99,23 @@ class UsbTablet(Gauge):
     """
 
     name = "usb tablet"
-    #: QEMU's queue has 16 entries, of which it fills 15.
+    # QEMU's queue has 16 entries, of which it fills 15.
     room = 12
 
     def __init__(self, qmp: Qmp, traces: Traces) -> None:
         super().__init__()
         self._qmp = qmp
-        self._where = b""
+        self._address = b""
         self._left = 0
         self._end: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
         self._tasks = Tasks()
-        traces.listen(_PACKET, self._packet)
+        traces.listen(_PACKET, self._count_packet)
 
-    def is_at(self, bus: str, port: str) -> None:
-        """Set the device whose packets count."""
-        self._where = f"bus {bus}, port {port}, ep 1,".encode()
+    def set_address(self, bus: str, port: str) -> None:
+        """Set the address of the device whose packets are counted."""
+        self._address = f"bus {bus}, port {port}, ep 1,".encode()
 
     async def begin(self) -> None:
         """Switch on QEMU's traces of packets for `TRACE_TIME`."""
@@ -123,7 +123,7 @@ class UsbTablet(Gauge):
         if self._end is not None:
             self._end.cancel()
         else:
-            # Earlier reports are not traced; after this time they have been taken.
+            # Reports before now were not traced; after this time the guest has taken them.
             await asyncio.sleep(max(0.0, self._sent + self.room * STEP - loop.time()))
             self._left = 0
             self._empty.set()
@@ -139,18 +139,18 @@ class UsbTablet(Gauge):
             await _trace(self._qmp, _PACKET, enable=False)
 
     def sending(self, count: int) -> None:
-        """Note that *count* reports are sent next."""
+        """Record that *count* reports are sent next."""
         super().sending(count)
         self._left += count
         self._empty.clear()
 
     def forget(self) -> None:
-        """Discard what was counted: it may be wrong."""
+        """Discard the count: it may be wrong."""
         self._left = 0
         self._empty.set()
 
-    def _packet(self, line: bytes) -> None:
-        if self._where in line and line.rstrip().endswith(b"-> complete"):
+    def _count_packet(self, line: bytes) -> None:
+        if self._address in line and line.rstrip().endswith(b"-> complete"):
             self._left = max(0, self._left - 1)
             if not self._left:
                 self._empty.set()

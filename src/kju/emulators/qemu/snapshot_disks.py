@@ -1,4 +1,4 @@
-"""SHELL: the disks that hold a machine's snapshots.
+"""SHELL: the disks that hold a machine's snapshots, and the jobs of QEMU that write them.
 
 Source:
     BlockInfo and SnapshotInfo in qapi/block-core.json of QEMU.
@@ -6,29 +6,39 @@ Source:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
+import logging
 import os
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ....errors import KjuError, QemuError, UsageError
-from ....protocol.messages import SavedSnapshot
-from ....protocol.values import TAG
-from ..qmp import Qmp
+from ...errors import KjuError, QemuError, UsageError
+from ...protocol.messages import SavedSnapshot
+from ...protocol.values import TAG
+from .qmp import Qmp
+
+log = logging.getLogger(__name__)
+
+
+JOB_EVENT = "JOB_STATUS_CHANGE"
+#: Seconds for the command that starts a job: QEMU answers only when a snapshot is done.
+_COMMAND_TIMEOUT = 24 * 3600.0
 
 
 class Disk(NamedTuple):
     """A writable disk of the machine.
 
     Attributes:
-        node: QEMU's name of it.
-        title: Its file and format, for messages.
-        file: Its path; empty if it is not a file.
-        format: QEMU's name of its format.
-        saved: Its snapshots.
+        node: QEMU's node name.
+        title: The file and the format, for messages.
+        file: The path; empty if the disk is not a file.
+        format: QEMU's name of the format.
+        saved: The snapshots, by tag.
     """
 
     node: str
@@ -42,7 +52,7 @@ async def writable_disks(qmp: Qmp) -> list[Disk]:
     """Return every writable disk, in QEMU's order; a firmware's variables last.
 
     Raises:
-        QemuError: QEMU did not answer, or not with disks.
+        QemuError: QEMU did not answer, or its answer is invalid.
     """
     return disks_of(await qmp.execute("query-block"))
 
@@ -51,7 +61,7 @@ def check_disks(disks: list[Disk]) -> list[Disk]:
     """Return *disks* if all of them can hold a snapshot.
 
     Raises:
-        UsageError: One cannot, or there are none.
+        UsageError: A disk cannot, or the machine has no disk.
     """
     if not disks:
         raise UsageError(
@@ -67,10 +77,10 @@ def check_disks(disks: list[Disk]) -> list[Disk]:
 
 
 def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
-    """Return a snapshot of one of these disks, of several the one with the machine's state.
+    """Return a snapshot of these disks; if several have it, the one with the machine's state.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: No disk has a snapshot of this name.
     """
     found = [disk.saved[tag] for disk in disks if tag in disk.saved]
     if found:
@@ -82,7 +92,7 @@ def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
 
 
 async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:
-    """Return a hint on a full file system, or "": QEMU says only "Input/output error"."""
+    """Return a hint on a full file system, or "": QEMU reports only "Input/output error"."""
     with contextlib.suppress(KjuError, OSError, KeyError):
         memory = (await qmp.execute("query-memory-size-summary"))["base-memory"]
         for disk in disks:
@@ -129,7 +139,7 @@ def disks_of(blocks: object) -> list[Disk]:
     """Return the writable disks in an answer to query-block; a firmware's variables last.
 
     Raises:
-        QemuError: It is not a valid answer.
+        QemuError: The answer is invalid.
     """
     try:
         found = msgspec.convert(blocks, list[_Block])
@@ -148,3 +158,59 @@ def _disk(inserted: _Inserted) -> Disk:
         saved[found.name] = SavedSnapshot(tag=found.name, time=when, size=found.vm_state_size)
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
     return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
+
+
+class Jobs:
+    """The jobs of one QEMU: started, awaited by their events, and dismissed.
+
+    - A job has no time limit while QEMU runs: the snapshot of a gigabyte takes long, and blocks
+      QEMU's main loop.
+    - Every job is dismissed: otherwise QEMU keeps it after its end.
+
+    Source:
+        qapi/job.json of QEMU.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Event] = {}
+
+    def on_event(self, data: dict[str, Any]) -> None:
+        """Receive QEMU's event on the status of a job."""
+        concluded = self._waiting.get(str(data.get("id")))
+        if concluded is not None and data.get("status") in ("concluded", "null"):
+            concluded.set()
+
+    async def run(self, qmp: Qmp, command: str, arguments: dict[str, object]) -> None:
+        """Run a command that starts a job, and return when the job has succeeded.
+
+        Raises:
+            QemuError: The job has failed, with QEMU's reason; or the connection has ended.
+        """
+        job = f"kju-{next(self._numbers)}"
+        concluded = self._waiting[job] = asyncio.Event()
+        try:
+            await qmp.execute(command, {"job-id": job, **arguments}, _COMMAND_TIMEOUT)
+            await self._wait_for(concluded, qmp, command)
+            why = await self._error(qmp, job)
+        finally:
+            del self._waiting[job]
+            with contextlib.suppress(QemuError):
+                await qmp.execute("job-dismiss", {"id": job})
+        if why:
+            raise QemuError(f"QEMU could not do {command}: {why}")
+
+    async def _wait_for(self, concluded: asyncio.Event, qmp: Qmp, command: str) -> None:
+        waits: asyncio.Future[Any] = asyncio.ensure_future(concluded.wait())
+        try:
+            await asyncio.wait({waits, qmp.closed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waits.cancel()
+        if not concluded.is_set():
+            raise QemuError(f"QEMU ended during {command}: {qmp.closed.result()}")
+
+    async def _error(self, qmp: Qmp, job: str) -> str:
+        for found in await qmp.execute("query-jobs"):
+            if found.get("id") == job:
+                return str(found.get("error") or "")
+        return "QEMU does not report its result"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.wait import until
 
-from kju.emulators.qemu.input.processors import MAX_PROCESSORS, TICK, GuestProcessors
+from kju.emulators.qemu.input.machine_input import MAX_PROCESSORS, TICK, GuestProcessors
 from kju.errors import QemuError
 
 

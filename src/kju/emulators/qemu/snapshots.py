@@ -1,16 +1,15 @@
 """SHELL: saving, loading and removing snapshots, each with the screen and the input of its time.
 
 - A snapshot is begun only if it can be held and loaded: every writable disk must be able to.
-  An error found before that has changed nothing.
-- A saved snapshot has nothing held down, whatever clients hold: when it is loaded they may have
-  disconnected. A load ends what clients hold.
+  An error before that has changed nothing.
+- A saved snapshot has no keys or buttons down, whatever clients hold: by the time it is loaded they
+  may have disconnected. A load ends what clients hold.
 - The guest is paused while one is saved or loaded, so that the picture is the snapshot's.
   Afterwards it runs if it ran before.
-- One that has been begun is completed even if its client disconnects: QEMU cannot stop it.
-- The picture and the input are extras: without them the snapshot is valid all the same, and the
-  answer has a note.
+- An operation is completed even if its client disconnects: QEMU cannot stop it.
+- The picture and the input are extras: a snapshot without them is valid, and the answer has a note.
 - The log of input is the guest's own history: after a load it continues from the snapshot's.
-- A load ends when every surface shows what was loaded. A failed load leaves the guest paused: its
+- A load ends when every surface shows the loaded screen. A failed load leaves the guest paused: its
   state is unknown.
 
 Source:
@@ -21,37 +20,39 @@ Source:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ....errors import KjuError, QemuError, UsageError
-from ....protocol.input_log import Input, decode
-from ....protocol.messages import SavedSnapshot, SnapshotList
-from ....store import log_files
-from ....store.snapshot_files import SnapshotFiles
-from ..jobs import Jobs
-from .disks import Disk, check_disks, explain_failure, find_snapshot, writable_disks
-from .screens import Screens, png_of
-from .standstill import nothing_down, pause, paused
+from ...errors import KjuError, QemuError, UsageError
+from ...protocol.input_log import Input, decode
+from ...protocol.messages import SavedSnapshot, SnapshotList
+from ...store import log_files
+from ...store.snapshot_files import SnapshotFiles
+from .qmp import Qmp
+from .screenshot import SnapshotScreens, png_of
+from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snapshot, writable_disks
 
 if TYPE_CHECKING:
-    from ...console import Console
-    from ...events import ReportEvent
-    from ...input.devices import Devices, InputLog
-    from ...input.keyboard import SharedKeyboard
-    from ..qmp import Qmp
-    from .screens import Picture
+    from ..console import Console
+    from ..events import ReportEvent
+    from ..input.devices import Devices, InputLog
+    from ..input.keyboard import SharedKeyboard
+    from .screenshot import Picture
 
 log = logging.getLogger(__name__)
 
+
 #: Seconds for a snapshot to be completed when the machine is to end; a gigabyte takes some.
 END_TIMEOUT = 30.0
+#: Seconds for QEMU's event that the guest runs again; it comes with the answer.
+RUN_TIMEOUT = 1.0
 
 
-class Context(NamedTuple):
+class SnapshotContext(NamedTuple):
     """The parts of a machine that its snapshots need.
 
     Attributes:
@@ -76,20 +77,23 @@ class QemuSnapshots:
 
     Args:
         qmp: The connection to QEMU.
-        jobs: Its jobs.
         context: The parts of the machine that snapshots need.
     """
 
-    def __init__(self, qmp: Qmp, jobs: Jobs, context: Context) -> None:
+    def __init__(self, qmp: Qmp, context: SnapshotContext) -> None:
         self._qmp = qmp
-        self._jobs = jobs
+        self._jobs = Jobs()
         self._context = context
         self._devices: list[Devices | SharedKeyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
             self._devices.append(context.keyboard)
-        self._screens = Screens(qmp)
+        self._screens = SnapshotScreens(qmp)
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[SnapshotList]] = set()
+
+    def on_job_event(self, data: dict[str, Any]) -> None:
+        """Receive QEMU's event on the status of a job."""
+        self._jobs.on_event(data)
 
     async def listed(self) -> SnapshotList:
         """Return all snapshots, oldest first.
@@ -110,7 +114,7 @@ class QemuSnapshots:
         """Save, load or remove a snapshot.
 
         Raises:
-            UsageError: There is none of this name, or one already; or a disk cannot hold any.
+            UsageError: No snapshot has this name, or one has it already; or a disk cannot hold any.
             QemuError: QEMU could not do it.
         """
         work = {"save": self._save, "load": self._load, "remove": self._remove}[how]
@@ -132,13 +136,13 @@ class QemuSnapshots:
             return await work(tag)
 
     async def settle(self) -> None:
-        """Wait at most `END_TIMEOUT` for what is being done; the machine is about to end."""
+        """Wait at most `END_TIMEOUT` for the operation in progress; the machine is about to end."""
         if self._running:
             log.info("waiting for a snapshot that is being saved or loaded")
             await asyncio.wait(self._running, timeout=END_TIMEOUT)
 
     def close(self) -> None:
-        """Take back what was lent to QEMU."""
+        """Free the memory that was lent to QEMU."""
         self._screens.close()
 
     # -- the operations
@@ -147,15 +151,15 @@ class QemuSnapshots:
         disks = check_disks(await writable_disks(self._qmp))
         if any(tag in disk.saved for disk in disks):
             raise UsageError(
-                f"there is a snapshot {tag!r} already; remove it, or take another name"
+                f"the snapshot {tag!r} exists already; remove it, or choose another name"
             )
-        async with nothing_down(self._devices), paused(self._qmp):
+        async with _nothing_down(self._devices), _paused(self._qmp):
             picture, note = await self._screens.picture()
             try:
                 await self._run("snapshot-save", tag, disks)
             except QemuError as error:
                 why = await explain_failure(self._qmp, disks)
-                raise QemuError(f"{error}{why}; what was saved before is as it was") from error
+                raise QemuError(f"{error}{why}; earlier snapshots are unchanged") from error
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
         note = "; ".join(filter(None, (self._context.temporary, missing or note)))
         self._context.report("snapshot-saved", {"tag": tag})
@@ -167,22 +171,22 @@ class QemuSnapshots:
         saved = self._with_files(find_snapshot(tag, disks), disks)
         if saved.lacking or not saved.size:
             where = ", ".join(saved.lacking) or "it holds disks only"
-            raise UsageError(f"the snapshot {tag!r} is not whole ({where}), and cannot be loaded")
+            raise UsageError(f"the snapshot {tag!r} is incomplete ({where}) and cannot be loaded")
         inputs, note = await asyncio.to_thread(_inputs_of, saved, self._files(disks))
-        was_running = await pause(self._qmp)
+        was_running = await _pause(self._qmp)
         try:
             await self._run("snapshot-load", tag, disks)
         except QemuError as error:
             raise QemuError(
-                f"{error}. The machine is paused, and what is in it may be half of each:"
-                " load another snapshot, or reset it"
+                f"{error}. The machine is paused, and its state may be a mixture of both: load"
+                " another snapshot, or reset it"
             ) from error
         for devices in self._devices:
             devices.forget()
         try:
             self._context.inputs.replace(inputs)
         except (KjuError, OSError) as error:
-            note = f"the log of input still holds what came before the load: {error}"
+            note = f"the log of input still holds the input before the load: {error}"
         # It is loaded now, even if it cannot be shown.
         self._context.report("snapshot-loaded", {"tag": tag})
         try:
@@ -202,13 +206,13 @@ class QemuSnapshots:
         try:
             await asyncio.to_thread(self._files(disks).remove, tag)
         except (KjuError, OSError) as error:
-            note = f"its picture and input are still there: {error}"
+            note = f"its picture and input could not be removed: {error}"
             log.warning("snapshot %s: %s", tag, note)
         self._context.report("snapshot-removed", {"tag": tag})
         return SnapshotList(snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
-        """Run a command on these disks; the first gets the memory, unless another has it."""
+        """Run a command on these disks; the first holds the memory, unless another does already."""
         with_memory = [d for d in disks if tag in d.saved and d.saved[tag].size]
         arguments: dict[str, object] = {
             "tag": tag,
@@ -233,7 +237,7 @@ class QemuSnapshots:
         """Write a snapshot's files; return why they could not be written, or ""."""
         files = self._files(disks)
         if files.place(tag) is None:
-            return "no picture: the disk is no file to put it beside"
+            return "no picture: the disk is not a file that it could be stored beside"
         try:
             png = None if picture is None else png_of(picture)
             files.keep(tag, png, self._context.inputs.read())
@@ -243,11 +247,68 @@ class QemuSnapshots:
 
 
 def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input], str]:
-    """Return the input until a snapshot, and an error of its file, or ""."""
+    """Return the input up to a snapshot, and why its file cannot be read, or ""."""
     if not saved.input:
         return [], ""
     try:
         # The limit is that of our own logs: another user may have written the file, as its disk.
         return decode(files.inputs(saved.tag, 2 * log_files.LIMIT)), ""
     except (KjuError, OSError) as error:
-        return [], f"the log of input begins anew: {saved.input} cannot be read: {error}"
+        return [], f"the log of input is empty now: {saved.input} cannot be read: {error}"
+
+
+@contextlib.asynccontextmanager
+async def _nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
+    """Release all keys and buttons for this block: in the loaded guest they would stay down."""
+    async with contextlib.AsyncExitStack() as held:
+        # No client sends input during the block. Consoles share these locks.
+        for turn in {turn: None for each in devices for turn in each.turns}:
+            await held.enter_async_context(turn)
+        try:
+            for each in devices:
+                await each.put_all(down=False)
+            yield
+        finally:
+            await _press_again(devices)
+
+
+async def _press_again(devices: Sequence[Devices | SharedKeyboard]) -> None:
+    """Press everything that clients hold; QEMU may report for a moment that it is still paused."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + RUN_TIMEOUT
+    for each in devices:
+        while True:
+            try:
+                await each.put_all(down=True)
+                break
+            except KjuError as error:
+                if loop.time() > deadline:
+                    log.warning("held keys and buttons are up in the guest: %s", error)
+                    break
+                await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def _paused(qmp: Qmp) -> AsyncIterator[None]:
+    """Pause the guest for this block."""
+    was_running = await _pause(qmp)
+    try:
+        yield
+    finally:
+        if was_running:
+            await qmp.execute("cont")
+
+
+async def _pause(qmp: Qmp) -> bool:
+    """Pause the guest; return whether it was running."""
+    status = await qmp.execute("query-status")
+    if not status.get("running"):
+        return False
+    try:
+        await qmp.execute("stop")
+    except QemuError:
+        # It may still stop after the timeout, and then nothing would resume it.
+        with contextlib.suppress(QemuError):
+            await qmp.execute("cont")
+        raise
+    return True

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kju.cli.demo.link import Link, Shape
+from kju.cli.demo.link import Shape, SimulatedLink
 
 from . import tiger
 from .ages import HEIGHT, RATE, WIDTH, Look, draw, gradient, tell
@@ -35,7 +35,7 @@ VNC = 5902
 
 
 @contextlib.contextmanager
-def served(link: Link, seconds: float) -> Iterator[str]:
+def served(link: SimulatedLink, seconds: float) -> Iterator[str]:
     """Serve the animation by kju at one end; yield the place."""
     place = f"tcp/{link.one.address}:{PORT + 1}"
     words = [sys.executable, "-m", "benchmarks.far_screen", place, str(seconds)]
@@ -49,7 +49,7 @@ def served(link: Link, seconds: float) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def drawn(link: Link, folder: str) -> Iterator[str]:
+def drawn(link: SimulatedLink, folder: str) -> Iterator[str]:
     """Draw the animation on the card of a QEMU at one end; yield its VNC server's place."""
     where = f"{link.one.address}:{VNC - 5900}"
     with shown(folder, WIDTH, HEIGHT, link.one.before, where) as qemu:
@@ -72,7 +72,7 @@ def animate(qemu: Shown, over: threading.Event) -> None:
         over.wait(max(0.0, (number + 1) / RATE - time.monotonic()))
 
 
-def watched(link: Link, way: str, folder: str, seconds: float) -> tuple[list[Look], int]:
+def watched(link: SimulatedLink, way: str, folder: str, seconds: float) -> tuple[list[Look], int]:
     """Return the readings of a viewer at the far end, and the bytes that were sent to it."""
     with served(link, seconds + 60) if way == "kju" else drawn(link, folder) as place:
         before = link.sent()[0]
@@ -105,7 +105,7 @@ def figures(folder: str) -> Iterator[Figure]:
     asked = os.environ.get("KJU_BENCH_WAYS", ",".join(WAYS)).split(",")
     ways = [way for way in WAYS if way in asked and not (way == "tigervnc" and tiger.missing())]
     tails = {}
-    with Link(WIDE) as link:
+    with SimulatedLink(WIDE) as link:
         progress("a link that is not full, for the bytes of a frame", 0, len(ways) + 1)
         looks, size = watched(link, "kju", folder, COUNTED)
         # By the oldest visible frame: the computer may be too slow for all frames.

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from kju.cli.demo.link import End, Link, Shape
+from kju.cli.demo.link import End, Shape, SimulatedLink
 
 from .far import PORT
 from .measure import Figure, amount, own_memory, progress
@@ -76,7 +76,7 @@ class Taken(NamedTuple):
 
 
 def with_viewers(count: int, seconds: float) -> Taken:
-    with Link(LINK) as link, contextlib.ExitStack() as stack:
+    with SimulatedLink(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.other.address}:{PORT + 3}"
         here, there = link.one, link.other
         words = ("-m", "kju.cli", "router", "--listen", place, "--insecure")
@@ -102,7 +102,7 @@ def with_viewers(count: int, seconds: float) -> Taken:
                      own_memory(router.pid))  # fmt: skip
 
 
-def _now(link: Link, sender: Side, router: Side) -> tuple[float, ...]:
+def _now(link: SimulatedLink, sender: Side, router: Side) -> tuple[float, ...]:
     out, back = link.sent()
     return out, back, Shown.cpu_of(sender.pid), Shown.cpu_of(router.pid), time.monotonic()
 

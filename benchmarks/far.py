@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from kju.cli.demo.link import End, Link, Shape
+from kju.cli.demo.link import End, Shape, SimulatedLink
 
 from . import guests, rig, tiger
 from .far_viewer import PATIENCE
@@ -93,7 +93,7 @@ def figures(folder: str) -> Iterator[Figure]:
     count = int(amount("PRESSES", 100))
     arguments = guests.measured("VGA", via="vram", mode="still", size="1280x800")
     with (
-        Link() as link,
+        SimulatedLink() as link,
         rig.of_kju(folder, arguments, "kju-bench-far") as ours,
         qemu(folder, arguments, link.one),
         served(ours.name, link.one) as (address, place),
@@ -105,7 +105,9 @@ def figures(folder: str) -> Iterator[Figure]:
             yield from report(shape, least, in_turns(link, where, count))
 
 
-def in_turns(link: Link, where: dict[str, tuple[str, str]], count: int) -> dict[str, list[float]]:
+def in_turns(
+    link: SimulatedLink, where: dict[str, tuple[str, str]], count: int
+) -> dict[str, list[float]]:
     """Return the milliseconds of each viewer's presses."""
     taken: dict[str, list[float]] = defaultdict(list)
     rounds = max(1, round(count / TURN))

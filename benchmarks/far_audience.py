@@ -69,7 +69,7 @@ async def view(place: str, count: int) -> None:
         drawn += 1
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Mirror(engine, NAME, target, "view", audience=True, drawn=draw)
+    inlet = Mirror(engine, NAME, target, "view", audience=True, on_drawn=draw)
     await inlet.open(20)
     takers = [Taker() for _ in range(count - 1)]
     for first in range(0, len(takers), TOGETHER):

@@ -107,7 +107,7 @@ async def view(place: str) -> None:
         print(json.dumps([at, checksum(target.pixels)]), flush=True)
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Mirror(engine, NAME, target, drawn=drawn)
+    inlet = Mirror(engine, NAME, target, on_drawn=drawn)
     await inlet.open(20)
     await asyncio.to_thread(sys.stdin.read)
     inlet.close()

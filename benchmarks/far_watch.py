@@ -42,7 +42,7 @@ async def of_kju(place: str, seconds: float) -> Ages:
         ages.look(target.pixels, change.rects)
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Mirror(engine, NAME, target, drawn=drawn)
+    inlet = Mirror(engine, NAME, target, on_drawn=drawn)
     await inlet.open(20)
     await asyncio.sleep(seconds)
     inlet.close()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from kju.cli.demo.link import End, Link, Shape
+from kju.cli.demo.link import End, Shape, SimulatedLink
 from kju.wire import messages
 
 from . import guests, rig
@@ -61,7 +61,7 @@ def beside(folder: str) -> Iterator[Figure]:
     arguments = guests.measured("VGA", via="vram", mode="still", size="1280x800")
     taken: tuple[list[float], list[float]] = ([], [])
     with (
-        Link(LINK) as link,
+        SimulatedLink(LINK) as link,
         rig.of_kju(folder, arguments, "kju-bench-stopped") as ours,
         served(ours.name, link.one) as (address, place),
     ):
@@ -131,7 +131,7 @@ class Process:
 
 def publications(count: int, rate: float) -> Iterator[Figure]:
     """Measure a viewer that is stopped during publications."""
-    with Link(LINK) as link, contextlib.ExitStack() as stack:
+    with SimulatedLink(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.one.address}:{PORT + 2}"
         sender = Process(stack, link.one, "serve", place)
         sender.hear(20)

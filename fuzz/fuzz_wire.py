@@ -19,7 +19,7 @@ with harness.instrumented():
     from kju.surface.producer import Producer
     from kju.wire import _wire, codecs, messages
     from kju.wire.codecs import jpeg
-    from kju.wire.codecs.base import MAX_BLOCK
+    from kju.wire.codecs.block_codec import MAX_BLOCK
     from kju.wire.encoder import MAX_DATA, Encoder
     from kju.wire.greeting import Admission
     from kju.wire.messages import MAX_LOST

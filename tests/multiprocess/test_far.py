@@ -16,7 +16,7 @@ from support import xservers
 from support.wait import until
 
 import kju
-from kju.cli.demo.link import End, Link, Shape
+from kju.cli.demo.link import End, Shape, SimulatedLink
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
 
@@ -32,10 +32,10 @@ def folder(runtime_folder: Path) -> None:
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
+def link() -> Iterator[SimulatedLink]:
     with contextlib.ExitStack() as stack:
         try:
-            made = stack.enter_context(Link(FAST))
+            made = stack.enter_context(SimulatedLink(FAST))
         except KjuError as error:
             pytest.skip(str(error))
         yield made
@@ -108,7 +108,7 @@ def within(so: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def test_mirror_reports_a_cut_link_and_reconnects(link: Link, screen: Screen) -> None:
+def test_mirror_reports_a_cut_link_and_reconnects(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -131,7 +131,7 @@ def test_mirror_reports_a_cut_link_and_reconnects(link: Link, screen: Screen) ->
         within(lambda: screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_mirror_ends_equal_over_a_bad_link(link: Link, screen: Screen) -> None:
+def test_mirror_ends_equal_over_a_bad_link(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -150,7 +150,9 @@ def over_tcp(end: End) -> bool:
     return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
-def test_datagrams_are_used_while_udp_passes_and_tcp_otherwise(link: Link, screen: Screen) -> None:
+def test_datagrams_are_used_while_udp_passes_and_tcp_otherwise(
+    link: SimulatedLink, screen: Screen
+) -> None:
     place = f"tcp/{link.one.address}:7447"
     with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"):
         with mirrored(link.other, place) as mirror:
@@ -168,14 +170,14 @@ def test_datagrams_are_used_while_udp_passes_and_tcp_otherwise(link: Link, scree
 
 
 def test_encrypted_screen_crosses_a_link_with_loss(
-    link: Link, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    link: SimulatedLink, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cryptography")
     lab, home = Trust(tmp_path / "lab"), Trust(tmp_path / "home")
     lab.make_authority("the lab")
     lab.make_host("x", [link.one.address])
     lab.set_role("ann", "control")
-    home.take_bundle(lab.user_bundle("ann"))
+    home.import_bundle(lab.user_bundle("ann"))
     place = f"{link.one.address}:7447"
     monkeypatch.setenv("KJU_TRUST", str(tmp_path / "lab"))
     with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place):
@@ -188,7 +190,7 @@ def test_encrypted_screen_crosses_a_link_with_loss(
             assert not over_tcp(link.other)
 
 
-def test_mirror_reconnects_through_a_second_router(link: Link, screen: Screen) -> None:
+def test_mirror_reconnects_through_a_second_router(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7450"
     routing = ("router", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -210,7 +212,7 @@ def test_mirror_reconnects_through_a_second_router(link: Link, screen: Screen) -
         )
 
 
-def test_mirror_follows_a_restarted_machine(link: Link) -> None:
+def test_mirror_follows_a_restarted_machine(link: SimulatedLink) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -225,7 +227,7 @@ def test_mirror_follows_a_restarted_machine(link: Link) -> None:
             within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_mirror_reconnects_to_a_second_sender(link: Link, screen: Screen) -> None:
+def test_mirror_reconnects_to_a_second_sender(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:

@@ -42,7 +42,7 @@ _reserved: list[socket.socket] = []
 
 
 class Screen:
-    """What is served: told of each change by the test."""
+    """A screen that the test changes."""
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer

@@ -25,15 +25,15 @@ def make_lab(folder: Path) -> Trust:
 
 
 def bundle(lab: Trust, user: str) -> bytes:
-    """What a user takes home, out of a folder that has the user's key as well."""
+    """Return the bundle of a user, from a folder that has the user's key."""
     names = ("authority.pem", f"user-{user}.pem", f"user-{user}.key")
     return b"".join((lab.folder / name).read_bytes() for name in names)
 
 
 def home(lab: Trust, user: str, folder: Path) -> Trust:
-    """A user's own folder."""
+    """Return a user's own folder."""
     made = Trust(folder / f"home-{user}")
-    assert made.take_bundle(bundle(lab, user)) == (user, "user")
+    assert made.import_bundle(bundle(lab, user)) == (user, "user")
     return made
 
 
@@ -41,7 +41,7 @@ def greet(
     lab: Trust, viewer: Trust, user: str = "ann", role: str = "control",
     change: Callable[[Challenge], Challenge] = lambda c: c, sender: str = "host1",
 ) -> tuple[str, bool]:  # fmt: skip
-    """A session's greeting; what is granted, and whether the proof is right."""
+    """Run a greeting; return the granted role, and whether the proof is right."""
     prove = Prover(viewer, user, NAME)()
     hello = SessionHello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
     admission = Authenticator(lab, NAME)(hello, encode(hello))
@@ -59,16 +59,16 @@ def greet(
 
 
 def said(hello: SessionHello, admission: Admission) -> list[bytes]:
-    """What both have said before the sender's proof."""
+    """Return the messages of both ends before the sender's proof."""
     assert admission.challenge is not None
     return [NAME.encode(), encode(hello), admission.challenge.key]
 
 
 def answer(prove: Prove, hello: SessionHello, challenge: Challenge) -> Proven:
-    """A viewer's answer to a challenge."""
+    """Answer a challenge as a viewer."""
     return prove(encode(hello), challenge, encode(challenge))
 
 
 def asked(lab: Trust, hello: SessionHello, name: str = NAME) -> Admission:
-    """A sender's answer to a hello."""
+    """Answer a hello as a sender."""
     return Authenticator(lab, name)(hello, encode(hello))

@@ -82,7 +82,7 @@ SUITES: dict[str, str] = {
     "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",
     "unit/wire/codecs/test_codecs.py": (
-        "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
+        "wire.codecs wire.codecs.block_codec wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
     ),
     "unit/wire/test_session.py": (
         "wire.encoder wire.greeting wire.messages wire.received_picture wire.receiver_session "
@@ -106,8 +106,6 @@ ACROSS = {
     "wire/test_pixels.py",
     "wire/test_predict.py",
     "wire/test_session.py",
-    "wire/test_session_inputs.py",
-    "wire/test_session_states.py",
 }
 
 

@@ -20,7 +20,7 @@ from .command import CONTEXT, Command, add_machine_option, completing
 from .output import BOLD, report_error, styled
 
 
-class Entry(NamedTuple):
+class _Entry(NamedTuple):
     """One command.
 
     Attributes:
@@ -34,85 +34,85 @@ class Entry(NamedTuple):
     summary: str
 
 
-class Section(NamedTuple):
+class _Section(NamedTuple):
     """One group of commands in ``kju --help``."""
 
     title: str
     example: str
-    entries: tuple[Entry, ...]
+    entries: tuple[_Entry, ...]
 
 
 SECTIONS = (
-    Section(
+    _Section(
         "Run",
         "kju run --detach disk.qcow2",
         (
-            Entry("run", "machines", "Start a machine from a disk, a CD or a kernel."),
-            Entry("start", "defined", "Start a defined machine in the background."),
-            Entry("stop", "machines", "Shut a machine down, and end it if that fails."),
-            Entry("pause", "machines", "Pause a machine."),
-            Entry("resume", "machines", "Continue a paused machine."),
-            Entry("reset", "machines", "Reset a machine without asking its guest."),
-            Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
-            Entry("demo", "demo", "Boot a guest, show it from a second process, and play."),
+            _Entry("run", "machines", "Start a machine from a disk, a CD or a kernel."),
+            _Entry("start", "defined", "Start a defined machine in the background."),
+            _Entry("stop", "machines", "Shut a machine down, and end it if that fails."),
+            _Entry("pause", "machines", "Pause a machine."),
+            _Entry("resume", "machines", "Continue a paused machine."),
+            _Entry("reset", "machines", "Reset a machine without asking its guest."),
+            _Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
+            _Entry("demo", "demo", "Boot a guest, show it from a second process, and play."),
         ),
     ),
-    Section(
+    _Section(
         "See",
         "kju screenshot web screen.png",
         (
-            Entry("screenshot", "screen", "Save the screen as a picture."),
-            Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
-            Entry("view", "screen", "Show the screen in a window, and use the machine there."),
-            Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
-            Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
+            _Entry("screenshot", "screen", "Save the screen as a picture."),
+            _Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
+            _Entry("view", "screen", "Show the screen in a window, and use the machine there."),
+            _Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
+            _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
         ),
     ),
-    Section(
+    _Section(
         "Drive",
         "kju type web 'uname -a' && kju key web ret",
         (
-            Entry("key", "input", "Press keys, one chord after another."),
-            Entry("type", "input", "Type text."),
-            Entry("pointer", "input", "Move, click, drag and scroll with the pointer."),
-            Entry("serial", "channels", "Connect this terminal to a machine's serial port."),
-            Entry("qmp", "channels", "Run a QMP command, and print its result as JSON."),
-            Entry("inputs", "input", "Print the input of all clients as JSON lines."),
-            Entry("replay", "input", "Repeat the input of a log, with its pauses."),
+            _Entry("key", "input", "Press keys, one chord after another."),
+            _Entry("type", "input", "Type text."),
+            _Entry("pointer", "input", "Move, click, drag and scroll with the pointer."),
+            _Entry("serial", "channels", "Connect this terminal to a machine's serial port."),
+            _Entry("qmp", "channels", "Run a QMP command, and print its result as JSON."),
+            _Entry("inputs", "input", "Print the input of all clients as JSON lines."),
+            _Entry("replay", "input", "Repeat the input of a log, with its pauses."),
         ),
     ),
-    Section(
+    _Section(
         "Machines",
         "kju create web --image disk.qcow2 --memory 2G",
         (
-            Entry("ls", "status", "List machines, or the screens on the network."),
-            Entry("info", "status", "Print everything about a machine."),
-            Entry("logs", "status", "Print a machine's log."),
-            Entry("events", "status", "Print a machine's events."),
-            Entry("create", "defined", "Define a machine, to be started by its name."),
-            Entry("edit", "defined", "Edit a machine's definition."),
-            Entry("clone", "defined", "Clone a machine, using copy-on-write disks."),
-            Entry("rm", "defined", "Remove a defined machine."),
+            _Entry("ls", "status", "List machines, or the screens on the network."),
+            _Entry("info", "status", "Print everything about a machine."),
+            _Entry("logs", "status", "Print a machine's log."),
+            _Entry("events", "status", "Print a machine's events."),
+            _Entry("create", "defined", "Define a machine, to be started by its name."),
+            _Entry("edit", "defined", "Edit a machine's definition."),
+            _Entry("clone", "defined", "Clone a machine, using copy-on-write disks."),
+            _Entry("rm", "defined", "Remove a defined machine."),
         ),
     ),
-    Section(
+    _Section(
         "Network",
         "kju mirror zenoh:lab/host1/web --connect host1:7447",
         (
-            Entry("serve", "network", "Serve machines' screens on the network until Ctrl-C."),
-            Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
-            Entry("router", "network", "Forward messages between senders and viewers."),
-            Entry("cert", "certificates", "Make and list keys and certificates."),
-            Entry("trust", "certificates", "List the users here, or set one user's role."),
+            _Entry("serve", "network", "Serve machines' screens on the network until Ctrl-C."),
+            _Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
+            _Entry("router", "network", "Forward messages between senders and viewers."),
+            _Entry("cert", "certificates", "Make and list keys and certificates."),
+            _Entry("trust", "certificates", "List the users here, or set one user's role."),
         ),
     ),
-    Section(
+    _Section(
         "Tools",
         "kju doctor",
         (
-            Entry("doctor", "doctor", "Check this computer's setup and suggest fixes."),
-            Entry("dump", "surface", "Print a surface's header, and its tiles by age."),
-            Entry("completion", "app", "Print a script that completes `kju` in a shell."),
+            _Entry("doctor", "doctor", "Check this computer's setup and suggest fixes."),
+            _Entry("dump", "surface", "Print a surface's header, and its tiles by age."),
+            _Entry("completion", "app", "Print a script that completes `kju` in a shell."),
         ),
     ),
 )
@@ -184,7 +184,7 @@ def kju(
     """See and drive QEMU guests through shared memory."""
 
 
-def load(entry: Entry) -> Any:  # noqa: ANN401  typer's own class has no public name
+def load(entry: _Entry) -> Any:  # noqa: ANN401  typer's own class has no public name
     """Import one command, or one group of commands.
 
     Raises:

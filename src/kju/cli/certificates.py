@@ -55,7 +55,7 @@ def authority(
 
 def host(addresses: Addresses = None, output: KeyFile = "") -> None:
     """Make a sender's certificate, for this computer or another."""
-    make_certificate(addresses or [], output, "host")
+    _make_certificate(addresses or [], output, "host")
 
 
 def router(addresses: Addresses = None, output: KeyFile = "") -> None:
@@ -63,15 +63,14 @@ def router(addresses: Addresses = None, output: KeyFile = "") -> None:
 
     A router cannot serve screens with it.
     """
-    make_certificate(addresses or [], output, "router")
+    _make_certificate(addresses or [], output, "router")
 
 
-def make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
+def _make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
     """Make a certificate here, or one for another computer in a file."""
     made, name = _here(), socket.gethostname()
     if not output:
-        make = made.make_router if kind == "router" else made.make_host
-        make(name, addresses or [name, "localhost", "127.0.0.1"])
+        made.make_host(name, addresses or [name, "localhost", "127.0.0.1"], kind)
         print(f"{made.folder}/{kind}.pem")
         return
     if not addresses:
@@ -110,7 +109,7 @@ def take(
     Its file can be removed afterwards.
     """
     made = _here()
-    name, kind = made.take_bundle(read_file(file, MAX_BUNDLE))
+    name, kind = made.import_bundle(read_file(file, MAX_BUNDLE))
     if kind != "user":
         use = "kju router" if kind == "router" else "kju serve"
         print(f"{made.folder}/{kind}.key; this computer is {one_line(name)}: {use}")

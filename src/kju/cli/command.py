@@ -46,7 +46,7 @@ def completing(words: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def defined_machines(incomplete: str) -> list[str]:
+def _defined_machines(incomplete: str) -> list[str]:
     """Return the defined machines whose names begin so, for a shell's completion."""
     from ..errors import KjuError
     from ..store import definitions
@@ -115,7 +115,7 @@ AnyTarget = Annotated[
 Defined = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A defined machine; see `kju ls`.", autocompletion=defined_machines
+        metavar="NAME", help="A defined machine; see `kju ls`.", autocompletion=_defined_machines
     ),
 ]
 Console = Annotated[
@@ -149,8 +149,8 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
         """Run it."""
-        with interruptible():
-            remove_remains()
+        with _interruptible():
+            _remove_remains()
             try:
                 return super().invoke(ctx)
             except BrokenPipeError:  # here, because typer would end with 1
@@ -168,7 +168,7 @@ def _machine_first(words: list[str]) -> list[str]:
     return words
 
 
-def remove_remains() -> None:
+def _remove_remains() -> None:
     """Remove dead machines' folders and unused segments; a few directory reads."""
     from .. import memory
     from ..errors import KjuError
@@ -182,7 +182,7 @@ def remove_remains() -> None:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def _interruptible() -> Iterator[None]:
     """Let every ending signal unwind the command, so that machines end and terminals are reset."""
     # SIGINT has Python's own handler.
     numbers = [n for n in ending_signals() if signal.getsignal(n) == signal.SIG_DFL]

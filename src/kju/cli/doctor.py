@@ -114,8 +114,8 @@ def _machines() -> Iterator[Finding]:
     with contextlib.suppress(KjuError):  # the folder for machines is missing; reported above
         names = running_names()
     for name, facts in zip(names, all_info(names), strict=True):
-        if said := "; ".join(_without_vram(facts)):
-            yield Finding(f"machine {name}", None, said)
+        if reasons := "; ".join(_without_vram(facts)):
+            yield Finding(f"machine {name}", None, reasons)
 
 
 def _without_vram(facts: dict[str, Any] | Exception) -> list[str]:

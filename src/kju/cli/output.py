@@ -86,7 +86,7 @@ def line_of(error: BaseException) -> str:
 
 
 def discard_output() -> None:
-    """Discard further output: the reader of the pipe has closed it, which is no error."""
+    """Discard further output after the reader has closed the pipe; this is not an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -109,7 +109,7 @@ def report_error(error: BaseException, *, as_json: bool) -> int:
         error.show()  # type: ignore[attr-defined]  # typer's; it prints the help
         return Exit.USAGE
     code, text = _described(error)
-    typer.echo(f"{styled('kju:', RED, uses_colour(sys.stderr))} {text}", err=True)
+    typer.echo(f"{styled('kju:', RED, _uses_colour(sys.stderr))} {text}", err=True)
     if as_json:
         name = code.name.lower().replace("_", "-")
         typer.echo(json.dumps({"error": {"code": int(code), "kind": name, "message": text}}))
@@ -137,7 +137,7 @@ def _described(error: BaseException) -> tuple[Exit, str]:
     return code_of(error), line_of(error)
 
 
-def uses_colour(stream: TextIO) -> bool:
+def _uses_colour(stream: TextIO) -> bool:
     """Return whether a stream is a terminal that shows colour, and the user wants it.
 
     Source:
@@ -150,7 +150,7 @@ def uses_colour(stream: TextIO) -> bool:
 
 def styled(text: str, style: str, wanted: bool | None = None) -> str:
     """Return a text in a colour or in bold, if standard output shows it (or as *wanted*)."""
-    wanted = uses_colour(sys.stdout) if wanted is None else wanted
+    wanted = _uses_colour(sys.stdout) if wanted is None else wanted
     return f"\x1b[{style}m{text}\x1b[0m" if wanted else text
 
 

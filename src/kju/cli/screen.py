@@ -217,7 +217,7 @@ class _LineReporter:
                     time.sleep(min(max(0.0, due - time.monotonic()), _PAUSE))
 
     def _wait(self, seconds: float) -> bool:
-        """Wait for a change; return False where there was none."""
+        """Wait for a change; return False after a timeout."""
         try:
             self._surface.wait(self._surface.mark, timeout=seconds)
         except WaitTimeoutError as late:

@@ -251,13 +251,13 @@ def without_visits(events: Iterable[Event]) -> Iterator[Event]:
         if event.name == "client-came" and event.data.get("name") in names:
             visits[client] = event
             continue
-        for number, came in list(visits.items()):
-            if event.time - came.time >= _SHORT_VISIT:
+        for number, arrival in list(visits.items()):
+            if event.time - arrival.time >= _SHORT_VISIT:
                 yield visits.pop(number)
         if event.name == "client-went" and visits.pop(client, None) is not None:
             continue
         yield event
-    yield from (came for came in visits.values() if came.data.get("pid") != os.getpid())
+    yield from (each for each in visits.values() if each.data.get("pid") != os.getpid())
 
 
 def _event_line(event: Event, as_json: bool) -> str:

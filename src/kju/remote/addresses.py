@@ -138,7 +138,7 @@ class Endpoint(NamedTuple):
         return f"{self.protocol}/{self.host}:{self.port}"
 
     @property
-    def locator(self) -> str:
+    def _locator(self) -> str:
         """The endpoint in zenoh's form."""
         if self.protocol == "unix":
             return f"unixsock-stream/{self.host}"
@@ -248,8 +248,8 @@ class Options(NamedTuple):
     def _locators(self, where: Endpoint, quic: Collection[Endpoint]) -> list[str]:
         """Return an endpoint's forms, best first. Only a client tries one after the other."""
         if where not in quic:
-            return [where.locator]
-        return [where.quic] if self.router or self.listen else [where.quic, where.locator]
+            return [where._locator]
+        return [where.quic] if self.router or self.listen else [where.quic, where._locator]
 
     def zenoh(
         self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
@@ -264,7 +264,7 @@ class Options(NamedTuple):
         both = [each.quic for each in self.listen if each in quic]
         found: dict[str, Any] = {
             "mode": "router" if self.router else "peer" if self.listen else "client",
-            "listen/endpoints": [*both, *(each.locator for each in self.listen)],
+            "listen/endpoints": [*both, *(each._locator for each in self.listen)],
             "connect/endpoints": [
                 locator for each in self.connect for locator in self._locators(each, quic)
             ],

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
-LASTS = datetime.timedelta(days=397)
-#: How much earlier a certificate begins than it was issued: clocks differ.
-BACKDATED = datetime.timedelta(minutes=5)
+AUTHORITY_LIFETIME, CERTIFICATE_LIFETIME = datetime.timedelta(3650), datetime.timedelta(397)
+#: The accepted difference between the clocks of two computers. A certificate begins this much
+#: before the time of issue, and counts as older than an event only by more than this.
+CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 #: The use of a certificate: a sender of screens, a router, or a user.
 Kind = Literal["host", "router", "user"]
 #: The extended key usage of router certificates: a TLS server that cannot authenticate as the
@@ -108,7 +108,7 @@ def issue(
     if kind == "router":
         uses.append(x509.ObjectIdentifier(ROUTER_USAGE))
     made = (
-        _builder(_subject(name), by.certificate.subject, key, now, LASTS)
+        _builder(_subject(name), by.certificate.subject, key, now, CERTIFICATE_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
@@ -136,7 +136,7 @@ def read_key(data: bytes) -> Ed25519PrivateKey:
     """Read an Ed25519 key in PEM.
 
     Raises:
-        UsageError: It is not one.
+        UsageError: It is not an Ed25519 key.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -198,8 +198,8 @@ def name_of(certificate: x509.Certificate) -> str:
 
 
 def issued_at(certificate: x509.Certificate) -> datetime.datetime:
-    """Return the time when a certificate was issued; it is valid a little earlier."""
-    return certificate.not_valid_before_utc + BACKDATED
+    """Return the time when a certificate was issued: `CLOCK_TOLERANCE` after its begin."""
+    return certificate.not_valid_before_utc + CLOCK_TOLERANCE
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -254,7 +254,7 @@ def _builder(
     issuer: x509.Name,
     key: Ed25519PrivateKey,
     now: datetime.datetime,
-    lasts: datetime.timedelta,
+    lifetime: datetime.timedelta,
 ) -> x509.CertificateBuilder:
     from cryptography import x509
 
@@ -264,8 +264,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + lasts)
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(now + lifetime)
     )
 
 

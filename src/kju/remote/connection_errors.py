@@ -33,7 +33,7 @@ from .addresses import Endpoint, Tls
 #: Seconds for each step.
 STEP_TIMEOUT = 2.0
 #: Seconds at which a QUIC packet is sent (two more than one, because packets are lost), and seconds
-#: until there is no answer: two round trips around the earth.
+#: until the endpoint counts as silent: two round trips around the earth.
 QUIC_SEND_TIMES = (0.0, 0.15, 0.4)
 QUIC_TIMEOUT = 1.0
 #: The least bytes of a first packet: RFC 9000, 14.1.
@@ -66,7 +66,7 @@ def explain_unreachable(where: Endpoint, tls: Tls | None) -> str:
     if where.protocol == "quic":
         if not answers_quic(where):
             return "no answer over UDP"
-        return "the endpoint answers, but accepts no session: check both certificates"
+        return "it answers over QUIC, but rejects the session: check both certificates"
     try:
         connection = _connect(where)
     except OSError as error:
@@ -80,8 +80,8 @@ def explain_unreachable(where: Endpoint, tls: Tls | None) -> str:
     with connection:
         if where.protocol != "tls" or tls is None:
             return (
-                "connected, but there is no answer: try TLS"
-                f" (tls/{where.host}:{where.port}); it may not be kju"
+                f"connected, but received no answer: try TLS (tls/{where.host}:{where.port}), or"
+                " check that it is a kju sender or router"
             )
         try:
             return _greet(connection, where.host, tls)
@@ -138,8 +138,8 @@ def _greet(connection: socket.socket, host: str, tls: Tls) -> str:
         try:
             encrypted.recv(1)
         except TimeoutError:
-            return "its certificate is accepted, but there is no answer: it may not be kju"
-    return "it closed the connection after the TLS handshake: it may be another version"
+            return "TLS works, but no answer was received: check that it is a kju sender or router"
+    return "it closed the connection after the TLS handshake: check that it has the same version"
 
 
 def _explain_tls(reason: str) -> str:

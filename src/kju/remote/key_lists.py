@@ -24,6 +24,7 @@ import msgspec
 
 from ..errors import FileError, PeerError, UsageError
 from ..files import Folder
+from .certificates import CLOCK_TOLERANCE
 
 log = logging.getLogger(__name__)
 
@@ -85,19 +86,19 @@ class DeniedKeys(msgspec.Struct):
 
     Attributes:
         keys: Fingerprints of keys, each with the name in its certificate.
-        users: Removed users and the time: certificates issued before it are denied.
+        users: Removed users and the time: older certificates are denied.
     """
 
     keys: dict[str, str] = {}
     users: dict[str, datetime.datetime] = {}
 
     def remove_user(self, user: str, keys: Iterable[str], now: datetime.datetime) -> None:
-        """Deny every certificate of a user that was issued before now.
+        """Deny every certificate of a user that is older than now by more than `CLOCK_TOLERANCE`.
 
         Args:
             user: The user.
-            keys: The known fingerprints of the user's keys. They are denied even if the clock of
-                the issuing computer was wrong.
+            keys: The known fingerprints of the user's keys, which are denied whatever the dates
+                of their certificates are.
             now: The time of the removal.
         """
         self.users[user] = now.replace(microsecond=0)  # certificates have no smaller unit
@@ -118,7 +119,8 @@ class DeniedKeys(msgspec.Struct):
         removed = self.users.get(name) if user else None
         if key in self.keys:
             raise PeerError(f"the key {key} of {name!r} was denied")
-        if removed is not None and issued < removed:
+        # A new certificate is accepted although the clock of its authority is a little slow.
+        if removed is not None and issued + CLOCK_TOLERANCE < removed:
             raise PeerError(
                 f"the certificate of {name!r} is older than the removal of this user: create a new"
                 " one with kju cert user"

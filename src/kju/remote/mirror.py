@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 #: Seconds until another session begins: after one has ended, and in place of one whose greeting
 #: does not finish.
 RECONNECT_TIME, GREETING_TIMEOUT = 1.0, 5.0
-#: Seconds between two complaints of a member of an audience.
-COMPLAINT_INTERVAL = 2.5
+#: Seconds between two requests of a member of an audience for a restart.
+RESTART_REQUEST_INTERVAL = 2.5
 #: Seconds from a refusal without proof to the end of the session.
 REFUSAL_TIME = 3.0
 #: Seconds between two `KeepAlive` messages of a member of an audience.
@@ -60,22 +60,13 @@ KEEP_ALIVE_INTERVAL = 15.0
 INPUT_TIMEOUT = 30.0
 
 
-class Callbacks(NamedTuple):
-    """Functions that a mirror calls.
-
-    Attributes:
-        status: Called with each new status of the link.
-        event: Called with each event of the machine.
-        drawn: Called after a message may have changed the target.
-    """
-
-    status: Callable[[LinkStatus], object]
-    event: Callable[[MachineEvent], object]
-    drawn: Callable[[], object]
+class _Callbacks(NamedTuple):
+    on_event: Callable[[MachineEvent], object]
+    on_drawn: Callable[[], object]
 
 
 class _SessionOptions(NamedTuple):
-    """The wishes of each session: see `messages.SessionHello`."""
+    """The options of each session: see `messages.SessionHello`."""
 
     role: Role
     user: str
@@ -90,9 +81,9 @@ class _Times:
 
     def __init__(self) -> None:
         self.started = self.hinted = 0.0
-        self.complained = self.kept_alive = float("-inf")
-        #: `ReceiverSession.lacks_since` when the thread began to draw.
-        self.lacks_since: float | None = None
+        self.restart_requested = self.kept_alive = float("-inf")
+        #: `Losses.missing_since` when the thread began to draw.
+        self.missing_since: float | None = None
 
 
 class Mirror:
@@ -104,13 +95,13 @@ class Mirror:
         target: The surface.
         role: The wanted role.
         user: The user's name.
-        prove: Makes what answers the challenge of one session.
+        prove: Creates the authentication of one session.
         audience: Join the audience; its members share one stream and have the role `view`.
         lossy: Accept photographic areas as JPEG first.
         codec: The preferred codec; empty for the best one.
-        tell: See `Callbacks.status`.
-        happened: See `Callbacks.event`.
-        drawn: See `Callbacks.drawn`.
+        on_status: Called with each new status of the link.
+        on_event: Called with each event of the machine.
+        on_drawn: Called after a message may have changed the target.
 
     Attributes:
         receiver: The present session.
@@ -129,18 +120,18 @@ class Mirror:
         audience: bool = False,
         lossy: bool = False,
         codec: str = "",
-        tell: Callable[[LinkStatus], object] = lambda status: None,
-        happened: Callable[[MachineEvent], object] = lambda event: None,
-        drawn: Callable[[], object] = lambda: None,
+        on_status: Callable[[LinkStatus], object] = lambda status: None,
+        on_event: Callable[[MachineEvent], object] = lambda event: None,
+        on_drawn: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine, self.name = engine, name
         self._target = target
-        offered = readable(codec, lossy=lossy)
+        offered = codecs.offered(codec, photos=lossy)
         self._options = _SessionOptions(role, user, prove, audience, lossy, offered)
-        self._calls = Callbacks(tell, happened, drawn)
+        self._calls = _Callbacks(on_event, on_drawn)
         self._loop = asyncio.get_running_loop()
         self._queue = DrawingQueue(self._begin_drawing, self._process)
-        self._report = StatusReport(tell)
+        self._report = StatusReport(on_status)
         self._inputs, self._marks = PendingInputs(), VersionMarks()
         self._times = _Times()
         self._link = MirrorLink(engine, name)
@@ -279,7 +270,7 @@ class Mirror:
         self._update_status()
         self._flush()
         silent = now - max(receiver.heard_at, self._times.started)
-        silent = max(silent, now - (self._lacks_since or now))
+        silent = max(silent, now - (self._missing_since or now))
         limit = {Stage.CLOSED: RECONNECT_TIME, Stage.OPEN: 3 * STALE_TIME}.get(
             receiver.stage, GREETING_TIMEOUT
         )
@@ -288,7 +279,7 @@ class Mirror:
         if silent > limit:
             self._connect()
         elif receiver.stage is Stage.GREETED:
-            # The sender may not have been there for the last hello. It ignores a repeated one.
+            # The sender may have missed the last hello. It ignores a repeated one.
             self._engine.put_reliable(self._link.key, receiver.encode(receiver.hello))
 
     def _accept_hint(self, now: float) -> None:
@@ -320,7 +311,7 @@ class Mirror:
 
     def _begin_drawing(self, message: FromSender) -> DrawingJob:
         receiver, now, before = self.receiver, self._loop.time(), self._target.version
-        self._times.lacks_since = receiver.lacks_since
+        self._times.missing_since = receiver.losses.missing_since
 
         def draw() -> None:
             receiver.receive(message, now)
@@ -354,26 +345,26 @@ class Mirror:
         if isinstance(result, InputDone):
             self._inputs.finish(result)
         elif isinstance(result, MachineEvent):
-            self._calls.event(result)
+            self._calls.on_event(result)
         if self._target.version != before and receiver is self.receiver:
             self._marks.add(receiver.picture.version, self._target.version)
-            self._calls.drawn()
+            self._calls.on_drawn()
         self._flush()
         self._update_status()
 
     @property
-    def _lacks_since(self) -> float | None:
-        """`ReceiverSession.lacks_since`, as it was before the drawing thread may change it."""
+    def _missing_since(self) -> float | None:
+        """`Losses.missing_since`, as it was before the drawing thread may change it."""
         if self._queue.receiver is not self.receiver:
-            self._times.lacks_since = self.receiver.lacks_since
-        return self._times.lacks_since
+            self._times.missing_since = self.receiver.losses.missing_since
+        return self._times.missing_since
 
     def _update_status(self) -> None:
         if self.is_closed:
             return
         now = self._loop.time()
         silent = now - max(self.receiver.heard_at, self._times.started)
-        self._report.update(self.receiver, silent, now - (self._lacks_since or float("inf")))
+        self._report.update(self.receiver, silent, now - (self._missing_since or float("inf")))
 
     # ---- sending ----
 
@@ -393,19 +384,15 @@ class Mirror:
         if is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:
             times.kept_alive = now
             engine.put_reliable(key, receiver.encode(messages.KeepAlive()))
-        if receiver.is_complaint_due and now > times.complained + COMPLAINT_INTERVAL:
-            times.complained = now
-            engine.put_reliable(key, receiver.encode(receiver.complaint()))
+        if (
+            receiver.is_restart_request_due
+            and now > times.restart_requested + RESTART_REQUEST_INTERVAL
+        ):
+            times.restart_requested = now
+            engine.put_reliable(key, receiver.encode(receiver.restart_request()))
 
 
-def readable(codec: str, *, lossy: bool) -> list[str]:
-    """Return the codecs that a viewer offers, best first."""
-    first = [codec] if codec else []
-    others = [each for each in codecs.offered() if each != codec]
-    return [*first, *others, *([codecs.JPEG] if lossy else [])]
-
-
-def check_readable(codec: str, *, lossy: bool) -> None:
+def check_codec(codec: str, *, lossy: bool) -> None:
     """Check that a codec, and photos, can be read here.
 
     Raises:

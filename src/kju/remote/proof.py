@@ -60,7 +60,7 @@ class Authenticator:
             raise KjuError(
                 "this sender requires authentication: connect over tls/ with --user NAME"
             )
-        role = role_of(self._trust, hello.user)
+        role = _role_of(self._trust, hello.user)
         exchange = KeyExchange()
         parts = [self._name.encode(), raw]
         proof = self._trust.sign("host", b"sender", *parts, exchange.public)
@@ -91,7 +91,7 @@ class _ViewerCheck:
     def check(self) -> None:
         """Check that the user still has the role of this session."""
         with _errors_for_viewers():
-            if role_of(self._trust, self._user) != self._role:
+            if _role_of(self._trust, self._user) != self._role:
                 raise KjuError(f"the role of {self._user} was changed: connect again")
             if self._identity is not None:
                 self._trust.check(self._identity)
@@ -112,7 +112,7 @@ def _errors_for_viewers() -> Iterator[None]:
         raise KjuError("the sender cannot authenticate viewers: see its log") from error
 
 
-def role_of(trust: Trust, user: str) -> Role:
+def _role_of(trust: Trust, user: str) -> Role:
     """Return a user's role.
 
     Raises:

@@ -6,8 +6,8 @@ Rules:
 - `put` sends at once; zenoh drops the message if its queue is full. `put_reliable` sends from one
   thread of its own, in order, because a stalled link blocks that for seconds.
 - A message that may be lost is one datagram, if the link has datagrams: no head-of-line blocking. A
-  message longer than one datagram goes by a stream, because each more packet would make its loss
-  more likely.
+  message longer than one datagram goes by a stream, because a message of several datagrams is
+  lost more easily.
 - `close` undeclares everything first: zenoh aborts a process that ends with a live subscriber.
 """
 
@@ -198,7 +198,7 @@ class Engine:
                 self.session.put(key, data, congestion_control=drop, express=express)
 
     def _publisher(self, key: str) -> zenoh.Publisher:
-        """Return what sends datagrams to a key: the session's own `put` cannot."""
+        """Return the publisher of datagrams to a key: the session's own `put` cannot send them."""
         import zenoh
 
         found = self._publishers.get(key)

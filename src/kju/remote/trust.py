@@ -191,7 +191,7 @@ class Trust(TrustFolder):
             kind: The required kind of certificate.
 
         Raises:
-            PeerError: The proof is not valid; the text says why.
+            PeerError: The proof is not valid.
         """
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -42,7 +42,7 @@ _Parsed = TypeVar("_Parsed")
 Clock = Callable[[], datetime.datetime]
 
 
-def utc_now() -> datetime.datetime:
+def _utc_now() -> datetime.datetime:
     """Return the present time in UTC."""
     return datetime.datetime.now(datetime.UTC)
 
@@ -58,7 +58,7 @@ class TrustFolder:
         MissingError: The extra ``remote`` is not installed.
     """
 
-    def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
+    def __init__(self, folder: Path, clock: Clock = _utc_now) -> None:
         extras.require("remote", "a certificate", only="cryptography")
         self.folder = folder
         self._clock = clock
@@ -75,7 +75,7 @@ class TrustFolder:
         Viewers that connect to them reject the certificate.
 
         Raises:
-            UsageError: There is no certificate.
+            UsageError: The certificate is missing.
         """
         return certificates.unnamed(certificates.read(self._read(f"{kind}.pem")), addresses)
 
@@ -99,29 +99,20 @@ class TrustFolder:
         """
         self._add("authority", certificates.make_authority(name, self._clock()))
 
-    def make_host(self, name: str, addresses: Sequence[str]) -> None:
-        """Create or renew this computer's host certificate. A key that is not denied is kept.
+    def make_host(self, name: str, addresses: Sequence[str], kind: Kind = "host") -> None:
+        """Create or renew this computer's host or router certificate.
 
-        Viewers know a sender by its key, so they need not accept a renewed certificate.
+        A key that is not denied is kept: viewers know a sender by its key, so they need not accept
+        a renewed certificate.
 
         Args:
             name: The name of the host.
             addresses: The host names and addresses to which others connect.
+            kind: ``host`` or ``router``.
 
         Raises:
             UsageError: The key of the authority is missing, or a name is not valid.
         """
-        self._make("host", name, addresses)
-
-    def make_router(self, name: str, addresses: Sequence[str]) -> None:
-        """Create or renew this computer's router certificate: see `make_host`.
-
-        Raises:
-            UsageError: The key of the authority is missing, or a name is not valid.
-        """
-        self._make("router", name, addresses)
-
-    def _make(self, kind: Kind, name: str, addresses: Sequence[str]) -> None:
         key = None
         if (self.folder / f"{kind}.key").exists() and not self._is_denied(f"{kind}.pem"):
             key = certificates.read_key(self._read(f"{kind}.key"))
@@ -129,7 +120,7 @@ class TrustFolder:
         self._write(kind, made.public, made.secret)
 
     def host_bundle(self, name: str, addresses: Sequence[str], kind: Kind = "host") -> bytes:
-        """Create a host or router certificate for another computer: see `take_bundle`.
+        """Create a host or router certificate for another computer: see `import_bundle`.
 
         Raises:
             UsageError: The key of the authority is missing, or a name is not valid.
@@ -148,7 +139,7 @@ class TrustFolder:
         self._write(f"user-{name}", made.public, made.secret)
 
     def user_bundle(self, name: str) -> bytes:
-        """Create a user's certificate for another folder: see `take_bundle`.
+        """Create a user's certificate for another folder: see `import_bundle`.
 
         Only the certificate stays here; the key is only in the result.
 
@@ -175,7 +166,7 @@ class TrustFolder:
             FileError: They could not be removed.
         """
         with self._open() as folder, folder.lock():
-            for name in pair_files(f"user-{user}", b"", b""):
+            for name in _pair_files(f"user-{user}", b"", b""):
                 folder.remove(name)
 
     def _issue(
@@ -194,7 +185,7 @@ class TrustFolder:
         if path.exists():
             raise UsageError(f"{path} exists; to create another one, first {how}")
 
-    def take_bundle(self, data: bytes) -> tuple[str, Kind]:
+    def import_bundle(self, data: bytes) -> tuple[str, Kind]:
         """Import a bundle that `user_bundle` or `host_bundle` created on another computer.
 
         Returns:
@@ -224,7 +215,7 @@ class TrustFolder:
         authority = self.folder / "authority.pem"
         if authority.exists() and self._read(authority.name) != blocks[0]:
             raise UsageError(f"{authority} belongs to another authority: choose another folder")
-        pair = pair_files(f"user-{name}" if kind == "user" else kind, blocks[1], blocks[2])
+        pair = _pair_files(f"user-{name}" if kind == "user" else kind, blocks[1], blocks[2])
         self._write_all({**pair, authority.name: (blocks[0], 0o644)})
         return name, kind
 
@@ -232,7 +223,7 @@ class TrustFolder:
 
     def _write(self, stem: str, public: bytes, secret: bytes) -> None:
         """Write a certificate and its key, replacing older ones."""
-        self._write_all(pair_files(stem, public, secret))
+        self._write_all(_pair_files(stem, public, secret))
 
     def _write_all(self, files: dict[str, tuple[bytes, int]]) -> None:
         with self._open(create=True) as folder, folder.lock():
@@ -297,7 +288,7 @@ class TrustFolder:
         return certificates.fingerprint(found) in self._denied().keys
 
 
-def pair_files(stem: str, public: bytes, secret: bytes) -> dict[str, tuple[bytes, int]]:
+def _pair_files(stem: str, public: bytes, secret: bytes) -> dict[str, tuple[bytes, int]]:
     """Return the files of a certificate and its key, with their modes."""
     return {f"{stem}.key": (secret, 0o600), f"{stem}.pem": (public, 0o644)}
 

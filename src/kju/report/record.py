@@ -341,7 +341,7 @@ def _failure(error: BaseException | str) -> Failure:
 
 
 def _facts(info: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the parts of a machine's info that identify what was running."""
+    """Return the parts of a machine's info that identify it."""
     found = []
     for words, keys in (
         ("QEMU", ("qemu", "version")),

@@ -21,7 +21,8 @@ from .served_viewers import BATCH, ServedViewer
 
 #: Seconds without a new acknowledgement after which another member leads.
 LEADER_TIMEOUT = 3.0
-#: Seconds for which a leader that timed out, and other mirrors of its user, are the last choice.
+#: Seconds for which a leader that timed out, and other mirrors of its user, lead only if no other
+#: member can.
 DEMOTION_TIME = 60.0
 #: Seconds from drawing the next key to its use. A member without it by then asks for a restart.
 KEY_DELAY = 1.0
@@ -41,7 +42,7 @@ class Audience(ServedViewer):
     """
 
     def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
-        hello = SessionHello(PROTOCOL, "view", list(codecs.offered()), CREDIT, audience=True)
+        hello = SessionHello(PROTOCOL, "view", codecs.offered(), CREDIT, audience=True)
         encoder = encoders.for_viewer(hello)
         sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("view"))
         sender.receive(msgspec.structs.replace(hello, audience=False), now)
@@ -85,7 +86,7 @@ class Audience(ServedViewer):
     # ---- the leader ----
 
     def receive(self, member: ServedViewer, ack: messages.Ack, now: float) -> None:
-        """Process a member's acknowledgement or complaint.
+        """Process a member's acknowledgement or request for a restart.
 
         Raises:
             PeerError: It acknowledges a message that was not sent.

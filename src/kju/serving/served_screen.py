@@ -42,18 +42,18 @@ TICK = 0.02
 CarryOut = Callable[[ServedViewer, bytes], Awaitable[InputDone]]
 
 
-class Policy(NamedTuple):
+class _Policy(NamedTuple):
     """Decisions about the viewers of a screen.
 
     Attributes:
         admit: Decides about a viewer.
         carry_out: Carries out the inputs of a viewer.
-        left: Called when a viewer was removed.
+        on_left: Called when a viewer was removed.
     """
 
     admit: Admit
     carry_out: CarryOut
-    left: Callable[[ServedViewer], object]
+    on_left: Callable[[ServedViewer], object]
 
 
 class ServedScreen:
@@ -63,9 +63,9 @@ class ServedScreen:
         engine: The zenoh session.
         name: The screen's name: see `addresses.check_screen`.
         origin: The screen.
-        admit: See `Policy.admit`.
-        carry_out: See `Policy.carry_out`.
-        left: See `Policy.left`.
+        admit: See `_Policy.admit`.
+        carry_out: See `_Policy.carry_out`.
+        on_left: See `_Policy.on_left`.
 
     Attributes:
         registry: The viewers.
@@ -79,12 +79,12 @@ class ServedScreen:
         origin: ScreenOrigin,
         admit: Admit,
         carry_out: CarryOut,
-        left: Callable[[ServedViewer], object] = lambda viewer: None,
+        on_left: Callable[[ServedViewer], object] = lambda viewer: None,
     ) -> None:
         self._engine = engine
         self.name = name
         self._screen = SharedScreen(origin, name)
-        self._policy = Policy(admit, carry_out, left)
+        self._policy = _Policy(admit, carry_out, on_left)
         self.registry = ViewerRegistry(name)
         self.delivery = Delivery(engine, name)
         self._audience: Audience | None = None
@@ -281,7 +281,7 @@ class ServedScreen:
             audience.change_key(self.registry.members.values(), now)
             if viewer is audience.leader:
                 self._change_leader(audience)
-        self._policy.left(viewer)
+        self._policy.on_left(viewer)
 
     def _on_presence(self, key: str, is_present: bool) -> None:
         viewer = self.registry.get(addresses.viewer_of(key))

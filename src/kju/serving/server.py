@@ -38,7 +38,7 @@ INPUT_TIMEOUT = 60.0
 
 _decode = msgspec.msgpack.Decoder(Keys | Point).decode
 
-#: Returns who decides about the viewers of a screen.
+#: Returns the `Admit` of a screen, by the name of the screen.
 AdmitTo = Callable[[str], Admit]
 
 
@@ -88,7 +88,7 @@ class Server:
         self._names, self._admit = list(names), admit
         self.prefix = prefix or socket.gethostname().split(".")[0]
         addresses.check_screen(f"{self.prefix}/x")
-        self.served: dict[str, ServedMachine] = {}
+        self.served: dict[str, _ServedMachine] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._engine: Engine | None = None
 
@@ -131,12 +131,12 @@ class Server:
         if KINDS[info["kind"]].is_remote and not self._names:
             link.close()  # else a mirror of a machine served here would be served again
             return
-        served = ServedMachine(engine, link, f"{self.prefix}/{name}", self._admit)
+        served = _ServedMachine(engine, link, f"{self.prefix}/{name}", self._admit)
         self.served[name] = served
         self._tasks[name] = asyncio.create_task(served.run())
 
 
-class ServedMachine:
+class _ServedMachine:
     """One machine on the network: a `ServedScreen` for each console.
 
     Each viewer with the role `control` has a connection of its own to the host. So its keys are

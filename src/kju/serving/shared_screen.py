@@ -191,7 +191,7 @@ class SharedScreen:
         return True
 
     def is_unused(self, now: float, *, has_viewers: bool) -> bool:
-        """Return whether there were no viewers for `GRACE_TIME`."""
+        """Return whether the screen had no viewers for `GRACE_TIME`."""
         if has_viewers:
             self._unused_since = None
         elif self._unused_since is None:
@@ -199,7 +199,7 @@ class SharedScreen:
         return self._unused_since is not None and now > self._unused_since + GRACE_TIME
 
     def use(self) -> None:
-        """Count `GRACE_TIME` anew: there is a viewer."""
+        """Restart `GRACE_TIME`: a viewer has connected."""
         self._unused_since = None
 
     def close(self) -> None:

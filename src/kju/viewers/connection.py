@@ -237,14 +237,14 @@ class Connection:
         if (early := not_before - time.monotonic()) > 0:
             with self._changed:
                 self._changed.wait_for(lambda: not self._open, early)
-        update = read_update(screen, mark)
+        update = _read_update(screen, mark)
         with self._changed:
             if self._request is request:
                 self._request = None
         self._post_current(lambda: self._listener.updated(update))
 
     def _post_update(self, screen: Surface, mark: Mark) -> None:
-        update = read_update(screen, mark)
+        update = _read_update(screen, mark)
         self._post_current(lambda: self._listener.updated(update))
 
     def _detach(self) -> None:
@@ -263,7 +263,7 @@ class Connection:
         self._post_current(lambda: self._listener.failed(reason))
 
 
-def read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
+def _read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
     """Return everything on a screen that is newer than a mark."""
     change = screen.changes_since(mark)
     state, reason = screen.state

@@ -52,7 +52,7 @@ class Status(NamedTuple):
         grabbed: The guest has the whole keyboard.
         view_only: No input is sent to the guest.
         release_key: The keys that grab and release the keyboard, as a user reads them.
-        leave_key: The keys that close the view, as a user reads them; empty where there are none.
+        leave_key: The keys that close the view, as a user reads them; may be empty.
         locks: Names of the guest's keyboard locks that are on.
         source: The source of the pixels; empty where it is unknown.
     """

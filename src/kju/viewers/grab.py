@@ -61,7 +61,7 @@ class ViewKeys:
         self._leave = _alternatives(leave) if leave else []
         self._down: dict[int, None] = {}
         self._swallowed: set[int] = set()
-        # True while the release key is held and no other input came since it went down.
+        # True while the release key is held and no other input has followed.
         self._only_release_key = False
 
     @property

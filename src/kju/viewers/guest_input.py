@@ -15,7 +15,7 @@ from .contract import Backend, ViewCommand
 from .geometry import Placement, device_pixel
 from .grab import RELEASE, ViewKeys
 from .picture import Pointing
-from .sender import AskAbsolute, Input, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn, TypeText
+from .sender import AskAbsolute, Input, InsertText, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn
 
 _Point = tuple[int, int]
 
@@ -87,7 +87,7 @@ class GuestInput:
 
     def text(self, text: str) -> None:
         """Take characters, from a terminal or the clipboard."""
-        self._send(TypeText(text))
+        self._send(InsertText(text))
 
     def press_chord(self, numbers: tuple[int, ...]) -> None:
         """Press keys together in the guest; not a shortcut of the view."""

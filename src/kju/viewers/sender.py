@@ -69,7 +69,7 @@ class Repeat(NamedTuple):
     number: int
 
 
-class TypeText(NamedTuple):
+class InsertText(NamedTuple):
     """Characters to type on the guest's layout."""
 
     text: str
@@ -107,7 +107,7 @@ class AskAbsolute(NamedTuple):
     """Ask the host whether the guest takes positions."""
 
 
-Input = SetKey | Repeat | TypeText | SetButton | MoveTo | MoveBy | Turn | AskAbsolute
+Input = SetKey | Repeat | InsertText | SetButton | MoveTo | MoveBy | Turn | AskAbsolute
 
 
 def merged(last: Input, new: Input) -> Input | None:
@@ -116,8 +116,8 @@ def merged(last: Input, new: Input) -> Input | None:
         return new
     if isinstance(last, MoveBy) and isinstance(new, MoveBy):
         return MoveBy(last.dx + new.dx, last.dy + new.dy)
-    if isinstance(last, TypeText) and isinstance(new, TypeText):
-        return TypeText(last.text + new.text)
+    if isinstance(last, InsertText) and isinstance(new, InsertText):
+        return InsertText(last.text + new.text)
     if isinstance(last, AskAbsolute) and isinstance(new, AskAbsolute):
         return new
     return None
@@ -190,12 +190,12 @@ class Sender:
                 # The guest has changed between absolute and relative: ask for the new kind.
                 if isinstance(item, (MoveTo, MoveBy)):
                     self.send(AskAbsolute())
-                elif isinstance(item, (SetKey, TypeText)):
+                elif isinstance(item, (SetKey, InsertText)):
                     self._on_error(str(error))
             except (KjuError, OSError) as error:
                 # Many guests, such as text screens, read no pointer: report only keys.
                 if not isinstance(error, InputError) or isinstance(
-                    item, (SetKey, Repeat, TypeText)
+                    item, (SetKey, Repeat, InsertText)
                 ):
                     self._on_error(str(error))
 
@@ -212,7 +212,7 @@ class Sender:
                 (self._keyboard.press if down else self._keyboard.release)(number)
             case Repeat(number):
                 self._keyboard.press(number)
-            case TypeText(text):
+            case InsertText(text):
                 self._keyboard.type(text, layout=self._layout)
             case SetButton(name, down):
                 (pointer.press if down else pointer.release)(name)

@@ -200,7 +200,7 @@ class _SurfaceAttachment:
         self.screen = surface
 
     def check(self) -> None:
-        # A wait that times out at once says whether the producer lives and the memory is whole.
+        # A wait with timeout 0 raises if the producer has died or the memory was cut.
         with contextlib.suppress(WaitTimeoutError):
             self.screen.wait(self.screen.mark, timeout=0)
 

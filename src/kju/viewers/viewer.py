@@ -103,7 +103,7 @@ class Viewer:
             self._connection.pause()
 
     def closed(self) -> None:
-        """Take the view's end. The machine goes on."""
+        """End the view. The machine keeps running."""
         self.input.release_all()
         self._connection.close()
 

@@ -22,7 +22,7 @@ from ..surface.formats import BYTES_PER_PIXEL
 from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
-from .codecs.base import MAX_BLOCK
+from .codecs.block_codec import MAX_BLOCK
 from .messages import MAX_MESSAGE, SessionHello
 from .photos import ExactPolicy, PhotoPolicy
 from .steps import MIN_MOVING_PIXELS, Block, Move, Pictures, Step, StepLog, bounded
@@ -194,8 +194,8 @@ class Encoder:
             if step is not None:
                 self._dirty.bytes_per_tile = max(1.0, step.length / len(chosen))
             # Tiles that were drawn again with the same pixels make no step: choose the next ones.
-            if taken := self._take(step, base, moves, chosen, dirty, version, now):
-                return taken
+            if applied := self._apply(step, base, moves, chosen, dirty, version, now):
+                return applied
         return None
 
     def _find_moves(
@@ -243,7 +243,7 @@ class Encoder:
         block, photos = self.policy.encode_boxes(changed, block_of, now)
         return Step(self.generation + 1, version, 0, tiles, block, photos)
 
-    def _take(
+    def _apply(
         self,
         step: Step | None,
         base: npt.NDArray[np.uint8],

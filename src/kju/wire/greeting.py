@@ -95,11 +95,13 @@ class SenderGreeting:
         """
         if hello.protocol != PROTOCOL:
             raise KjuError(
-                f"this sender speaks protocol {PROTOCOL}, the viewer {hello.protocol}: install the"
+                f"this sender uses protocol {PROTOCOL}, the viewer {hello.protocol}: install the"
                 " same version of kju on both computers"
             )
         if codec not in hello.codecs:
-            raise KjuError(f"the viewer reads {', '.join(hello.codecs)}, the sender sends {codec}")
+            raise KjuError(
+                f"the sender uses the codec {codec}, the viewer supports {', '.join(hello.codecs)}"
+            )
         self._admission = self._admit(hello, self.raw_hello or messages.encode(hello))
         self.hello, self.seal = hello, self._admission.seal
         return self._admission
@@ -112,7 +114,7 @@ class SenderGreeting:
         """
         admission, hello = self._admission, self.hello
         if hello is None or admission is None or admission.prove is None:
-            raise KjuError("this sender has not asked for a proof")
+            raise KjuError("this sender has sent no challenge")
         if not admission.prove(proof):
             raise KjuError(f"the proof of user {hello.user!r} is wrong")
         return hello
@@ -212,7 +214,7 @@ class ViewerGreeting:
         """Check the sender's proof, and return this viewer's.
 
         Raises:
-            KjuError: There is no certificate to answer with, or the sender is not the right one.
+            KjuError: The user has no certificate, or the sender is not the right one.
         """
         if self._prove is None:
             raise PeerError("this sender authenticates viewers: connect over tls/ with --user NAME")
@@ -224,11 +226,11 @@ class ViewerGreeting:
         """Accept a welcome.
 
         Raises:
-            PeerError: It offers something else than the hello has asked for.
+            PeerError: It has a protocol or a codec that was not in the hello.
         """
         if welcome.protocol != PROTOCOL:
             raise PeerError(
-                f"the sender speaks protocol {welcome.protocol}, this viewer {PROTOCOL}: install"
+                f"the sender uses protocol {welcome.protocol}, this viewer {PROTOCOL}: install"
                 " the same version of kju on both computers"
             )
         offered = self.hello.codecs
@@ -244,7 +246,7 @@ class ViewerGreeting:
         """Check that the sender is still trusted.
 
         Raises:
-            KjuError: It is not.
+            KjuError: It is no longer trusted.
         """
         if self.seal is not None and self._prove is not None:
             self._prove.check()

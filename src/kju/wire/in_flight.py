@@ -48,7 +48,7 @@ STARTUP_GAIN, STEADY_GAIN = 2.0, 1.25
 MIN_MARGIN, TRIP_MARGIN, INITIAL_TIMEOUT = 0.010, 0.25, 0.333
 #: Start-up ends after this many round trips in which the rate did not grow by a quarter.
 PLATEAU = 3
-#: Seconds without a message from the viewer, or to it, after which it is asked for one.
+#: Seconds without a message from the viewer, or to it, until a ping is sent.
 QUIET_TIME = 1.0
 #: Retransmissions of one message before the ping after `QUIET_TIME`. With 10 % packet loss one
 #: message in a thousand needs that ping.

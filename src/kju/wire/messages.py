@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from ..errors import PeerError
 from ..protocol.values import Role
 from ..surface import MAX_SIDE
-from .codecs.base import MAX_BLOCK
+from .codecs.block_codec import MAX_BLOCK
 
 PROTOCOL = 1
 #: The most bytes of a message. On slow links, larger ones were seen not to arrive at all.

@@ -81,9 +81,9 @@ class ReceiverSession:
         picture: The picture of this session.
         state: The sender's state and its reason; None before they were received.
         heard_at: The time of the last message, seconds.
-        retry: The sender has refused this session and wants the viewer to try again at once.
+        retry: The sender has refused this session; the viewer should try again at once.
         leads: This viewer acknowledges; of an audience, one does.
-        is_complaint_due: This member of an audience lacks something: send `complaint`.
+        is_restart_request_due: This member of an audience lacks pixels: send `restart_request`.
         losses: The acknowledgement state.
     """
 
@@ -97,7 +97,7 @@ class ReceiverSession:
         self.heard_at = 0.0
         self.retry = False
         self.leads = True
-        self.is_complaint_due = False
+        self.is_restart_request_due = False
         self.losses = Losses()
         self._greeting: ViewerGreeting | None = None
         self._opened_at = 0.0
@@ -106,7 +106,7 @@ class ReceiverSession:
         self._early: deque[Numbered] = deque(maxlen=MAX_EARLY)
         self._has_ended = False
 
-    # ---- what the sender has said ----
+    # ---- the greeting ----
 
     @property
     def welcome(self) -> SessionWelcome | None:
@@ -138,11 +138,6 @@ class ReceiverSession:
         if self._greeting is None:
             raise PeerError("the session has not started")
         return self._greeting.hello
-
-    @property
-    def lacks_since(self) -> float | None:
-        """The time since when sent messages are missing, seconds; None: none are."""
-        return self.losses.since
 
     def clock(self, now: float) -> int:
         """Return the milliseconds since the welcome: see `messages.ViewerInput.timestamp`."""
@@ -228,12 +223,12 @@ class ReceiverSession:
                 at, credit = self.clock(self.heard_at), self.hello.credit
                 out.append(Ack(losses.last, losses.lost, credit, losses.wants_restart, at))
             elif self.picture.mode is None or losses.lost or losses.wants_restart:
-                self.is_complaint_due = True
+                self.is_restart_request_due = True
         return out
 
-    def complaint(self) -> WireMessage:
-        """Return the message with which a member of an audience asks for everything again."""
-        self.is_complaint_due = False
+    def restart_request(self) -> WireMessage:
+        """Return the message with which a member of an audience requests a restart."""
+        self.is_restart_request_due = False
         self.losses.want_restart(self.heard_at)
         return Ack(0, [], self.hello.credit, True)
 
@@ -314,7 +309,7 @@ class ReceiverSession:
         if self._has_ended:
             # Another thread has ended the session after `receive` looked at the stage.
             self.stage = Stage.CLOSED
-        self.leads, self.is_complaint_due = not message.audience, bool(message.audience)
+        self.leads, self.is_restart_request_due = not message.audience, bool(message.audience)
         for early in self._early:
             self._receive_numbered(early)
         self._early.clear()

@@ -119,7 +119,7 @@ class GroupSeal:
 
     @property
     def next_ticket(self) -> bytes:
-        """The ticket of the next key; empty while there is none."""
+        """The ticket of the next key; empty if none was drawn."""
         return self._ticket(self._generation + 1, self._next) if self._next else b""
 
     def _ticket(self, generation: int, key: bytes) -> bytes:

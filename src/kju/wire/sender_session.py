@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 #: Seconds without a message after which a viewer gets no events. Viewers send one every second.
 EVENT_SILENCE = 3.0
-#: Seconds between two restarts because a member of an audience has asked for everything.
+#: Seconds between two restarts that members of an audience have requested.
 RESTART_INTERVAL = 2.0
 #: Events that wait to be sent; of more, the oldest are dropped.
 MAX_EVENTS = 64
@@ -296,7 +296,7 @@ class SenderSession:
             self._urgent.append(Lead())
 
     def request_restart(self) -> None:
-        """Send everything again, at most once in `RESTART_INTERVAL`: a member lacks something."""
+        """Send everything again, at most once in `RESTART_INTERVAL`: a member lacks pixels."""
         self._is_restart_wanted = True
 
     def check(self) -> None:

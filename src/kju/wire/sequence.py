@@ -58,8 +58,8 @@ class Losses:
         return [*self._lost]
 
     @property
-    def since(self) -> float | None:
-        """The time since when sent messages or pixels are missing; None: none are."""
+    def missing_since(self) -> float | None:
+        """The time since when sent messages or pixels are missing; None if nothing is missing."""
         oldest = next(iter(self._lost.values()), None)
         times = [each for each in (oldest, self._behind_since, self._restart_since) if each]
         return min(times, default=None)
@@ -93,7 +93,7 @@ class Losses:
             self._lost.update(dict.fromkeys(serials, now))
 
     def want_restart(self, now: float) -> None:
-        """Ask for everything again."""
+        """Request a restart with the mode."""
         self.wants_restart, self._lost = True, {}
         self._restart_since = self._restart_since or now
 
@@ -102,7 +102,7 @@ class Losses:
         self._lost = {each: at for each, at in self._lost.items() if each > serial}
 
     def restart(self, serial: int) -> None:
-        """Begin again with a mode: later messages do not build on earlier ones."""
+        """Begin again with a mode: later messages do not depend on earlier ones."""
         self._gap = serial - 1
         if self.wants_restart:
             self.wants_restart, self._lost, self._restart_since = False, {}, None

@@ -210,7 +210,7 @@ class ViewerState:
         return serial
 
     def _make_empty(self, serial: int) -> InFlight:
-        """Make a segment without pixels, which says that the viewer has everything."""
+        """Make a segment without pixels: the viewer has everything."""
         self._is_complete = True
         encoder, no_tiles = self._encoder, np.zeros(0, np.intp)
         version = max(1, self._consumer.reader.version, encoder.version)

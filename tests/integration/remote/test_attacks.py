@@ -52,7 +52,7 @@ def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool 
 def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
     """Return the trust of a computer of the same authority that claims to serve the screen."""
     made = Trust(tmp_path / "eve")
-    made.take_bundle(lab.host_bundle("eve", ["eve"], kind))
+    made.import_bundle(lab.host_bundle("eve", ["eve"], kind))
     for suffix in ("pem", "key") if kind == "router" else ():
         (made.folder / f"router.{suffix}").rename(made.folder / f"host.{suffix}")
     made.set_role("ann", "control")
@@ -372,7 +372,7 @@ async def test_former_member_cannot_read_messages_to_the_audience(
     for data in said:
         with pytest.raises(Exception, match="generation 1"):
             member.open(data)
-    assert all(each.receiver.lacks_since is None for each in stays)
+    assert all(each.receiver.losses.missing_since is None for each in stays)
     # Two members leave at once: the key that the second received is replaced too.
     stays[1].close()
     newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
@@ -392,7 +392,7 @@ async def test_dead_leaders_delay_an_audience_once(
 ) -> None:
     """The mirrors of one user report that they are alive, and acknowledge nothing."""
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)

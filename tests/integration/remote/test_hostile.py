@@ -113,7 +113,7 @@ async def test_another_member_leads_when_the_leader_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
@@ -141,7 +141,7 @@ async def test_leader_that_leaves_with_a_full_window_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The next leader reports the segments in flight as missing: that must empty the window."""
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()

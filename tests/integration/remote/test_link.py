@@ -51,7 +51,7 @@ async def test_viewers_follow_and_drive_a_screen(open_link: OpenLink) -> None:
     rng, screen, told = np.random.default_rng(1), new_screen(), []
     _, there, served = await open_link(screen)
     targets = [surface(), surface()]
-    inlets = [Mirror(there, NAME, target, tell=told.append) for target in targets]
+    inlets = [Mirror(there, NAME, target, on_status=told.append) for target in targets]
     for each in inlets:
         await each.open(60)
     for _ in range(20):
@@ -99,7 +99,7 @@ async def test_lost_link_makes_the_picture_stale_and_reconnects(
     async with contextlib.AsyncExitStack() as stack:
         async with engine(listen=[place]) as here, outlet(here, screen):
             there = await stack.enter_async_context(engine(connect=[place]))
-            viewer = Mirror(there, NAME, target, tell=told.append)
+            viewer = Mirror(there, NAME, target, on_status=told.append)
             await viewer.open(60)
             screen.draw(rng)
             await until_async(lambda: shows(target, screen))
@@ -122,7 +122,7 @@ async def test_audience_shares_one_stream_and_one_member_leads(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     rng, screen = np.random.default_rng(1), new_screen()
     targets = [surface() for _ in range(6)]

@@ -90,7 +90,7 @@ def test_a_key_is_denied_by_its_file_or_its_fingerprint(
 
 def test_a_routers_key_is_not_denied_because_that_has_no_effect(folder: Path) -> None:
     trust = Trust(folder)
-    trust.make_router("router1", [])
+    trust.make_host("router1", [], "router")
     with pytest.raises(UsageError, match="would have no effect"):
         command.deny(str(folder / "router.pem"))
     assert not trust._denied().keys

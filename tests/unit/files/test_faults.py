@@ -282,16 +282,16 @@ def test_a_certificate_whose_command_was_killed_is_refused_or_whole(
     trust = Trust(root / "trust")
     trust.make_authority("lab")
     other = Trust(root / "other")
-    other.take_bundle(trust.host_bundle("h", []))
+    other.import_bundle(trust.host_bundle("h", []))
     bundle, said = trust.host_bundle("h", []), []
-    for _ in kills(lambda: other.take_bundle(bundle), monkeypatch):
+    for _ in kills(lambda: other.import_bundle(bundle), monkeypatch):
         try:
             Trust(root / "other").tls()
         except UsageError as error:
             said.append(str(error))
-            Trust(root / "other").take_bundle(bundle)
+            Trust(root / "other").import_bundle(bundle)
             Trust(root / "other").tls()
-        other.take_bundle(trust.host_bundle("h", []))
+        other.import_bundle(trust.host_bundle("h", []))
     assert said and all("host.key is not the key of host.pem" in why for why in said)
     assert all("kju cert host, or kju cert take FILE" in why for why in said)
 

@@ -1,4 +1,4 @@
-"""Small files that several processes change."""
+"""Lists of keys that several processes change."""
 
 from __future__ import annotations
 

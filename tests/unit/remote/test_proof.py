@@ -29,16 +29,16 @@ def key_of(trust: Trust, stem: str = "host") -> str:
 
 
 def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "host") -> Trust:
-    """Make another computer with a certificate of the same authority, which admits ann too."""
+    """Return another host of the same authority, which admits ann too."""
     made = Trust(tmp_path / name)
     bundle = lab.host_bundle(name, [name], kind)  # type: ignore[arg-type]
-    assert made.take_bundle(bundle) == (name, kind)
+    assert made.import_bundle(bundle) == (name, kind)
     made.set_role("ann", "control")
     return made
 
 
 def mirror(prover: Prover, sender: Trust) -> str:
-    """Run one session of a mirror; return the proved name of the sender."""
+    """Begin a session of a mirror; return the authenticated name of the sender."""
     prove = prover()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(sender, hello)
@@ -87,7 +87,7 @@ def test_the_sender_that_the_user_names_is_the_only_one(lab: Trust, tmp_path: Pa
     assert mirror(Prover(ann, "ann", NAME, "host1"), lab) == "host1"
     # The same name with another key: somebody with the authority's key, or a lost one.
     twin = Trust(tmp_path / "twin")
-    twin.take_bundle(lab.host_bundle("host1", ["host1"]))
+    twin.import_bundle(lab.host_bundle("host1", ["host1"]))
     twin.set_role("ann", "control")
     with pytest.raises(PeerError, match="has changed"):
         mirror(Prover(ann, "ann", NAME, "host1"), twin)
@@ -107,7 +107,7 @@ def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
 def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other mirror records its sender between this one's check and its record."""
+    """The other mirror remembers its sender between this one's check and its change."""
     ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
     change = key_lists.change_list
 
@@ -125,7 +125,7 @@ def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
 def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The folder of root, for a service with another user."""
+    """The folder belongs to root; the service has another user."""
     with tempfile.TemporaryDirectory() as path, caplog.at_level(logging.WARNING):
         Path(path).chmod(0o555)
         prover = Prover(Trust(Path(path)), "ann", NAME)
@@ -180,7 +180,7 @@ def test_a_router_proves_neither_a_sender_nor_a_viewer(lab: Trust, tmp_path: Pat
 
 
 def test_a_router_and_a_host_can_be_on_one_computer(lab: Trust) -> None:
-    lab.make_router("host1", ["127.0.0.1"])
+    lab.make_host("host1", ["127.0.0.1"], "router")
     kinds = [
         certificates.kind_of(certificates.read((lab.folder / f"{stem}.pem").read_bytes()))
         for stem in ("host", "router", "user-ann")
@@ -189,7 +189,7 @@ def test_a_router_and_a_host_can_be_on_one_computer(lab: Trust) -> None:
     assert key_of(lab) != key_of(lab, "router")
 
 
-# ---- the end of acceptance ----
+# ---- until when ----
 
 
 def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> No
 
 
 def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_path: Path) -> None:
-    """A second host has no users' certificates: there the day of the removal counts."""
+    """A second host has no users' certificates: it compares the time of the removal."""
     start = datetime.datetime.now(datetime.UTC)
     second = another_host(lab, tmp_path)
     old = home(lab, "ann", tmp_path)
@@ -225,7 +225,7 @@ def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_
 def test_removing_a_user_denies_its_known_keys_despite_clock_differences(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """The authority's clock is ahead of the host's: the certificate looks newer than that."""
+    """The authority's clock is ahead: the certificate seems newer than the removal."""
     start = datetime.datetime.now(datetime.UTC)
     second, old = another_host(lab, tmp_path), home(lab, "ann", tmp_path)
     assert greet(second, old, sender="host2") == ("control", True)
@@ -234,6 +234,45 @@ def test_removing_a_user_denies_its_known_keys_despite_clock_differences(
     second.set_role("ann", "control")
     with pytest.raises(PeerError, match="was denied"):
         greet(second, old, sender="host2")
+
+
+@pytest.mark.parametrize(("minutes", "is_accepted"), [(-6, False), (-4, True), (4, True)])
+def test_a_new_certificate_is_accepted_if_the_clocks_differ_by_minutes(
+    lab: Trust, tmp_path: Path, minutes: int, is_accepted: bool
+) -> None:
+    """The authority's clock differs from the clock of the host that has removed the user."""
+    start = datetime.datetime.now(datetime.UTC)
+    second = another_host(lab, tmp_path)
+    host = Trust(second.folder, lambda: start + datetime.timedelta(hours=1))
+    host.remove("ann")
+    host.set_role("ann", "control")
+    lab.remove("ann")
+    issued = start + datetime.timedelta(hours=1, minutes=minutes)
+    Trust(lab.folder, lambda: issued).make_user("ann")
+    new = home(lab, "ann", tmp_path / "new")
+    new = Trust(new.folder, lambda: start + datetime.timedelta(hours=1))
+    if is_accepted:
+        assert greet(host, new, sender="host2") == ("control", True)
+    else:
+        with pytest.raises(PeerError, match="older than the removal of this user"):
+            greet(host, new, sender="host2")
+
+
+@pytest.mark.parametrize(("minutes", "is_valid"), [(4, True), (6, False)])
+def test_a_certificate_is_valid_at_once_if_the_clocks_differ_by_minutes(
+    lab: Trust, tmp_path: Path, minutes: int, is_valid: bool
+) -> None:
+    """The authority's clock is ahead of the sender's."""
+    ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+    lab.remove("ann")
+    Trust(lab.folder, lambda: ahead).make_user("ann")
+    lab.set_role("ann", "control")
+    ann = home(lab, "ann", tmp_path)
+    if is_valid:
+        assert greet(lab, ann) == ("control", True)
+    else:
+        with pytest.raises(PeerError, match=r"is not valid before .*: check the clocks"):
+            greet(lab, ann)
 
 
 def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
@@ -313,7 +352,7 @@ def test_a_session_is_over_when_its_senders_certificate_is(lab: Trust, tmp_path:
         prove.check()
 
 
-# ---- the hello ----
+# ---- the greeting itself ----
 
 
 def extended(raw: bytes, field: bytes) -> bytes:
@@ -326,7 +365,7 @@ def extended(raw: bytes, field: bytes) -> bytes:
 def test_a_field_that_one_side_does_not_know_is_covered(
     lab: Trust, tmp_path: Path, end: str
 ) -> None:
-    """A change on the way is noticed; an unchanged extra field is accepted."""
+    """A later version's field is covered by the proof: a changed one is noticed."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     sent = extended(encode(hello), b"\x01")

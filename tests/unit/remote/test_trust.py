@@ -41,7 +41,10 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     lab.make_host("host1", ["127.0.0.1", "::1"])
     assert lab.unnamed(["127.0.0.1", "localhost", "[::1]"]) == ["localhost"]
     second = Trust(tmp_path / "second")
-    assert second.take_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == ("host2", "host")
+    assert second.import_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == (
+        "host2",
+        "host",
+    )
     assert second.unnamed(["host2", "10.0.0.9", "host1"]) == ["host1"]
     assert (second.folder / "host.key").stat().st_mode & 0o777 == 0o600
     second.set_role("ann", "view")
@@ -54,19 +57,19 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
 def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """A pipe in its place is rejected without a wait; so is another user's file."""
+    """A pipe, or another user's file, is rejected without waiting."""
     data, other = lab.user_bundle("eve"), Trust(tmp_path / "other")
     other.folder.mkdir(mode=0o700)
     authority = other.folder / "authority.pem"
     os.mkfifo(authority)
     with pytest.raises(FileError, match=r"authority.pem is not used: it is not a regular file"):
-        other.take_bundle(data)
+        other.import_bundle(data)
     authority.unlink()
     if os.geteuid() == 0:
         authority.write_bytes((lab.folder / authority.name).read_bytes())
         os.chown(authority, 65534, 65534)
         with pytest.raises(FileError, match="belongs to user 65534"):
-            other.take_bundle(data)
+            other.import_bundle(data)
 
 
 def test_a_key_of_another_certificate_names_the_repair_command(lab: Trust) -> None:
@@ -94,7 +97,7 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
     other.make_authority("another")
     other.make_host("host1", [])
     other.make_user("ann")
-    # For this viewer the sender is of the other authority too.
+    # The sender is of the other's authority too, as far as this viewer knows.
     stranger = home(other, "ann", tmp_path)
     with pytest.raises(PeerError, match="proof is not valid: the certificate is from another"):
         greet(lab, stranger)
@@ -103,7 +106,7 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
         greet(lab, stranger)
 
 
-def test_certificate_of_one_user_does_not_prove_another(lab: Trust, tmp_path: Path) -> None:
+def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
     vic = home(lab, "vic", tmp_path)
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"user-ann.{suffix}")
@@ -112,9 +115,7 @@ def test_certificate_of_one_user_does_not_prove_another(lab: Trust, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("days", "why"), [(-400, "has expired"), (400, "clock")])
-def test_certificate_is_valid_within_its_days(
-    lab: Trust, tmp_path: Path, days: int, why: str
-) -> None:
+def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: str) -> None:
     then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     Trust(lab.folder, lambda: then).make_user("old")
     lab.set_role("old", "view")
@@ -122,7 +123,7 @@ def test_certificate_is_valid_within_its_days(
         greet(lab, home(lab, "old", tmp_path), "old")
 
 
-def test_proof_is_invalid_in_another_session(lab: Trust, tmp_path: Path) -> None:
+def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     prove = Prover(ann, "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
@@ -139,7 +140,7 @@ def test_proof_is_invalid_in_another_session(lab: Trust, tmp_path: Path) -> None
 
 
 def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
-    """A router cannot redirect a viewer to another screen of the same host."""
+    """A router cannot lead a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -149,9 +150,9 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
 
 
 def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
-    """Another host signs the same text itself: the viewer accepts that, but cannot go on."""
+    """Another host signs the same greeting: the viewer accepts it, but has another key."""
     other = Trust(tmp_path / "other")
-    other.take_bundle(lab.host_bundle("host2", ["host2"]))
+    other.import_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -197,7 +198,7 @@ def test_invalid_names_change_nothing(lab: Trust, names: list[str]) -> None:
     [{"role": "view"}, {"codecs": ["raw"]}, {"audience": True}, {"key": os.urandom(32)}],
     ids=lambda c: next(iter(c)),
 )
-def test_hello_that_was_changed_on_the_way_is_rejected(
+def test_a_hello_that_was_changed_on_its_way_is_noticed(
     lab: Trust, tmp_path: Path, change: dict[str, object]
 ) -> None:
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
@@ -221,7 +222,7 @@ def test_an_invalid_public_key_is_refused(lab: Trust, key: bytes, why: str) -> N
         asked(lab, SessionHello(1, "control", ["zstd"], 1000, "ann", key))
 
 
-def test_users_certificate_does_not_prove_a_sender(lab: Trust, tmp_path: Path) -> None:
+def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None:
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"host.{suffix}")
@@ -236,7 +237,7 @@ def test_users_certificate_does_not_prove_a_sender(lab: Trust, tmp_path: Path) -
         greet(lab, ann)
 
 
-def test_other_sender_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
+def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     with pytest.raises(PeerError, match="sender's proof is not valid"):
         greet(lab, ann, change=lambda c: Challenge(os.urandom(32), c.proof))
@@ -258,7 +259,7 @@ def test_an_invalid_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
     other = Trust(tmp_path / "x")
     for data in (b"", b"nonsense", bundle(lab, "ann")[:-300], bundle(lab, "ann")[100:]):
         with pytest.raises(UsageError):
-            other.take_bundle(data)
+            other.import_bundle(data)
     with pytest.raises(UsageError, match="not a user name"):
         lab.make_user("../x")
     with pytest.raises(UsageError, match="kju cert authority"):

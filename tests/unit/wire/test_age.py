@@ -19,7 +19,7 @@ STALE = 3.0
 
 @dataclass
 class Router(Link):
-    """Drops what it chooses; what is sealed it tells by the length, which here is the kind."""
+    """A router that drops chosen messages."""
 
     drops: Callable[[messages.WireMessage], bool] = lambda message: False
 
@@ -85,7 +85,7 @@ def test_inputs_that_waited_for_a_late_one_are_as_old_as_they_are() -> None:
 def test_an_input_is_not_too_old_after_hours_of_clock_drift(
     drift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clocks drift by far less than a millisecond a second, and acks carry the difference."""
+    """The clocks differ by 1 ms each second, more than real ones: acks synchronise them."""
     scene, viewer = opened(Link(delay=0.2), Link(delay=0.2))
     receiver = viewer.receiver
     began, clock = scene.now, type(receiver).clock
@@ -110,11 +110,11 @@ def test_an_input_is_not_too_old_after_hours_of_clock_drift(
 
 
 def lacks(scene: Scene, viewer: Viewer, seconds: float) -> bool:
-    """Return whether the picture was reported as stale within these seconds."""
+    """Return whether the picture counted as stale at some moment of these seconds."""
     stale, end = False, scene.now + seconds
     while scene.now < end:
         scene.run(0.05)
-        since = viewer.receiver.lacks_since
+        since = viewer.receiver.losses.missing_since
         stale = stale or (since is not None and scene.now - since > STALE)
     return stale
 
@@ -136,11 +136,11 @@ def test_a_router_that_drops_segments_makes_the_picture_stale(
     router.drops = lambda m: False
     scene.settle()
     scene.run(3)
-    assert viewer.receiver.lacks_since is None
+    assert viewer.receiver.losses.missing_since is None
 
 
 def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
-    """Every segment after one is dropped, with its repairs; pings go by."""
+    """The router drops all segments after one, with their repairs, but no pings."""
     router = Router()
     scene, viewer = opened(router)
     draw(scene, 50)
@@ -150,8 +150,8 @@ def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
     assert lacks(scene, viewer, 12)
 
 
-def test_lost_cursor_on_a_screen_at_rest_does_not_make_the_picture_stale() -> None:
-    """Only cursors follow: they show that the sender knows of the loss."""
+def test_a_lost_cursor_on_a_screen_at_rest_is_not_a_stale_picture() -> None:
+    """Only cursors follow: their `acknowledged` shows that the sender knows the loss."""
     router = Router()
     scene, viewer = opened(router)
     router.drops = lambda m: isinstance(m, CursorUpdate)
@@ -161,7 +161,7 @@ def test_lost_cursor_on_a_screen_at_rest_does_not_make_the_picture_stale() -> No
     for number in range(100):
         scene.producer.move_cursor(number, 8, True)
         assert not lacks(scene, viewer, 0.1)
-    assert viewer.receiver.lacks_since is None
+    assert viewer.receiver.losses.missing_since is None
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,12 @@ def test_a_lost_message_without_pixels_does_not_make_the_picture_stale(
     scene.run(0.005 if kind is not Ping else 1.2)
     router.drops = lambda m: False
     assert not lacks(scene, viewer, 10)
-    assert viewer.receiver.lacks_since is None
+    assert viewer.receiver.losses.missing_since is None
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_screen_at_rest_after_losses_is_not_stale(seed: int) -> None:
-    """Segments that were given up are lost too: the viewer must learn that the sender knows."""
+    """Messages that were written off are lost too: the viewer must learn that the sender knows."""
     down = Link(delay=0.03, rng=random.Random(seed))
     scene, viewer = opened(down, Link(delay=0.03))
     down.lost = 0.3
@@ -193,12 +193,12 @@ def test_a_screen_at_rest_after_losses_is_not_stale(seed: int) -> None:
     down.lost = 0
     scene.run(1)
     assert not lacks(scene, viewer, 8)
-    assert viewer.receiver.lacks_since is None
+    assert viewer.receiver.losses.missing_since is None
     assert viewer.shows(scene.producer)
 
 
 @pytest.mark.parametrize("lost", [0.02, 0.1])
-def test_picture_over_a_link_with_some_loss_is_not_stale(lost: float) -> None:
+def test_a_link_that_loses_some_is_not_stale(lost: float) -> None:
     scene, viewer = opened(Link(lost=lost, delay=0.02), Link(lost=lost, delay=0.02))
     for number in range(100):
         draw(scene, number + 1)

@@ -45,7 +45,7 @@ def test_items_are_limited_in_number() -> None:
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
 def test_a_short_segment_that_draws_for_minutes_ends_the_session(codec: str) -> None:
-    """Half a million fills of the whole picture, in some hundred bytes."""
+    """Return half a million fills of the whole picture, in a few hundred bytes."""
     block = FILL * (messages.MAX_BLOCK // len(FILL))
     data = codecs.compress(block, codec)
     assert len(data) < 20_000
@@ -63,7 +63,7 @@ def test_a_short_segment_that_draws_for_minutes_ends_the_session(codec: str) -> 
 
 
 def slanting(width: int, height: int, apart: int, step: int) -> np.ndarray:
-    """Parallel lines, each row of cells further along: their rectangles overlap most."""
+    """Return parallel slanting lines: their rectangles overlap most."""
     picture = np.zeros((height, width, 4), np.uint8)
     for row in range(0, height, 8):
         start = row // 8 * step % apart
@@ -73,7 +73,7 @@ def slanting(width: int, height: int, apart: int, step: int) -> np.ndarray:
 
 
 def test_the_encoder_sends_whole_tiles_instead_of_too_many_rectangles() -> None:
-    """In each row of cells two runs, none below another: what a block has room for, and more."""
+    """Each row of cells has two runs, none below another: more items than a block may have."""
     width, height = 1024, 2048
     cells = np.zeros((8, 8), bool)
     cells[0::2, [0, 5]] = cells[1::2, [1, 6]] = True
@@ -109,7 +109,7 @@ def test_the_encoder_sends_whole_tiles_instead_of_too_many_rectangles() -> None:
 def test_the_encoder_stays_below_the_limits(
     apart: int, step: int, tile: int, size: tuple[int, int], isolated: bool, seed: int
 ) -> None:
-    """The tiles beside the changed ones are unchanged, so rectangles cannot be joined."""
+    """Changed tiles between unchanged ones are not joined."""
     width, height = size
     producer = surface(8 << 20, tile=tile)
     encoder = Encoder(Consumer(producer.memory), "raw")

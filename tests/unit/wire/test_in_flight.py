@@ -13,14 +13,14 @@ MESSAGE = 20_000
 
 
 class Bottleneck:
-    """A link with a rate in bytes a second, a delay in seconds, and an unlimited queue."""
+    """A link with a rate (bytes a second), a round trip (seconds), and an unlimited queue."""
 
     def __init__(self, rate: float, trip: float) -> None:
         self.rate, self.trip = rate, trip
         self.free = 0.0
 
     def send(self, size: int, now: float) -> float:
-        """Return the time at which the acknowledgement arrives."""
+        """Return the time when the acknowledgement arrives."""
         self.free = max(self.free, now) + size / self.rate
         return self.free + self.trip
 
@@ -28,7 +28,7 @@ class Bottleneck:
 def saturate(
     window: CongestionWindow, link: Bottleneck, seconds: float, size: int = MESSAGE
 ) -> list[float]:
-    """Send all that the window allows; the time from sending to acknowledgement of each."""
+    """Send all that the window allows; return the round trip of each message."""
     under_way: deque = deque()
     now, took = 0.0, []
     while now < seconds:
@@ -46,7 +46,7 @@ def saturate(
 
 @pytest.mark.parametrize("rate", [125_000, 2_500_000, 12_500_000])
 @pytest.mark.parametrize("trip", [0.02, 0.1])
-def test_link_is_filled_with_a_short_queue(rate: float, trip: float) -> None:
+def test_a_link_is_filled_and_little_waits(rate: float, trip: float) -> None:
     window = CongestionWindow()
     took = saturate(window, Bottleneck(rate, trip), 20)
     assert len(took) * MESSAGE >= 0.85 * rate * 10
@@ -75,7 +75,7 @@ def test_an_acknowledgement_is_overdue_after_the_usual_round_trip() -> None:
     assert window.timeout > 0.3
 
 
-def test_rare_messages_do_not_shrink_the_window() -> None:
+def test_seldom_messages_do_not_make_the_window_small() -> None:
     window = CongestionWindow()
     saturate(window, Bottleneck(2_500_000, 0.02), 5)
     before = window.size(5.0)

@@ -61,7 +61,7 @@ def scene_of(width: int = 320, height: int = 240, **options: int) -> Scene:
 
 
 def settle(scene: Scene, seconds: float = 30) -> None:
-    """Run until every viewer shows the screen and reports it as exact."""
+    """Run until every viewer shows exactly the screen."""
     end = scene.now + seconds
     while scene.now < end:
         scene.run(0.01)
@@ -93,7 +93,7 @@ def happen(scene: Scene, rng: np.random.Generator) -> None:
     scene.producer.compare(pixels)
 
 
-# ---- close, then exact ----
+# ---- near, and then exact ----
 
 
 def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
@@ -148,8 +148,8 @@ def test_a_viewer_reports_exact_only_when_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_exact_is_reported_only_for_a_complete_picture(seed: int) -> None:
-    """Also without photos: the last of several repairs is used only if those before it were."""
+def test_whole_is_only_claimed_for_a_whole_picture(seed: int) -> None:
+    """The last of several repairs needs those before it, without photos too."""
     rng = np.random.default_rng(seed)
     scene = Scene()
     scene.producer.set_mode(320, 240)
@@ -166,7 +166,7 @@ def test_exact_is_reported_only_for_a_complete_picture(seed: int) -> None:
                     assert viewer.shows(scene.producer)
 
 
-def test_text_is_never_sent_as_a_photo() -> None:
+def test_text_never_comes_as_a_photo() -> None:
     rng, scene = np.random.default_rng(2), scene_of()
     viewer = scene.view(**LOSSY)
     for _ in range(5):
@@ -190,7 +190,7 @@ def test_a_colour_gradient_is_sent_exactly() -> None:
     assert viewer.down.bytes < 20_000
 
 
-def test_text_beside_a_photograph_is_exact() -> None:
+def test_a_photograph_with_text_beside_it_has_exact_text() -> None:
     rng, scene = np.random.default_rng(3), scene_of()
     viewer = scene.view(**LOSSY)
     scene.run(0.01)
@@ -233,7 +233,7 @@ def test_a_film_does_not_keep_the_rest_of_the_screen_rough() -> None:
     assert not viewer.receiver.picture.exact
 
 
-def test_tiles_at_rest_become_exact_beside_a_film() -> None:
+def test_tiles_at_rest_get_their_turn_beside_a_film() -> None:
     rng, scene = np.random.default_rng(6), scene_of()
     encoder, now = scene.encoder, 1.0
     picture = photograph(rng, 320, 240)
@@ -300,7 +300,7 @@ def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> No
     assert another.receiver.picture.exact
 
 
-def test_photos_in_grey_and_other_modes() -> None:
+def test_grey_screens_and_other_modes() -> None:
     rng, scene = np.random.default_rng(7), scene_of()
     viewer = scene.view(**LOSSY)
     scene.producer.compare(photograph(rng, 320, 240))

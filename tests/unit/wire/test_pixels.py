@@ -20,7 +20,7 @@ def form(picture):
 
 
 def shown(picture):
-    """Return the bytes that count."""
+    """Return the bytes without the X of each pixel."""
     return picture[..., :3]
 
 
@@ -68,7 +68,7 @@ def test_packing_is_reversible(made):
 
 @given(pictures)
 @settings(max_examples=150, deadline=None)
-def test_rectangles_cover_every_difference_tightly(made):
+def test_all_that_differs_is_in_the_rectangles_and_their_edges_differ(made):
     picture, rng = made
     height, width, _ = picture.shape
     before = picture.copy()
@@ -87,8 +87,8 @@ def test_rectangles_cover_every_difference_tightly(made):
 
 @given(pictures)
 @settings(max_examples=150, deadline=None)
-def test_only_requested_tiles_are_compared(made):
-    """A viewer that asks for some tiles does not know about others sent with them."""
+def test_nothing_that_was_not_asked_for_is_found(made):
+    """A difference outside the requested rectangles is not found."""
     picture, rng = made
     height, width, _ = picture.shape
     before = picture.copy()
@@ -105,7 +105,7 @@ def test_only_requested_tiles_are_compared(made):
         assert asked[y : y + h, x : x + w].all()
 
 
-def test_unused_byte_is_ignored():
+def test_the_unused_byte_makes_no_difference():
     before = np.zeros((8, 8, 4), np.uint8)
     after = before.copy()
     after[..., 3] = 255
@@ -175,7 +175,7 @@ def test_a_full_table_accepts_no_colours():
         _wire.check(place + bytes(2), (8, 8, 4))
 
 
-def test_noise_is_not_a_move():
+def test_noise_has_moved_nowhere():
     rng = np.random.default_rng(7)
     before, after = rng.integers(0, 256, (2, 200, 200, 4), np.uint8)
     assert _wire.find_move(before, after, form(after), (0, 0, 200, 200)) is None

@@ -113,7 +113,7 @@ def test_fill_covers_its_rectangle_only(pixel: int) -> None:
 def test_packed_pictures_have_the_residuals_of_the_model(
     seed: int, width: int, height: int, pixel: int, kind: str
 ) -> None:
-    """The encoder's loops too: what it packs, the model restores."""
+    """The model restores what the encoder packs."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     picture = np.zeros((height, width, pixel), np.uint8)

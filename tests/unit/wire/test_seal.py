@@ -14,7 +14,7 @@ pytest.importorskip("cryptography")
 
 
 def pair(said: bytes = b"hello", heard: bytes = b"hello") -> tuple[Seal, Seal]:
-    """A viewer's end and a sender's."""
+    """Return the seals of a viewer and of a sender."""
     one, two = KeyExchange(), KeyExchange()
     return (
         one.agree(two.public, said, viewer=True),

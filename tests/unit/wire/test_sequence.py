@@ -24,7 +24,7 @@ def test_a_gap_is_lost_until_the_sender_confirms_it() -> None:
     assert (losses.last, losses.lost) == (6, [2, 3, 5])
     losses.confirm(3)
     assert losses.lost == [5]
-    assert losses.since == 6.0
+    assert losses.missing_since == 6.0
 
 
 def test_an_old_message_is_not_used_and_the_last_one_is_acknowledged_again() -> None:
@@ -49,7 +49,7 @@ def test_too_many_losses_need_a_restart_and_a_mode_is_one() -> None:
     losses.receive(MAX_LOST + 4, 300.0)
     losses.restart(MAX_LOST + 4)
     assert not losses.wants_restart
-    assert losses.since is None
+    assert losses.missing_since is None
     assert losses.can_use(MAX_LOST + 4)
     assert not losses.can_use(MAX_LOST + 3)
 
@@ -58,13 +58,13 @@ def test_newer_pixels_of_the_sender_count_as_missing_until_they_are_drawn() -> N
     losses = received(1)
     losses.fall_behind(2.0)
     losses.fall_behind(3.0)
-    assert losses.since == 2.0
+    assert losses.missing_since == 2.0
     losses.catch_up()
-    assert losses.since is None
+    assert losses.missing_since is None
 
 
 def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]]:
-    """Return the inputs to apply after each message."""
+    """Return the inputs to carry out after each of these."""
     return [[done.number for done in inputs.add(ViewerInput(n, b"%d" % n), now)] for n in numbers]
 
 
@@ -85,7 +85,7 @@ def test_an_input_finishes_once() -> None:
     assert [inputs.finish(1), inputs.finish(1), inputs.finish(2)] == [True, False, False]
 
 
-def test_input_waits_for_a_missing_one_up_to_a_limit() -> None:
+def test_an_input_waits_for_a_missing_one_only_so_long() -> None:
     inputs = InputQueue()
     taken(inputs, 2)
     taken(inputs, 3, now=MAX_GAP_TIME)

@@ -373,7 +373,7 @@ def _find_guest(name: str) -> _Guest:
     The sample guest is built if it has not been before, with its progress on standard output.
 
     Raises:
-        UsageError: It is missing; the message says how to get it.
+        UsageError: It is missing; the message names its package.
         GuestError: The sample guest cannot be built.
     """
     if name == _LINUX:

@@ -69,7 +69,7 @@ class End(NamedTuple):
     address: str
 
 
-class Link:
+class SimulatedLink:
     """A link; use it as a context manager.
 
     Args:
@@ -162,8 +162,8 @@ def _quietly(*words: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-    return said.strip().splitlines()[-1] if said and said.strip() else "it is not allowed"
+    text = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
+    return text.strip().splitlines()[-1] if text and text.strip() else "permission denied"
 
 
 def _tun(name: str) -> int:

@@ -25,7 +25,7 @@ from ...client.machine import Machine
 from ...client.surface import Screen
 from ...errors import KjuError
 from ...memory import SurfaceProducer
-from .link import Link
+from .link import SimulatedLink
 
 #: Pixels of the strip below the screens, and between them.
 STRIP, GAP = 24, 8
@@ -34,7 +34,7 @@ PICTURES = 30
 _PORT = 7447
 
 
-class Route(NamedTuple):
+class _Route(NamedTuple):
     """The network between sender and mirror.
 
     Attributes:
@@ -51,20 +51,20 @@ class Route(NamedTuple):
 
 
 @contextlib.contextmanager
-def route() -> Iterator[Route]:
+def _route() -> Iterator[_Route]:
     """Make two network namespaces and a slow link, or use this computer if that is not allowed."""
     with contextlib.ExitStack() as stack:
         try:
-            link = stack.enter_context(Link())
+            link = stack.enter_context(SimulatedLink())
         except KjuError as error:
             print(f"  {error}: sender and mirror are two processes without a link")
-            yield Route("on one computer")
+            yield _Route("on one computer")
             return
         place = f"tcp/{link.one.address}:{_PORT}"
-        yield Route(f"over {link.shape.words}", link.one.before, link.other.before, place)
+        yield _Route(f"over {link.shape.words}", link.one.before, link.other.before, place)
 
 
-class Mirrored:
+class _Mirrored:
     """A machine and its mirror, drawn side by side in one surface.
 
     Attributes:
@@ -81,7 +81,7 @@ class Mirrored:
         self._thread = threading.Thread(target=self._draw_repeatedly, name="kju-demo", daemon=True)
         self._began = time.monotonic()
 
-    def __enter__(self) -> Mirrored:
+    def __enter__(self) -> _Mirrored:
         self._thread.start()
         return self
 
@@ -146,14 +146,14 @@ def _strip(width: int, words: tuple[str, str]) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def mirrored(machine: Machine) -> Iterator[Mirrored]:
+def mirrored(machine: Machine) -> Iterator[_Mirrored]:
     """Serve the machine, mirror it across a link, and put both screens into one surface.
 
     Raises:
         KjuError: It cannot be served or mirrored.
     """
     with contextlib.ExitStack() as stack:
-        between = stack.enter_context(route())
+        between = stack.enter_context(_route())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kju-demo-")))
         address = stack.enter_context(_served(machine.name, between))
         name = _mirror(address, between)
@@ -161,19 +161,19 @@ def mirrored(machine: Machine) -> Iterator[Mirrored]:
         stack.callback(_stop, mirror)
         print(f"  sender   kju serve {machine.name}: {address}")
         print(f"  mirror   {name}, {between.words}", flush=True)
-        yield stack.enter_context(Mirrored(machine, mirror, between.words, folder))
+        yield stack.enter_context(_Mirrored(machine, mirror, between.words, folder))
 
 
 @contextlib.contextmanager
-def _served(name: str, between: Route) -> Iterator[str]:
+def _served(name: str, between: _Route) -> Iterator[str]:
     words = ["--listen", between.place, "--insecure"] if between.place else []
     command = [*between.sender, *_kju(), "serve", name, "--prefix", "demo", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     try:
-        said = process.stdout.readline() if process.stdout else ""
-        if not said.startswith("serving "):
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.startswith("serving "):
             raise KjuError(f"kju serve has ended with status {process.wait(10)}")
-        yield said.split()[1]
+        yield line.split()[1]
     finally:
         process.terminate()
         process.wait(20)
@@ -181,7 +181,7 @@ def _served(name: str, between: Route) -> Iterator[str]:
             process.stdout.close()
 
 
-def _mirror(address: str, between: Route) -> str:
+def _mirror(address: str, between: _Route) -> str:
     words = ["--connect", between.place, "--insecure"] if between.place else []
     name = f"mirror-{os.getpid()}"
     command = [*between.mirror, *_kju(), "mirror", address, name, *words]

@@ -17,7 +17,7 @@ from ...protocol.messages import Keys, Point
 from ...protocol.values import Request
 from ...remote import addresses
 from ...remote.addresses import Options, endpoint
-from ...remote.mirror import Mirror, check_readable
+from ...remote.mirror import Mirror, check_codec
 from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
 from ...remote.transport import Engine
@@ -74,7 +74,7 @@ def _prepare(request: Launch) -> _PreparedMirror:
     if remote is None:
         raise UsageError("a mirror needs an address to connect to")
     _connection_options(remote).check(insecure=remote.insecure)
-    check_readable(remote.codec, lossy=remote.lossy)
+    check_codec(remote.codec, lossy=remote.lossy)
     return _PreparedMirror(request, remote, addresses.parse_screen(request.running))
 
 
@@ -137,7 +137,7 @@ class _MirrorEmulator(Emulator):
             self._engine, prepared.name, console.source, remote.role,
             user=remote.user, prove=_prover(remote, prepared.name), audience=remote.audience,
             lossy=remote.lossy, codec=remote.codec,
-            tell=self._link_changed, happened=self._pass_on_event,
+            on_status=self._link_changed, on_event=self._pass_on_event,
         )  # fmt: skip
         await self._mirror.open(ACCEPT_TIMEOUT)
 

@@ -63,7 +63,7 @@ def _application() -> QApplication:
     """Return Qt's application.
 
     Raises:
-        UsageError: There is no display, or Qt cannot use it. Qt itself would abort the process.
+        UsageError: The display is missing, or Qt cannot use it. Qt itself would abort the process.
     """
     platform = os.environ.get("QT_QPA_PLATFORM", "")
     if not platform and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -113,7 +113,7 @@ class ScreenView(QAbstractScrollArea):
     ) -> None:
         """Show a console of a machine, once per view; arguments as of `Viewer`."""
         target = MachineTarget(name, console, view_only=view_only)
-        self.viewer = Viewer(QtBackend(self), target, scaling=scaling, release=release)
+        self.viewer = Viewer(_QtBackend(self), target, scaling=scaling, release=release)
 
     def _call(self, call: Callable[[], None]) -> None:
         call()
@@ -254,7 +254,7 @@ class ScreenView(QAbstractScrollArea):
         self._image = None  # before its memory is unmapped
         self._frame = frame
         if frame is not None:
-            self._image = image_on(frame)
+            self._image = _image_on(frame)
 
     def show_cursor(self, cursor: Cursor | None) -> None:
         """As `Backend.draw_cursor`."""
@@ -303,7 +303,7 @@ class ScreenView(QAbstractScrollArea):
         where = QRectF(
             target.x + left * scale, target.y + top * scale, width * scale, height * scale
         )
-        painter.drawImage(where, cursor_image(cursor))
+        painter.drawImage(where, _cursor_image(cursor))
 
     def _paint_message(self, painter: QPainter) -> None:
         whole = self.viewport().rect()
@@ -315,7 +315,7 @@ class ScreenView(QAbstractScrollArea):
         painter.drawText(inner, flags, one_line(self._message))
 
 
-class QtBackend(Backend):
+class _QtBackend(Backend):
     """The contract's `Backend` on a `ScreenView`."""
 
     def __init__(self, view: ScreenView) -> None:
@@ -389,7 +389,7 @@ class QtBackend(Backend):
         self._view.commanded.emit(command)
 
 
-def image_on(frame: Frame) -> QImage:
+def _image_on(frame: Frame) -> QImage:
     """Return a QImage on a frame's own memory, which must outlive it."""
     height, width = frame.shape[:2]
     stride = frame.strides[0]
@@ -400,7 +400,7 @@ def image_on(frame: Frame) -> QImage:
     return QImage(memory.data, width, height, stride, kind)
 
 
-def cursor_image(cursor: Cursor) -> QImage:
+def _cursor_image(cursor: Cursor) -> QImage:
     """Return a copy of a guest's cursor."""
     height, width = cursor.shape.shape[:2]
     shape = np.ascontiguousarray(cursor.shape)
@@ -414,7 +414,7 @@ def _pointer(shape: PointerShape, cursor: Cursor | None, scale: float, ratio: fl
         return _dot(ratio)
     if shape is PointerShape.HIDDEN or cursor is None:
         return QCursor(Qt.CursorShape.BlankCursor)
-    image = cursor_image(cursor)
+    image = _cursor_image(cursor)
     if scale != 1:
         size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
         image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)

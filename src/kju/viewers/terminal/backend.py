@@ -36,7 +36,7 @@ PICTURES_PER_SECOND = 30
 _NOTE_SECONDS = 3.0
 
 
-class CallQueue:
+class _CallQueue:
     """Calls for the loop's thread, and a descriptor that is readable while there are any."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class TerminalBackend(Backend):
         self._terminal = terminal
         self._canvas = Canvas(ability, *terminal.size())
         self._leave_hint = leave_hint
-        self._calls = CallQueue()
+        self._calls = _CallQueue()
         self._frame: Frame | None = None
         self._cursor: Cursor | None = None
         self._status = Status("")

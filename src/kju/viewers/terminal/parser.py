@@ -139,7 +139,7 @@ class InputParser:
         return [ChordTyped(chord("esc")), *self.feed(rest[1:])]
 
     def _next(self, events: list[Event]) -> int:
-        """Parse one event; return the number of its bytes, 0 where more have to come."""
+        """Parse one event; return the number of its bytes, 0 if it is incomplete."""
         rest, first = self._rest, self._rest[0]
         if first != 0x1B:
             if first < 0x20 or first == 0x7F:

@@ -42,7 +42,7 @@ class SurfaceStatus(NamedTuple):
         state = "" if self.state == State.LIVE else self.state.name.lower()
         colour = "" if self.colour is None else "mean #{:02x}{:02x}{:02x}".format(*self.colour)
         words = [
-            short_name(self.name), mode, state, self.reason, f"version {self.version}",
+            _short_name(self.name), mode, state, self.reason, f"version {self.version}",
             f"{self.rate:.0f} changes/s", self.source, colour,
         ]  # fmt: skip
         return [one_line(word) for word in words if word]
@@ -72,7 +72,7 @@ def status_parts(status: Status, version: int, rate: float, drawn: float) -> lis
         rate: Versions per second.
         drawn: Pictures drawn per second.
     """
-    name = short_name(status.name)
+    name = _short_name(status.name)
     # With the name, so that a long reason is cut and not left out.
     first = f"{name}: {status.message}" if status.message else name
     size = f"{status.size[0]}x{status.size[1]}" if all(status.size) else ""
@@ -84,7 +84,7 @@ def status_parts(status: Status, version: int, rate: float, drawn: float) -> lis
     return [one_line(word) for word in words if word]
 
 
-def short_name(name: str) -> str:
+def _short_name(name: str) -> str:
     """Return a name without its folders: the end of a path tells two paths apart."""
     return name.rpartition("/")[2] or name
 

@@ -36,7 +36,7 @@ class Tty:
 
     Args:
         output: Descriptor to write to.
-        keyboard: Descriptor of the keyboard; None where there is none.
+        keyboard: Descriptor of the keyboard; None without a keyboard.
         raw: Every key is read as bytes, Ctrl-C and Ctrl-Z included, and mouse, focus and pastes
             are reported. Else the keys that end and stop a program do so.
 
@@ -106,7 +106,7 @@ class Tty:
                 select.select([], [self._output], [])
 
     def read(self, seconds: float, wake: int | None = None) -> bytes:
-        """Return typed bytes; empty where none came within *seconds* or *wake* got readable."""
+        """Return typed bytes; empty after *seconds*, or when *wake* is readable."""
         waited = [fd for fd in (self._input, wake) if fd is not None]
         ready, _, _ = select.select(waited, [], [], max(0.0, seconds))
         if self._input is None or self._input not in ready:
@@ -118,7 +118,7 @@ class Tty:
 
 
 class TakenOver:
-    """Context manager that takes a terminal over and restores it, whatever signal comes."""
+    """Context manager that takes a terminal over and restores it after any signal."""
 
     def __init__(self, terminal: Tty) -> None:
         self._terminal = terminal

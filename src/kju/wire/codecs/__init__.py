@@ -7,7 +7,7 @@ sender, the receiver, the command line and the client read that table.
 from __future__ import annotations
 
 from ...errors import PeerError
-from .base import MAX_BLOCK, BlockCodec
+from .block_codec import MAX_BLOCK, BlockCodec
 from .lz4 import LZ4
 from .raw import RAW
 from .zstd import ZSTD
@@ -23,9 +23,15 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, codec in CODECS.items() if codec.is_available())
 
 
-def offered() -> tuple[str, ...]:
-    """Return the names of the codecs that a viewer offers unless it names one, best first."""
-    return tuple(name for name, codec in CODECS.items() if codec.is_offered)
+def offered(preferred: str = "", *, photos: bool = False) -> list[str]:
+    """Return the names of the codecs that a viewer offers, best first.
+
+    Args:
+        preferred: The first one; empty for the best one.
+        photos: The viewer accepts photos.
+    """
+    others = [name for name, codec in CODECS.items() if codec.is_offered and name != preferred]
+    return [*([preferred] if preferred else []), *others, *([JPEG] if photos else [])]
 
 
 def compress(data: bytes, codec: str) -> bytes:
@@ -43,5 +49,5 @@ def decompress(data: bytes, size: int, codec: str) -> bytes:
         raise PeerError(f"a block of {size} bytes is over the limit of {MAX_BLOCK}", size)
     found = CODECS[codec].decompress(data, size)
     if len(found) != size:
-        raise PeerError(f"a block has {len(found)} bytes, its segment says {size}", len(found))
+        raise PeerError(f"a block has {len(found)} bytes, not {size} as in its segment", len(found))
     return found

@@ -35,7 +35,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 _SAMPLINGS = (0x11, 0x12, 0x21, 0x22)
 
 
-class Part(NamedTuple):
+class _Part(NamedTuple):
     """A marker segment of a JPEG.
 
     Attributes:
@@ -97,7 +97,7 @@ def decompress(data: bytes, width: int, height: int, pixel: int) -> npt.NDArray[
             return out
     except ValueError as error:
         raise PeerError(f"a photo of {len(data)} bytes is not a JPEG: {error}") from error
-    raise PeerError(f"a photo of {width}x{height} says {found[1]}x{found[0]}", found)
+    raise PeerError(f"a photo of {width}x{height} has a JPEG of {found[1]}x{found[0]}", found)
 
 
 def _check(data: bytes, width: int, height: int, channels: int) -> None:
@@ -113,7 +113,7 @@ def _check(data: bytes, width: int, height: int, channels: int) -> None:
         raise PeerError(f"a photo's frame does not have {channels} components of 8 bits", body)
     found = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
     if found != (width, height):
-        raise PeerError(f"a photo of {width}x{height} says {found[0]}x{found[1]}", found)
+        raise PeerError(f"a photo of {width}x{height} has a JPEG of {found[0]}x{found[1]}", found)
     if any(sampling not in _SAMPLINGS for sampling in body[7::3]):
         raise PeerError("a photo's components have unsupported sampling factors", body)
     scan = parts[-1]
@@ -124,13 +124,13 @@ def _check(data: bytes, width: int, height: int, channels: int) -> None:
         raise PeerError("a photo does not end with its scan", len(data))
 
 
-def _parts(data: bytes) -> list[Part]:
+def _parts(data: bytes) -> list[_Part]:
     """Return the marker segments before the coded pixels, the scan's header last.
 
     Raises:
         PeerError: The data is not a sequence of marker segments.
     """
-    parts: list[Part] = []
+    parts: list[_Part] = []
     at = 2
     if data[:2] != bytes([0xFF, _START]):
         raise PeerError("a photo does not begin with the JPEG marker", data[:2])
@@ -139,6 +139,6 @@ def _parts(data: bytes) -> list[Part]:
         end = at + 2 + size
         if len(parts) >= 16 or data[at : at + 1] != b"\xff" or size < 2 or end > len(data):
             raise PeerError(f"a photo has no valid marker segment at byte {at}", data[at : at + 4])
-        parts.append(Part(data[at + 1], at, end))
+        parts.append(_Part(data[at + 1], at, end))
         at = end
     return parts

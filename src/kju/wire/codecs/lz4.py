@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import PeerError
-from .base import BlockCodec
+from .block_codec import BlockCodec
 
 
 def _compress(data: bytes) -> bytes:

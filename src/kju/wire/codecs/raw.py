@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import BlockCodec
+from .block_codec import BlockCodec
 
 
 def _compress(data: bytes) -> bytes:

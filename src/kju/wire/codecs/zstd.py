@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ...errors import PeerError
-from .base import BlockCodec
+from .block_codec import BlockCodec
 
 if TYPE_CHECKING:
     import zstandard
@@ -24,6 +24,8 @@ LEVEL = 6
 QUICK_LEVEL = 1
 #: Every zstd frame begins with it, so it is not sent. That saves 5 % and more of a typed letter.
 MAGIC = b"\x28\xb5\x2f\xfd"
+#: Decompressors that no thread uses at this moment.
+_idle_decompressors: list[zstandard.ZstdDecompressor] = []
 
 
 def estimate(data: bytes) -> int:
@@ -46,8 +48,16 @@ def _decompress(data: bytes, size: int) -> bytes:
         # The frame's own size is checked first: the library would allocate that much.
         content_size = zstandard.frame_content_size(frame)
         if content_size != size:
-            raise PeerError(f"a block's frame says {content_size} bytes, its segment {size}")
-        return _decompressor().decompress(frame, max_output_size=size)
+            raise PeerError(f"a block's frame has size {content_size}, its segment {size}")
+        # One decompressor must not be used by two threads at a time, and each mirror draws in a
+        # thread of its own. Popping and appending are atomic, so no lock is needed.
+        try:
+            decompressor = _idle_decompressors.pop()
+        except IndexError:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 23)
+        block = decompressor.decompress(frame, max_output_size=size)
+        _idle_decompressors.append(decompressor)
+        return block
     except zstandard.ZstdError as error:
         raise PeerError(f"a block of {len(data)} bytes is not zstd: {error}") from error
 
@@ -57,13 +67,6 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
     import zstandard
 
     return zstandard.ZstdCompressor(level=level)
-
-
-@cache
-def _decompressor() -> zstandard.ZstdDecompressor:
-    import zstandard
-
-    return zstandard.ZstdDecompressor(max_window_size=1 << 23)
 
 
 ZSTD = BlockCodec("zstd", _compress, _decompress, library="zstandard", is_offered=True)

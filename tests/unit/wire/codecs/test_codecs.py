@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,6 @@ from support.wire_scene import Scene
 from kju.client.requests import check_codec
 from kju.errors import PeerError
 from kju.protocol.launch_options import Remote
-from kju.remote.mirror import readable
 from kju.wire import codecs
 from kju.wire.encoder import Encoder, Encoders
 from kju.wire.messages import MAX_BLOCK, SessionHello
@@ -79,7 +80,7 @@ def test_a_codec_is_one_file_and_one_entry_of_the_table(
     (tmp_path / "bz2_codec.py").write_text(
         "import bz2\n"
         "from kju.errors import PeerError\n"
-        "from kju.wire.codecs.base import BlockCodec\n"
+        "from kju.wire.codecs.block_codec import BlockCodec\n"
         "def decompress(data, size):\n"
         "    try:\n"
         "        return bz2.BZ2Decompressor().decompress(data, size)\n"
@@ -95,9 +96,26 @@ def test_a_codec_is_one_file_and_one_entry_of_the_table(
     assert check_codec("bz2") == "bz2"
     remote = Remote(connect=["tcp/127.0.0.1:1"], codec="bz2")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(remote), type=Remote) == remote
-    assert readable("bz2", lossy=False)[0] == "bz2"
+    assert codecs.offered("bz2")[0] == "bz2"
     hello = SessionHello(1, "view", ["bz2"], 1)
     assert Encoders(Scene().consumer).for_viewer(hello).codec == "bz2"
     test_a_session_in_any_codec_ends_equal("bz2")
     with pytest.raises(PeerError, match="not bz2"):
         codecs.decompress(b"something else", 10, "bz2")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_several_threads_decompress_at_the_same_time(codec: str) -> None:
+    """Each mirror of a process draws in a thread of its own."""
+    blocks = [random.Random(1).randbytes(200) * times for times in (5, 50, 300, 2000)]
+    packed = [(codecs.compress(block, codec), block) for block in blocks]
+
+    def decompress() -> bool:
+        return all(
+            codecs.decompress(data, len(block), codec) == block
+            for _ in range(300)
+            for data, block in packed
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(each.result() for each in [pool.submit(decompress) for _ in range(16)])

@@ -68,7 +68,7 @@ def seeds() -> list[bytes]:
         messages.SurfaceHandle(descriptors=1, console=0, size=4096),
         messages.LiveHandle(descriptors=1, console=0),
         messages.Done(version=7),
-        messages.Failure(error="LimitError", message="full"),
+        messages.Failed(error="LimitError", message="full"),
         messages.Executed(value='{"return": [1, null]}'),
         messages.SnapshotList(
             snapshots=[messages.SavedSnapshot(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
@@ -137,7 +137,7 @@ def from_a_host(parts: tuple[bytes, ...]) -> None:
             came = []
         for _, answer in answers:
             owned += answer.descriptors
-            if isinstance(answer.reply, messages.Failure):
+            if isinstance(answer.reply, messages.Failed):
                 str(error_from(answer.reply))
     held(side)
     if len(side.happened) > MAX_EVENTS:

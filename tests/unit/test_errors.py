@@ -49,7 +49,7 @@ def test_an_error_has_a_docstring_and_keeps_its_message(name: str) -> None:
     assert str(cls("the message", *arguments)) == "the message"
 
 
-def test_standard_errors_catch_their_kin() -> None:
+def test_standard_exceptions_catch_their_subclasses() -> None:
     assert issubclass(errors.GeometryError, ValueError)
     assert issubclass(errors.WaitTimeoutError, TimeoutError)
     assert issubclass(FileError, OSError)

@@ -28,7 +28,7 @@ from ..protocol.messages import (
     ChangeSnapshot,
     Ended,
     Execute,
-    Failure,
+    Failed,
     Happened,
     Refused,
     Reply,
@@ -245,7 +245,7 @@ def check_reply(reply: Reply, wanted: type[ReplyT]) -> ReplyT:
         KjuError: It is a failure; the error is the one that the host raised.
         PeerError: It is another kind of reply.
     """
-    if isinstance(reply, Failure):
+    if isinstance(reply, Failed):
         raise error_from(reply)
     if not isinstance(reply, wanted):
         raise PeerError(f"the host answered {type(reply).__name__}, not {wanted.__name__}", reply)

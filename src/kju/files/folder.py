@@ -64,6 +64,7 @@ class Folder:
         path = own_target(path) if follow_own_link else path
         if create:
             with failing(path, "made"):
+                # The folders above get the mode of the umask: only the last one is private.
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(path, 0o700)  # noqa: PTH102  the call that tests make fail
@@ -92,12 +93,9 @@ class Folder:
             os.mkdir(name, 0o700, dir_fd=self._fd)
         return folder_in(self._fd, path)
 
-    def fileno(self) -> int:
-        """Return the descriptor, which stays this object's."""
-        return self._fd
-
     def close(self) -> None:
         """Close the folder. A second call does nothing."""
+        # Cleared first: the number may belong to another file when `release` returns.
         fd, self._fd = self._fd, -1
         if fd >= 0:
             release(fd)
@@ -216,6 +214,7 @@ class Folder:
         """
         path = self.path / name
         with failing(path, "written"), reader(self._open(name, _READ)) as file:
+            # Another user may have replaced it meanwhile: never chmod a file of unknown owner.
             check_file(os.fstat(file.fileno()), path)
             os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
@@ -361,6 +360,7 @@ def private_folder(path: Path) -> Folder:
     descriptor = open_directory(path)
     try:
         status = os.fstat(descriptor)
+        # Not `check_folder`: it accepts root's folders, and this one is to be the user's own.
         if status.st_uid != os.geteuid():
             raise foreign(path, status)
         if stat.S_IMODE(status.st_mode) != 0o700:

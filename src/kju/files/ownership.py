@@ -109,6 +109,7 @@ def own_target(path: Path) -> Path:
         except OSError:
             return path
         try:
+            # Owner and target from one descriptor: the path may name another link by now.
             status = os.fstat(link)
             if not stat.S_ISLNK(status.st_mode) or not is_own(status) or is_open_file(path):
                 return path

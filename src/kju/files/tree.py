@@ -55,6 +55,7 @@ def remove_tree(parent: Folder, name: str, known: Known) -> None:
     if parent.status(name) is None:
         return
     with parent.folder(name) as folder:
+        # Before the first removal: a refusal must leave the folder complete.
         if others := unknown(folder, known):
             listed = listing(others)
             raise FileError(

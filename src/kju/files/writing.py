@@ -47,7 +47,7 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def write_fully(descriptor: int, data: bytes) -> None:
+def _write_fully(descriptor: int, data: bytes) -> None:
     """Write all of *data*, with as many calls as write(2) needs."""
     view = memoryview(data)
     while view:
@@ -77,7 +77,7 @@ def create_file(
                 if mode is not None:
                     # The mode given to open(2) is reduced by the umask.
                     os.fchmod(descriptor, mode)
-                write_fully(descriptor, data)
+                _write_fully(descriptor, data)
                 if durable:
                     os.fsync(descriptor)
             finally:
@@ -105,6 +105,8 @@ def replace_file(
             the new file had replaced the old one.
     """
     temporary = temporary_name()
+    # The content reaches the disk before the name: a rename before the fsync may leave an empty
+    # file after a power cut.
     create_file(folder, path, temporary, data, mode, durable=durable)
     try:
         rename_file(folder, path, temporary)
@@ -137,6 +139,7 @@ def replace_files(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]
     try:
         for name, (data, mode) in files.items():
             create_file(folder, path / name, staged[name], data, mode)
+        # Links to the old files: putting them back is a rename, which needs no space.
         for name in files:
             _save_aside(folder, path / name, saved)
         for name, temporary in staged.items():
@@ -334,6 +337,6 @@ def _write_through(target: Path, data: bytes) -> None:
     with failing(target, "written"):
         descriptor = os.open(target, flags)
         try:
-            write_fully(descriptor, data)
+            _write_fully(descriptor, data)
         finally:
             os.close(descriptor)

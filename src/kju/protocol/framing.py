@@ -27,7 +27,7 @@ import msgspec
 from .. import errors
 from ..errors import KjuError, LimitError, MachineError, PeerError, UsageError
 from .launch_options import Launch
-from .messages import AnyRequest, Cancel, Ended, Failure, FromHost, Happened, Hello, Refused, Reply
+from .messages import AnyRequest, Cancel, Ended, Failed, FromHost, Happened, Hello, Refused, Reply
 from .values import PROTOCOL, Message, Request, Role
 
 MAX_FRAME = 1 << 20
@@ -295,10 +295,10 @@ _ERRORS: dict[str, type[KjuError]] = {
 }
 
 
-def failure(error: KjuError) -> Failure:
+def failure(error: KjuError) -> Failed:
     """Return an error as a reply."""
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
-    reply = Failure(error=known, message=str(error))
+    reply = Failed(error=known, message=str(error))
     if isinstance(error, MachineError):
         return msgspec.structs.replace(reply, machine=error.name or "")
     if isinstance(error, LimitError):
@@ -307,7 +307,7 @@ def failure(error: KjuError) -> Failure:
     return reply
 
 
-def error_from(reply: Failure) -> KjuError:
+def error_from(reply: Failed) -> KjuError:
     """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):

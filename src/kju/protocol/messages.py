@@ -90,7 +90,7 @@ class GetLamps(Request, frozen=True, tag="lamps"):
 class Cancel(Request, frozen=True, tag="cancel"):
     """Cancel the request of this frame's number: the client no longer waits for it.
 
-    It has no answer of its own: the request is answered, by `Failure` if it was cancelled.
+    It has no answer of its own: the request is answered, by `Failed` if it was cancelled.
     """
 
 
@@ -341,7 +341,7 @@ class Done(Reply, frozen=True, tag="done"):
     incarnation: int = 0
 
 
-class Failure(Reply, frozen=True, tag="failure"):
+class Failed(Reply, frozen=True, tag="failure"):
     """The answer to a request that failed.
 
     Attributes:
@@ -414,7 +414,7 @@ FromHost = (
     | SnapshotList
     | SerialHandle
     | Done
-    | Failure
+    | Failed
     | Ended
     | Happened
     | Refused

@@ -148,6 +148,7 @@ class Claim:
                     _keep_logs(self.paths)
                 with contextlib.suppress(KjuError):
                     remove_tree(folder, self.paths.folder.name, _is_removable)
+                # Closed last, since this releases the lock by which `is_alive` knows the machine.
                 os.close(self._descriptor)
                 self._descriptor = -1
 
@@ -254,6 +255,7 @@ def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
             " another one under another name",
             name,
         )
+    # The folder of a killed host: no host locks it, and the parent's lock is held.
     _remove(machine, folder)
     descriptor = -1
     try:

@@ -45,25 +45,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "all"
 
 
-def test_create_leaves_the_old_state_or_the_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defining.create("other", Definition())
     failed = sweep(root, lambda: defining.create("web", Definition(), "1M"), monkeypatch)
     assert {"mkdir", "open", "write", "fsync", "rename"} <= set(failed)
 
 
-def test_define_leaves_the_old_state_or_the_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defining.create("other", Definition())
     assert sweep(root, lambda: launching.define("web", memory="1G"), monkeypatch)
 
 
 @FAULTS
-def test_edit_leaves_the_old_state_or_the_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
     defining.create("web", Definition(cpus=2))
@@ -78,7 +72,7 @@ def test_edit_leaves_the_old_state_or_the_new(
     assert {"open", "write", "fsync", "rename", "unlink"} <= set(failed)
 
 
-def test_clone_leaves_the_old_state_or_the_new(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = defining.create("web", Definition(), "1M")
     with Folder.open(made.folder) as folder:
         disk_files.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
@@ -86,9 +80,7 @@ def test_clone_leaves_the_old_state_or_the_new(root: Path, monkeypatch: pytest.M
 
 
 @FAULTS
-def test_rm_leaves_the_old_state_or_the_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_rm(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     made = defining.create("web", Definition(), "1M")
     defining.create("other", Definition())
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
@@ -109,7 +101,7 @@ def with_disks() -> Path:
     return folder
 
 
-def test_killed_rm_leaves_no_file_to_the_next_machine_of_its_name(
+def test_a_killed_rm_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, killed = with_disks(), []
@@ -127,7 +119,7 @@ def test_killed_rm_leaves_no_file_to_the_next_machine_of_its_name(
     assert store.names() == []
 
 
-def test_killed_create_leaves_no_file_to_the_next_machine_of_its_name(
+def test_a_killed_create_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
@@ -144,7 +136,7 @@ def test_killed_create_leaves_no_file_to_the_next_machine_of_its_name(
 
 @FAULTS
 @pytest.mark.parametrize("before", [False, True])
-def test_snapshot_save_leaves_the_old_state_or_the_new(
+def test_snapshot_save(
     root: Path, monkeypatch: pytest.MonkeyPatch, number: int, before: bool
 ) -> None:
     disk = root / "disk.qcow2"
@@ -164,9 +156,7 @@ def test_snapshot_save_leaves_the_old_state_or_the_new(
     assert files.inputs("clean", 100) == b"{}\n"
 
 
-def test_snapshot_load_leaves_the_old_state_or_the_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_snapshot_load(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = Input(1.0, 0), Input(2.0, 1)
 
     def load() -> None:
@@ -182,8 +172,8 @@ def test_snapshot_load_leaves_the_old_state_or_the_new(
     assert {"open", "write", "rename"} <= set(sweep(root, load, monkeypatch))
 
 
-def test_full_log_loses_at_most_a_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most the new line is lost."""
+def test_a_log_that_is_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loses the line at most, and nothing that it held."""
     for at in itertools.count(1):
         log = BoundedLog(root / f"log{at}", limit=200)
         log.write(b"old".ljust(150) + b"\n")
@@ -201,7 +191,7 @@ def test_full_log_loses_at_most_a_line(root: Path, monkeypatch: pytest.MonkeyPat
             return
 
 
-def test_certificates_are_old_or_new(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cryptography")
     sweep(root, lambda: certificates.authority("lab"), monkeypatch, lambda p: p == "trust")
     sweep(root.parent / "all", lambda: certificates.host(["h"]), fresh(root, monkeypatch))
@@ -239,7 +229,7 @@ def fresh(root: Path, patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_files_that_belong_together_without_hard_links(
     root: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Hard links fail on vfat, and for root's files under fs.protected_hardlinks."""
+    """As on vfat, and as for a file of root's under fs.protected_hardlinks."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, "no hard links")
@@ -257,9 +247,7 @@ def test_files_that_belong_together_without_hard_links(
     assert (root / "own" / "key").read_bytes() == b"new key"
 
 
-def test_a_copy_that_is_put_back_has_its_permissions(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restored_copy_has_its_permissions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no hard links")
 
@@ -306,7 +294,7 @@ def surface(tmp_path: Path) -> Iterator[str]:
 
 @FAULTS
 @pytest.mark.parametrize("there", [False, True])
-def test_screenshot_is_old_or_new(
+def test_screenshot(
     root: Path, surface: str, monkeypatch: pytest.MonkeyPatch, there: bool, number: int
 ) -> None:
     picture = root / "screen.png"
@@ -322,7 +310,7 @@ def test_screenshot_is_old_or_new(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_pictures_of_other_formats_are_old_or_new(
+def test_other_formats_of_pictures(
     root: Path, surface: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = root / "screen.bmp"
@@ -331,9 +319,7 @@ def test_pictures_of_other_formats_are_old_or_new(
     assert picture.read_bytes().startswith(b"BM")
 
 
-def test_picture_of_a_timeout_is_old_or_new(
-    root: Path, surface: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def waiting() -> None:
         try:
@@ -347,19 +333,17 @@ def test_picture_of_a_timeout_is_old_or_new(
     assert sweep(root, waiting, monkeypatch)
 
 
-def test_needle_is_old_or_new(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needle(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(root / "needle.png")
     assert sweep(root, lambda: wait.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
 
 
-def test_report_is_old_or_new(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "report.html").write_text("an older report")
     assert sweep(root, lambda: save_report(root / "report.html", [], title="t"), monkeypatch)
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_any_output_is_old_or_new(
-    root: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
-) -> None:
+def test_any_output(root: Path, monkeypatch: pytest.MonkeyPatch, replace: bool) -> None:
     assert sweep(root, lambda: write_output(root / "x", b"new" * 99, replace=replace), monkeypatch)
     assert np.frombuffer((root / "x").read_bytes(), np.uint8).size == 297

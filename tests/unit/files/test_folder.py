@@ -103,7 +103,7 @@ def test_a_folder_that_was_replaced_is_still_the_one_that_was_opened(
     assert not list((tmp_path / "private").iterdir())
 
 
-def test_a_write_replaces_a_link_and_keeps_what_it_leads_to(folder: Folder, tmp_path: Path) -> None:
+def test_a_write_replaces_a_link_and_keeps_its_target(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("keep")
     (folder.path / "file").symlink_to(tmp_path / "elsewhere")
     folder.write("file", b"new")

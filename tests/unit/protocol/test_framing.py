@@ -87,7 +87,7 @@ def test_a_frame_shorter_than_its_number_is_refused() -> None:
         greeted().receive_data(struct.pack("<I", 7) + b"1234567")
 
 
-def test_a_frame_too_long_is_refused_before_it_comes() -> None:
+def test_a_frame_too_long_is_refused_before_its_body_arrives() -> None:
     with pytest.raises(PeerError, match="limit"):
         greeted().receive_data(struct.pack("<I", protocol.MAX_FRAME + 1))
     with pytest.raises(PeerError, match="limit"):
@@ -112,7 +112,7 @@ def test_descriptors_go_to_the_reply_that_claims_them() -> None:
     assert client.unclaimed() == []
 
 
-def test_what_comes_with_a_broken_reply_is_unclaimed() -> None:
+def test_descriptors_of_a_broken_reply_are_unclaimed() -> None:
     client = ClientSide()
     number, _ = client.request(messages.GetSurface())
     good = messages.SurfaceHandle(descriptors=1, console=0, size=1)
@@ -121,7 +121,7 @@ def test_what_comes_with_a_broken_reply_is_unclaimed() -> None:
     assert client.unclaimed() == [70]
 
 
-def test_replies_must_be_asked_for_and_bring_what_they_say() -> None:
+def test_a_reply_needs_an_open_request_and_its_descriptors() -> None:
     client = ClientSide()
     with pytest.raises(PeerError, match="not an open request"):
         client.receive_data(pack(messages.Done(), 1))
@@ -132,7 +132,7 @@ def test_replies_must_be_asked_for_and_bring_what_they_say() -> None:
         ClientSide().receive_data(b"", list(range(50, 60)))
 
 
-def test_the_last_word_is_kept() -> None:
+def test_the_notice_of_the_end_is_kept() -> None:
     client = ClientSide()
     assert client.receive_data(pack(messages.Ended(reason="done", status=0))) == []
     assert client.ended is not None
@@ -140,7 +140,7 @@ def test_the_last_word_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in dir(errors) if n.endswith("Error")])
-def test_every_error_survives_the_way(name: str) -> None:
+def test_every_error_survives_encoding(name: str) -> None:
     cls = getattr(errors, name)
     if cls is LimitError:
         made: KjuError = LimitError("text", "shmmax", 1, 2)
@@ -152,15 +152,15 @@ def test_every_error_survives_the_way(name: str) -> None:
     assert vars(back) == vars(made)
 
 
-def test_a_machines_name_survives_the_way() -> None:
+def test_a_machines_name_survives_encoding() -> None:
     back = error_from(failure(MachineExistsError("text", "m")))
     assert isinstance(back, MachineExistsError)
     assert back.name == "m"
 
 
-def test_an_error_of_ours_goes_as_the_one_it_is_made_from() -> None:
+def test_an_internal_error_is_sent_as_its_public_base() -> None:
     class Special(RoleError):
         pass
 
     assert type(error_from(failure(Special("x")))) is RoleError
-    assert type(error_from(messages.Failure(error="exit", message="x"))) is KjuError
+    assert type(error_from(messages.Failed(error="exit", message="x"))) is KjuError

@@ -16,7 +16,7 @@ POINTER = Input(2.0, 1, [], [To(3, 4), Button(0, True)])
 BOTH = Input(4.0, 0, [(0x1C, True)], [To(0, 0)])
 
 
-def test_a_log_is_read_as_it_was_written() -> None:
+def test_a_written_log_is_read_back() -> None:
     entries = [KEYS, POINTER, BOTH]
     text = b"".join(map(encode, entries))
     assert text.count(b"\n") == 3

@@ -53,7 +53,7 @@ def info(path: Path) -> str:
     return done.stdout.decode()
 
 
-def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
+def test_a_machine_from_create_to_rm(folder: Path, image: Path) -> None:
     made = defining.create("web", Definition(image=str(image), cpus=2), "3M")
     assert definitions.names() == ["web"] and made.folder == folder / "web"
     assert made.definition == Definition(name="web", image=str(image), disks=["disk.qcow2"], cpus=2)
@@ -85,7 +85,7 @@ def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_failed_create_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^the image .*none.iso cannot be read"):
         api.define("web", tmp_path / "none.iso")
     with pytest.raises(UsageError, match=r"^memory: '1X' is not an amount"):
@@ -99,7 +99,7 @@ def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> Non
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
-def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
+def test_the_remains_of_a_killed_create_are_replaced(folder: Path) -> None:
     (folder / ".new-web").mkdir(parents=True)
     (folder / ".new-web" / "disk.qcow2").touch()
     assert definitions.names() == []
@@ -133,7 +133,7 @@ def test_a_missing_disk_is_named_with_its_line(
     assert (caught.value.line, caught.value.key) == (line, key)
 
 
-def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
+def test_a_clones_disk_is_an_overlay_of_its_base(folder: Path, image: Path) -> None:
     iso = image.with_name("x.iso")
     iso.write_bytes(b"disc")
     defining.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
@@ -159,7 +159,7 @@ def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
         defining.remove(name)
 
 
-def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
+def test_a_running_machine_is_neither_cloned_nor_removed(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
     claim = running.claim("web")
     try:
@@ -171,13 +171,13 @@ def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
     assert definitions.names() == ["web"]
 
 
-def test_rm_takes_a_definition_that_is_not_right(folder: Path) -> None:
+def test_rm_removes_a_machine_with_an_invalid_definition(folder: Path) -> None:
     defining.create("web", Definition())
     (folder / "web" / "machine.toml").write_text("=")
     assert defining.remove("web") == []
 
 
-def test_without_qemu_img_it_is_said_how_to_have_it(
+def test_without_qemu_img_the_error_has_the_command_to_install_it(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
@@ -204,7 +204,7 @@ def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> 
     assert clones_of("base") == []
 
 
-def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Path) -> None:
+def test_an_unreadable_disk_is_not_an_overlay(tmp_path: Path, image: Path) -> None:
     head = b"QFI\xfb\0\0\0\3"
     for data in (b"", head, head + b"\xff" * 12, head + b"\xff" * 8 + b"\0\0\0\4", b"x" * 99,
                  head + bytes(7) + b"\x14\0\0\0\4a\0bc"):  # fmt: skip
@@ -215,7 +215,7 @@ def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Pat
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed"])
 @pytest.mark.parametrize("name", ["{}", "file:{}", "../base/disk.qcow2", "json:{{}}"])
-def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, name: str) -> None:
+def test_overlays_are_found_as_qemu_finds_them(folder: Path, kind: str, name: str) -> None:
     defining.create("base", Definition(), "1M")
     defining.create("leaf", Definition())
     disk = definitions_folder() / "base" / "disk.qcow2"
@@ -231,7 +231,7 @@ def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, 
         assert clones_of("base") == ["leaf"]
 
 
-def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> None:
+def test_a_clone_that_waited_finds_its_base_running(folder: Path) -> None:
     defining.create("base", Definition(), "1M")
     with ThreadPoolExecutor() as pool:
         with exclusive():
@@ -244,7 +244,7 @@ def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> Non
     assert definitions.names() == ["base"]
 
 
-def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
+def test_a_clone_and_a_start_at_the_same_time_are_not_both_allowed(folder: Path) -> None:
     defining.create("base", Definition(), "1M")
     both = threading.Barrier(2)
 
@@ -274,7 +274,7 @@ def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
             defining.remove("leaf")
 
 
-def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
+def test_a_machine_removed_before_its_start_is_not_started(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
     request = launch_request(definitions.read("web"), detach=True, client="")
     defining.remove("web")
@@ -282,7 +282,7 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
         confirm(request)
 
 
-def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
+def test_a_definition_over_the_limit_is_named_and_does_not_affect_others(folder: Path) -> None:
     defining.create("huge", Definition())
     defining.create("web", Definition())
     (folder / "huge" / DEFINITION_FILE).write_bytes(b"#" * (definitions.MAX_BYTES + 1))
@@ -314,7 +314,7 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     assert definitions.names() == []
 
 
-def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
+def test_rm_removes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
     made = defining.create("web", Definition(), "1M")
     (made.folder / "more").mkdir()
     for name in ("own.img", "more/own.img"):
@@ -325,7 +325,7 @@ def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
-def test_what_a_failed_rm_left_is_removed_later(folder: Path) -> None:
+def test_the_remains_of_a_failed_rm_are_removed_later(folder: Path) -> None:
     defining.create("other", Definition())
     (folder / ".removed-web" / "snapshots" / "a").mkdir(parents=True)
     for name in ("machine.toml", "leaf.qcow2", "old.raw", "snapshots/a/screen.png"):
@@ -359,7 +359,7 @@ def test_other_files_in_an_unfinished_machine_are_kept(folder: Path) -> None:
     assert (folder / ".new-web" / "notes.txt").read_text() == "keep"
 
 
-def test_a_folder_of_machines_may_be_a_link_of_ones_own(folder: Path, tmp_path: Path) -> None:
+def test_the_folder_of_machines_may_be_a_link_of_the_user(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "big").mkdir(mode=0o700)
     folder.parent.mkdir(parents=True)
     folder.symlink_to(tmp_path / "big")

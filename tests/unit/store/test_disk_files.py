@@ -181,7 +181,7 @@ def test_a_vmdk_parent_outside_is_refused(folder: Path, parent: str) -> None:
     refused(path, "is an overlay of .*outside its folder")
 
 
-def test_layers_that_kju_made_are_trusted_and_what_they_name_is_not(folder: Path) -> None:
+def test_layers_that_kju_made_are_trusted_and_their_own_layers_are_not(folder: Path) -> None:
     if shutil.which("qemu-img") is None:
         pytest.skip("qemu-img is not installed; tools/setup installs it")
     base = folder.parent / "base.qcow2"
@@ -204,7 +204,7 @@ def test_a_loop_ends(folder: Path) -> None:
 
 @qemu_img
 @pytest.mark.parametrize("what", ["pipe", "folder", "missing"])
-def test_a_layer_that_is_no_file_is_refused_at_once(folder: Path, what: str) -> None:
+def test_a_layer_that_is_not_a_file_is_refused_without_waiting(folder: Path, what: str) -> None:
     if what == "pipe":
         os.mkfifo(folder / "below")
     elif what == "folder":
@@ -318,7 +318,7 @@ def forms() -> dict[str, dict[str, bytes]]:
 @strace
 @qemu_img
 @pytest.mark.parametrize("form", forms())
-def test_what_qemu_opens_outside_is_refused(folder: Path, form: str) -> None:
+def test_a_file_that_qemu_opens_outside_is_refused(folder: Path, form: str) -> None:
     """Forms in which QEMU's own reader finds a name."""
     for name, data in forms()[form].items():
         (folder / name).write_bytes(data)
@@ -338,7 +338,7 @@ WORDS = ["RW", "128", "FLAT", '"../secret"', "0"]
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(BLANKS, min_size=6, max_size=6), st.sampled_from(["", "CID=1", 'a="', "RW 1"]))
-def test_no_blank_hides_an_extent(folder: Path, blanks: list[str], before: str) -> None:
+def test_blanks_do_not_hide_an_extent(folder: Path, blanks: list[str], before: str) -> None:
     words = [text for pair in zip(blanks, [*WORDS, ""], strict=True) for text in pair]
     (folder / "disk.vmdk").write_text(FIRST + before + "".join(words), newline="")
     try:

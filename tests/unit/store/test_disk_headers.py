@@ -75,7 +75,7 @@ def test_a_qcow_and_a_qed_name_their_backing_files() -> None:
     )
 
 
-def test_format_given_to_qemu_counts() -> None:
+def test_the_format_given_to_qemu_decides() -> None:
     """A guest may write the header of another format into a raw disk."""
     assert parse(reader(qcow2(b"base")), "raw") == NamedFiles("raw")
     assert parse(reader(b"no header"), "qcow2") == NamedFiles("qcow2")

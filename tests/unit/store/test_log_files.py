@@ -59,7 +59,7 @@ def test_the_last_lines_are_found_across_both_files_and_are_harmless(tmp_path: P
     assert log_files.tail(path, 3) == ["two", r"thr\x1b[2Jee", "\ufffd"]
 
 
-def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None:
+def test_bytes_written_through_the_descriptor_count(tmp_path: Path) -> None:
     begun: list[int] = []
     log = BoundedLog(tmp_path / "log", opened=begun.append, limit=1000)
     os.write(begun[0], bytes(999))
@@ -69,7 +69,7 @@ def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None
     log.close()
 
 
-def test_a_full_disk_loses_words_and_nothing_else(
+def test_a_full_disk_loses_lines_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = BoundedLog(tmp_path / "log")
@@ -85,7 +85,7 @@ def test_a_full_disk_loses_words_and_nothing_else(
     assert log_files.read(tmp_path / "log") == b"said\n"
 
 
-def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
+def test_any_log_record_is_written(tmp_path: Path) -> None:
     log = BoundedLog(tmp_path / "log")
     logger = logging.Logger("test")
     logger.addHandler(LogHandler(log))
@@ -95,7 +95,7 @@ def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
     assert log_files.read(tmp_path / "log") == b"a name \\udcff\n5\n"
 
 
-async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> None:
+async def test_output_is_read_after_the_end_too(tmp_path: Path) -> None:
     output = Output(tmp_path / "log")
     with output.theirs as theirs:
         os.write(theirs.fileno(), b"first\n")
@@ -141,7 +141,7 @@ def put(name: str, text: str, *, well: bool = False) -> None:
     claim.release(keep_logs=not well)
 
 
-def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_folder: Path) -> None:
+def test_logs_of_a_failed_machine_are_kept(folder: Path, state_folder: Path) -> None:
     put("well", "well", well=True)
     assert log_files.find_kept("well") is None
     put("badly", "one")
@@ -154,7 +154,7 @@ def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_fo
     assert not (folder / "badly").exists()
 
 
-def test_only_so_many_are_kept(folder: Path) -> None:
+def test_the_number_of_kept_logs_is_limited(folder: Path) -> None:
     for number in range(log_files.MAX_KEPT + 3):
         put(f"m{number}", "log")
         found = log_files.find_kept(f"m{number}")
@@ -166,7 +166,7 @@ def test_only_so_many_are_kept(folder: Path) -> None:
     assert f"m{log_files.MAX_KEPT + 2}" in left
 
 
-def test_no_place_to_keep_them_is_no_error(
+def test_an_unusable_folder_for_kept_logs_is_not_an_error(
     folder: Path, state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state_folder.write_text("no folder")

@@ -1,4 +1,4 @@
-"""A machine's file: valid texts, and errors that name file, line and key."""
+"""A machine's file: what is taken, and that an error names file, line and key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ lines = 1
 """
 
 
-def test_complete_definition_is_read() -> None:
+def test_a_definition_with_every_key() -> None:
     found = decode(WHOLE, "f", "web")
     assert found.disks == ["more.qcow2", "cd.iso"]
     assert (found.memory, found.cpus, found.firmware, found.network) == ("2G", 2, "uefi", "none")
@@ -97,7 +97,7 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",
         base=st.none() | texts.filter(bool),
     )
 )
-def test_written_definition_is_read_again(definition: Definition) -> None:
+def test_a_written_definition_is_read_back(definition: Definition) -> None:
     assert decode(write(definition), "f", "web") == definition
 
 
@@ -120,7 +120,7 @@ values = st.one_of(
 
 
 @given(st.lists(values, max_size=6), st.lists(st.sampled_from(["", "# x = [", "  "]), max_size=3))
-def test_line_of_an_error_is_found_after_any_text(before: list[str], blank: list[str]) -> None:
+def test_lines_are_found_after_any_other_text(before: list[str], blank: list[str]) -> None:
     text, wanted = "", []
     for number, value in enumerate(before):
         text += "".join(f"{line}\n" for line in blank)
@@ -171,7 +171,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_text_that_is_slow_to_parse_is_rejected_in_time(text: str) -> None:
+def test_a_text_that_is_costly_to_read_is_refused_in_time(text: str) -> None:
     begun = time.thread_time()
     with pytest.raises(DefinitionError):
         decode(text, "f", "web")
@@ -184,7 +184,7 @@ def test_a_text_over_the_limit_is_refused_unread() -> None:
     assert decode("#" * MAX_TEXT, "f", "web") == Definition()
 
 
-def test_dots_in_strings_do_not_count() -> None:
+def test_dots_in_strings_are_not_counted() -> None:
     dots = "." * 200
     assert decode(f'image = "{dots}"  # {dots}\ncpus = 1', "f", "web").image == dots
 

@@ -42,7 +42,7 @@ def test_a_name_is_given_once() -> None:
     running.claim("one").release()
 
 
-def test_one_of_many_at_once_gets_it() -> None:
+def test_one_of_many_concurrent_claims_succeeds() -> None:
     won: list[running.Claim] = []
     lost: list[MachineExistsError] = []
     barrier = threading.Barrier(8)
@@ -114,7 +114,7 @@ def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> No
     claim.release()
 
 
-def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
+def test_sweep_kills_a_surviving_qemu_and_no_other_process(folder: Path) -> None:
     runtime_folder()
     children = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     try:
@@ -162,7 +162,7 @@ def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
         assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
 
 
-def test_start_time_of_nobody() -> None:
+def test_start_time_without_a_process() -> None:
     assert running.start_time(0x7FFFFFFF) == 0
     assert running.start_time(os.getpid()) > 0
 
@@ -176,7 +176,7 @@ def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kju-0"
 
 
-def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(
+def test_the_error_for_a_missing_machine_names_the_folder_in_tmp(
     fallback: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
@@ -203,7 +203,7 @@ def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 @pytest.mark.parametrize("kind", ["folder", "link", "file"])
-def test_a_folder_in_tmp_that_somebody_else_has_made(fallback: Path, kind: str) -> None:
+def test_a_folder_in_tmp_of_another_user(fallback: Path, kind: str) -> None:
     if kind == "folder":
         fallback.mkdir()
     elif kind == "link":
@@ -251,6 +251,6 @@ def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
     claim.release()
 
 
-def test_no_host_is_killed_that_does_not_run(folder: Path) -> None:
+def test_kill_refuses_a_machine_that_does_not_run(folder: Path) -> None:
     with pytest.raises(MachineNotFoundError):
         running.kill("nobody")

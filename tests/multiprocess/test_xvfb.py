@@ -40,6 +40,8 @@ def folder(runtime_folder: Path) -> Iterator[None]:
     xservers.need()
     before = xservers.left_behind()
     yield
+    # Looking for machines removes the folder of a killed one.
+    assert running_names() == []
     assert {path.name for path in runtime_folder.glob("*")} <= {".lock", ".accelerator.json"}
     until(lambda: xservers.left_behind() <= before, what="no segment is left")
 

@@ -45,7 +45,7 @@ class Scene:
         rects = [self.mode.whole] if everything else list(self.damage)
         return Change(self.mark, self.mode, rects, everything)
 
-    def wait(self, condition, region=None, timeout=60, **how):
+    def wait(self, condition, region=None, timeout=10.0, **how):
         self.watch = Watch(condition, region, timeout, self.now, **how)
         return self.check()
 

@@ -73,7 +73,7 @@ EXCEPTIONS = {
     ("cli/machines.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
-    ("emulators/mirror/emulator.py", "self._inlet.open"),
+    ("emulators/mirror/emulator.py", "self._mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),

@@ -1,4 +1,4 @@
-"""Every block of README.md and of the pages under docs/ can be pasted, and means something."""
+"""Every block of README.md and of the pages under docs/ can be pasted and is valid."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def parse(words: list[str]) -> None:
 
 
 def faults(block: Block) -> list[str]:
-    """What is wrong with a shell block."""
+    """Return the faults of a shell block."""
     found = []
     done = subprocess.run(
         ["bash", "-n"], input=block.text, capture_output=True, text=True, check=False
@@ -86,7 +86,7 @@ def faults(block: Block) -> list[str]:
             if words[1:] and words[1] not in {"demo", "check", "test", *extras.EXTRAS}:
                 found.append(f"no such extra: {shown(words)}")
         elif program not in PROGRAMS:
-            found.append(f"{program} is no program that a reader has")
+            found.append(f"{program} is not a program that a reader has")
     return found
 
 
@@ -133,7 +133,7 @@ def test_a_block_that_can_be_pasted_is_not_a_fault(text: str) -> None:
 
 
 def faults_in_order(page: Path) -> list[str]:
-    """What a reader of a page from its first block to its last one lacks, or is left with."""
+    """Return missing steps and machines left running, for a reader of all blocks of a page."""
     found = []
     extras_installed: set[str] = set()
     running: set[str] = set()

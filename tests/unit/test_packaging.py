@@ -1,4 +1,4 @@
-"""What the package claims about itself: the licences of the fonts in it, and Python's versions."""
+"""The package's metadata: the licences of its fonts, and its versions of Python."""
 
 from __future__ import annotations
 

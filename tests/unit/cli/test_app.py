@@ -61,7 +61,7 @@ def test_names_and_addresses(text, address):
 
 
 def test_help_imports_nothing_heavy():
-    """It answers within 150 ms because of that."""
+    """Help takes less than 150 ms because of that."""
     code = """
 import sys
 sys.argv = ["kju", "--help"]
@@ -161,7 +161,7 @@ def test_a_qemu_option_before_the_dashes_gets_the_command_that_works(words, line
 
 
 @pytest.mark.parametrize("words", [["run", "-dw", "a"], ["run", "-m2G"], ["key", "-device"], []])
-def test_own_short_options_are_no_qemu_options(words):
+def test_own_short_options_are_not_qemu_options(words):
     check_own_options(words)
 
 

@@ -27,7 +27,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Edited(NamedTuple):
-    """What an edit printed, and its exit code."""
+    """The output of an edit and its exit code."""
 
     returncode: int
     stdout: str

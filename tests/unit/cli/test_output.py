@@ -34,7 +34,7 @@ print("done")
 
 
 def in_terminal(expected: str, **environment: str) -> str:
-    """Run in a terminal; return everything that it got."""
+    """Run in a terminal; return everything that was written to it."""
     master, slave = pty.openpty()
     before = {name: os.environ[name] for name in os.environ if name not in ("NO_COLOR", "TERM")}
     child = subprocess.Popen(
@@ -70,7 +70,7 @@ def test_colour_can_be_turned_off(environment: dict[str, str]) -> None:
     assert in_terminal(expected, **environment).startswith("word\r\n")
 
 
-def test_a_pipe_gets_neither() -> None:
+def test_pipe_gets_neither_colour_nor_progress() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, "none"], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("word\ndone\n", "")
 

@@ -24,7 +24,7 @@ def test_a_tile_may_be_newer_than_the_version_that_was_read():
     assert heat(table([[7, 5]]), 5)[0, 0] == 255
 
 
-def test_versions_of_64_bits_are_no_trouble():
+def test_versions_may_have_64_bits():
     assert heat(table([[2**64 - 1, 0]]), 2**64 - 1).tolist() == [[255, 0]]
 
 
@@ -43,5 +43,5 @@ def test_large_tables_are_made_to_fit_and_keep_their_hottest():
     assert sum(set(line) != {"."} for line in lines) == 1
 
 
-def test_no_table_is_no_picture():
+def test_table_without_tiles_gives_no_picture():
     assert heat_picture(np.empty((0, 0), np.uint64), 0, PLAIN, 80, 24) == []

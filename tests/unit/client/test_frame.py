@@ -1,4 +1,4 @@
-"""Frames, and the memory of frames that nobody holds any more."""
+"""Frames, and reuse of the memory of unreferenced frames."""
 
 import os
 
@@ -51,11 +51,11 @@ def test_a_frame_is_stale_after_close(surface):
     assert frame.stale
 
 
-def test_a_frame_of_nothing_is_stale():
+def test_frame_without_a_surface_is_stale():
     assert np.zeros(3, np.uint8).view(Frame).stale
 
 
-def test_what_is_computed_from_a_frame_is_no_frame(surface):
+def test_results_of_computations_are_plain_arrays(surface):
     frame = frame_of(surface)
     assert type(frame.mean()) is np.float64
     assert type(frame == frame) is np.ndarray
@@ -66,7 +66,7 @@ def address(array):
     return array.__array_interface__["data"][0]
 
 
-def test_dropped_memory_is_used_again():
+def test_unreferenced_memory_is_reused():
     pool = FramePool()
     first = pool.allocate(SHAPE)
     at = address(first)
@@ -74,7 +74,7 @@ def test_dropped_memory_is_used_again():
     assert address(pool.allocate(SHAPE)) == at
 
 
-def test_kept_memory_is_not():
+def test_referenced_memory_is_not_reused():
     pool = FramePool()
     kept = [pool.allocate(SHAPE) for _ in range(6)]
     assert len({address(a) for a in kept}) == len(kept)
@@ -83,7 +83,7 @@ def test_kept_memory_is_not():
 @pytest.mark.parametrize(
     "hold", [lambda a: a[3:5], lambda a: memoryview(a), lambda a: np.frombuffer(a, np.uint8)]
 )
-def test_memory_that_only_a_part_refers_to_is_not(hold):
+def test_memory_referenced_by_a_slice_is_not_reused(hold):
     pool = FramePool()
     whole = pool.allocate(SHAPE)
     at = address(whole)
@@ -94,7 +94,7 @@ def test_memory_that_only_a_part_refers_to_is_not(hold):
     assert at in {address(pool.allocate(SHAPE)) for _ in range(2)}
 
 
-def test_other_sizes_are_other_memory():
+def test_frame_of_another_size_gets_new_memory():
     pool = FramePool()
     assert pool.allocate(SHAPE).shape == SHAPE
     flat = pool.allocate((SHAPE[0] * 2, *SHAPE[1:]))

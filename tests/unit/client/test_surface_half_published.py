@@ -1,4 +1,4 @@
-"""A producer killed in the middle of a publication leaves nobody spinning."""
+"""Consumers do not spin after a producer was killed during a publication."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def producer() -> Iterator[SurfaceProducer]:
     with SurfaceProducer.create("memfd:half", capacity=1 << 16) as made:
         made.set_mode(64, 64)
         made.publish([(0, 0, 8, 8)])
-        # As it lies in memory between the tiles' versions and the surface's.
+        # The memory between the writes of the tiles' versions and of the surface's.
         np.frombuffer(made.memory.mapping, np.uint64, 1, VERSION)[0] -= 1
         yield made
 
 
-def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
+def test_end_of_the_producer_is_noticed(producer: SurfaceProducer) -> None:
     with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: "killed")) as surface:
         changes = surface.changes(timeout=60)
         next(changes)
@@ -39,7 +39,9 @@ def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
 
 
 @pytest.mark.parametrize("form", [kju.Surface, kju.aio.Surface])
-def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: type) -> None:
+def test_half_written_mode_is_reported_until_the_end_is_known(
+    producer: SurfaceProducer, form: type
+) -> None:
     number = os.dup(producer.memory.fileno())
     why: list[str] = []
     surface = form(KnownEnd(number, lambda: why[0] if why else None))
@@ -58,7 +60,7 @@ def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: t
     surface.close()
 
 
-async def test_asyncio(producer: SurfaceProducer) -> None:
+async def test_asyncio_notices_the_end_of_the_producer(producer: SurfaceProducer) -> None:
     number = os.dup(producer.memory.fileno())
     with pytest.raises(ProducerGoneError, match="killed"):
         async with kju.aio.Surface(KnownEnd(number, lambda: "killed")) as surface:
@@ -68,7 +70,7 @@ async def test_asyncio(producer: SurfaceProducer) -> None:
                 assert taken == 1
 
 
-def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:
+def test_later_publication_is_received(producer: SurfaceProducer) -> None:
     with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: None)) as surface:
         first = surface.wait(kju.Mark(0, 0, 0), timeout=60)
         with pytest.raises(WaitTimeoutError):

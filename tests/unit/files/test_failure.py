@@ -1,4 +1,4 @@
-"""What a failed system call becomes: an error that names the file, or the limit and its remedy."""
+"""Errors of failed system calls name the file, or the limit and its remedy."""
 
 from __future__ import annotations
 

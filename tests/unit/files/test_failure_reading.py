@@ -27,7 +27,7 @@ def test_a_larger_file_is_a_limit(tmp_path: Path) -> None:
     assert (caught.value.value, caught.value.asked) == (100, 101)
 
 
-def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_pipe_is_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
     for name in ("fifo", "link"):
@@ -42,7 +42,7 @@ def test_a_link_to_an_open_pipe_is_refused(tmp_path: Path, pipe: tuple[int, int]
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev"])
-def test_a_device_or_a_folder_is_refused(path: str) -> None:
+def test_device_and_folder_are_rejected(path: str) -> None:
     with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
         read_file(path, 1 << 20)
 

@@ -59,7 +59,7 @@ def fill(disk: Path, pages: int) -> Path:
 
 
 def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) -> int:
-    """Try with ever more room until it succeeds; returns for how many sizes it failed."""
+    """Try with more and more room until success; return the number of failures."""
     old = tree(disk)
     saved = disk.with_name("saved")
     shutil.copytree(disk, saved)
@@ -82,7 +82,7 @@ def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) ->
     raise AssertionError("it never succeeded")
 
 
-def test_create(disk: Path) -> None:
+def test_create_on_a_full_disk(disk: Path) -> None:
     defining.create("other", Definition())
     assert at_every_fill(disk, lambda: defining.create("web", Definition(), "1M"), 8) > 2
 
@@ -99,12 +99,12 @@ def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
     assert definitions.names() == [] and not list(definitions_folder().glob(".new*"))
 
 
-def test_clone(disk: Path) -> None:
+def test_clone_on_a_full_disk(disk: Path) -> None:
     defining.create("web", Definition(), "1M")
     assert at_every_fill(disk, lambda: defining.clone("web", "leaf"), 8) > 2
 
 
-def test_edit(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edit_on_a_full_disk(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
     defining.create("web", Definition(cpus=2))
@@ -144,7 +144,7 @@ def test_an_edit_without_room_and_one_with_room(
     assert definitions.read("web").definition == made.definition
 
 
-def test_certificates(disk: Path) -> None:
+def test_certificates_on_a_full_disk(disk: Path) -> None:
     pytest.importorskip("cryptography")
     (disk / "trust").mkdir(mode=0o700)
     (disk / "trust" / ".lock").touch()
@@ -153,14 +153,14 @@ def test_certificates(disk: Path) -> None:
     assert at_every_fill(disk, lambda: certificates.user("ann", str(disk / "ann")))
 
 
-def test_snapshot_files(disk: Path) -> None:
+def test_snapshot_files_on_a_full_disk(disk: Path) -> None:
     (disk / "d.qcow2").touch()
     files = SnapshotFiles("", str(disk / "d.qcow2"))
     files.keep("other", b"", b"old")
     assert at_every_fill(disk, lambda: files.keep("clean", bytes(9000), b"{}\n" * 2000)) > 3
 
 
-def test_claim_of_a_name(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claim_of_a_name_on_a_full_disk(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk))
     running.claim("first").release()
     made: list[running.Claim] = []

@@ -73,7 +73,7 @@ EXCEPTIONS = {
     ("cli/machines.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
-    ("emulators/mirror/emulator.py", "self._inlet.open"),
+    ("emulators/mirror/emulator.py", "self._mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),
@@ -83,7 +83,7 @@ EXCEPTIONS = {
 
 
 def writes(text: str) -> set[str]:
-    """The calls in a program that may change files, as they are written, and such flags."""
+    """Return the calls in a program that may change files, and flags for writing."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute) and node.attr in FLAGS:
@@ -96,7 +96,7 @@ def writes(text: str) -> set[str]:
 
 
 def changes_files(node: ast.Call) -> bool:
-    """Whether a call may do that. A name of a variable proves nothing."""
+    """Return whether a call may change files. A variable's name proves nothing."""
     is_method = isinstance(node.func, ast.Attribute)
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     owner = getattr(getattr(node.func, "value", None), "id", "")
@@ -116,12 +116,12 @@ def changes_files(node: ast.Call) -> bool:
 
 
 def spread(node: ast.Call) -> bool:
-    """Whether a call has arguments that only a struct's `replace` has."""
+    """Return whether a call has arguments that only a struct's `replace` has."""
     return any(keyword.arg not in ("target", "mode", "exist_ok") for keyword in node.keywords)
 
 
 def opens_for_writing(values: list[ast.expr], keywords: list[ast.keyword]) -> bool:
-    """Whether the arguments after the file may be a mode for writing; what is not plain may be."""
+    """Return whether the arguments after the file may be a mode for writing; unknown ones may."""
     modes = [*values[:1], *(keyword.value for keyword in keywords if keyword.arg in ("mode", None))]
     return any(
         not isinstance(mode, ast.Constant) or bool(set(str(mode.value)) & set("wxa+"))

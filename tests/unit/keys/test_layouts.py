@@ -1,4 +1,4 @@
-"""Every layout: all that it can type, and what it has in common with QEMU's keymaps."""
+"""Every layout: the characters that it types, and its agreement with QEMU's keymaps."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_stroke_is_the_shortest(name: str) -> None:
 
 @every_layout
 def test_latin_layouts_type_ascii(name: str) -> None:
-    """Whatever types Latin letters types all that a shell needs."""
+    """A layout that types Latin letters types every character that a shell needs."""
     chords = keys.layout(name).chords
     if name in {"ar", "mk", "ru", "th"}:
         assert "a" not in chords
@@ -120,7 +120,7 @@ def test_the_us_layout_is_the_one_written_by_hand() -> None:
         ("ru", "Ж", [(SHIFT, 0x27)]),
     ],
 )
-def test_known_characters(name: str, text: str, chords: list[keys.Chord]) -> None:
+def test_known_characters_have_their_chords(name: str, text: str, chords: list[keys.Chord]) -> None:
     assert keys.layout(name).type(text) == chords
 
 
@@ -182,7 +182,7 @@ LEVELS = {"": 0, "addupper": 0, "localstate": 0, "shift": 1, "altgr": 2, "shift 
 
 
 def keymap(name: str) -> Iterator[tuple[int, str, str]]:
-    """Key, modifiers and keysym of each line that is about the typewriter's keys."""
+    """Return key, modifiers and keysym of each line about the typewriter's keys."""
     rows = Model(name).rows
     for line in (KEYMAPS / name).read_text().splitlines():
         words = line.partition("#")[0].split()

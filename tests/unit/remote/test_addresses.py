@@ -10,7 +10,7 @@ from kju.remote.addresses import Options, Tls, endpoint
 
 
 @pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])
-def test_a_name_is_one(name: str) -> None:
+def test_valid_names_are_accepted(name: str) -> None:
     assert addresses.parse_screen(f"zenoh:{name}") == name
     assert addresses.screen_of(addresses.presence(name)) == name
 
@@ -49,7 +49,7 @@ LOCAL = "unix:/run/user/1/kju/.network"
         ("lab.example:7447", "tls/lab.example:7447", False),
     ],
 )
-def test_a_place(text: str, said: str, local: bool) -> None:
+def test_endpoint_is_parsed(text: str, said: str, local: bool) -> None:
     made = endpoint(text)
     assert (str(made), made.is_local) == (said, local)
 
@@ -105,7 +105,7 @@ def test_a_client_tries_quic_before_tcp() -> None:
     made = Options(connect=[place])
     assert made.zenoh()["connect/endpoints"] == [FAR]
     assert made.zenoh([place])["connect/endpoints"] == [quic, FAR]
-    # zenoh tries all that it is given there, and would wait for the second for ever.
+    # zenoh tries every endpoint given there, and would wait for the second for ever.
     assert made._replace(router=True).zenoh([place])["connect/endpoints"] == [quic]
 
 

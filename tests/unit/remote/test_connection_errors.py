@@ -53,7 +53,7 @@ print("after", said)
 
 
 @pytest.mark.parametrize("end", [">&-", "| true"])
-def test_a_closed_output_ends_nothing(end: str) -> None:
+def test_closed_output_is_no_error(end: str) -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys

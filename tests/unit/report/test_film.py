@@ -21,7 +21,7 @@ def shown(film, frames, *, step=1.0):
     return [film.show(n * step, frame, (1, n + 1)) for n, frame in enumerate(frames)]
 
 
-def test_pictures_are_the_pixels():
+def test_pictures_have_the_pixels_of_frames():
     frame = np.arange(48 * 64 * 4, dtype=np.uint8).reshape(48, 64, 4)
     film = Film()
     assert film.show(0.5, frame, (1, 1))
@@ -36,21 +36,21 @@ def test_bytes_without_colour_are_grey():
         assert image.mode == "L"
 
 
-def test_only_what_is_new():
+def test_equal_frames_are_stored_once():
     alpha = picture(1)
     alpha[..., 3] = 9  # undefined: no difference
     film = Film()
     assert shown(film, [picture(1), picture(1), alpha, picture(2)]) == [True, False, False, True]
 
 
-def test_an_older_frame_is_no_news():
+def test_older_frame_is_ignored():
     film = Film()
     assert film.show(0, picture(1), (1, 5))
     assert not film.show(1, picture(2), (1, 4))
     assert film.show(2, picture(3), (2, 1))  # another producer's
 
 
-def test_who_saw_it_first_says_when_it_came():
+def test_picture_has_the_time_of_its_first_frame():
     film = Film()
     film.show(1, picture(1), (1, 1))
     film.show(3, picture(2), (1, 2))
@@ -69,7 +69,7 @@ def test_a_cursor_that_blinks_is_two_pictures():
     assert film.show(20, base, (1, 99))
 
 
-def test_what_goes_back_late_or_is_large_is_no_cursor():
+def test_slow_or_large_change_is_not_a_cursor():
     film = Film()
     assert sum(shown(film, [with_cursor(picture(0), n % 2) for n in range(6)], step=5)) == 6
     film = Film()
@@ -77,7 +77,7 @@ def test_what_goes_back_late_or_is_large_is_no_cursor():
     assert sum(shown(film, frames, step=0.25)) == 6
 
 
-def test_the_last_is_kept_exactly():
+def test_last_picture_is_exact():
     film = Film()
     frames = [with_cursor(picture(0), n % 2) for n in range(3)]
     shown(film, frames, step=0.5)
@@ -87,7 +87,7 @@ def test_the_last_is_kept_exactly():
     assert film.pictures[-1].png == film.pictures[0].png
 
 
-def test_many_are_spread_over_the_time():
+def test_stored_pictures_are_spread_over_the_time():
     film = Film(most=10)
     shown(film, [picture(n) for n in range(200)])
     times = [kept.time for kept in film.pictures]

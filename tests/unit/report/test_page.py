@@ -1,4 +1,4 @@
-"""The page, read by an HTML parser as a browser would: what it holds, and what it can't."""
+"""The page, read by an HTML parser as a browser does."""
 
 import base64
 from html.parser import HTMLParser
@@ -43,7 +43,7 @@ def story(*events, pictures=2, name="guest", **more):
     return Story(name, 1.7e9, 10.0, (("QEMU", "10.0.2"),), shown, events, **more)
 
 
-def test_everything_is_in_the_one_file():
+def test_page_is_one_file():
     parsed = Parsed(page([story(pictures=3)], title="a test"))
     images = parsed.all("img")
     assert [base64.b64decode(i["src"].partition(",")[2]) for i in images] == [PNG] * 3
@@ -57,7 +57,7 @@ def test_everything_is_in_the_one_file():
 
 
 @pytest.mark.parametrize("kind", ["text", "keys", "pointer", "found", "missed", "broken", "note"])
-def test_what_a_guest_wrote_stays_text(kind):
+def test_text_of_a_guest_is_escaped(kind):
     event = StoryEvent(0.5, 0.6, kind, HOSTILE, answer=HOSTILE)
     harmless = Parsed(page([story(StoryEvent(0.5, 0.6, kind, "x", answer="x"))], title="t"))
     facts = (("QEMU", HOSTILE),)
@@ -79,7 +79,7 @@ def test_a_text_without_end_is_cut():
     assert plain("\ud800") == "\\ud800"
 
 
-def test_events_stand_with_the_screen_that_was_shown():
+def test_events_are_beside_the_screen_of_their_time():
     click = StoryEvent(0.5, 0.5, "pointer", "left button at 3, 4", places=((3, 4),))
     wait = StoryEvent(
         0.2, 1.5, "found", "the text 'x'", "found at 1, 2, 5x6", rect=Rect(1, 2, 5, 6)
@@ -93,7 +93,7 @@ def test_events_stand_with_the_screen_that_was_shown():
     assert "after 1.30 s" in parsed.words
 
 
-def test_what_happened_before_any_screen_is_told():
+def test_events_before_the_first_screen_are_shown():
     parsed = Parsed(page([story(StoryEvent(0, 0, "note", "no picture"), pictures=0)], title="t"))
     assert "no picture" in parsed.words
     assert not parsed.all("img")
@@ -112,7 +112,7 @@ def test_a_failure_comes_first_with_its_picture():
     assert len(parsed.all("img")) == 3
 
 
-def test_the_end_of_a_long_traceback_is_there():
+def test_end_of_a_long_traceback_is_shown():
     words = "\n".join(f"line {n}" for n in range(1000)) + "\nE the error itself"
     parsed = Parsed(page([story()], title="t", failure=Failure(words)))
     assert any(text.endswith("E the error itself") for text in parsed.words)

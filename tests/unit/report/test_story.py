@@ -28,7 +28,7 @@ def test_letters_are_decoded_with_the_logged_caps_lock():
     assert told(*off) == [("text", "aBC1!")]
 
 
-def test_chords():
+def test_chords_are_named():
     assert told(chord("ctrl-alt-f2")) == [("keys", "ctrl-alt-f2")]
     assert told(chord("shift-a")) == [("text", "A")]
     assert told(chord("ctrl-shift-a")) == [("keys", "ctrl-shift-a")]
@@ -40,12 +40,12 @@ def test_the_same_key_again_is_counted():
     assert (done.words, done.times, done.time, done.ended) == ("down", 5, 0.0, 0.4)
 
 
-def test_a_key_that_is_held_is_one():
+def test_held_key_is_one_event():
     down = (number("left"), True)
     assert told(Input(0, keys=[down, down, down])) == [("keys", "left")]
 
 
-def test_a_pause_divides():
+def test_pause_splits_a_text():
     assert told(*typed("ab"), *typed("cd", 9.0)) == [("text", "ab"), ("text", "cd")]
 
 
@@ -53,20 +53,20 @@ def test_an_unknown_key_has_its_number():
     assert told(Input(0, keys=[(0xFE, True)])) == [("keys", "key 0xfe")]
 
 
-def test_clicks_and_where():
+def test_clicks_have_their_positions():
     click = [To(30, 40), Button(0, True), Button(0, False)]
     (done,) = described([Input(1, pointer=[action]) for action in click + click[1:]])
     assert (done.words, done.places, done.times) == ("left button at 30, 40", ((30, 40),), 2)
 
 
-def test_drags():
+def test_drag_has_its_start_and_end():
     drag = [To(1, 2), Button(2, True), To(50, 60), Button(2, False)]
     (done,) = described([Input(1, pointer=drag)])
     assert done.words == "right button from 1, 2 to 50, 60"
     assert done.places == ((1, 2), (50, 60))
 
 
-def test_the_rest_of_a_pointer():
+def test_wheel_moves_and_fingers_are_described():
     touch = [Finger(1, "begin", 5, 6), Finger(1, "end", 5, 6)]
     assert told(
         Input(0, pointer=[By(3, -4)]), Input(5, pointer=[Wheel(2)]), Input(9, pointer=touch)
@@ -80,5 +80,5 @@ def test_the_rest_of_a_pointer():
     ]
 
 
-def test_another_consoles_input_is_not_told():
+def test_input_of_another_console_is_left_out():
     assert told(Input(0, console=1, keys=[(30, True)])) == []

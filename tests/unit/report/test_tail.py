@@ -2,7 +2,7 @@ from kju.report.tail import Tail
 from kju.store.log_files import BoundedLog
 
 
-def test_only_what_is_new(tmp_path):
+def test_only_new_lines_are_read(tmp_path):
     path = tmp_path / "input.jsonl"
     log = BoundedLog(path, note="")
     log.write(b"old\n")
@@ -16,7 +16,7 @@ def test_only_what_is_new(tmp_path):
     tail.close()
 
 
-def test_a_log_that_is_full_goes_on_in_another(tmp_path):
+def test_full_log_continues_in_the_next_file(tmp_path):
     path = tmp_path / "input.jsonl"
     log = BoundedLog(path, limit=10, note="")
     tail = Tail(path)
@@ -28,7 +28,7 @@ def test_a_log_that_is_full_goes_on_in_another(tmp_path):
     tail.close()
 
 
-def test_what_was_written_before_the_end_is_read_after_it(tmp_path):
+def test_lines_before_the_end_are_read_after_it(tmp_path):
     path = tmp_path / "input.jsonl"
     log = BoundedLog(path, note="")
     tail = Tail(path)
@@ -39,7 +39,7 @@ def test_what_was_written_before_the_end_is_read_after_it(tmp_path):
     tail.close()
 
 
-def test_a_log_that_comes_later(tmp_path):
+def test_log_that_appears_later_is_read(tmp_path):
     path = tmp_path / "input.jsonl"
     tail = Tail(path)
     assert tail.read() == []

@@ -1,4 +1,4 @@
-"""Decide from a name and its first bytes what an image is."""
+"""Detect the kind of an image from its name and first bytes."""
 
 from __future__ import annotations
 

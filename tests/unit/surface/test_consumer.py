@@ -25,7 +25,7 @@ def empty(shape):
     return np.empty(shape, np.uint8)
 
 
-# ---- What the memory says and cannot be
+# ---- Invalid memory
 
 
 MODE_LIES = {
@@ -52,7 +52,7 @@ def test_every_reader_refuses_an_invalid_mode(memory, consumer, name, value):
             call()
 
 
-def test_the_constant_part_is_never_read_again(memory, consumer):
+def test_constant_part_is_read_once(memory, consumer):
     frame = copy_frame(consumer, None, "bgrx", True, empty, 1).pixels
     memory[: layout.BY_NAME["version"].offset] = b"\xff" * layout.BY_NAME["version"].offset
     assert (copy_frame(consumer, None, "bgrx", True, empty, 1).pixels == frame).all()
@@ -80,10 +80,10 @@ def test_an_unknown_state_is_refused(memory, consumer):
         _ = consumer.state
 
 
-# ---- Looking
+# ---- Reading
 
 
-def test_rectangles_are_checked_before_memory_is_asked_for(consumer):
+def test_rectangles_are_checked_before_memory_is_allocated(consumer):
     def allocate(shape):
         raise AssertionError(shape)
 
@@ -157,7 +157,7 @@ def test_a_state_without_a_picture_raises_its_error(producer, consumer, state, e
     consumer.raise_unless_live()
 
 
-# ---- Waiting, as far as it needs no clock
+# ---- Waits that need no clock
 
 
 def test_a_wait_with_a_change_returns_at_once(producer, consumer):
@@ -224,7 +224,7 @@ def test_a_live_window_is_copied_from(producer, consumer):
     assert not consumer.view(consumer.mode).any()
 
 
-def test_a_live_window_is_taken_back(producer, consumer):
+def test_live_window_can_be_withdrawn(producer, consumer):
     producer.set_live(0, 256)
     producer.set_live(0, 0)
     assert consumer.reader.live_number == 0
@@ -232,13 +232,13 @@ def test_a_live_window_is_taken_back(producer, consumer):
     assert consumer.live_view(consumer.mode, WINDOW) is None
     producer.set_live(0, 256)
     assert consumer.reader.live_number == 2
-    # It was true of the mode that was: a new one has none until that is said.
+    # The live window was of the old mode: a new mode has none until it is published.
     producer.set_mode(32, 32)
     assert consumer.reader.live_number == 0
     assert live_copy(consumer) is None
 
 
-def test_a_live_window_wakes_nobody(producer, consumer):
+def test_live_window_does_not_end_a_wait(producer, consumer):
     pulse, version = consumer.reader.pulse, consumer.reader.version
     producer.set_live(0, 256)
     producer.set_live(512, 256)
@@ -267,7 +267,7 @@ def test_a_live_window_outside_the_memory_is_refused(
     producer.set_live(offset, stride)
     assert (live_copy(consumer, WINDOW[:size]) is not None) is there
     assert (consumer.live_view(consumer.mode, WINDOW[:size]) is not None) is there
-    # A part that would lie in the memory is not had either: the window is one.
+    # A part inside the memory is rejected too: the window counts as a whole.
     part = live_copy(consumer, WINDOW[:size], Rect(0, 0, 1, 1))
     assert (part is not None) is there
 

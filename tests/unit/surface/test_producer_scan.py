@@ -1,4 +1,4 @@
-"""Watching a source that announces nothing: what is looked at, and when, by the test's clock."""
+"""Scans of a source without announcements: compared tiles and their times, by the test's clock."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Watched:
         self.producer.set_mode(WIDTH, HEIGHT, source=self.window)
 
     def step(self) -> int:
-        """Look once, when that is due; returns how many tiles were published."""
+        """Scan once when due; return the number of published tiles."""
         self.now = max(self.now, self.due)
         self.due, changed = self.producer.scan(self.window, self.now)
         assert self.due > self.now
         return changed
 
     def rest(self) -> None:
-        """Until nothing is hot."""
+        """Scan until no tile is hot."""
         self.step()
         while self.due - self.now < REST or self.step():
             self.step()
@@ -56,7 +56,7 @@ class Watched:
             assert self.step() == 0
 
     def looks(self, until: int) -> list[int]:
-        """Steps until then; when each was."""
+        """Scan until a time; return the times of the scans."""
         found = []
         while self.due <= until:
             self.step()
@@ -74,7 +74,7 @@ def watched() -> Watched:
     return made
 
 
-def test_at_rest_it_looks_once_a_rest(watched: Watched) -> None:
+def test_screen_at_rest_is_scanned_once_a_rest(watched: Watched) -> None:
     before = watched.consumer.reader.version
     looks = watched.looks(watched.now + 100 * REST)
     assert len(looks) == 100
@@ -83,7 +83,7 @@ def test_at_rest_it_looks_once_a_rest(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("top", [*range(20), HEIGHT - 8])
-def test_eight_rows_are_met_by_the_next_probe(watched: Watched, top: int) -> None:
+def test_change_of_eight_rows_is_found_by_the_next_probe(watched: Watched, top: int) -> None:
     changed = watched.now
     watched.window[top : top + 8, 70:72] = 7
     assert watched.step() >= 1
@@ -93,7 +93,9 @@ def test_eight_rows_are_met_by_the_next_probe(watched: Watched, top: int) -> Non
 
 @pytest.mark.parametrize("phase", range(PROBES))
 @pytest.mark.parametrize("row", range(PROBES))
-def test_one_pixel_is_met_within_eight_probes(watched: Watched, row: int, phase: int) -> None:
+def test_change_of_one_pixel_is_found_within_eight_probes(
+    watched: Watched, row: int, phase: int
+) -> None:
     for _ in range(phase):
         watched.step()
     watched.window[64 + row, WIDTH - 1, 2] = 1
@@ -105,7 +107,7 @@ def test_one_pixel_is_met_within_eight_probes(watched: Watched, row: int, phase:
 
 
 @given(st.data())
-def test_whatever_changes_is_published(data: st.DataObject) -> None:
+def test_every_change_is_published(data: st.DataObject) -> None:
     watched = Watched()
     for _ in range(data.draw(st.integers(1, 12))):
         x, y = data.draw(st.integers(0, WIDTH - 1)), data.draw(st.integers(0, HEIGHT - 1))
@@ -131,7 +133,7 @@ def test_a_shape_across_tiles_is_published_in_one_piece(watched: Watched) -> Non
     assert watched.equal()
 
 
-def test_what_blinks_heats_only_itself(watched: Watched) -> None:
+def test_blinking_tile_heats_only_itself(watched: Watched) -> None:
     """A text cursor: every 250 ms, one cell. Everything else keeps the resting pace."""
     producer, side = watched.producer, watched.side
     mark = watched.consumer.changes(NOTHING_TAKEN).mark
@@ -154,8 +156,8 @@ def test_what_blinks_heats_only_itself(watched: Watched) -> None:
     assert producer.tile_side == side
 
 
-def test_a_hot_tile_is_looked_at_alone(watched: Watched) -> None:
-    """Between two probes only what is hot is compared: another change has to wait for its probe."""
+def test_hot_tile_is_compared_alone(watched: Watched) -> None:
+    """Between two probes only hot tiles are compared: another change waits for its probe."""
     watched.window[0:8, 0:8] = 1
     watched.step()
     assert watched.due - watched.now == HOT
@@ -177,7 +179,7 @@ def test_a_hot_tile_cools(watched: Watched) -> None:
     assert looks[-1] - looks[-2] == REST
 
 
-def test_what_goes_on_changing_stays_hot(watched: Watched) -> None:
+def test_changing_tile_stays_hot(watched: Watched) -> None:
     for value in range(1, 50):
         watched.window[40:44, 40:44] = value
         watched.step()
@@ -205,7 +207,7 @@ def test_an_input_is_due_at_once_and_its_boost_decays(watched: Watched) -> None:
     assert gaps[-1] == REST
 
 
-def test_after_an_input_what_changes_is_late_by_the_share(watched: Watched) -> None:
+def test_change_after_an_input_is_late_by_its_share(watched: Watched) -> None:
     for delay in (1, 5, 30, 100, 300):
         pressed = watched.now = watched.due = watched.now + 5000 * MS
         watched.rest()
@@ -229,7 +231,7 @@ def test_an_input_makes_hot_tiles_hotter(watched: Watched) -> None:
     assert watched.due - watched.now == BRISK
 
 
-def test_a_new_mode_is_looked_at_whole(watched: Watched) -> None:
+def test_new_mode_is_compared_whole(watched: Watched) -> None:
     watched.producer.set_mode(WIDTH - 60, HEIGHT)
     stale = watched.window.reshape(-1)
     stale[:] = 5
@@ -257,14 +259,14 @@ def test_a_source_too_small_is_refused_and_nothing_changes(watched: Watched) -> 
     assert watched.producer.version == before
 
 
-def test_no_mode_no_watch() -> None:
+def test_scan_without_a_mode_is_an_error() -> None:
     memory = np.zeros(surface_size(4096), np.uint8)
     producer = Producer.format(memory.data, 4096, incarnation=1)
     with pytest.raises(GeometryError):
         producer.scan(bytes(4096), 0)
 
 
-def test_without_a_pace_it_looks_every_time() -> None:
+def test_scan_without_a_pace_compares_every_time() -> None:
     watched = Watched(pace=False)
     watched.producer.note_input(1)
     for value in range(1, 20):
@@ -275,7 +277,7 @@ def test_without_a_pace_it_looks_every_time() -> None:
         assert watched.equal()
 
 
-def test_other_tiles(watched: Watched) -> None:
+def test_tiles_of_other_sizes_are_scanned(watched: Watched) -> None:
     for side in (8, 16, 64, 256):
         other = Watched(side=side)
         other.rest()
@@ -285,7 +287,7 @@ def test_other_tiles(watched: Watched) -> None:
         assert other.equal()
 
 
-def test_what_an_input_changes_is_looked_at_after_the_next_input(watched: Watched) -> None:
+def test_tiles_changed_by_an_input_are_compared_after_the_next(watched: Watched) -> None:
     """One pixel, which a probe meets once in eight times."""
     watched.producer.note_input(watched.now)
     watched.due = watched.now
@@ -301,7 +303,7 @@ def test_what_an_input_changes_is_looked_at_after_the_next_input(watched: Watche
         assert watched.equal()
 
 
-def test_an_answer_that_is_looked_at_often_cools_as_others_do(watched: Watched) -> None:
+def test_often_compared_answer_cools_like_others(watched: Watched) -> None:
     watched.producer.note_input(watched.now)
     watched.due = watched.now
     watched.window[0:8, 0:8] = 1
@@ -343,8 +345,8 @@ def _following(watched: Watched, *, until: int, budget: int = 8) -> Future[tuple
     return result
 
 
-def test_pause_after_a_look_does_not_depend_on_how_long_it_was_kept_waiting() -> None:
-    """A look that was preempted has used no processor time meanwhile."""
+def test_pause_after_a_scan_does_not_depend_on_its_delay() -> None:
+    """A preempted scan uses no processor time meanwhile."""
     watched = Watched()
     stopped = 0.2
     assert watched.producer.hold()
@@ -371,6 +373,6 @@ def test_interrupt_ends_scan_until() -> None:
     following = _following(watched, until=time.monotonic_ns() + 60_000 * MS)
     watched.producer.interrupt()
     assert following.result(20)[1] == 0
-    # One that comes before is not lost.
+    # An interrupt before the scan is not lost.
     watched.producer.interrupt()
     assert _following(watched, until=time.monotonic_ns() + 60_000 * MS).result(20)[1] == 0

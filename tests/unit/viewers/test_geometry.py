@@ -1,4 +1,4 @@
-"""Which guest pixel is under a point: at every scale, size and ratio of a display."""
+"""Map points to guest pixels at every scale, size and ratio of a display."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_picture_is_whole_or_scrolled_but_never_lost(size, view, scaling, scro
 
 
 @given(sizes, sizes)
-def test_fitting_keeps_the_shape_and_wastes_no_room(size, view):
+def test_fitting_keeps_the_shape_and_fills_one_side(size, view):
     target = place(size, view, Scaling.FIT, (0, 0)).target
     assert target.width >= view[0] - 2 or target.height >= view[1] - 2
     # Neither side is off its exact length by more than one device pixel.

@@ -1,4 +1,4 @@
-"""Keys of a view: what the guest gets, what the window keeps, and that everything comes up."""
+"""Keys of a view: those of the guest, those of the window, and their release."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def act(keys: ViewKeys, *events: tuple[int, bool]) -> list[object]:
     ]
 
 
-def test_a_key_goes_down_once_however_often_it_repeats():
+def test_repeating_key_is_pressed_once():
     keys = ViewKeys()
     assert act(keys, (A, True), (A, True), (A, True), (A, False)) == [(A, True), (A, False)]
 
 
-def test_the_release_key_alone_grabs_and_gives_back():
+def test_release_key_alone_grabs_and_releases():
     keys = ViewKeys()
     chord = [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]
     assert act(keys, *chord) == [*chord[:3], ViewCommand.GRAB, chord[3]]
@@ -40,20 +40,20 @@ def test_either_ctrl_is_ctrl():
     assert ViewCommand.GRAB in act(ViewKeys(), (CTRL_R, True), (ALT, True), (ALT, False))
 
 
-def test_the_release_key_with_another_key_is_the_guests():
+def test_release_key_with_another_key_is_sent_to_the_guest():
     keys = ViewKeys()
     events = [(CTRL, True), (ALT, True), (F2, True), (F2, False), (ALT, False), (CTRL, False)]
     assert act(keys, *events) == events
 
 
-def test_the_release_key_with_a_click_is_the_guests():
+def test_release_key_with_a_click_is_sent_to_the_guest():
     keys = ViewKeys()
     act(keys, (CTRL, True), (ALT, True))
     keys.pointer_used()
     assert act(keys, (ALT, False), (CTRL, False)) == [(ALT, False), (CTRL, False)]
 
 
-def test_a_shortcut_is_the_windows_and_the_guest_sees_nothing_of_its_letter():
+def test_letter_of_a_shortcut_is_not_sent_to_the_guest():
     keys = ViewKeys()
     assert act(keys, (CTRL, True), (ALT, True)) == [(CTRL, True), (ALT, True)]
     assert act(keys, (F, True), (F, True), (F, False)) == [ViewCommand.FULL_SCREEN]
@@ -67,7 +67,7 @@ def test_a_grabbed_keyboard_has_no_shortcuts():
     assert act(keys, *events) == events
 
 
-def test_letting_go_lifts_everything_in_the_opposite_order():
+def test_release_of_all_keys_is_in_reverse_order():
     keys = ViewKeys()
     act(keys, (CTRL, True), (A, True))
     assert keys.release_all() == [(A, False), (CTRL, False)]
@@ -112,14 +112,14 @@ def test_a_release_and_a_press_of_one_moment_are_a_repeat():
     assert keys.flush() == []
 
 
-def test_a_key_that_is_struck_again_goes_up_in_between():
+def test_second_press_of_a_key_releases_it_first():
     keys = Repeats()
     keys.press(54, 100, False)
     keys.release(54, 130, False)
     assert keys.press(54, 131, False) == [UP, DOWN]
 
 
-def test_another_key_lets_the_release_go_first():
+def test_pending_release_is_sent_before_another_key():
     keys = Repeats()
     keys.press(54, 100, False)
     keys.release(54, 130, False)
@@ -129,7 +129,7 @@ def test_another_key_lets_the_release_go_first():
     assert keys.flush() == [KeyEvent(38, False, False)]
 
 
-def test_what_the_toolkit_knows_for_repeats_is_believed():
+def test_repeats_marked_by_the_toolkit_are_used():
     keys = Repeats()
     keys.press(54, 100, False)
     assert keys.release(54, 700, True) == []

@@ -13,8 +13,8 @@ from kju.viewers.guest_input import NotchCounter, Relative
     st.sampled_from([0.5, 1.0, 1.5, 3.0]),
     st.integers(0, 3),
 )
-def test_no_distance_is_lost_or_made_up_when_the_pointer_is_recentre(steps, scale, late):
-    """The window system obeys some events late: those still come from the old place."""
+def test_recentring_the_pointer_keeps_the_total_distance(steps, scale, late):
+    """The window system delivers some events late, with the old position."""
     relative, view = Relative(), (400, 300)
     at = [200, 150]
     moved = [0, 0]
@@ -42,7 +42,7 @@ def test_fractions_of_notches_add_up(turns):
     assert sum(turns) - 1.001 < total <= sum(turns) + 0.001
 
 
-def test_a_wheel_turned_back_starts_afresh():
+def test_wheel_turned_back_starts_at_zero():
     wheel = NotchCounter()
     assert wheel.turned(0.75, 0) == (0, 0)
     assert wheel.turned(-0.75, 0) == (0, 0)

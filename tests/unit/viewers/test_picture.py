@@ -22,7 +22,7 @@ NONE = SHOWN._replace(shape=SHAPE[:0, :0])
         (Pointing(True, True, False, True), HIDDEN, PointerShape.HIDDEN, False),
         (Pointing(True, True, False, True), NONE, PointerShape.DOT, False),
         (Pointing(True, True, False, True), None, PointerShape.DOT, False),
-        # Somebody else moves the guest's pointer: seen where it is.
+        # Another client moves the guest's pointer: it is drawn at its position.
         (Pointing(True, True, False, False), SHOWN, PointerShape.GUEST, True),
         (Pointing(True, False, False, True), SHOWN, PointerShape.ARROW, True),
         (Pointing(True, False, True, True), SHOWN, PointerShape.HIDDEN, True),
@@ -31,6 +31,6 @@ NONE = SHOWN._replace(shape=SHAPE[:0, :0])
         (Pointing(False, True, False, True), HIDDEN, PointerShape.ARROW, False),
     ],
 )
-def test_one_pointer_is_to_be_seen(pointing, cursor, look, drawn):
+def test_exactly_one_pointer_is_visible(pointing, cursor, look, drawn):
     assert pointer_shape(pointing, cursor) is look
     assert draws_cursor(pointing, cursor) is drawn

@@ -1,4 +1,4 @@
-"""Input goes in order, is never waited for, and only positions give way to newer ones."""
+"""Input is sent in order without waits; only positions are replaced by newer ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kju.viewers.sender import MoveBy, MoveTo, Repeat, Sender, SetButton, SetKey
 
 
 class Machine:
-    """Keyboard and pointer that note what they get, and can be slow or fail."""
+    """Keyboard and pointer that record their input, and can be slow or fail."""
 
     def __init__(self) -> None:
         self.got: list[tuple[object, ...]] = []
@@ -116,7 +116,7 @@ inputs = st.one_of(
 
 
 @given(st.lists(inputs))
-def test_merging_changes_nothing_that_counts(items):
+def test_merging_keeps_every_key_and_the_last_position(items):
     kept = []
     for item in items:
         together = merged(kept[-1], item) if kept else None
@@ -133,13 +133,13 @@ def test_merging_changes_nothing_that_counts(items):
         assert distances[0] == distances[1]
 
 
-def test_a_refused_position_asks_what_the_pointer_is_now(machine, sender, told):
+def test_rejected_position_refreshes_the_kind_of_pointer(machine, sender, told):
     machine.error, machine.absolute = UsageError("the pointer is relative"), False
     sender.send(MoveTo(1, 1))
     until(lambda: told == [False])
 
 
-def test_an_error_is_said_and_the_next_key_is_sent(machine, sender, told):
+def test_error_is_reported_and_the_next_key_is_sent(machine, sender, told):
     machine.error = QemuError("QEMU did not take it", "x")
     sender.send(SetKey(1, True))
     sender.send(SetKey(1, False))
@@ -148,7 +148,7 @@ def test_an_error_is_said_and_the_next_key_is_sent(machine, sender, told):
     assert machine.got == [("release", 1)]
 
 
-def test_what_was_for_a_machine_that_has_gone_is_for_nobody(machine, sender, told):
+def test_input_for_an_ended_machine_is_dropped(machine, sender, told):
     machine.go.clear()
     machine.error = MachineGoneError("gone", "x")
     sender.send(SetKey(1, True))
@@ -161,7 +161,7 @@ def test_what_was_for_a_machine_that_has_gone_is_for_nobody(machine, sender, tol
     assert told == []
 
 
-def test_a_guest_that_reads_no_pointer_is_nothing_to_say(machine, sender, told):
+def test_guest_that_reads_no_pointer_is_not_reported(machine, sender, told):
     machine.error = InputError("nothing in the guest reads its pointer")
     sender.send(MoveTo(1, 1))
     until(lambda: machine.error is None)

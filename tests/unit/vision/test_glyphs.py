@@ -89,7 +89,7 @@ FRAMEBUFFER = [((width, height), height - 2, height) for width, height in FONTS 
         ((8, 19), 16, 19, True),
     ],
 )
-def test_a_cursor_hides_neither_a_letter_nor_a_blank(font, first, last, inverts):
+def test_cursor_over_a_letter_or_blank_is_read(font, first, last, inverts):
     """VGA fills rows with ink, Linux's framebuffer console and EDK2 invert them."""
     width = font[0]
     pixels = console(["login: x"], font=font, width=width)
@@ -101,7 +101,7 @@ def test_a_cursor_hides_neither_a_letter_nor_a_blank(font, first, last, inverts)
 
 
 @pytest.mark.parametrize("name", ["uefi-boot-manager", "uefi-shell", "vga-80x28", "vga-320x200"])
-def test_what_real_guests_drew(name):
+def test_screens_of_real_guests_are_read(name):
     """OVMF 2022.11 and SeaBIOS 1.16.3 drew these, and the text beside them was checked by eye."""
     rgb = np.asarray(Image.open(SCREENS / f"{name}.png").convert("RGB"))
     pixels = np.dstack((rgb[..., ::-1], np.zeros(rgb.shape[:2], np.uint8)))
@@ -115,7 +115,7 @@ def test_no_two_letters_of_ascii_are_drawn_alike():
         assert len(set(drawn)) == 95, font
 
 
-def test_colours_and_selection_do_not_matter():
+def test_text_in_any_colours_is_read():
     pixels = console(["plain text"])
     for column, character in enumerate("inverted"):
         draw(pixels, 3, column, character, ink=(160, 0, 0, 9), paper=(255, 255, 255, 0))
@@ -123,7 +123,7 @@ def test_colours_and_selection_do_not_matter():
 
 
 @pytest.mark.parametrize("rows", [(13, 15), (14, 16), (0, 16)])
-def test_a_text_cursor_hides_nothing(rows):
+def test_text_under_a_text_cursor_is_read(rows):
     """An underline; or a block, which inverts its cell."""
     pixels = console(["login: x"])
     cell = pixels[slice(*rows), 7 * 8 : 8 * 8]
@@ -148,7 +148,7 @@ def test_a_console_in_the_middle_of_a_larger_screen(font, size):
 
 
 @pytest.mark.parametrize("top", [0, 80, 240])
-def test_a_logo_beside_the_text_changes_nothing(top):
+def test_text_beside_a_logo_is_read(top):
     pixels = console(["systemd[1]: Started Getty on tty1." for _ in range(20)])
     logo = np.random.default_rng(1).integers(0, 256, (80, 80, 4), np.uint8)
     pixels[top : top + 80, 400:480] = logo
@@ -156,21 +156,21 @@ def test_a_logo_beside_the_text_changes_nothing(top):
     assert sum("systemd[1]: Started Getty on tty1." in line.text for line in text.lines) == 20
 
 
-def test_lines_and_areas_are_no_text():
+def test_lines_and_areas_are_not_text():
     """A desktop in areas of one colour, whose edges look like block elements."""
     areas = np.random.default_rng(0).integers(0, 256, (40, 64, 4), np.uint8)
     pixels = np.kron(areas, np.ones((20, 20, 1), np.uint8)).astype(np.uint8)
     assert read_cells(pixels, whole(pixels)) is None
 
 
-def test_what_is_no_console_is_not_read():
+def test_picture_that_is_not_a_console_is_not_read():
     pixels = np.random.default_rng(0).integers(0, 256, (400, 640, 4), np.uint8)
     assert read_cells(pixels, whole(pixels)) is None
     moved = np.roll(console(LINES), 3, 1)
     assert read_cells(moved, whole(moved)) is None
 
 
-def test_a_cell_of_three_colours_is_no_character():
+def test_cell_of_three_colours_is_not_a_character():
     pixels = console(["abcdefgh"])
     ys, xs = np.nonzero((pixels[:16, :8] == INK).all(-1))
     pixels[ys[0], xs[0]] = (1, 2, 3, 0)
@@ -182,7 +182,7 @@ def test_a_blank_screen_has_no_text():
     assert str(read_cells(pixels, whole(pixels))) == ""
 
 
-def test_one_byte_a_pixel():
+def test_surface_with_one_byte_a_pixel_is_read():
     pixels = np.ascontiguousarray(console(LINES)[..., 0])
     assert "debian login: root" in str(read_cells(pixels, whole(pixels)))
 

@@ -26,7 +26,7 @@ class Remembers(Condition):
         return Best("nothing like it", Rect(1, 2, 3, 4), 0.25)
 
 
-def test_it_looks_at_once_and_everything_is_new():
+def test_first_check_is_at_once_and_of_everything():
     scene, condition = Scene(), Remembers(1)
     watch = Watch(condition, None, 5, 3.0)
     assert watch.next(3.0) == Look()
@@ -54,7 +54,7 @@ def test_only_damage_that_touches_the_region_counts():
     assert scene.step() == Sleep(10.0, scene.mark)
 
 
-def test_after_a_look_none_is_due_until_the_condition_asks():
+def test_next_check_waits_for_a_change_or_its_time():
     scene = Scene()
     scene.wait(Remembers())
     assert scene.watch.next(scene.now + 4) == Sleep(6.0, scene.mark)
@@ -100,7 +100,7 @@ def test_a_region_may_come_with_a_larger_mode():
     assert scene.check()
 
 
-def test_without_a_picture_it_looks_again_soon():
+def test_check_without_a_picture_is_repeated_soon():
     watch, mark = Watch(Remembers(), None, 5, 0.0), Mark(7, 1, 3)
     assert watch.next(0.0) == Look()
     watch.absent("the display is off", mark, 1.0)
@@ -112,7 +112,7 @@ def test_without_a_picture_it_looks_again_soon():
     assert error.frame is None
 
 
-def test_time_is_over():
+def test_wait_ends_after_its_timeout():
     scene = Scene()
     scene.wait(Remembers(), REGION, 10)
     scene.now += 4
@@ -178,25 +178,25 @@ def test_the_pause_has_a_limit():
     assert scene.step() == Sleep(0.5, None)
 
 
-def test_no_timeout_never_ends():
+def test_wait_without_a_timeout_does_not_end():
     scene = Scene()
     scene.wait(Remembers(), None, None)
     assert scene.watch.next(scene.now + 1e9) == Sleep(None, scene.mark)
 
 
 @pytest.mark.parametrize("region", [Rect(0, 0, 0, 5), Rect(-1, 0, 5, 5), Rect(0, 0, 5, -5)])
-def test_a_region_holds_pixels(region):
+def test_region_must_have_pixels(region):
     with pytest.raises(UsageError, match="the region"):
         Watch(Remembers(), region, 1, 0.0)
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan")])
-def test_a_timeout_is_seconds(timeout):
+def test_timeout_must_be_seconds(timeout):
     with pytest.raises(UsageError, match="timeout"):
         Watch(Remembers(), None, timeout, 0.0)
 
 
-def test_the_error_travels_between_processes():
+def test_error_can_be_pickled():
     import pickle
 
     scene = Scene()

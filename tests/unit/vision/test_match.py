@@ -24,7 +24,7 @@ def scene():
     return scene
 
 
-def test_an_equal_place_is_one(scene):
+def test_equal_place_scores_one(scene):
     picture = noise(20, 30)
     assert not scene.wait(Shows([Needle.of(picture)], None))
     put(scene, picture, 201, 77)
@@ -81,7 +81,7 @@ def test_a_small_change_is_matched_only_around_it(scene, monkeypatch):
     assert sizes == [(200, 320), (32 + 2 * 19, 32 + 2 * 29)]
 
 
-def test_what_is_excluded_may_be_anything(scene):
+def test_excluded_pixels_may_differ(scene):
     picture = noise(20, 30)
     needle = Needle.of(picture, exclude=(Rect(4, 4, 20, 10),), click=(2, 3))
     picture[4:14, 4:24] = 255
@@ -93,7 +93,7 @@ def test_what_is_excluded_may_be_anything(scene):
     assert not scene.wait(Shows([needle], None, 0.99))
 
 
-def test_of_several_it_says_which(scene):
+def test_match_names_its_needle(scene):
     one, two = noise(20, 30, 1), noise(12, 14, 2)
     needles = [Needle.of(one, name="one"), Needle.of(two, name="two")]
     assert not scene.wait(Shows(needles, None))
@@ -106,7 +106,7 @@ def test_of_several_it_says_which(scene):
     assert scene.watch.result.number == 0
 
 
-def test_contrast_does_not_matter():
+def test_needle_is_found_at_another_contrast():
     """Dim text on a dim ground is not found where only the ground is."""
     scene = Scene()
     scene.pixels[...] = 40

@@ -25,7 +25,7 @@ def png(frame, chunk=None):
     return file.getvalue()
 
 
-def test_it_is_cut_saved_and_loaded(frame, tmp_path):
+def test_needle_is_cut_saved_and_loaded(frame, tmp_path):
     cut = Needle.cut(
         frame, (10, 5, 40, 30), exclude=[(12, 8, 5, 6)], click=(20, 20), similarity=0.9
     )
@@ -102,7 +102,7 @@ def test_cutting_beyond_the_picture_is_refused(frame):
         Needle.cut(frame, (5, 5, 0, 20))
 
 
-def test_what_may_be_given_as_a_needle(frame, tmp_path):
+def test_needle_can_be_given_in_several_forms(frame, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png(frame))
     needle = Needle.of(frame)
@@ -115,7 +115,7 @@ def test_what_may_be_given_as_a_needle(frame, tmp_path):
             needles_of(wrong)
 
 
-def test_channels(frame):
+def test_channels_are_converted(frame):
     rgb = np.ascontiguousarray(frame[..., 2::-1])
     assert (Needle.of(rgb).pixels == Needle.of(frame).pixels).all()
     assert Needle.of(frame[..., 0]).pixels.shape == (60, 80, 3)
@@ -194,7 +194,7 @@ def test_a_needle_leaves_out_tuples_too():
     assert needle.mask[:, 10:].all()
 
 
-def test_a_pipe_is_no_needle_and_is_not_waited_for(tmp_path):
+def test_pipe_is_rejected_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(OSError, match=r"not a regular file.*pipe\.png"):
         Needle.load(tmp_path / "pipe.png")

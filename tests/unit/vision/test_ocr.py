@@ -1,4 +1,4 @@
-"""What is no text console, read by the real Tesseract."""
+"""Screens that are not text consoles, read by the real Tesseract."""
 
 import sys
 import threading
@@ -42,14 +42,14 @@ def test_a_dialog_is_read_with_places(dialog):
     assert place.width > 40
 
 
-def test_a_part_of_it_has_the_same_places(dialog):
+def test_region_has_the_same_places(dialog):
     part = Rect(470, 230, 160, 60)
     text = ocr.read(dialog, part)
     assert Rect(490, 236, 110, 34).contains(text.find("Continue").rect)
     assert text.find("English") is None
 
 
-def test_it_is_waited_for(dialog):
+def test_wait_for_text_uses_tesseract(dialog):
     scene = Scene(640, 300)
     assert not scene.wait(ocr.Reads("Continue"))
     scene.draw((0, 0, 640, 300), dialog)
@@ -62,7 +62,7 @@ def test_it_is_waited_for(dialog):
 
 
 @pytest.mark.parametrize("package", ["tesserocr", "cv2"])
-def test_without_it_text_consoles_are_waited_for(dialog, monkeypatch, package):
+def test_wait_for_text_of_a_console_works_without_tesseract(dialog, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(ocr, "_idle", {})
     with pytest.raises(MissingError, match="install with"):
@@ -76,7 +76,7 @@ def test_without_it_text_consoles_are_waited_for(dialog, monkeypatch, package):
 
 
 def test_other_threads_run_while_it_reads(dialog):
-    """The engine lets go of the interpreter: no turn of this thread waits for all of it."""
+    """The engine releases the interpreter lock, so this thread never waits for all of its work."""
     large = np.tile(dialog, (3, 2, 1))
     ocr.recognise(dialog, Rect(0, 0, 640, 300))
     thread = threading.Thread(target=ocr.recognise, args=(large, Rect(0, 0, 1280, 900)))
@@ -90,6 +90,6 @@ def test_other_threads_run_while_it_reads(dialog):
     assert longest < (last - began) / 2
 
 
-def test_a_language_that_is_not_there_is_named():
+def test_missing_language_is_named():
     with pytest.raises(KjuError, match="'xyz'"):
         ocr.recognise(np.zeros((30, 30, 4), np.uint8), Rect(0, 0, 30, 30), "xyz")

@@ -25,14 +25,14 @@ def test_a_change_is_of_pixels_and_not_of_tiles():
     assert scene.watch.result.mark == scene.mark
 
 
-def test_the_fourth_byte_is_no_change():
+def test_fourth_byte_is_ignored():
     scene = Scene()
     scene.wait(Changed())
     scene.draw((0, 0, 50, 50), (0, 0, 0, 255))
     assert not scene.check()
 
 
-def test_a_change_that_was_undone_while_nobody_looked_is_none():
+def test_change_that_was_undone_between_checks_does_not_count():
     scene = Scene()
     scene.wait(Changed())
     scene.draw((0, 0, 5, 5), 9)
@@ -59,7 +59,7 @@ def test_since_a_mark_tiles_count():
     assert scene.wait(Changed(other), since=other)
 
 
-def test_still_is_so_long_after_the_last_change():
+def test_screen_is_still_a_time_after_its_last_change():
     scene = Scene()
     assert not scene.wait(Still(2))
     assert scene.step() == Sleep(2.0, scene.mark)
@@ -79,7 +79,7 @@ def test_damage_without_a_difference_does_not_disturb():
     assert scene.after(0.1)
 
 
-def test_a_cursor_that_blinks_is_no_change():
+def test_blinking_cursor_is_ignored():
     scene = Scene()
     scene.wait(Still(2))
     for i in range(3):
@@ -89,7 +89,7 @@ def test_a_cursor_that_blinks_is_no_change():
     assert scene.after(0.5), "still all along: the first blink is taken back"
 
 
-def test_the_first_blink_cannot_be_told_from_a_change():
+def test_first_blink_counts_as_a_change():
     scene = Scene()
     scene.wait(Still(1))
     scene.now += 0.9
@@ -99,7 +99,7 @@ def test_the_first_blink_cannot_be_told_from_a_change():
     assert scene.after(0.1)
 
 
-def test_what_turns_is_a_change():
+def test_spinner_is_a_change():
     """A spinner: one place, more than two pictures."""
     scene = Scene()
     scene.wait(Still(1))
@@ -108,7 +108,7 @@ def test_what_turns_is_a_change():
         assert not scene.after(0.3)
 
 
-def test_what_blinks_and_is_large_is_a_change():
+def test_large_blinking_area_is_a_change():
     scene = Scene()
     scene.wait(Still(1))
     for i in range(8):
@@ -146,7 +146,7 @@ def test_a_change_elsewhere_counts_while_the_cursor_blinks():
     assert scene.after(0.1)
 
 
-def test_what_is_ignored_may_change():
+def test_ignored_areas_may_change():
     scene = Scene()
     scene.wait(Still(1, [Rect(100, 100, 60, 20)]))
     for i in range(3):
@@ -162,18 +162,18 @@ def test_what_is_ignored_may_change():
     ("colour", "rgb"),
     [("#102030", (16, 32, 48)), ("red", (255, 0, 0)), ((1, 2, 3), (1, 2, 3))],
 )
-def test_colours(colour, rgb):
+def test_colours_are_parsed(colour, rgb):
     assert colour_of(colour) == rgb
 
 
 @pytest.mark.parametrize("colour", ["reddish", "", (1, 2), (1, 2, 256)])
-def test_no_colours(colour):
+def test_invalid_colours_are_errors(colour):
     with pytest.raises(UsageError, match="colour"):
         colour_of(colour)
 
 
 @pytest.mark.parametrize("how", [{"share": 0}, {"share": 1.1}, {"tolerance": -1}])
-def test_numbers_that_cannot_be(how):
+def test_invalid_numbers_are_errors(how):
     with pytest.raises(UsageError):
         Coloured("red", **how)
 
@@ -207,7 +207,7 @@ def test_a_predicate_sees_the_region_and_its_answer_is_the_result():
     assert shapes == [(20, 30, 4)] * 2
 
 
-def test_one_byte_a_pixel():
+def test_surface_with_one_byte_a_pixel_works():
     scene = Scene()
     scene.pixels = np.zeros((200, 320), np.uint8)
     assert not scene.wait(Coloured("white"))

@@ -22,7 +22,7 @@ GUESSED = Text(
 )
 
 
-def test_it_is_lines():
+def test_text_is_divided_into_lines():
     assert str(EXACT) == "Debian GNU/Linux\ndebian    login: _"
     assert str(GUESSED) == "Iogin: r00t\nContinue"
 
@@ -37,11 +37,11 @@ def test_it_is_lines():
         ("Linux debian", Rect(0, 0, 144, 32)),
     ],
 )
-def test_it_is_found_with_its_place(wanted, rect):
+def test_text_is_found_with_its_place(wanted, rect):
     assert EXACT.find(wanted).rect == rect
 
 
-def test_what_is_not_there_is_not_found():
+def test_missing_text_is_not_found():
     assert EXACT.find("Login:") is None
     assert EXACT.find("1ogin:") is None
     assert EXACT.find("Deb ian") is None
@@ -53,7 +53,7 @@ def test_an_expression_has_groups():
     assert (found.text, found.groups) == ("debian    login: ", ("debian", None))
 
 
-def test_where_the_reader_guesses_like_letters_are_the_same():
+def test_similar_letters_are_equal_in_recognised_text():
     found = GUESSED.find("login: rOOt")
     assert found.text == "Iogin: r00t"
     assert found.rect == Rect(10, 10, 110, 12)
@@ -66,6 +66,6 @@ def test_part_of_a_word_is_part_of_its_place():
 
 
 @pytest.mark.parametrize("wanted", ["", " \n"])
-def test_nothing_cannot_be_found(wanted):
+def test_empty_text_is_an_error(wanted):
     with pytest.raises(UsageError, match="empty"):
         EXACT.find(wanted)

@@ -35,7 +35,7 @@ def test_the_two_ends_read_each_other() -> None:
     assert viewer.close(b"the same") != viewer.close(b"the same")
 
 
-def test_a_changed_message_is_not_taken() -> None:
+def test_changed_message_is_rejected() -> None:
     viewer, sender = pair()
     sealed = viewer.close(b"a key")
     for place in range(len(sealed)):
@@ -60,7 +60,7 @@ def test_ends_with_different_greetings_do_not_agree() -> None:
         sender.open(stranger.close(b"a key"))
 
 
-def test_a_message_is_taken_once_in_any_order() -> None:
+def test_message_is_accepted_once_in_any_order() -> None:
     viewer, sender = pair()
     rng = random.Random(1)
     sealed = [viewer.close(b"%d" % number) for number in range(300)]
@@ -84,7 +84,7 @@ def test_only_the_sender_can_send_to_an_audience() -> None:
     with pytest.raises(PeerError, match="before"):
         late.open(sealed[2])  # somebody plays an older picture to who has just come
     assert late.open(group.close(b"3")) == b"3"
-    # One of the audience has the key, and speaks in the sender's name.
+    # A member of the audience has the key, and sends in the sender's name.
     forger = GroupSeal()
     forger._key, forger._cipher = group._key, group._cipher
     forger._number = 100

@@ -1,4 +1,4 @@
-"""What an asynchronous surface does elsewhere than in the event loop."""
+"""The work of an asynchronous surface outside the event loop."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def producer() -> Iterator[SurfaceProducer]:
         yield made
 
 
-async def test_a_consistent_copy_leaves_the_loop_alone(
+async def test_consistent_copy_does_not_block_the_event_loop(
     producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever holds the producer waits here for the loop: it must turn meanwhile."""
+    """The holder of the producer waits for the event loop, which must run meanwhile."""
     monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
     holding, released = threading.Event(), threading.Event()
 
@@ -51,7 +51,7 @@ async def test_a_consistent_copy_leaves_the_loop_alone(
         assert frame.version == producer.version
 
 
-async def test_a_producer_that_never_stops_is_said_and_awaited(
+async def test_copy_of_a_producer_that_never_pauses_is_an_error(
     producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
@@ -64,7 +64,7 @@ async def test_a_producer_that_never_stops_is_said_and_awaited(
         producer.publish([(0, 0, 8, 8)])
 
 
-async def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
+async def test_picture_is_written_outside_the_event_loop(producer: SurfaceProducer) -> None:
     written: set[str] = set()
 
     class File(io.BytesIO):

@@ -1,4 +1,4 @@
-"""What is appended to a user's QEMU arguments, and what is refused."""
+"""Additions to a user's QEMU arguments, and conflicts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_everything_appended_has_a_reason() -> None:
     assert all(part.reason and part.arguments for part in make().appended)
 
 
-def test_defaults() -> None:
+def test_default_devices_are_added() -> None:
     text = appended()
     for wanted in (
         "-nodefaults",
@@ -101,14 +101,14 @@ def test_a_category_the_user_named_is_left_alone(user: list[str], absent: str) -
         ([], False),
     ],
 )
-def test_a_change_of_user_is_let_and_said(user: list[str], changes: bool) -> None:
+def test_change_of_user_is_allowed_and_noted(user: list[str], changes: bool) -> None:
     plan = make(*user)
     assert plan.changes_user is changes
     assert any("second process" in note for note in plan.notes) is changes
     assert ("elevateprivileges=allow" in " ".join(plan.arguments)) is changes
 
 
-def test_a_usb_keyboard_is_no_tablet() -> None:
+def test_usb_keyboard_does_not_replace_the_tablet() -> None:
     assert "kju-tablet" in appended("-device", "usb-kbd")
 
 
@@ -132,7 +132,7 @@ def test_nodefaults_still_gets_a_tablet() -> None:
         (["-device", '{"driver":"VGA","id":"kju-video"}'], "kju's own"),
     ],
 )
-def test_conflicts(user: list[str], says: str) -> None:
+def test_arguments_of_kju_conflict_with_the_users(user: list[str], says: str) -> None:
     with pytest.raises(ConflictError, match=says):
         make(*user)
 
@@ -161,7 +161,7 @@ DISK = Image("/a.img", Kind.DISK, "", "r")
 CD = Image("/a.iso", Kind.CDROM, "raw", "r", True)
 
 
-def test_images() -> None:
+def test_image_becomes_the_right_argument() -> None:
     disk = appended(image=Image("/a,b.img", Kind.DISK, "", "r"))
     assert "file.driver=file,file.filename=/a,,b.img,id=kju-disk" in disk
     assert "format=" not in disk
@@ -186,7 +186,7 @@ MICROVM = Board("microvm", frozenset({"ISA", "virtio-mmio-bus"}), "", 0, 0, Fals
 BARE = Board("kzm", frozenset({"i2c-bus"}), "")
 
 
-def test_another_architecture() -> None:
+def test_other_architectures_get_their_devices() -> None:
     text = appended(architecture="aarch64", image=CD, board=VIRT)
     for wanted in (
         "-machine virt",
@@ -214,7 +214,7 @@ def test_another_architecture() -> None:
     ],
     ids=lambda value: value.name or "pc" if isinstance(value, Board) else None,
 )  # fmt: skip
-def test_a_board_gets_what_it_has_a_bus_for(
+def test_board_gets_devices_for_its_buses(
     board: Board, architecture: str, wanted: list[str], absent: list[str]
 ) -> None:
     user = ("-M", "virt") if board is VIRT else ("-M", "other")
@@ -366,7 +366,7 @@ def test_any_arguments_are_planned_or_refused(words: list[str]) -> None:
     assert made.arguments[: len(words)] == words
 
 
-def test_parse() -> None:
+def test_arguments_are_parsed() -> None:
     assert [tuple(o) for o in parse(["-m", "1", "disk", "--snapshot", "-kernel"])] == [
         ("m", "1"),
         ("hda", "disk"),
@@ -375,7 +375,7 @@ def test_parse() -> None:
     ]
 
 
-def test_fields() -> None:
+def test_fields_of_an_argument_are_parsed() -> None:
     assert fields("user,id=a,,b,x", "type") == {"type": "user", "id": "a,b", "x": "on"}
     assert fields('{"id": 3}', "driver") == {"id": "3"}
     assert fields("[1]", "driver") == {"driver": "[1]"}
@@ -404,7 +404,7 @@ MULTIBOOT += (-0x1BADB002 & 0xFFFFFFFF).to_bytes(4, "little")
         ("/a", b"x", Kind.DISK, ""),
     ],
 )
-def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
+def test_images_are_classified(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
     found = classify(path, head)
     assert (found.kind, found.disk_format) == (kind, disk_format)
     assert found.reason
@@ -455,7 +455,7 @@ def test_a_packed_image_is_refused_with_the_command(path: str, head: bytes, comm
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
     ],
 )
-def test_what_a_server_sent_instead_of_an_image_is_refused(head: bytes, what: str) -> None:
+def test_web_page_in_place_of_an_image_is_rejected(head: bytes, what: str) -> None:
     for path in ("/a.iso", "/a.qcow2", "/a.img", "/a"):
         with pytest.raises(
             UsageError, match=f"is {what}, not a disk: perhaps a download failed; look"
@@ -474,7 +474,7 @@ def test_an_empty_image_is_refused() -> None:
         classify("/a.iso", b"")
 
 
-def test_multiboot2_is_refused_with_a_way_out() -> None:
+def test_error_for_multiboot2_names_an_alternative() -> None:
     with pytest.raises(UsageError, match="grub-mkrescue"):
         classify("/a", (0xE85250D6).to_bytes(4, "little"))
 
@@ -501,7 +501,7 @@ def test_further_disks_have_numbers() -> None:
     )
 
 
-def test_firmware() -> None:
+def test_firmware_is_found() -> None:
     uefi = Firmware("/code,1", "raw", "/vars", "r")
     text = appended(firmware=uefi)
     assert (

@@ -1,4 +1,4 @@
-"""Whether a guest receives its power button: QEMU's map of the ports, and what the bits mean."""
+"""Detect whether a guest receives its power button: QEMU's map of ports, and their bits."""
 
 from __future__ import annotations
 

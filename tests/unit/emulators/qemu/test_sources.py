@@ -1,4 +1,4 @@
-"""Which source fills a console of QEMU: the table `KINDS`."""
+"""The choice of a console's source: the table `KINDS`."""
 
 from __future__ import annotations
 

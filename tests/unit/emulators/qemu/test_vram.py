@@ -1,4 +1,4 @@
-"""A console's video memory without QEMU: what it answers is checked, and what it cannot give."""
+"""A console's video memory without QEMU: checks of its answers, and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLACE = Place(64, 48, 256, 0)
 
 
 class FakeQmp:
-    """QEMU as far as a display is concerned: its registers, and what it shows."""
+    """QEMU's display: its registers and its picture."""
 
     def __init__(self) -> None:
         self.registers = [0xB0C5, 64, 48, 32, 0x41, 0, 64, 0, 0, 0, 16, 0]
@@ -107,7 +107,7 @@ def ppm(pixels: np.ndarray, padded: bool = True) -> bytes:
     return b"P6\n%d %d\n255\n" % (width, height) + rows.tobytes()
 
 
-async def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -> None:
+async def test_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -> None:
     memory = await scene.find()
     assert memory.mapping.size == SIZE
     assert os.fstat(scene.descriptor).st_mode & 0o777 == 0o400

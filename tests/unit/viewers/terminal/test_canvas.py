@@ -79,7 +79,7 @@ def test_only_the_damaged_part_is_read():
     assert asked[0].area < 2500
 
 
-def test_a_smaller_picture_leaves_nothing_of_the_larger_one():
+def test_smaller_picture_clears_the_larger_one():
     canvas, screen = Canvas(TRUE, 20, 11), Terminal(20, 11)
     for side in (20, 6):
         image = np.full((side, side, 4), side, np.uint8)
@@ -98,7 +98,7 @@ def test_a_half_cell_beside_the_picture_is_blank():
     assert third == [none] * 6
 
 
-def test_another_size_of_the_terminal_begins_anew():
+def test_resize_of_the_terminal_redraws_everything():
     image = np.full((20, 20, 4), 50, np.uint8)
     canvas = Canvas(TRUE, 20, 11)
     placed(canvas, image)
@@ -120,7 +120,7 @@ def test_the_status_is_the_last_line_cut_to_the_width():
     assert screen.text()[-1] == "x       "
 
 
-def test_a_terminal_of_one_cell_is_enough():
+def test_terminal_of_one_cell_works():
     screen = drawn(np.zeros((4, 4, 4), np.uint8), 1, 2, "s")
     assert screen.text()[-1] == "s"
 

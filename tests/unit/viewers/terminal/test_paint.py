@@ -39,7 +39,7 @@ def test_a_difference_applied_to_one_screen_gives_the_other(depth, before, data)
     assert screen.written - written == (before != after).any(axis=2).sum()
 
 
-def test_equal_screens_need_nothing():
+def test_equal_screens_write_nothing():
     codes = np.full((3, 4, 2), 7, np.int32)
     assert diff(codes, codes.copy(), TRUE) == b""
 
@@ -54,7 +54,7 @@ def test_blocks_turn_round_to_keep_the_pen():
     assert diff(blank(1, 4), codes, MANY).decode() == "\x1b[0m\x1b[1;1H\x1b[38;5;1;48;5;2m▀▄█ "
 
 
-def test_unchanged_cells_are_jumped_over():
+def test_unchanged_cells_are_skipped():
     before = blank(1, 9)
     after = before.copy()
     after[0, [1, 8]] = 5
@@ -94,7 +94,7 @@ def test_the_nearest_of_240_colours_is_chosen(dots):
     assert distances[code - 16] <= distances.min() + 3 * 10**2
 
 
-def test_without_colours_light_is_weight():
+def test_without_colours_brightness_is_a_denser_character():
     dots = np.repeat(np.array([0, 1, 128, 255], np.uint8), 3).reshape(1, 4, 3).repeat(2, axis=0)
     screen = Terminal(4, 1)
     screen.feed(diff(blank(1, 4), quantise(dots, NONE), NONE))
@@ -117,6 +117,6 @@ def test_without_colours_light_is_weight():
         ({}, Colours.NONE, False),
     ],
 )
-def test_the_environment_says_what_a_terminal_can_show(environment, colours, moves):
+def test_environment_names_the_terminals_abilities(environment, colours, moves):
     assert ability(environment, "utf-8") == Ability(colours, True, moves)
     assert not ability(environment, "ANSI_X3.4-1968").blocks

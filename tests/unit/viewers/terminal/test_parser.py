@@ -68,7 +68,7 @@ def chord(text):
         (b"\x1b[?31u", KittySupported()),
     ],
 )
-def test_a_terminal_without_the_protocol(data, event):
+def test_keys_of_a_terminal_without_the_protocol(data, event):
     assert parsed(data) == [event]
 
 
@@ -117,7 +117,7 @@ def test_a_key_without_a_known_place_types_its_text():
         (b"\x1b[<0;0;0M", [MouseMoved(0, 0), MouseButton("left", True)]),
     ],
 )
-def test_mouse_reports(data, events):
+def test_mouse_reports_are_parsed(data, events):
     assert parsed(data) == events
 
 
@@ -142,7 +142,7 @@ WHOLE = (
 
 
 @given(st.lists(st.integers(0, len(WHOLE))), st.booleans())
-def test_input_may_be_cut_anywhere(cuts, kitty):
+def test_input_may_be_split_anywhere(cuts, kitty):
     parser = InputParser()
     parser.kitty = kitty
     events = []
@@ -175,7 +175,7 @@ def test_a_lone_escape_waits_and_is_the_esc_key():
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_no_input_raises(data, kitty):
+def test_any_input_is_parsed(data, kitty):
     parsed(data, kitty)
 
 
@@ -186,7 +186,7 @@ def test_no_input_raises(data, kitty):
     ),
     st.booleans(),
 )  # fmt: skip
-def test_no_sequence_raises_or_waits_for_ever(parts, kitty):
+def test_every_sequence_ends_without_an_error(parts, kitty):
     parser = InputParser()
     parser.kitty = kitty
     for part in parts:

@@ -9,7 +9,7 @@ MODE = Mode(640, 480, 2560, XR24, 1)
 LIVE = SurfaceStatus("it", MODE, 42, 12.34, "display1-map", State.LIVE)
 
 
-def test_the_line_of_a_surface():
+def test_status_line_of_a_surface():
     assert LIVE.parts == ["it", "640x480", "version 42", "12 changes/s", "display1-map"]
     more = LIVE._replace(colour=(1, 2, 255), name="/a/b/c")
     assert more.parts == [
@@ -20,7 +20,7 @@ def test_the_line_of_a_surface():
     assert "no picture yet" in LIVE._replace(mode=MODE._replace(epoch=0)).parts
 
 
-def test_the_line_of_a_viewer():
+def test_status_line_of_a_viewer():
     status = Status("/a/b", size=(640, 480), locks=("caps",), source="vram")
     assert status_parts(status, 42, 12, 25) == [
         "b", "640x480", "Caps Lock", "version 42", "25 fps", "12 changes/s", "vram",
@@ -56,7 +56,7 @@ def test_data_is_for_json():
     }
 
 
-def test_what_does_not_fit_is_left_out():
+def test_parts_that_do_not_fit_are_left_out():
     parts = ["name", "640x480", "version 1"]
     assert fitted(parts, "q quits", 40) == " name │ 640x480 │ version 1".ljust(31) + " q quits "
     assert fitted(parts, "q quits", 34) == " name │ 640x480".ljust(25) + " q quits "

@@ -24,7 +24,7 @@ from kju.wire.messages import MAX_BLOCK, SessionHello
 CODECS = codecs.available()
 
 
-def test_all_are_known_where_all_is_installed() -> None:
+def test_every_codec_is_known_with_all_packages() -> None:
     pytest.importorskip("lz4")
     assert CODECS == ("zstd", "lz4", "raw")
 

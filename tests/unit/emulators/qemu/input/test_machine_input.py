@@ -1,4 +1,4 @@
-"""How much processors have run: here this process's own thread stands for one."""
+"""The run time of processors; a thread of this process stands for one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kju.errors import QemuError
 
 
 class Told:
-    """QMP that tells of threads."""
+    """QMP that answers with threads."""
 
     def __init__(self, *threads: int) -> None:
         self._threads = threads
@@ -35,14 +35,14 @@ def find(*threads: int, owed: float = 0) -> GuestProcessors:
     return processors
 
 
-def test_a_thread_that_runs_has_run_after_a_time() -> None:
+def test_running_thread_catches_up() -> None:
     assert find(threading.get_native_id(), owed=1000).caught_up() is False
     processors = find(threading.get_native_id(), owed=0.01)
     assert processors.caught_up() is False
     until(processors.caught_up, 10, "10 ms of run time")
 
 
-def test_what_it_ran_too_long_counts_for_the_next_and_what_it_ran_too_short_is_still_owed() -> None:
+def test_excess_run_time_counts_for_the_next_charge_and_a_deficit_stays() -> None:
     processors, end = find(threading.get_native_id()), time.thread_time() + 0.1
     while time.thread_time() < end:
         pass
@@ -53,7 +53,7 @@ def test_what_it_ran_too_long_counts_for_the_next_and_what_it_ran_too_short_is_s
     assert processors.caught_up() is False
 
 
-def test_one_that_waits_for_a_condition_sleeps_and_one_that_reads_does_not() -> None:
+def test_thread_that_waits_is_idle_and_thread_that_reads_is_not() -> None:
     event, (ours, theirs) = threading.Event(), os.pipe()
     threads = [
         threading.Thread(target=event.wait),
@@ -72,10 +72,10 @@ def test_one_that_waits_for_a_condition_sleeps_and_one_that_reads_does_not() -> 
             thread.join()
         os.close(ours)
         os.close(theirs)
-    # The kernel may still be at it.
-    until(lambda: waiting.caught_up() is None, 5, "nothing is known of one that has ended")
+    # The kernel may still be ending the thread.
+    until(lambda: waiting.caught_up() is None, 5, "the run time of an ended thread is unknown")
 
 
 @pytest.mark.parametrize("threads", [(), (1,), (-1,), tuple(range(1, MAX_PROCESSORS + 2))])
-def test_nothing_is_known_of_what_is_no_thread_of_qemus(threads: tuple[int, ...]) -> None:
+def test_run_time_of_other_threads_is_unknown(threads: tuple[int, ...]) -> None:
     assert find(*threads).caught_up() is None

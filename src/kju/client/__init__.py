@@ -1,1 +1,1 @@
-"""What programs use to look at surfaces and machines: threads and asyncio over one core."""
+"""Surfaces and machines for programs, with threads or asyncio over one core."""

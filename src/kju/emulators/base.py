@@ -137,7 +137,7 @@ class Emulator(abc.ABC):
 
     @property
     def paused(self) -> bool:
-        """Whether the machine is paused."""
+        """True if the machine is paused."""
         return False
 
     @property

@@ -96,12 +96,12 @@ class ConsoleSurface:
 
     @property
     def has_name(self) -> bool:
-        """Whether other processes may open it without asking the host."""
+        """True if other processes may open it without asking the host."""
         return bool(self.producer.address)
 
     @property
     def is_held(self) -> bool:
-        """Whether a client holds the pixels."""
+        """True if a client holds the pixels."""
         return self._hold is not None
 
     def _create(self, capacity: int) -> SurfaceProducer:

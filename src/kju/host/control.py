@@ -306,7 +306,7 @@ class Client:
 
     @property
     def idle(self) -> bool:
-        """Whether everything has been sent."""
+        """True if everything has been sent."""
         return self.closed or not self._unsent
 
 

@@ -159,7 +159,7 @@ class Endpoint(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this computer reaches the endpoint."""
+        """True if only this computer reaches the endpoint."""
         if self.protocol == "unix" or self.host == "localhost":
             return True
         try:

@@ -145,7 +145,7 @@ class Mirror:
 
     @property
     def is_closed(self) -> bool:
-        """Whether `close` was called."""
+        """True if `close` was called."""
         return self._queue.is_closed
 
     # ---- opening and closing ----

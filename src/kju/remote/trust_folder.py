@@ -66,7 +66,7 @@ class TrustFolder:
 
     @property
     def is_host(self) -> bool:
-        """Whether this computer has a host certificate."""
+        """True if this computer has a host certificate."""
         return (self.folder / "host.key").exists()
 
     def unnamed(self, addresses: Sequence[str], kind: Kind = "host") -> list[str]:

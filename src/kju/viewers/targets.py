@@ -123,7 +123,7 @@ class MachineTarget:
         self.with_source = with_source
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `ViewerTarget.attach`."""
+        """Implement `ViewerTarget.attach`."""
         role: Role = "control" if self.controls else "view"
         machine = attach(self.name, role)
         try:
@@ -183,7 +183,7 @@ class SurfaceTarget:
         self.name = address
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `ViewerTarget.attach`."""
+        """Implement `ViewerTarget.attach`."""
         attachment = _SurfaceAttachment(open_surface(self.name))
         try:
             attachment.check()

@@ -144,14 +144,14 @@ class Viewer:
     # ---- `Listener`
 
     def attached(self) -> None:
-        """As `Listener.attached`."""
+        """Implement `Listener.attached`."""
         self._attached = True
         self._shown = Shown()
         self._connection.send(AskAbsolute())
         self._connection.request_update(self._shown)
 
     def updated(self, update: ScreenUpdate) -> None:
-        """As `Listener.updated`."""
+        """Implement `Listener.updated`."""
         if update.change.everything:
             self._picture.show(update.frame)
             self._place()
@@ -169,7 +169,7 @@ class Viewer:
         self._connection.request_update(self._shown)
 
     def lost(self, error: KjuError | OSError) -> None:
-        """As `Listener.lost`; the last picture stays, with the reason."""
+        """Implement `Listener.lost`; the last picture stays, with the reason."""
         self.input.forget()
         if self._attached or self._message == CONNECTING:
             self._message = str(error)
@@ -182,16 +182,16 @@ class Viewer:
             self.backend.command(ViewCommand.CLOSE)
 
     def facts_are(self, facts: Facts) -> None:
-        """As `Listener.facts_are`."""
+        """Implement `Listener.facts_are`."""
         self._facts = facts
         self._show_status()
 
     def pointer_is(self, absolute: bool) -> None:
-        """As `Listener.pointer_is`."""
+        """Implement `Listener.pointer_is`."""
         self.input.set_absolute(absolute)
 
     def failed(self, reason: str) -> None:
-        """As `Listener.failed`."""
+        """Implement `Listener.failed`."""
         self.backend.notify(reason)
 
     # ---- The picture and the status

@@ -88,12 +88,12 @@ class Encoder:
 
     @property
     def is_exact(self) -> bool:
-        """Whether a viewer that has caught up shows exactly the shadow."""
+        """True if a viewer that has caught up shows exactly the shadow."""
         return self.policy.is_exact
 
     @property
     def is_lossy(self) -> bool:
-        """Whether some steps may not be exact."""
+        """True if some steps may not be exact."""
         return self.policy.is_lossy
 
     @property

@@ -207,7 +207,7 @@ class ViewerGreeting:
 
     @property
     def is_sender_unproved(self) -> bool:
-        """Whether the sender's proof is still missing, so that anybody may send in its name."""
+        """True if the sender's proof is still missing, so that anybody may send in its name."""
         return self._prove is not None and self.seal is None
 
     def receive_challenge(self, challenge: Challenge) -> Proof:

@@ -70,7 +70,7 @@ class ExactPolicy:
 
     @property
     def is_exact(self) -> bool:
-        """Whether a viewer that has taken all steps shows exactly the shadow."""
+        """True if a viewer that has taken all steps shows exactly the shadow."""
         return True
 
     def is_exact_due(self, now: float) -> bool:
@@ -149,7 +149,7 @@ class PhotoPolicy(ExactPolicy):
 
     @property
     def is_exact(self) -> bool:
-        """Whether a viewer that has taken all steps shows exactly the shadow."""
+        """True if a viewer that has taken all steps shows exactly the shadow."""
         return not self.rough.any()
 
     # ---- tiles at rest ----

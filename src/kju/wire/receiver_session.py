@@ -186,7 +186,7 @@ class ReceiverSession:
 
     @property
     def _is_unproved(self) -> bool:
-        """Whether anybody may send in the sender's name: its proof is still missing."""
+        """True if anybody may send in the sender's name: its proof is still missing."""
         greeting = self._greeting
         return self.stage is Stage.GREETED and greeting is not None and greeting.is_sender_unproved
 

@@ -128,7 +128,7 @@ class SenderSession:
 
     @property
     def has_caught_up(self) -> bool:
-        """Whether the viewer was sent everything that the encoder has taken."""
+        """True if the viewer was sent everything that the encoder has taken."""
         return self._viewer.has_caught_up
 
     # ---- bytes ----

@@ -61,7 +61,7 @@ class ViewerState:
 
     @property
     def has_caught_up(self) -> bool:
-        """Whether the viewer was sent everything that the encoder has taken."""
+        """True if the viewer was sent everything that the encoder has taken."""
         return self._tile_generations is None and self._generation == self._encoder.generation
 
     @property

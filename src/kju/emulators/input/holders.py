@@ -88,7 +88,7 @@ class Holders:
 
     @property
     def has_unreleased(self) -> bool:
-        """Whether keys of disconnected clients could not be released yet."""
+        """True if keys of disconnected clients could not be released yet."""
         return bool(self.by(_DISCONNECTED))
 
     def restore(self, client: Hashable, things: Iterable[int], *, present: bool) -> None:

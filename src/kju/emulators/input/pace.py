@@ -177,7 +177,7 @@ class Pace:
 
     @property
     def reports(self) -> bool:
-        """Whether each step is a report (`Gauge.reports`)."""
+        """True if each step is a report (`Gauge.reports`)."""
         return self._gauge.reports
 
     async def find(self) -> None:
@@ -220,7 +220,7 @@ class Pace:
 
     @property
     def _is_known(self) -> bool:
-        """Whether the device was determined since the guest's last reset."""
+        """True if the device was determined since the guest's last reset."""
         return self._found_at > float("-inf")
 
     def make_room_for_one(self, step: Step) -> None:

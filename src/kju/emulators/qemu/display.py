@@ -224,7 +224,7 @@ class Display:
 
     @property
     def paused(self) -> bool:
-        """Whether the machine is paused."""
+        """True if the machine is paused."""
         return self.input.paused
 
     @property

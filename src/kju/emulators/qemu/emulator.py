@@ -112,7 +112,7 @@ class QemuEmulator(Emulator):
 
     @property
     def paused(self) -> bool:
-        """Whether the guest's processors have been stopped."""
+        """True if the guest's processors have been stopped."""
         return self.display.paused
 
     # -- starting

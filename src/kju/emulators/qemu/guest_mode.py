@@ -73,7 +73,7 @@ class Registers(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether the id is that of a Bochs display."""
+        """True if the id is that of a Bochs display."""
         return self.id & 0xFFF0 == 0xB0C0
 
 

@@ -74,7 +74,7 @@ class Qemu(NamedTuple):
 
     @property
     def shares_video_memory(self) -> bool:
-        """Whether it has ``-machine aux-ram-share``."""
+        """True if it has ``-machine aux-ram-share``."""
         return self.version >= _SHARES_SINCE
 
     @property

@@ -120,7 +120,7 @@ class Serial:
 
     @property
     def full(self) -> bool:
-        """Whether `MAX_WAITING` bytes wait for the guest."""
+        """True if `MAX_WAITING` bytes wait for the guest."""
         return len(self._to_guest) >= MAX_WAITING
 
     def _flush(self) -> None:

@@ -173,7 +173,7 @@ class VideoMemory:
 
     @property
     def can_dump(self) -> bool:
-        """Whether QEMU takes screenshots of this display: it is the first, or has an id."""
+        """True if QEMU takes screenshots of this display: it is the first, or has an id."""
         return self._dumper is not None
 
     async def screenshot(self) -> np.ndarray[Any, Any] | None:

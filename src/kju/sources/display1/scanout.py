@@ -55,11 +55,11 @@ class ScanoutPicture:
 
     @property
     def lost(self) -> bool:
-        """Whether its memory was truncated; the pixels read since then are zeros."""
+        """True if its memory was truncated; the pixels read since then are zeros."""
         return self.mapping is not None and self.mapping.lost
 
     def alike(self, other: ScanoutPicture | None) -> bool:
-        """Whether geometry and format are the same."""
+        """True if geometry and format are the same."""
         return (
             other is not None
             and self.size == other.size

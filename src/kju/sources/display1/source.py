@@ -82,7 +82,7 @@ class Channel:
 
     @property
     def waits_to_send(self) -> bool:
-        """Whether replies wait until the socket is writable."""
+        """True if replies wait until the socket is writable."""
         return bool(self._unsent)
 
     def authenticate(self) -> None:

@@ -239,7 +239,7 @@ class ScreenView(QAbstractScrollArea):
         self.viewer.scrolled(self.horizontalScrollBar().value(), self.verticalScrollBar().value())
 
     def place(self, placement: Placement | None) -> None:
-        """As `Backend.place`."""
+        """Implement `Backend.place`."""
         self._placement = placement
         bars = self.horizontalScrollBar(), self.verticalScrollBar()
         room = placement.room if placement else (0, 0)
@@ -250,14 +250,14 @@ class ScreenView(QAbstractScrollArea):
     # ---- Painting
 
     def show_picture(self, frame: Frame | None) -> None:
-        """As `Backend.show_picture`."""
+        """Implement `Backend.show_picture`."""
         self._image = None  # before its memory is unmapped
         self._frame = frame
         if frame is not None:
             self._image = _image_on(frame)
 
     def show_cursor(self, cursor: Cursor | None) -> None:
-        """As `Backend.draw_cursor`."""
+        """Implement `Backend.draw_cursor`."""
         self._cursor = cursor
 
     def show_message(self, message: str) -> None:

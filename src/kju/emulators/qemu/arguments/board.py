@@ -76,12 +76,12 @@ class Board(NamedTuple):
 
     @property
     def has_pci(self) -> bool:
-        """Whether PCI devices can be added."""
+        """True if PCI devices can be added."""
         return bool(self.buses & {"PCI", "PCIE"})
 
     @property
     def has_virtio_mmio(self) -> bool:
-        """Whether virtio devices can be added without PCI."""
+        """True if virtio devices can be added without PCI."""
         return "virtio-mmio-bus" in self.buses
 
     def offers(self, *devices: str) -> bool:

@@ -79,7 +79,7 @@ class QemuPlan(Plan):
 
     @property
     def has_serial(self) -> bool:
-        """Whether kju has added a serial port."""
+        """True if kju has added a serial port."""
         return any(f"chardev:{PREFIX}serial" in part.arguments for part in self.appended)
 
 

@@ -192,13 +192,13 @@ class UserOptions:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether changes of a disk are lost when the machine ends."""
+        """True if changes of a disk are lost when the machine ends."""
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
         return self.has("snapshot") or any(d.get("snapshot") in _ON for d in drives)
 
     @property
     def firmware(self) -> bool:
-        """Whether firmware is given."""
+        """True if firmware is given."""
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
         if self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives):
             return True
@@ -206,7 +206,7 @@ class UserOptions:
 
     @property
     def changes_user(self) -> bool:
-        """Whether QEMU changes its user."""
+        """True if QEMU changes its user."""
         return self.has("runas") or bool(self.field(("run-with",), "user"))
 
 

@@ -97,10 +97,10 @@ def test_wait_for_an_image_without_opencv_names_the_extra(without, tmp_path):
 
 def test_doctor_lists_every_extra(without):
     missing = without(["PySide6", "zenoh"], "doctor", "--json")
-    found = {f["what"]: f for f in json.loads(missing.stdout)}
+    found = {f["check"]: f for f in json.loads(missing.stdout)}
     for extra in extras.EXTRAS.values():
         finding = found[f"extra {extra.name}"]
-        assert extra.enables in finding["says"]
-        assert finding["works"] is (None if extra.name in ("desktop", "remote") else True)
+        assert extra.enables in finding["details"]
+        assert finding["passed"] is (None if extra.name in ("desktop", "remote") else True)
         command = extras.install_command(extra.name)
-        assert (command in finding["says"]) is (extra.name in ("desktop", "remote"))
+        assert (command in finding["details"]) is (extra.name in ("desktop", "remote"))

@@ -127,11 +127,11 @@ def test_host_without_access_to_qemu_publishes_its_pictures(how: str, theirs: Pa
         assert f"cannot be opened: {HOW[how][1]}" in why
         assert why in command("info", "deaf")
         assert why in machine.log.read_text()
-        found = {one["what"]: one for one in json.loads(command("doctor", "--json"))}
-        assert found["source vram"]["works"] is True, "it is not QEMU that cannot"
-        assert found["machine deaf"]["works"] is None
-        assert why in found["machine deaf"]["says"]
-        assert f"--  machine deaf        {found['machine deaf']['says']}" in command("doctor")
+        found = {one["check"]: one for one in json.loads(command("doctor", "--json"))}
+        assert found["source vram"]["passed"] is True, "it is not QEMU that cannot"
+        assert found["machine deaf"]["passed"] is None
+        assert why in found["machine deaf"]["details"]
+        assert f"--  machine deaf        {found['machine deaf']['details']}" in command("doctor")
 
 
 def test_host_with_access_uses_the_video_memory(theirs: Path) -> None:
@@ -147,7 +147,7 @@ def test_host_with_access_uses_the_video_memory(theirs: Path) -> None:
         with monitor.paused():
             monitor.equals(screen)
         assert console_of(machine)["no_vram"] == ""
-        found = {one["what"]: one for one in json.loads(command("doctor", "--json"))}
+        found = {one["check"]: one for one in json.loads(command("doctor", "--json"))}
         assert "machine deaf" not in found
 
         qemu = Path(f"/proc/{machine.info()['qemu']['pid']}/fd")

@@ -23,19 +23,22 @@ from .output import GREEN, RED, styled
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
+#: Checks without which no machine runs.
+_NEEDED = ("qemu", "runtime folder")
+
 
 class Finding(NamedTuple):
     """The result of one check.
 
     Attributes:
-        what: Its name; stable.
-        works: Whether it passed; None for a fact that is neither good nor bad.
-        says: The facts, and the remedy if it failed.
+        check: Its name; stable.
+        passed: None for a fact that is neither good nor bad.
+        details: The facts, and the remedy if it failed.
     """
 
-    what: str
-    works: bool | None
-    says: str
+    check: str
+    passed: bool | None
+    details: str
 
 
 def doctor(json: Json = False) -> None:
@@ -48,9 +51,9 @@ def doctor(json: Json = False) -> None:
         print(json_format.dumps([finding._asdict() for finding in found]))
     else:
         marks = {True: styled("ok", GREEN), False: styled("NO", RED), None: "--"}
-        for what, works, says in found:
-            print(f"{marks[works]}  {one_line(f'{what:18}  {says}')}")
-    broken = [f.what for f in found if f.works is False and f.what in ("qemu", "runtime folder")]
+        for check, passed, details in found:
+            print(f"{marks[passed]}  {one_line(f'{check:18}  {details}')}")
+    broken = [f.check for f in found if f.passed is False and f.check in _NEEDED]
     if broken:
         raise KjuError(f"machines cannot run here until this works: {', '.join(broken)}")
 
@@ -96,13 +99,13 @@ def _xvfb() -> Finding:
 def _extras() -> Iterator[Finding]:
     for extra in EXTRAS.values():
         missing = missing_packages(extra.name)
-        says = f"installed; enables {extra.enables}"
+        details = f"installed; enables {extra.enables}"
         if missing:
-            says = (
+            details = (
                 f"without {', '.join(missing)}; enables {extra.enables};"
                 f" install with: {install_command(extra.name)}"
             )
-        yield Finding(f"extra {extra.name}", None if missing else True, says)
+        yield Finding(f"extra {extra.name}", None if missing else True, details)
 
 
 def _machines() -> Iterator[Finding]:

@@ -191,7 +191,7 @@ def test_the_error_for_a_missing_machine_names_the_folder_in_tmp(
         "no machine 'web' is running; start one: kju run IMAGE"
         f" (looked in {fallback}; XDG_RUNTIME_DIR is not set)"
     )
-    assert any(str(fallback) in f.says and "is not set" in f.says for f in doctor.findings())
+    assert any(str(fallback) in f.details and "is not set" in f.details for f in doctor.findings())
 
 
 def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:

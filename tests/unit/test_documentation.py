@@ -117,7 +117,7 @@ def test_shell_blocks_can_be_pasted(block: Block) -> None:
         ("kju watch demo (q quits)", "syntax error"),
         ("DISPLAY=:7 xterm & kju stop --never demo", "No such option"),
         ("DISPLAY=:0 xterm &", "the reader's own desktop"),
-        ("pip install kju", "pip is no program"),
+        ("pip install kju", "pip is not a program"),
         ("tools/setup windows", "no such extra"),
     ],
 )

@@ -161,6 +161,7 @@ def test_paused_machine_is_never_live(rig):
     set_state = rig.producer.set_state
     rig.producer.set_state = lambda state, reason="": (states.append(state), set_state(state))
     rig.source.set_paused(True)
+    assert rig.source.flush(20)  # its thread may read the socket before its requests
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, picture(64, 64, 1).tobytes()))
     assert rig.shows(picture(64, 64, 1))
     assert set(states) == {State.PAUSED}

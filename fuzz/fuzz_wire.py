@@ -172,7 +172,7 @@ def to_receiver(parts: list[bytes], codec: str) -> None:
             break
         finally:
             receiver.to_send()
-    if len(receiver.losses.lost) > MAX_LOST + 1 or len(receiver._urgent) > 2:
+    if len(receiver.ack_state.lost) > MAX_LOST + 1 or len(receiver._urgent) > 2:
         raise AssertionError("a sender made its viewer keep more than it may")
 
 

@@ -86,7 +86,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/wire/test_session.py": (
         "wire.encoder wire.greeting wire.messages wire.received_picture wire.receiver_session "
-        "wire.sender_session wire.viewer_state"
+        "wire.sender_session wire.sent_picture"
     ),
 }
 #: Files of tests/unit about more than one module.

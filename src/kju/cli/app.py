@@ -227,8 +227,6 @@ def check_own_options(words: Sequence[str]) -> None:
         if is_one and not has_value and not set(letters) <= _SWITCHES:
             import shlex
 
-            from ..errors import UsageError
-
             line = shlex.join(["kju", *words[:at], "--", *words[at:]])
             raise UsageError(
                 f"kju {words[0]} has no option {word}; put QEMU's options after --: {line}"

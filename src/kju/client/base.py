@@ -48,7 +48,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _notices_loss(
+def _checks_memory(
     method: Callable[Concatenate[SurfaceBase, _P], _R],
 ) -> Callable[Concatenate[SurfaceBase, _P], _R]:
     """Check the memory after a call, which may have read zeros from a hole in the file."""
@@ -149,7 +149,7 @@ class SurfaceBase:
         return self._consumer.incarnation
 
     @property
-    @_notices_loss
+    @_checks_memory
     def mode(self) -> Mode:
         """Width, height and stride, fourcc and epoch; epoch 0 before the first mode.
 
@@ -172,21 +172,21 @@ class SurfaceBase:
         return Mark(self.incarnation, reader.epoch, version)
 
     @property
-    @_notices_loss
+    @_checks_memory
     def state(self) -> tuple[State, str | None]:
         """The producer's state of the surface, and its reason, if it gives one."""
         state, reason = self._open().state
         return state, reason or None
 
     @property
-    @_notices_loss
+    @_checks_memory
     def cursor(self) -> Cursor:
         """The guest's cursor: shape, hot spot, position, visibility."""
         return self._open().cursor()
 
     # ---- Pixels
 
-    @_notices_loss
+    @_checks_memory
     def view(self, rect: Area | None = None) -> Frame:
         """Return the published pixels without a copy.
 
@@ -217,7 +217,7 @@ class SurfaceBase:
         pixels = crop(consumer.view(mode), mode, rect)
         return make_frame(pixels, self._reference, self.incarnation, mode, version, live=True)
 
-    @_notices_loss
+    @_checks_memory
     def _copy_frame(
         self,
         area: Area | None = None,
@@ -274,7 +274,7 @@ class SurfaceBase:
 
     # ---- Changes
 
-    @_notices_loss
+    @_checks_memory
     def changes_since(self, mark: Mark = NOTHING_TAKEN) -> Change:
         """Return the changes since a mark, without waiting; no rectangles if nothing changed.
 

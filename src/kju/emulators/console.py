@@ -218,7 +218,7 @@ class SourceRunner:
             await self.supervisor.settle(REPLACEMENT_TIMEOUT)
             if self._clients:
                 return
-            if self.supervisor.stage is SupervisorState.RUNNING:
+            if self.supervisor.state is SupervisorState.RUNNING:
                 index = self.supervisor.surface.index
                 log.info("console %d: no client views it: stopping its source", index)
             await self.supervisor.rest()

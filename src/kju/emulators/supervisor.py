@@ -102,7 +102,7 @@ class SupervisorState(Enum):
 
 
 class SupervisorEvent(Enum):
-    """The events that change the stage."""
+    """The events that change the state."""
 
     START = "a start begins"
     STARTED = "the source runs"
@@ -112,7 +112,7 @@ class SupervisorEvent(Enum):
     CLOSE = "the console ends"
 
 
-#: The stage after each event; an event that is not listed changes nothing.
+#: The state after each event; an event that is not listed changes nothing.
 TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
     (SupervisorState.IDLE, SupervisorEvent.START): SupervisorState.STARTING,
     (SupervisorState.IDLE, SupervisorEvent.REPLACE): SupervisorState.DUE,
@@ -131,9 +131,9 @@ TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
     (SupervisorState.DUE, SupervisorEvent.REPLACE): SupervisorState.DUE,
     (SupervisorState.DUE, SupervisorEvent.REST): SupervisorState.IDLE,
     **{
-        (stage, SupervisorEvent.CLOSE): SupervisorState.CLOSED
-        for stage in SupervisorState
-        if stage is not SupervisorState.CLOSED
+        (state, SupervisorEvent.CLOSE): SupervisorState.CLOSED
+        for state in SupervisorState
+        if state is not SupervisorState.CLOSED
     },
 }
 
@@ -176,7 +176,7 @@ class Supervisor:
         paused: Whether the machine is paused.
 
     Attributes:
-        stage: Its state.
+        state: Its state.
         source: The source; None while none runs.
         kind: The kind of the newest source.
         status: The last status of the source.
@@ -186,7 +186,7 @@ class Supervisor:
         self, surface: ConsoleSurface, policy: SourcePolicy, *, paused: bool = False
     ) -> None:
         self.surface = surface
-        self.stage = SupervisorState.IDLE
+        self.state = SupervisorState.IDLE
         self.source: Source | None = None
         self.kind: SourceKind | None = None
         self.status = SourceStatus(Phase.NEW, "none")
@@ -201,23 +201,23 @@ class Supervisor:
     @property
     def current_kind(self) -> SourceKind | None:
         """The kind of the source that runs or is being started; None otherwise."""
-        starting = self.stage in (SupervisorState.STARTING, SupervisorState.OUTDATED)
+        starting = self.state in (SupervisorState.STARTING, SupervisorState.OUTDATED)
         return self.kind if starting or self.source is not None else None
 
     def _move(self, event: SupervisorEvent) -> bool:
-        """Enter the next stage; returns whether *event* counts in this one."""
-        stage = TRANSITIONS.get((self.stage, event))
-        if stage is not None:
-            self.stage = stage
-        return stage is not None
+        """Enter the next state; returns whether *event* counts in this one."""
+        state = TRANSITIONS.get((self.state, event))
+        if state is not None:
+            self.state = state
+        return state is not None
 
     async def start(self) -> None:
-        """Start the source that the policy chooses. Does nothing unless the stage is IDLE.
+        """Start the source that the policy chooses. Does nothing unless the state is IDLE.
 
         Raises:
             KjuError: The source cannot be started.
         """
-        if self.stage is SupervisorState.IDLE:
+        if self.state is SupervisorState.IDLE:
             await self._start()
 
     async def _start(self) -> None:
@@ -235,7 +235,7 @@ class Supervisor:
                 producer, functools.partial(self._pass_status, generation), paused
             )
         except BaseException:
-            # In another generation the stage is that of the rest or the close.
+            # In another generation the state is that of the rest or the close.
             if generation == self._generation:
                 self._move(SupervisorEvent.FAILED)
             raise
@@ -289,10 +289,10 @@ class Supervisor:
         return self._replacing
 
     async def _replace(self) -> None:
-        while self.stage is SupervisorState.DUE:
+        while self.state is SupervisorState.DUE:
             await self._backoff.wait()
             await self._stop_source()
-            if self.stage is not SupervisorState.DUE:  # at rest meanwhile
+            if self.state is not SupervisorState.DUE:  # at rest meanwhile
                 return
             generation = self._generation + 1
             try:

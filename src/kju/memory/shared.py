@@ -19,11 +19,11 @@ def map_memory(
     """Map shared memory into this process.
 
     Args:
-        fd: A descriptor; with *segment* the id of a System V segment.
+        fd: A descriptor, or the id of a System V segment.
         size: Bytes, from the start.
         writable: Whether this process may write.
         guard: Survive its truncation.
-        segment: See *fd*.
+        segment: *fd* is the id of a System V segment.
 
     Raises:
         LimitError: It is larger than this process's limit on address space.

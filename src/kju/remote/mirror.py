@@ -82,7 +82,7 @@ class _Times:
     def __init__(self) -> None:
         self.started = self.hinted = 0.0
         self.restart_requested = self.kept_alive = float("-inf")
-        #: `Losses.missing_since` when the thread began to draw.
+        #: `AckState.missing_since` when the thread began to draw.
         self.missing_since: float | None = None
 
 
@@ -311,7 +311,7 @@ class Mirror:
 
     def _begin_drawing(self, message: FromSender) -> DrawingJob:
         receiver, now, before = self.receiver, self._loop.time(), self._target.version
-        self._times.missing_since = receiver.losses.missing_since
+        self._times.missing_since = receiver.ack_state.missing_since
 
         def draw() -> None:
             receiver.receive(message, now)
@@ -354,9 +354,9 @@ class Mirror:
 
     @property
     def _missing_since(self) -> float | None:
-        """`Losses.missing_since`, as it was before the drawing thread may change it."""
+        """`AckState.missing_since`, as it was before the drawing thread may change it."""
         if self._queue.receiver is not self.receiver:
-            self._times.missing_since = self.receiver.losses.missing_since
+            self._times.missing_since = self.receiver.ack_state.missing_since
         return self._times.missing_since
 
     def _update_status(self) -> None:

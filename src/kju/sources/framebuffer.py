@@ -34,14 +34,15 @@ REST = 24 * MS
 #: Between two probes just after an input; the budget may make it longer. A probe of 1280x800 takes
 #: 45 us.
 BRISK = MS // 16
-#: Later, a twenty-fifth of the time since the input: what follows the input is 4 % late.
+#: Later the interval is the time since the input divided by this number, so that a change is found
+#: at most 4 % later.
 SHARE = 25
 #: A changed tile is compared again after this time, and after twice the time whenever it has not
 #: changed. From 64 ms on the probe is as good.
 HOT = 4 * MS
 COLD = 64 * MS
-#: Limits the share of a core: the next comparison begins after this many times the processor time
-#: of the last one, however much the guest draws. Shortly after an input that is half a core.
+#: Limits the share of a core, however much the guest draws: the next comparison begins after this
+#: many times the processor time of the last one. Shortly after an input it may take half a core.
 BUDGET = 8
 BUDGET_BRISK = 2
 BRISK_FOR = 100 * MS

@@ -5,7 +5,7 @@
 | `messages` | every message |
 | `greeting`, `seal` | authentication and encryption of a session |
 | `sequence` | received numbers: new, repeated, early, lost |
-| `sender_session`, `in_flight`, `viewer_state` | the sender's end |
+| `sender_session`, `in_flight`, `sent_picture` | the sender's end |
 | `encoder`, `tiles`, `steps`, `photos` | changes as segments |
 | `receiver_session`, `received_picture` | the viewer's end |
 | `codecs` | compression of pixels |

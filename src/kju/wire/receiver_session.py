@@ -2,8 +2,8 @@
 
 Rules:
 
-- A message older than the newest one is not used: it was acknowledged as lost.
-- A segment that builds on a lost one is not used, and acknowledged as lost too.
+- A message that arrives after a newer one is dropped: it was already reported as lost.
+- A segment that builds on a lost one is dropped, and reported as lost too.
 - An invalid message ends the session.
 - Within a session the screen's version never decreases.
 - In an authenticated session, messages before the sender's proof do not end the session: anybody
@@ -54,7 +54,7 @@ from .messages import (
     WireMessage,
 )
 from .received_picture import DrawTarget, ReceivedPicture
-from .sequence import Losses
+from .sequence import AckState
 
 if TYPE_CHECKING:
     from .seal import Seal
@@ -84,7 +84,7 @@ class ReceiverSession:
         retry: The sender has refused this session; the viewer should try again at once.
         leads: This viewer acknowledges; of an audience, one does.
         is_restart_request_due: This member of an audience lacks pixels: send `restart_request`.
-        losses: The acknowledgement state.
+        ack_state: The acknowledgement state.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class ReceiverSession:
         self.retry = False
         self.leads = True
         self.is_restart_request_due = False
-        self.losses = Losses()
+        self.ack_state = AckState()
         self._greeting: ViewerGreeting | None = None
         self._opened_at = 0.0
         self._urgent: list[WireMessage] = []
@@ -214,22 +214,26 @@ class ReceiverSession:
         self._end(reason)
 
     def to_send(self) -> list[WireMessage]:
-        """Return the messages to send now. An acknowledgement may be lost: another follows."""
+        """Return the messages to send now.
+
+        An `Ack` asks for lost segments again. Each lists all losses that the sender has not
+        confirmed, so a lost `Ack` does no harm.
+        """
         out, self._urgent = self._urgent, []
-        losses = self.losses
-        if losses.is_ack_due and self.stage is Stage.OPEN:
-            losses.is_ack_due = False
+        state = self.ack_state
+        if state.is_ack_due and self.stage is Stage.OPEN:
+            state.is_ack_due = False
             if self.leads:
                 at, credit = self.clock(self.heard_at), self.hello.credit
-                out.append(Ack(losses.last, losses.lost, credit, losses.wants_restart, at))
-            elif self.picture.mode is None or losses.lost or losses.wants_restart:
+                out.append(Ack(state.last, state.lost, credit, state.wants_restart, at))
+            elif self.picture.mode is None or state.lost or state.wants_restart:
                 self.is_restart_request_due = True
         return out
 
     def restart_request(self) -> WireMessage:
         """Return the message with which a member of an audience requests a restart."""
         self.is_restart_request_due = False
-        self.losses.want_restart(self.heard_at)
+        self.ack_state.want_restart(self.heard_at)
         return Ack(0, [], self.hello.credit, True)
 
     # ---- receiving ----
@@ -280,7 +284,7 @@ class ReceiverSession:
         elif is_open and isinstance(message, InputDone | MachineEvent):
             return message
         elif is_open and isinstance(message, Lead):
-            self.leads, self.losses.is_ack_due = True, self.losses.last > 0
+            self.leads, self.ack_state.is_ack_due = True, self.ack_state.last > 0
         elif is_open and isinstance(message, Ticket) and greeting and greeting.member:
             greeting.member.learn(message.ticket)
         elif self.stage is Stage.GREETED and isinstance(message, Challenge):
@@ -321,12 +325,12 @@ class ReceiverSession:
 
     def _receive_numbered(self, message: Numbered) -> None:
         if isinstance(message, Ping) and message.version > self.picture.version:
-            self.losses.fall_behind(self.heard_at)
-        if not self.losses.receive(message.serial, self.heard_at):
+            self.ack_state.fall_behind(self.heard_at)
+        if not self.ack_state.receive(message.serial, self.heard_at):
             return
         if isinstance(message, ModeUpdate):
             self.picture.set_mode(message)
-            self.losses.restart(message.serial)
+            self.ack_state.restart(message.serial)
         elif isinstance(message, Segment):
             self._receive_segment(message)
         elif isinstance(message, CursorUpdate):
@@ -334,16 +338,16 @@ class ReceiverSession:
         elif isinstance(message, StateUpdate):
             self.state = message.state, message.reason
         if isinstance(message, CursorUpdate | StateUpdate | Ping) and self.leads:
-            self.losses.confirm(message.acknowledged)
+            self.ack_state.confirm(message.acknowledged)
 
     def _receive_segment(self, message: Segment) -> None:
         if message.depends_on > message.serial:
             raise PeerError(f"segment {message.serial} builds on the later {message.depends_on}")
-        self.losses.confirm(message.acknowledged)
+        self.ack_state.confirm(message.acknowledged)
         mode = self.picture.mode
         is_current = mode is not None and message.epoch == mode.epoch
-        if mode is None or not is_current or not self.losses.can_use(message.depends_on):
-            self.losses.lose([message.serial], self.heard_at)
+        if mode is None or not is_current or not self.ack_state.can_use(message.depends_on):
+            self.ack_state.lose([message.serial], self.heard_at)
             return
         self.picture.draw(message, mode)
-        self.losses.catch_up()
+        self.ack_state.catch_up()

@@ -48,8 +48,8 @@ from .messages import (
     ViewerInput,
     WireMessage,
 )
+from .sent_picture import SentPicture
 from .sequence import MAX_AGE, InputQueue
-from .viewer_state import ViewerState
 
 if TYPE_CHECKING:
     from ..surface.consumer import Consumer
@@ -98,7 +98,7 @@ class SenderSession:
         self.audience = False
         self.heard_at = 0.0
         self.outgoing = OutgoingMessages()
-        self._viewer = ViewerState(encoder, consumer, self.outgoing.in_flight)
+        self._viewer = SentPicture(encoder, consumer, self.outgoing.in_flight)
         self._urgent: deque[WireMessage] = deque()
         self._events: deque[MachineEvent] = deque(maxlen=MAX_EVENTS)
         self._inputs = InputQueue()

@@ -2,7 +2,7 @@
 
 | class | end | numbers |
 |---|---|---|
-| `Losses` | the viewer's | serial numbers of numbered messages: the content of the next `Ack` |
+| `AckState` | the viewer's | serial numbers of numbered messages: the content of the next `Ack` |
 | `InputQueue` | the sender's | inputs of one viewer, in their order |
 | `ReplayGuard` | both | sealed messages: each number is accepted once |
 
@@ -34,7 +34,7 @@ MAX_AGE = 10.0
 REPLAY_SPAN = 4096
 
 
-class Losses:
+class AckState:
     """The acknowledgement state of one session.
 
     Attributes:
@@ -98,7 +98,7 @@ class Losses:
         self._restart_since = self._restart_since or now
 
     def confirm(self, serial: int) -> None:
-        """Drop losses up to a serial number: the sender knows them, and repairs them."""
+        """Report the losses up to a serial number no longer: the sender has received them."""
         self._lost = {each: at for each, at in self._lost.items() if each > serial}
 
     def restart(self, serial: int) -> None:

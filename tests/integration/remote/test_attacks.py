@@ -372,7 +372,7 @@ async def test_former_member_cannot_read_messages_to_the_audience(
     for data in said:
         with pytest.raises(Exception, match="generation 1"):
             member.open(data)
-    assert all(each.receiver.losses.missing_since is None for each in stays)
+    assert all(each.receiver.ack_state.missing_since is None for each in stays)
     # Two members leave at once: the key that the second received is replaced too.
     stays[1].close()
     newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]

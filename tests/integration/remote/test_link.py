@@ -427,7 +427,7 @@ async def test_event_loop_does_not_read_state_that_the_drawing_thread_changes(
     assert target.hold()
     screen.draw(rng)
     await until_async(lambda: viewer._queue._in_thread is not None)
-    viewer.receiver.losses._lost = Lost()
+    viewer.receiver.ack_state._lost = Lost()
     viewer._tick()
     assert not loop_read
     target.unhold()

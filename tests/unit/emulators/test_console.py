@@ -217,7 +217,7 @@ async def test_many_requests_start_one_source_and_an_old_source_is_ignored(
         old._set_status(SourceStatus(Phase.RUNNING, "stub", reason, Need.REGISTER))
     await until_async(lambda: len(made.sources) == 2)
     old._set_status(SourceStatus(Phase.RUNNING, "stub", "late", Need.REGISTER))
-    await until_async(lambda: made.supervisor.stage is SupervisorState.RUNNING)
+    await until_async(lambda: made.supervisor.state is SupervisorState.RUNNING)
     assert len(made.sources) == 2
     assert made.console.info()["reason"] == ""
 
@@ -322,13 +322,13 @@ async def test_source_of_lost_memory_is_not_replaced(
     made.kind.is_lost = True
     made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "its memory was cut"))
     await until_async(lambda: made.console.info()["reason"] == "its memory was cut")
-    assert made.supervisor.stage is SupervisorState.RUNNING
+    assert made.supervisor.state is SupervisorState.RUNNING
     assert len(made.sources) == 1
 
 
 async def test_rest_stops_the_source_and_keeps_its_picture(made: Scene) -> None:
     await made.supervisor.rest()
-    assert made.supervisor.stage is SupervisorState.IDLE
+    assert made.supervisor.state is SupervisorState.IDLE
     assert made.sources[0].status.phase is Phase.ENDED
     assert made.console.producer.mode[:2] == (640, 480)
     assert made.console.info()["source"] == "none"
@@ -350,7 +350,7 @@ async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
     kind = Slow()
     made = Scene(kind=kind)
     starting = asyncio.create_task(made.supervisor.start())
-    await until_async(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
+    await until_async(lambda: made.supervisor.state is SupervisorState.STARTING and made.sources)
     await made.supervisor.rest()
     kind.go_on.set()
     await starting
@@ -366,14 +366,14 @@ async def test_client_that_attaches_starts_the_source_and_the_last_to_detach_sto
     made = Scene()
     runner = SourceRunner(made.supervisor)
     await runner.open()
-    assert made.supervisor.stage is SupervisorState.IDLE
+    assert made.supervisor.state is SupervisorState.IDLE
     await runner.attach("a")
     await runner.attach("b")
     assert len(made.sources) == 1
     runner.detach("a")
-    assert made.supervisor.stage is SupervisorState.RUNNING
+    assert made.supervisor.state is SupervisorState.RUNNING
     runner.detach("b")
-    await until_async(lambda: made.supervisor.stage is SupervisorState.IDLE)
+    await until_async(lambda: made.supervisor.state is SupervisorState.IDLE)
     await until_async(lambda: made.sources[0].status.phase is Phase.ENDED)
     runner.close()
     made.console.stop(State.CLOSED, "over")
@@ -383,7 +383,7 @@ async def test_surface_with_a_name_is_always_viewed(tmp_path: Path) -> None:
     made = Scene(str(tmp_path / "screen"))
     runner = SourceRunner(made.supervisor)
     await runner.open()
-    assert made.supervisor.stage is SupervisorState.RUNNING
+    assert made.supervisor.state is SupervisorState.RUNNING
     made.console.stop(State.CLOSED, "over")
 
 

@@ -114,7 +114,7 @@ def lacks(scene: Scene, viewer: Viewer, seconds: float) -> bool:
     stale, end = False, scene.now + seconds
     while scene.now < end:
         scene.run(0.05)
-        since = viewer.receiver.losses.missing_since
+        since = viewer.receiver.ack_state.missing_since
         stale = stale or (since is not None and scene.now - since > STALE)
     return stale
 
@@ -136,7 +136,7 @@ def test_a_router_that_drops_segments_makes_the_picture_stale(
     router.drops = lambda m: False
     scene.settle()
     scene.run(3)
-    assert viewer.receiver.losses.missing_since is None
+    assert viewer.receiver.ack_state.missing_since is None
 
 
 def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
@@ -161,7 +161,7 @@ def test_a_lost_cursor_on_a_screen_at_rest_is_not_a_stale_picture() -> None:
     for number in range(100):
         scene.producer.move_cursor(number, 8, True)
         assert not lacks(scene, viewer, 0.1)
-    assert viewer.receiver.losses.missing_since is None
+    assert viewer.receiver.ack_state.missing_since is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_lost_message_without_pixels_does_not_make_the_picture_stale(
     scene.run(0.005 if kind is not Ping else 1.2)
     router.drops = lambda m: False
     assert not lacks(scene, viewer, 10)
-    assert viewer.receiver.losses.missing_since is None
+    assert viewer.receiver.ack_state.missing_since is None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -193,7 +193,7 @@ def test_a_screen_at_rest_after_losses_is_not_stale(seed: int) -> None:
     down.lost = 0
     scene.run(1)
     assert not lacks(scene, viewer, 8)
-    assert viewer.receiver.losses.missing_since is None
+    assert viewer.receiver.ack_state.missing_since is None
     assert viewer.shows(scene.producer)
 
 

@@ -9,11 +9,18 @@ import pytest
 
 from kju.errors import PeerError
 from kju.wire.messages import MAX_LOST, ViewerInput
-from kju.wire.sequence import MAX_GAP_TIME, MAX_INPUTS, REPLAY_SPAN, InputQueue, Losses, ReplayGuard
+from kju.wire.sequence import (
+    MAX_GAP_TIME,
+    MAX_INPUTS,
+    REPLAY_SPAN,
+    AckState,
+    InputQueue,
+    ReplayGuard,
+)
 
 
-def received(*serials: int) -> Losses:
-    losses = Losses()
+def received(*serials: int) -> AckState:
+    losses = AckState()
     for serial in serials:
         losses.receive(serial, float(serial))
     return losses

@@ -188,11 +188,11 @@ def test_a_viewer_that_wants_everything_again_gets_the_picture_of_now() -> None:
         draw(scene, rng)
         scene.settle()
     # As after the loss of more messages than can be listed.
-    viewer.receiver.losses.wants_restart = viewer.receiver.losses.is_ack_due = True
+    viewer.receiver.ack_state.wants_restart = viewer.receiver.ack_state.is_ack_due = True
     draw(scene, rng)
     scene.settle()
     assert viewer.receiver.stage is Stage.OPEN
-    assert not viewer.receiver.losses.wants_restart
+    assert not viewer.receiver.ack_state.wants_restart
 
 
 def test_memory_for_a_stopped_viewer_does_not_grow() -> None:

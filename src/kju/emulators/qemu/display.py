@@ -21,7 +21,7 @@ from .guest_mode import GuestMode
 from .input.machine_input import FIRST_CONSOLE, QemuInput, QmpName
 from .mode_monitor import AnnouncedSize, AnnouncedSizeRunner, ModeMonitor
 from .qmp import Qmp
-from .sources import QemuDisplay, QemuPolicy, RegisterListener
+from .sources import ConsoleParts, QemuPolicy, RegisterListener
 from .stderr import Traces
 from .vram import NoVideoMemoryError, VideoMemory, device_id
 
@@ -63,7 +63,7 @@ class _QemuConsole:
     ) -> None:
         self.number = properties.number
         vram, no_vram = (None, memory) if isinstance(memory, str) else (memory, "")
-        display = QemuDisplay(self.number, register_listener, vram, GuestMode())
+        display = ConsoleParts(self.number, register_listener, vram, GuestMode())
         policy = QemuPolicy(display, asyncio.get_running_loop().time)
         supervisor = Supervisor(surface, policy, paused=paused)
         runner = (

@@ -151,7 +151,7 @@ class ModeMonitor(AnnouncedSizeRunner):
     # -- from the first client to the last
 
     async def _wake(self) -> None:
-        if self.supervisor.stage is SupervisorState.CLOSED:
+        if self.supervisor.state is SupervisorState.CLOSED:
             return
         if self._monitoring is None or self._monitoring.done():
             self._monitoring = self._tasks.begin(self._monitor())

@@ -5,9 +5,9 @@
 - A mode that lasts, and every mode of a display without shared memory, comes from a listener
   (``display1-map``, ``display1-copy``).
 
-A listener costs QEMU less than screenshots, but QEMU 10.0.2 leaks every listener that has
-disconnected, with its socket and its wake-ups (ui/dbus-listener.c: listener and connection
-reference each other; 7.2 does not leak). So a firmware's text and a short mode get no listener.
+A listener costs QEMU less than screenshots, but QEMU 10.0.2 never frees a disconnected listener:
+its socket stays open and goes on waking QEMU (ui/dbus-listener.c: listener and connection reference
+each other; 7.2 frees it). So a firmware's text and a short mode get no listener.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .vram import VideoMemory
 RegisterListener = Callable[[int, socket.socket], Awaitable[object]]
 
 
-class QemuDisplay(NamedTuple):
+class ConsoleParts(NamedTuple):
     """The parts of QEMU that fill one console.
 
     Attributes:
@@ -68,7 +68,7 @@ class Situation(NamedTuple):
 class _QemuSource(SourceKind):
     """One kind of source for a QEMU console."""
 
-    def __init__(self, display: QemuDisplay) -> None:
+    def __init__(self, display: ConsoleParts) -> None:
         self._display = display
 
     @abc.abstractmethod
@@ -165,7 +165,7 @@ class QemuPolicy(SourcePolicy):
         clock: Returns the time in seconds, on the clock of `GuestMode`.
     """
 
-    def __init__(self, display: QemuDisplay, clock: Callable[[], float]) -> None:
+    def __init__(self, display: ConsoleParts, clock: Callable[[], float]) -> None:
         self.display = display
         self._clock = clock
         self._kinds = [kind(display) for kind in KINDS]

@@ -9,8 +9,8 @@ import pytest
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER, GuestMode, OtherMode
 from kju.emulators.qemu.sources import (
     KINDS,
+    ConsoleParts,
     ListenerKind,
-    QemuDisplay,
     QemuPolicy,
     ScreendumpKind,
     Situation,
@@ -36,7 +36,7 @@ class Scene:
     def __init__(self, memory: Any = None) -> None:
         self.now = 100.0
         self.mode = GuestMode()
-        display = QemuDisplay(0, self._register, memory, self.mode)
+        display = ConsoleParts(0, self._register, memory, self.mode)
         self.policy = QemuPolicy(display, lambda: self.now)
 
     async def _register(self, *_: object) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..surface.geometry import Rect
 
 
-class ViewerState:
+class SentPicture:
     """The picture, state and cursor that one viewer has.
 
     Args:
@@ -203,7 +203,10 @@ class ViewerState:
         return LossySegment(*fields, self.losses_known, list(step.photos))
 
     def _builds_on(self, serial: int) -> int:
-        """Return the first segment or mode in flight that a segment builds on."""
+        """Return the first segment or mode in flight that a segment builds on, or its own number.
+
+        In `Segment.depends_on`, 0 stands for a segment that can be used whatever was lost.
+        """
         for before, sent in self._in_flight.items():
             if before >= self._usable_from and isinstance(sent.message, ModeUpdate | Segment):
                 return before

@@ -440,5 +440,5 @@ def test_command_reports_the_end_of_its_server() -> None:
 
 
 def test_doctor_lists_xvfb() -> None:
-    found = {one["what"]: one for one in json.loads(kju_command("doctor", "--json").stdout)}
-    assert found["xvfb"]["works"] is True
+    found = {one["check"]: one for one in json.loads(kju_command("doctor", "--json").stdout)}
+    assert found["xvfb"]["passed"] is True

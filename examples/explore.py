@@ -72,7 +72,7 @@ def main() -> None:
         sys.exit(__doc__)
     disk, *rest = sys.argv[1:]
     depth, keys = int(rest[0]) if rest else 2, rest[1:] or ["down", "up", "ret"]
-    with kju.launch(disk, name="explore", memory="64") as machine:
+    with kju.launch(disk, name="explore", memory="64M") as machine:
         machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=60)
         found = explore(machine, depth, keys)
     print("\n".join(tree(found)))

@@ -49,7 +49,7 @@ def at_random(machine: kju.Machine, until: float) -> None:
 
 def play(kernel: str, seconds: float, player: str) -> int:
     """Play, and return the number of invaders that were shot."""
-    with kju.launch(kernel, memory="64", name="play-invaders") as machine:
+    with kju.launch(kernel, memory="64M", name="play-invaders") as machine:
         screen = machine.screen
         screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=60)
         until = time.monotonic() + seconds

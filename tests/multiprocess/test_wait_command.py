@@ -100,7 +100,10 @@ def test_wait_for_stillness_change_and_colour(screen):
         ((), "use exactly one of"),
         (("--text", "x", "--change"), "use exactly one of"),
         (("--text", "x", "--region", "1,2,3"), "--region is X,Y,WIDTH,HEIGHT"),
-        (("--text", "x", "--region", "1,2,3,0"), "contains no pixel"),
+        (
+            ("--text", "x", "--region", "1,2,3,0"),
+            "--region 1,2,3,0: width and height must be 1 or more",
+        ),
         (("--colour", "reddish"), "unknown colour"),
     ],
 )

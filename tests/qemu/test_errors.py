@@ -69,7 +69,7 @@ def test_error_for_an_unreadable_image() -> None:
 def test_error_for_invalid_and_unknown_names(home: Path) -> None:
     assert "use up to 64 letters" in run(Exit.USAGE, "--name", "a/b")
     for words in (["info", "no"], ["stop", "no"], ["logs", "no"], ["screenshot", "no", "x"]):
-        assert "start one: kju run" in refused(Exit.NOT_FOUND, *words)
+        assert "no machine 'no' is running" in refused(Exit.NOT_FOUND, *words)
     assert not (home / "x").exists()
 
 

@@ -35,7 +35,7 @@ NOTICED = 3.0
 
 SCRIPT = f"""
 import sys, kju
-with kju.launch({str(guests.INVADERS)!r}, name="m", memory="64", args={TCG!r}) as machine:
+with kju.launch({str(guests.INVADERS)!r}, name="m", memory="64M", args={TCG!r}) as machine:
     print(machine.host_pid, machine.info()["qemu"]["pid"], flush=True)
     machine.keyboard.press("a")
     for change in machine.screen.changes():
@@ -116,7 +116,7 @@ def wait_for_the_end(screen: kju.Screen) -> tuple[float, str]:
 
 
 def launched() -> kju.Machine:
-    return kju.launch(guests.INVADERS, name="m", memory="64", args=TCG)
+    return kju.launch(guests.INVADERS, name="m", memory="64M", args=TCG)
 
 
 def test_kill_of_qemu_ends_the_machine() -> None:
@@ -158,7 +158,7 @@ def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
     args = [*TCG, "-run-with", "user=nobody"]
-    with kju.launch(guests.INVADERS, name="m", memory="64", args=args) as machine:
+    with kju.launch(guests.INVADERS, name="m", memory="64M", args=args) as machine:
         info = machine.info()
         qemu, host = info["qemu"]["pid"], machine.host_pid
         assert Path(f"/proc/{qemu}").stat().st_uid != 0
@@ -176,7 +176,7 @@ def test_guard_ends_with_its_machine() -> None:
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
     args = [*TCG, "-run-with", "user=nobody"]
-    with kju.launch(guests.INVADERS, name="m", memory="64", args=args) as machine:
+    with kju.launch(guests.INVADERS, name="m", memory="64M", args=args) as machine:
         assert sorted(ours().values())[-1].startswith("qemu")
         assert len(ours()) == 3
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
@@ -276,7 +276,7 @@ def test_launch_without_runtime_directory_or_tmpdir(
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setenv("TMPDIR", "/no/such/folder")
     name = f"kju-test-{os.getpid()}"  # in the folder of all runs
-    with kju.launch(guests.INVADERS, name=name, memory="64") as machine:
+    with kju.launch(guests.INVADERS, name=name, memory="64M") as machine:
         assert machine.info()["host"]["folder"].endswith(f"/{name}")
     # The fixture checks its own folder afterwards; this one must be clean as well.
     assert name not in running_names()

@@ -51,7 +51,7 @@ def folder(runtime_folder: Path) -> Path:
 @pytest.fixture
 def machine() -> Iterator[kju.Machine]:
     guests.invaders()
-    with kju.launch(guests.INVADERS, memory="64", args=TCG) as running:
+    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as running:
         yield running
 
 
@@ -210,7 +210,7 @@ def test_log_is_private_and_has_command_and_process(machine: kju.Machine) -> Non
 
 def test_each_output_is_a_console() -> None:
     args = [*TCG, "-device", "virtio-vga,max_outputs=2"]
-    with kju.launch(guests.INVADERS, memory="64", args=args) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=args) as machine:
         assert len(machine.screens) == 2
         first, second = machine.screens[:]
         assert first.incarnation != second.incarnation
@@ -224,7 +224,7 @@ def test_each_output_is_a_console() -> None:
 
 
 def test_machine_without_a_screen_is_an_error_for_its_screen() -> None:
-    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-vga", "none"]) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=[*TCG, "-vga", "none"]) as machine:
         assert len(machine.screens) == 0
         with pytest.raises(UsageError, match=r"no screen: .*-vga none.*Typing works"):
             _ = machine.screen
@@ -269,7 +269,7 @@ def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
 
 def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
     path = tmp_path / "screen"
-    with kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=TCG, surface=path) as machine:
         assert machine.info()["consoles"][0]["address"] == str(path)
         with kju.Surface(path) as surface:
             surface.wait(kju.Mark(0, 0, 0), timeout=60)
@@ -279,7 +279,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             os.write(number, b"x")
         with pytest.raises(ConflictError):
-            kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path, name="second")
+            kju.launch(guests.INVADERS, memory="64M", args=TCG, surface=path, name="second")
     with kju.Surface(path) as surface:
         assert surface.state[0] in (kju.State.CLOSED, kju.State.GONE)
         assert surface.frame().size
@@ -288,7 +288,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
 def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path)
     args = [*TCG, "-S", *monitor.arguments]
-    with kju.launch(guests.INVADERS, memory="64", args=args) as machine, monitor:
+    with kju.launch(guests.INVADERS, memory="64M", args=args) as machine, monitor:
         screen = machine.screen
         assert machine.info()["state"] == "paused"
         assert screen.state[0] == kju.State.PAUSED
@@ -345,15 +345,15 @@ def test_name_is_free_after_a_failed_start(module: str) -> None:
 def test_used_name_is_rejected_and_a_default_name_gets_a_number(machine: kju.Machine) -> None:
     with pytest.raises(MachineExistsError, match="kju stop invaders"):
         kju.launch(guests.INVADERS, name="invaders", args=TCG)
-    with kju.launch(guests.INVADERS, memory="64", args=TCG) as second:
+    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as second:
         assert second.name == "invaders-2"
         assert running_names() == ["invaders", "invaders-2"]
-    with pytest.raises(MachineNotFoundError, match="these are: invaders"):
+    with pytest.raises(MachineNotFoundError, match="running machines: invaders"):
         kju.attach("nobody")
 
 
 def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
-    with kju.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
         machine.screen.wait(timeout=60)
         with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
             machine.powerdown()
@@ -361,7 +361,7 @@ def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
 
 
 async def test_asyncio_drives_a_machine() -> None:
-    async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+    async with await kju.aio.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
         changes = 0
         async for _ in machine.screen.changes(timeout=60):
             changes += 1
@@ -417,7 +417,7 @@ def test_qemu_program_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     link = tmp_path / "qemu-system-x86_64"
     link.symlink_to(qemu.locate())
     monkeypatch.setenv("KJU_QEMU", str(link))
-    with kju.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
         assert machine.info()["qemu"]["path"] == str(link)
 
 

@@ -74,7 +74,7 @@ def machine(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[kju.Machine]:
     disk = echo(tmp_path_factory.mktemp("echo"))
-    with kju.launch(disk, name="echo", memory="32", args=guests.TCG) as running:
+    with kju.launch(disk, name="echo", memory="32M", args=guests.TCG) as running:
         yield running
 
 
@@ -285,7 +285,7 @@ def test_machine_that_was_cloned_before_its_start_is_a_conflict(
 
 def test_snapshot_of_a_defined_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:
     guests.uefi()
-    folder = kju.define("base", disk="8M", memory="32", firmware="uefi", args=guests.TCG).parent
+    folder = kju.define("base", disk="8M", memory="32M", firmware="uefi", args=guests.TCG).parent
     with kju.start("base") as machine:
         appended = " ".join(" ".join(part["arguments"]) for part in machine.info()["appended"])
         assert "if=pflash,unit=1,format=qcow2" in appended

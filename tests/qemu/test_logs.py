@@ -38,7 +38,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def launched(**wish: object) -> kju.Machine:
-    return kju.launch(guests.INVADERS, name="m", memory="64", args=TCG, **wish)  # type: ignore[arg-type]
+    return kju.launch(guests.INVADERS, name="m", memory="64M", args=TCG, **wish)  # type: ignore[arg-type]
 
 
 def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> None:

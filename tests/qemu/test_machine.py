@@ -33,7 +33,7 @@ async def test_broken_display_connection_is_reopened(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     # A display whose source is a listener from the start.
     arguments = ["-accel", "tcg", "-vga", "virtio"]
-    request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
+    request = Launch(machine="m", image=str(guests.INVADERS), memory="64M", arguments=arguments)
 
     ours, theirs = socket.socketpair()
     with ours:

@@ -20,7 +20,7 @@ def test_smaller_text_mode_is_noticed(tmp_path: Path, old: bool) -> None:
     disk, monitor = guests.modes(tmp_path), Monitor(tmp_path)
     qemu = str(guests.qemu72() if old else guests.qemu())
     arguments = [*guests.TCG, *monitor.arguments]
-    with kju.launch(disk, memory="64", args=arguments, qemu=qemu) as machine, monitor:
+    with kju.launch(disk, memory="64M", args=arguments, qemu=qemu) as machine, monitor:
         screen = machine.screen
         shown = lambda size: lambda: screen.mode[:2] == size  # noqa: E731
         until(shown(guests.MODES[0]), 20, "the BIOS")

@@ -90,7 +90,7 @@ def graphics(disk: Path) -> Iterator[tuple[kju.Machine, Monitor]]:
     """A machine whose boot sector has set 800x600 at 32 bits, which takes two seconds."""
     monitor = Monitor(disk.parent)
     args = [*guests.TCG, *monitor.arguments]
-    with kju.launch(disk, name="m", memory="32", args=args) as machine, monitor:
+    with kju.launch(disk, name="m", memory="32M", args=args) as machine, monitor:
         screen = machine.screen
 
         def ready() -> bool:
@@ -205,7 +205,7 @@ def test_listener_is_the_source_without_access_to_the_memory(
     how = {"qemu": str(guests.qemu72())} if old else {}
     guests.invaders()
     args = [*guests.TCG, *more]
-    with kju.launch(guests.INVADERS, memory="64", args=args, name="deaf", **how) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=args, name="deaf", **how) as machine:
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
         console = console_of(machine)
         assert str(console["source"]).startswith("display1")
@@ -221,7 +221,7 @@ def test_screen_of_a_qemu_as_another_user_is_published(tmp_path: Path) -> None:
         pytest.skip("only root may have QEMU change its user")
     guests.invaders()
     args = [*guests.TCG, "-run-with", "user=nobody"]
-    with kju.launch(guests.INVADERS, memory="64", args=args, name="other") as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=args, name="other") as machine:
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
         until(lambda: machine.screen.mode[:2] == (720, 400), 20)
         reason = str(console_of(machine)["no_vram"])

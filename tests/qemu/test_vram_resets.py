@@ -133,7 +133,7 @@ def booted(folder: Path, ticks: int) -> Iterator[Machine]:
     monitor = Monitor(folder)
     args = [*guests.TCG, *monitor.arguments]
     with (
-        kju.launch(disk(folder, ticks), name="m", memory="32", args=args) as machine,
+        kju.launch(disk(folder, ticks), name="m", memory="32M", args=args) as machine,
         monitor,
         Follower("m") as follower,
     ):

@@ -52,9 +52,9 @@ SECTIONS = (
             _Entry("stop", "machines", "Shut a machine down, and end it if that fails."),
             _Entry("pause", "machines", "Pause a machine."),
             _Entry("resume", "machines", "Continue a paused machine."),
-            _Entry("reset", "machines", "Reset a machine without asking its guest."),
+            _Entry("reset", "machines", "Reset a machine, as its reset button does."),
             _Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
-            _Entry("demo", "demo", "Boot a guest, show it from a second process, and play."),
+            _Entry("demo", "demo", "Start a guest, show it here and press keys in it."),
         ),
     ),
     _Section(
@@ -64,7 +64,9 @@ SECTIONS = (
             _Entry("screenshot", "screen", "Save the screen as a picture."),
             _Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
             _Entry("view", "screen", "Show the screen in a window, and use the machine there."),
-            _Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
+            _Entry(
+                "wait", "wait", "Wait until the screen shows something, and print its position."
+            ),
             _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
         ),
     ),

@@ -209,6 +209,8 @@ def trust(
         made.remove(name)
     else:
         made.set_role(name, check_role(role))
+        unknown = "" if name in made.known_users() else " (no such user has a key here yet)"
+        print(f"{name}: role {role}{unknown}")
 
 
 cert = group(

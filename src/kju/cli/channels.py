@@ -102,7 +102,7 @@ def qmp(
 ) -> None:
     """Run a QMP command, and print its result as JSON.
 
-    A VALUE that is valid JSON is passed as such, any other as a text.
+    KEY=VALUE: VALUE is read as JSON if it is valid JSON, otherwise as a string.
     """
     values = parse_arguments(arguments or [])
     with attach(name) as machine:

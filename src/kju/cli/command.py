@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ..protocol.launch_options import Declared
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
+#: What typer raises for a word that it refuses; the class has no public name.
+_WordError: Any = typer.BadParameter.__mro__[1]
+#: Printed for a new machine without an image.
+NO_IMAGE = "no image given: the guest has no disk"
 
 
 def running_machines(incomplete: str) -> list[str]:
@@ -119,7 +123,7 @@ Defined = Annotated[
     ),
 ]
 Console = Annotated[
-    int, typer.Option(metavar="N", min=0, max=15, help="Number of the guest's screen, from 0.")
+    int, typer.Option(metavar="N", min=0, max=15, help="The guest's console, from 0.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, also for errors.")]
 Seconds = Annotated[
@@ -130,7 +134,7 @@ Machine = Annotated[
     typer.Option(
         "--machine",
         metavar="NAME",
-        help="The machine, in place of the first argument.",
+        help="Same as NAME.",
         show_default=False,
         expose_value=False,
         autocompletion=running_machines,
@@ -143,9 +147,34 @@ class Command(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  as the base class
         """Read the words; ``--machine NAME`` stands for the first argument."""
-        if any(parameter.name == "machine" for parameter in self.params):
-            args = _machine_first(args)
-        return super().parse_args(ctx, args)
+        from ..errors import UsageError
+        from .usage import arranged, number_error
+
+        words = arranged(args, self.params)
+        try:
+            return super().parse_args(ctx, list(words))
+        except _WordError as error:
+            error.ctx = error.ctx or ctx  # the parser's errors have none, and need the help's name
+            parameter = getattr(error, "param", None)
+            if parameter is None or type(error).__name__ != "BadParameter":
+                raise
+            if fault := number_error(self, parameter.name, words, ctx):
+                raise UsageError(fault) from None
+            raise
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401  as the base class
+        """Return the words of the usage line."""
+        from .usage import usage_words
+
+        return usage_words(self.get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as the base class
+        """Write the arguments and the options."""
+        from .usage import help_rows
+
+        for title, rows in help_rows(self, self.get_params(ctx)).items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
         """Run it."""
@@ -155,17 +184,6 @@ class Command(typer.core.TyperCommand):
                 return super().invoke(ctx)
             except BrokenPipeError:  # here, because typer would end with 1
                 discard_output()
-
-
-def _machine_first(words: list[str]) -> list[str]:
-    """Move the value of ``--machine`` to the front, where the machine's name belongs."""
-    end = words.index("--") if "--" in words else len(words)
-    for at, word in enumerate(words[:end]):
-        if word == "--machine" and at + 1 < end:
-            return [words[at + 1], *words[:at], *words[at + 2 :]]
-        if word.startswith("--machine="):
-            return [word.partition("=")[2], *words[:at], *words[at + 1 :]]
-    return words
 
 
 def _remove_remains() -> None:

@@ -21,7 +21,7 @@ from ..store import defining, definitions, disk_files
 from ..store.definitions import DefinedMachine
 from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
-from .command import Defined, with_options
+from .command import NO_IMAGE, Defined, with_options
 from .output import line_of, progress
 
 # The definition stands between these lines. An editor that could not write all of its text (the
@@ -36,7 +36,12 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new machine.")],
     image: Annotated[
-        str, typer.Option(metavar="IMAGE", help="A disk, a CD or a kernel; it is not copied.")
+        str,
+        typer.Option(
+            metavar="IMAGE",
+            help="A disk, a CD or a kernel, which is not copied (default: none; the guest then has"
+            " no disk).",
+        ),
     ] = "",
     **options: Any,  # noqa: ANN401  checked by `define`
 ) -> None:
@@ -45,6 +50,8 @@ def create(
     Arguments after -- go to QEMU unchanged.
     """
     given = {option: value for option, value in options.items() if value is not None}
+    if not (image or context.obj or given.get("disk")):
+        print(NO_IMAGE, file=sys.stderr)
     with progress(f"creating {name}"):
         file = launching.define(name, image or None, args=tuple(context.obj or ()), **given)
     print(f"{name} is defined in {file.parent}")
@@ -58,14 +65,18 @@ def create(
         # It is defined all the same: another computer may have a QEMU.
         print(f"kju: {name} cannot be started here yet: {line_of(error)}", file=sys.stderr)
     else:
-        print(one_line(f"accelerator: {chosen}"))
+        print(_accelerator_line(chosen.name, chosen.reason))
     print(f"start: kju start {name}   change: kju edit {name}")
 
 
-def _accelerator(program: str) -> str:
-    """Return what guests run on here, and why; tried out once per boot of the computer."""
-    found = qemu.best_accelerator(qemu.require(qemu.inspect(qemu.locate(program))))
-    return f"{found.name}: {found.reason}"
+def _accelerator(program: str) -> qemu.Accelerator:
+    """Return the accelerator of this computer; it is tried out once per boot."""
+    return qemu.best_accelerator(qemu.require(qemu.inspect(qemu.locate(program))))
+
+
+def _accelerator_line(name: str, reason: str) -> str:
+    title = {"tcg": "TCG (slow)", "kvm": "KVM"}.get(name, name)
+    return one_line(f"accelerator: {title}. {reason[:1].upper()}{reason[1:]}")
 
 
 def start(
@@ -79,8 +90,8 @@ def start(
         machine = launching.start(name, detach=True)
     with machine:
         chosen = machine.info()["accelerator"]
-        print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
-        print(one_line(f"accelerator: {chosen['name']}: {chosen['reason']}"), flush=True)
+        print(f"{name} is running (process {machine.host_pid})", flush=True)
+        print(_accelerator_line(chosen["name"], chosen["reason"]), flush=True)
         if watch:
             from .screen import watch_machine
 
@@ -108,15 +119,17 @@ def rm(name: Defined) -> None:
 
     The disks and snapshots in its folder are removed; disks in other places stay.
     """
-    for path in launching.remove(name):
+    kept = launching.remove(name)
+    print(f"{name} is removed")
+    for path in kept:
         print(one_line(f"not removed: {path}"))
 
 
 def edit(name: Defined) -> None:
     """Edit a machine's definition.
 
-    Starts $VISUAL or $EDITOR. A text with errors changes nothing; it is saved beside the definition
-    for the next `kju edit`.
+    Starts $VISUAL or $EDITOR. If the new text has errors, the definition stays unchanged; the next
+    `kju edit` opens the text again.
     """
     file = _definition_file(name)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

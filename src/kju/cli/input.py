@@ -109,7 +109,9 @@ def pointer(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="VALUE", help="Pixels X Y (drag: several pairs), notches, or a button's name."
+            metavar="VALUE",
+            help="Pixels X Y (drag: several pairs), notches DOWN [RIGHT] (negative: up, left), or a"
+            " button's name.",
         ),
     ] = None,
     button: Annotated[

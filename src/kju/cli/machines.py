@@ -14,12 +14,12 @@ from ..client.launching import attach, launch
 from ..client.machine import Machine
 from ..client.requests import Snapshot
 from ..client.targets import attach_to_look, responds
-from ..errors import PowerButtonError, UsageError, WaitTimeoutError
+from ..errors import MachineNotFoundError, PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.launch_options import LaunchOptions
 from ..protocol.values import KINDS
 from ..store import running
-from .command import AnyName, Json, Name, group, with_options
+from .command import NO_IMAGE, AnyName, Json, Name, group, with_options
 from .output import progress
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
@@ -32,7 +32,11 @@ _Tag = Annotated[str, typer.Argument(metavar="TAG", help="Name of the snapshot."
 def run(
     context: typer.Context,
     image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="A disk, a CD or a kernel to boot.")
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A disk, a CD or a kernel to boot (default: none; the guest then has no disk).",
+        ),
     ] = "",
     *,
     watch: Annotated[
@@ -54,13 +58,15 @@ def run(
     Xvfb, unchanged.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if not (image or context.obj or xvfb or xvfb_at):
+        print(NO_IMAGE, file=sys.stderr)
     with progress("starting the machine"):
         machine = launch(
             image or None, args=tuple(context.obj or ()), xvfb=xvfb_at or xvfb, **given
         )
     detached = bool(options.get("detach"))
     with machine:
-        print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
+        print(f"{machine.name} is running (process {machine.host_pid})", flush=True)
         info = machine.info()
         if display := info[info["kind"]].get("display"):
             print(f"programs: DISPLAY={display} xterm", flush=True)
@@ -94,7 +100,12 @@ def stop(
         bool, typer.Option("--now", help="End it at once, without the power button.")
     ] = False,
     powerdown: Annotated[
-        bool, typer.Option("--powerdown", help="Press the power button, and only that.")
+        bool,
+        typer.Option(
+            "--powerdown",
+            help="Press the power button and wait; fail if the guest still runs after --timeout."
+            " Never ends the machine.",
+        ),
     ] = False,
     timeout: Annotated[
         float,
@@ -108,7 +119,12 @@ def stop(
     """
     if now and powerdown:
         raise UsageError("--now and --powerdown exclude each other; use one of them")
-    if not responds(name):
+    try:
+        answers = responds(name)
+    except MachineNotFoundError as error:
+        # Who stops a machine does not wish to start it.
+        raise MachineNotFoundError(str(error).partition("; start it")[0], name) from None
+    if not answers:
         number = running.host_pid(name)
         if not now:
             raise WaitTimeoutError(
@@ -164,7 +180,7 @@ def resume(name: AnyName = "") -> None:
 
 
 def reset(name: Name) -> None:
-    """Reset a machine without asking its guest."""
+    """Reset a machine, as its reset button does."""
     with attach(name) as machine:
         machine.reset()
 

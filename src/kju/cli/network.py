@@ -35,17 +35,24 @@ _ANY = ("0.0.0.0", "[::]")  # noqa: S104
 
 Listen = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST:PORT", help="Address to listen on (default: local only)."),
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Address to listen on (default: a socket for programs on this computer only).",
+    ),
 ]
 Connect = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST:PORT", help="Address of a sender or router (default: local only)."),
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Address of a sender or router (default: a socket for programs on this computer"
+        " only).",
+    ),
 ]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow unencrypted connections to other computers.")
 ]
 User = Annotated[
-    str, typer.Option(metavar="USER", help="Your user name there; see `kju cert take`.")
+    str, typer.Option(metavar="USER", help="Your user name at that sender; see `kju cert take`.")
 ]
 
 
@@ -67,8 +74,8 @@ class Reach(NamedTuple):
             MissingError: The extra ``remote`` is not installed.
         """
         extras.require("remote", "a screen on the network")
-        listen = [self._endpoint(each) for each in self.listen]
-        connect = [self._endpoint(each) for each in self.connect]
+        listen = [self._endpoint("--listen", each) for each in self.listen]
+        connect = [self._endpoint("--connect", each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
         if connect and encrypted and not (listen or router or self.user or self.serves):
             raise UsageError(
@@ -81,8 +88,11 @@ class Reach(NamedTuple):
         made.check(insecure=self.insecure)
         return made
 
-    def _endpoint(self, text: str) -> Endpoint:
-        found = endpoint(text, "tcp")
+    def _endpoint(self, option: str, text: str) -> Endpoint:
+        try:
+            found = endpoint(text, "tcp")
+        except UsageError as error:
+            raise UsageError(f"{option}: {error}") from None
         if "/" in text or found.is_local or self.insecure:
             return found
         return endpoint(text, "tls")
@@ -133,7 +143,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
     """Serve machines until a signal arrives."""
     raise_descriptor_limit()
     if bool(names) == everything:
-        raise UsageError("name the machines to serve, or serve all of them: --all (not both)")
+        raise UsageError("give machine names, or --all (not both)")
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[local_network()])
     options = reach._replace(serves=True).options()

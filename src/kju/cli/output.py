@@ -6,13 +6,14 @@ The exit codes are stable: scripts may rely on them. The manual shows their tabl
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
@@ -70,6 +71,7 @@ def code_of(error: BaseException) -> Exit:
         (errors.InconsistentError, Exit.SURFACE),
         (errors.LimitError, Exit.LIMIT),
         (errors.UsageError, Exit.USAGE),
+        (FileNotFoundError, Exit.USAGE),  # a path that the user typed
     )
     return next((code for kind, code in codes if isinstance(error, kind)), Exit.FAILURE)
 
@@ -125,8 +127,7 @@ def _described(error: BaseException) -> tuple[Exit, str]:
     if hasattr(error, "format_message"):  # typer's, for a word of the command line
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "kju"
-        text = error.format_message().rstrip(".")
-        text = text[:1].lower() + text[1:].replace(". Did you", "; did you")
+        text = _message(error)
         return Exit.USAGE, f"{text}{' ' if text.endswith('?') else '; '}see: {path} --help"
     if isinstance(error, ImportError) and (explained := extras.explain(error)) is not None:
         error = explained
@@ -135,6 +136,19 @@ def _described(error: BaseException) -> tuple[Exit, str]:
     if not isinstance(error, (KjuError, OSError)):
         raise error
     return code_of(error), line_of(error)
+
+
+def _message(error: Any) -> str:  # noqa: ANN401  typer's own classes have no public names
+    """Return the message of a word that typer refused."""
+    if not hasattr(error, "possibilities"):
+        text: str = error.format_message().rstrip(".")
+        return text[:1].lower() + text[1:].replace(". Did you", "; did you")
+    # typer compares the dashes as well, and suggests --cpus for --bogus.
+    known = {flag.lstrip("-"): flag for flag in error.possibilities or ()}
+    close = difflib.get_close_matches(error.option_name.lstrip("-"), known, 1)
+    return f"no such option: {error.option_name}" + (
+        f"; did you mean {known[close[0]]}?" if close else ""
+    )
 
 
 def _uses_colour(stream: TextIO) -> bool:

@@ -34,10 +34,14 @@ def ls(
     ] = False,
     connect: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST:PORT", help="List the screens of a sender or router there."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="List the screens that the sender or router at HOST:PORT offers.",
+        ),
     ] = None,
     user: Annotated[
-        str, typer.Option(metavar="USER", help="Your user name there; see `kju cert take`.")
+        str,
+        typer.Option(metavar="USER", help="Your user name at that sender; see `kju cert take`."),
     ] = "",
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Connect to other computers without encryption.")
@@ -215,12 +219,12 @@ def events(
         int, typer.Option(metavar="NUMBER", min=0, help="Print only events after NUMBER.")
     ] = 0,
     every: Annotated[
-        bool, typer.Option("--all", help="Include short visits of the kju command itself.")
+        bool, typer.Option("--all", help="Include connections of short kju commands.")
     ] = False,
 ) -> None:
     """Print a machine's events.
 
-    The last 256 events are kept; the manual lists their names.
+    The last 256 events are kept; the page "Keep machines running" lists their names.
     """
     # Without --follow the kept events arrive with the answer to the subscription.
     timeout = None if follow else 0.0

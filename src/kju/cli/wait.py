@@ -114,12 +114,16 @@ def wait(
         float, typer.Option(metavar="SECONDS", min=0, help="Time limit (0: none).")
     ] = 60,
     save_on_timeout: Annotated[
-        str, typer.Option(metavar="PNG", help="Save the last screen with notes to PNG.")
+        str,
+        typer.Option(
+            metavar="PNG",
+            help="On a timeout, write the last screen to PNG, marked with what was expected.",
+        ),
     ] = "",
     console: Console = 0,
     json: Json = False,
 ) -> None:
-    """Wait until the screen shows something, and print its place.
+    """Wait until the screen shows something, and print its position.
 
     With --stable, a blinking text cursor does not count as a change.
     """
@@ -175,8 +179,8 @@ def _save_screen(error: ScreenTimeoutError, path: str) -> str:
 
 def _wait(surface: Surface, wanted: _Condition, timeout: float | None) -> dict[str, Any]:
     """Return the result as data with stable names."""
-    region = _numbers(wanted.region, 4, "--region") if wanted.region else None
-    where = None if region is None else Rect(*region)
+    region = _rectangle(wanted.region, "--region") if wanted.region else None
+    where = region
     if wanted.text:
         text = surface.wait_text(wanted.text, where, timeout=timeout)
         return {"what": "text", "text": text.text, "rect": list(text.rect)}
@@ -199,7 +203,7 @@ def _wait(surface: Surface, wanted: _Condition, timeout: float | None) -> dict[s
             wanted.colour, where, timeout=timeout, share=wanted.share, tolerance=wanted.tolerance
         )
         return {"what": "colour", "colour": wanted.colour}
-    ignore = [Rect(*_numbers(area, 4, "--ignore")) for area in wanted.ignore]
+    ignore = [_rectangle(area, "--ignore") for area in wanted.ignore]
     surface.wait_stable(wanted.stable, where, timeout=timeout, ignore=ignore)
     return {"what": "stable", "still": wanted.stable}
 
@@ -245,6 +249,27 @@ def _numbers(text: str, count: int, option: str) -> tuple[int, ...]:
     return found
 
 
+def _rectangle(text: str, option: str) -> Rect:
+    """Parse a rectangle.
+
+    Raises:
+        GeometryError: The text is none, or it has no pixel of a screen.
+    """
+    x, y, width, height = _numbers(text, 4, option)
+    found = Rect(x, y, width, height)
+    if found.x < 0 or found.y < 0 or found.width < 1 or found.height < 1:
+        raise GeometryError(
+            f"{option} {text}: width and height must be 1 or more, x and y 0 or more"
+        )
+    return found
+
+
+def _place(text: str) -> Rect:
+    """Parse the place of a click, as a rectangle of one pixel."""
+    x, y = _numbers(text, 2, "--click")
+    return Rect(x, y, 1, 1)
+
+
 def needle(
     name: Annotated[
         str,
@@ -281,18 +306,33 @@ def needle(
 
     All areas and the click are in pixels of the screen.
     """
+    if not output.lower().endswith(".png"):
+        raise UsageError(f"a needle is a PNG file: -o must end in .png, not {output!r}")
+    where = _rectangle(at, "--at")
+    areas = [_rectangle(area, "--exclude") for area in exclude or ()]
+    place = _place(click) if click else None
+    # Errors have the options as they were typed: `Needle` knows positions in the needle only.
+    inner = [("--exclude", text, area) for text, area in zip(exclude or (), areas, strict=True)]
+    if place is not None:
+        inner.append(("--click", click, place))
+    for option, text, area in inner:
+        if not where.contains(area):
+            raise GeometryError(f"{option} {text} is outside the rectangle --at {at}")
+    picture = _picture(name, console)
+    height, width = picture.shape[:2]
+    if not Rect(0, 0, width, height).contains(where):
+        raise GeometryError(f"--at {at} is outside the picture ({width}x{height})")
     made = Needle.cut(
-        _picture(name, console),
-        Rect(*_numbers(at, 4, "--at")),
-        exclude=[Rect(*_numbers(area, 4, "--exclude")) for area in exclude or ()],
-        click=(_numbers(click, 2, "--click")[0], _numbers(click, 2, "--click")[1])
-        if click
-        else None,
+        picture,
+        where,
+        exclude=areas,
+        click=None if place is None else (place.x, place.y),
         similarity=similarity or SIMILARITY,
     )
     made.save(output)
     width, height = made.size
-    print(f"{output}  {width}x{height}  {made.mask.mean():.0%} of it counts", file=sys.stderr)
+    share = made.mask.mean() * 100
+    print(f"{output}: {width}x{height} pixels, {share:.0f} % of them compared", file=sys.stderr)
 
 
 def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:

@@ -150,7 +150,7 @@ def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
     except (MachineNotFoundError, UsageError) as error:
         if not (or_address and Path(name).is_file()):
             raise
-        hint = f"{error}; for the surface in the file of this name: ./{name}"
+        hint = f"{error}; to open the file, write ./{name}"
         if isinstance(error, MachineNotFoundError):
             raise MachineNotFoundError(hint, error.name) from error
         raise UsageError(hint) from error

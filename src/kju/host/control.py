@@ -191,7 +191,7 @@ class Client:
         # Asyncio has events for readable and writable only, and an unread socket is both.
         self._disconnect_poll = select.epoll()
         self._disconnect_poll.register(self._sock, select.EPOLLRDHUP)
-        self._loop.add_reader(self._disconnect_poll, self.close, "it disconnected")
+        self._loop.add_reader(self._disconnect_poll, self.close, "")
 
     def _resume_reading(self) -> None:
         self._close_disconnect_poll()
@@ -240,7 +240,7 @@ class Client:
             # Plain recv: descriptors that a client sends are dropped by the kernel.
             data = self._sock.recv(_CHUNK)
             if not data:
-                self.close("it disconnected")
+                self.close("")
                 return
             for numbered in self.side.receive_data(data):
                 if isinstance(numbered.request, Hello) and (reason := self._refusal()):
@@ -289,11 +289,11 @@ class Client:
             self._unsent.appendleft(OutgoingData(out.data[sent:]))
 
     def close(self, reason: str) -> None:
-        """Disconnect. A second call does nothing."""
+        """Disconnect, for a reason; empty if the client did. A second call does nothing."""
         if self.closed:
             return
         self.closed = True
-        log.info("%s is disconnected: %s", self, reason)
+        log.info("%s %s", self, f"is disconnected: {reason}" if reason else "disconnected")
         self._greeting.cancel()
         self._waiting.clear()
         self._close_disconnect_poll()

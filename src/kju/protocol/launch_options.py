@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_
 from msgspec import Meta, Struct, field
 
 from ..errors import UsageError
-from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role
+from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role, size_fault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -34,6 +34,7 @@ class OptionInfo(NamedTuple):
         more: Further sentences, for Python only.
         default: Its value where it is left out.
         limits: Its smallest and its largest value.
+        is_size: Whether its value is a number of bytes, such as ``2G``.
     """
 
     help: str
@@ -42,12 +43,15 @@ class OptionInfo(NamedTuple):
     more: str = ""
     default: Any = None
     limits: tuple[int, int] | None = None
+    is_size: bool = False
 
 
 class GuestOptions(TypedDict, total=False):
     """The options of a guest: of a machine that is launched, and of one that is defined."""
 
-    memory: Annotated[str | None, OptionInfo("Guest memory, such as 2G.", "SIZE", "-m")]
+    memory: Annotated[
+        str | None, OptionInfo("Guest memory, such as 2G.", "SIZE", "-m", is_size=True)
+    ]
     cpus: Annotated[int | None, OptionInfo("Number of virtual CPUs.", "N", limits=(1, 1024))]
     disk_bus: Annotated[
         DiskBus | None,
@@ -59,7 +63,8 @@ class GuestOptions(TypedDict, total=False):
     trust_disk: Annotated[
         bool,
         OptionInfo(
-            "Let disks name files outside their folder and network addresses.",
+            "Allow disks that refer to files in other folders (backing files) or to network"
+            " addresses.",
             more="QEMU opens these and may write to them. Never use it for an untrusted disk.",
             default=False,
         ),
@@ -87,7 +92,7 @@ class LaunchOptions(GuestOptions, total=False):
     surface: Annotated[
         str | PurePath | None,
         OptionInfo(
-            "Put the screen in a file at PATH.",
+            "Use the file PATH as the screen's shared memory.",
             "PATH",
             more="For programs that know only a path. The file stays, with the last frame in it.",
         ),
@@ -114,7 +119,7 @@ class LaunchOptions(GuestOptions, total=False):
     log_level: Annotated[
         LogLevel,
         OptionInfo(
-            f"Least level in the log: {', '.join(get_args(LogLevel))}.", "LEVEL", default="info"
+            f"Lowest level to log: {', '.join(get_args(LogLevel))}.", "LEVEL", default="info"
         ),
     ]
 
@@ -122,7 +127,9 @@ class LaunchOptions(GuestOptions, total=False):
 class DefineOptions(GuestOptions, total=False):
     """The options of `kju.define`."""
 
-    disk: Annotated[str | None, OptionInfo("Make a new disk of SIZE, such as 20G.", "SIZE")]
+    disk: Annotated[
+        str | None, OptionInfo("Make a new disk of SIZE, such as 20G.", "SIZE", is_size=True)
+    ]
     firmware: Annotated[
         str, OptionInfo("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios")
     ]
@@ -177,6 +184,8 @@ def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
         if choices and value not in choices:
             what = name.replace("_", " ")
             raise UsageError(f"unknown {what} {value!r}; choose one of: {', '.join(choices)}")
+        if known[name].option.is_size and (fault := size_fault(name, value)):
+            raise UsageError(fault)
         if limits and not limits[0] <= value <= limits[1]:
             raise UsageError(f"{name} is a number from {limits[0]} to {limits[1]}, not {value!r}")
         found[name] = value
@@ -266,7 +275,7 @@ class Launch(Request, frozen=True, tag="launch"):
         memory: QEMU's ``-m``; empty for the default.
         cpus: QEMU's ``-smp``; 0 for the default.
         disk_bus: The bus of the disks; empty for QEMU's own choice.
-        trust_disk: Whether disks may name files anywhere and on the network.
+        trust_disk: Whether disks may refer to files in other folders and to network addresses.
         arguments: The user's own arguments, passed on unchanged.
         qemu: The QEMU to run; empty to search for one.
         surface: A file for the surface; empty for a memfd.

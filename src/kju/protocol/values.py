@@ -6,6 +6,7 @@ A kind of emulator is a folder ``kju/emulators/NAME`` with the modules ``launch`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, get_args
 
@@ -38,6 +39,22 @@ Notches = Annotated[int, Meta(ge=-100, le=100)]
 
 DiskBus = Literal["ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
 DISK_BUSES: tuple[DiskBus, ...] = get_args(DiskBus)
+
+# -- sizes
+
+_SIZE = re.compile(r"(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?[KMGTPE]", re.IGNORECASE)
+
+
+def size_fault(name: str, value: object) -> str:
+    """Return the error of a size that is not a number with a unit; empty for a valid one.
+
+    A unit is required: QEMU takes a plain number for MiB of memory, and for bytes of a disk.
+    """
+    if isinstance(value, str) and _SIZE.fullmatch(value):
+        return ""
+    example = "20G" if name == "disk" else "2G"
+    return f"invalid {name} size {value!r}; write a number and a unit, such as {example}"
+
 
 # -- roles, of clients and of viewers on the network
 

@@ -178,9 +178,7 @@ def endpoint(text: str, protocol: str = "tls") -> Endpoint:
         return Endpoint("unix", text.removeprefix(UNIX), 0)
     found = _ENDPOINT.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
-        raise UsageError(
-            f"{text!r} is not an address to connect to; write HOST:PORT or PROTOCOL/HOST:PORT"
-        )
+        raise UsageError(f"{text!r} is not an address; write HOST:PORT or PROTOCOL/HOST:PORT")
     made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
     if made.protocol not in PROTOCOLS:
         raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(PROTOCOLS)}")

@@ -104,6 +104,11 @@ class Trust(TrustFolder):
                 )
         return found
 
+    def known_users(self) -> set[str]:
+        """Return the users with a key here: a certificate, or an earlier session."""
+        users = set(read_list(self.folder / SEEN_FILE, SeenKeys).keys.values())
+        return users | {name for stem, name, _, _ in self.listed() if stem.startswith("user-")}
+
     def set_role(self, user: str, role: Role | None) -> None:
         """Set the role of a user on this computer; None removes it.
 

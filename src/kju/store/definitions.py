@@ -111,11 +111,10 @@ def read(name: str) -> DefinedMachine:
     except FileError as error:
         if error.errno != errno.ENOENT:
             raise
+        # The next step depends on the command: for `kju rm` it is not to define the machine.
         have = ", ".join(names()) or "none"
         raise MachineNotFoundError(
-            f"no machine named {name!r} is defined (defined: {have}); create it with:"
-            f" kju create {name}",
-            name,
+            f"no machine {name!r} is defined; defined machines: {have}", name
         ) from None
     except LimitError as error:
         raise DefinitionError(f"{file}:1: {error}", file, 1) from error

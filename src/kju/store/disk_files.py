@@ -26,6 +26,7 @@ from typing import NamedTuple, TypeVar
 from ..errors import QemuError, UsageError
 from ..extras import install_program
 from ..files import Folder
+from ..protocol.values import size_fault
 from .disk_headers import NamedFiles, Read, extent_fault, parse
 from .image import HEAD, Image, Kind, classify
 
@@ -61,8 +62,8 @@ def read_image(path: str) -> Image:
         raise UsageError(f"the image {whole} is a folder; name a disk, an ISO or a kernel in it")
     if not whole.exists() and _ADDRESS.search(str(whole)):
         raise UsageError(
-            f"the image {path} is not a file: kju opens files only. For an address that QEMU is to"
-            " open, use its own arguments: kju run -- -drive file=..."
+            f"the image {path} is not a file: kju opens files only. For an address, use"
+            " QEMU's own arguments: kju run -- -drive file=..."
         )
     if whole.exists() and not (whole.is_file() or whole.is_block_device()):
         raise UsageError(f"the image {whole} is neither a file nor a block device")
@@ -264,7 +265,6 @@ _INSTALL = {
 }
 #: Seconds. A call writes a few hundred kilobytes, except for the variables of a UEFI.
 _QEMU_IMG_TIMEOUT = 120.0
-_SIZE = re.compile(r"[0-9]+(\.[0-9]+)?[bkKMGTPE]?")
 
 
 def make_disk(path: Path, size: str) -> None:
@@ -272,14 +272,14 @@ def make_disk(path: Path, size: str) -> None:
 
     Args:
         path: The new disk, which must not exist.
-        size: In qemu-img's notation, such as ``20G``.
+        size: A number and a unit, such as ``20G``.
 
     Raises:
         UsageError: The size is invalid.
         QemuError: qemu-img is missing or failed.
     """
-    if not _SIZE.fullmatch(size):
-        raise UsageError(f"invalid disk size {size!r}; write a number and a unit, such as 20G")
+    if fault := size_fault("disk", size):
+        raise UsageError(fault)
     _run("create", "-q", "-f", "qcow2", str(path), size)
 
 

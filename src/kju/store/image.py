@@ -22,6 +22,10 @@ from ..errors import UsageError
 
 #: Bytes of a file that `classify` needs: the signature of an ISO is at 32 KiB.
 HEAD = 0x8806
+#: Bytes of a disk's smallest unit.
+_SECTOR = 512
+#: The beginning of a VMDK whose data is in other files: a text of any size.
+_DESCRIPTION = b"# Disk DescriptorFile"
 
 #: Compressed files by their first bytes, and the filter that expands each.
 _COMPRESSED = (
@@ -101,8 +105,8 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
 
     Raises:
         UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed, an
-            archive or a web page. A name ending in .raw is trusted, whatever the file's
-            contents.
+            archive, a web page, or smaller than a sector without a known suffix. A name ending in
+            .raw is trusted, whatever the file's contents.
     """
     suffix = PurePath(path).suffix.lower()
     if not head:
@@ -122,6 +126,11 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
         return Image(path, Kind.KERNEL, "", f"it begins like {kernel}", True)
     if head[0x8001:0x8006] == b"CD001":
         return Image(path, Kind.CDROM, "raw", "it is an ISO 9660 file system", True)
+    if len(head) < _SECTOR and not head.startswith(_DESCRIPTION):
+        raise UsageError(
+            f"the image {path} has {len(head)} bytes, less than one sector ({_SECTOR} bytes): it is"
+            " not a disk"
+        )
     return Image(path, Kind.DISK, "", "it is taken for a disk; QEMU probes it", read_only)
 
 

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import DefinitionError
-from ..protocol.values import DISK_BUSES, DiskBus
+from ..protocol.values import DISK_BUSES, DiskBus, size_fault
 
 Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]
 Texts = Annotated[list[Text], Meta(max_length=1000)]
@@ -29,8 +29,6 @@ Texts = Annotated[list[Text], Meta(max_length=1000)]
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 _VALUE = re.compile(r"(.*?)(?: - at `\$(?:\.(\w+))?(?:\[(\d+)\])?.*`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-
-_MEMORY = re.compile(r"[1-9]\d{0,11}[KMGTkmgt]?")
 
 
 class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +40,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         disks: Further disks and CDs, in this order.
         disk_bus: The bus of its disks, one of `DISK_BUSES`; None for QEMU's default on this
             machine type.
-        trust_disk: Whether its disks may name files anywhere and on the network.
+        trust_disk: Whether its disks may refer to files in other folders and to network addresses.
         memory: Such as ``2G``; None for kju's default.
         cpus: Virtual processors; None for QEMU's default.
         firmware: ``bios``, ``uefi``, or the path of a firmware's image.
@@ -107,8 +105,8 @@ def decode(text: str, file: str, name: str) -> Definition:
     found = msgspec.structs.replace(found, **empty)
     if found.name not in (None, name):
         refuse(text, file, "name", f"the machine's name is that of its folder, {name!r}")
-    if found.memory and not _MEMORY.fullmatch(found.memory):
-        refuse(text, file, "memory", f"{found.memory!r} is not an amount of memory such as '2G'")
+    if found.memory and (fault := size_fault("memory", found.memory)):
+        refuse(text, file, "memory", fault)
     if not found.firmware:
         refuse(text, file, "firmware", "use 'bios', 'uefi' or the path of a firmware")
     for key in ("disks", "devices"):

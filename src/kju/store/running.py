@@ -47,10 +47,12 @@ def find(name: str) -> Paths:
         return found
     if is_defined(name):
         raise MachineNotFoundError(
-            f"the machine {name!r} is not running; start it with: kju start {name}", name
+            f"the machine {name!r} is not running; start it: kju start {name}", name
         )
     running = ", ".join(names())
-    hint = f"these are: {running}" if running else "start one: kju run IMAGE"
+    hint = f"start it: kju run --detach --name {name} IMAGE"
+    if running:
+        hint = f"running machines: {running}"
     searched = f" ({note})" if (note := fallback_note()) else ""
     raise MachineNotFoundError(f"no machine {name!r} is running; {hint}{searched}", name)
 

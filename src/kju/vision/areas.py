@@ -28,7 +28,10 @@ def check_rect(rect: tuple[int, int, int, int], name: str) -> Rect:
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} is x, y, width and height, not {rect!r}") from error
     if x < 0 or y < 0 or width <= 0 or height <= 0:
-        raise UsageError(f"{name} {width}x{height} at {x},{y} contains no pixel of a screen")
+        raise UsageError(
+            f"{name} {width}x{height} at {x},{y}: width and height must be 1 or more, x and y 0 or"
+            " more"
+        )
     return Rect(x, y, width, height)
 
 

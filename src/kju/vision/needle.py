@@ -151,7 +151,9 @@ class Needle:
         where = check_rect(rect, "the needle")
         whole = Rect(0, 0, frame.shape[1], frame.shape[0])
         if not whole.contains(where):
-            raise UsageError(f"{tuple(where)} leaves the {whole.width}x{whole.height} picture")
+            raise UsageError(
+                f"{tuple(where)} is outside the picture ({whole.width}x{whole.height})"
+            )
         x, y = where.x, where.y
         inner = tuple(Rect(r[0] - x, r[1] - y, r[2], r[3]) for r in exclude)
         at = (click[0] - x, click[1] - y) if click is not None else None

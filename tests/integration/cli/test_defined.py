@@ -26,7 +26,7 @@ def create(words: list[str]) -> None:
 
 
 REASON = "\x1b]0;owned\x07 no KVM\nkju: all is well"
-SHOWN = r"accelerator: tcg: \x1b]0;owned\x07 no KVM\nkju: all is well"
+SHOWN = r"accelerator: TCG (slow). \x1b]0;owned\x07 no KVM\nkju: all is well"
 
 
 def test_create_escapes_the_reason_for_an_accelerator(

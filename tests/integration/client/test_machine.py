@@ -156,7 +156,9 @@ def test_view_role_reads_and_cannot_control(api: Api, host: FakeHost) -> None:
 
 
 def test_unknown_machine_is_an_error(api: Api) -> None:
-    with pytest.raises(MachineNotFoundError, match="start one: kju run"):
+    with pytest.raises(
+        MachineNotFoundError, match="start it: kju run --detach --name nobody IMAGE"
+    ):
         call(api, api.module.attach, "nobody")
     with pytest.raises(UsageError):
         call(api, api.module.attach, "../etc")

@@ -202,8 +202,11 @@ def test_a_wrong_word_is_one_line_with_the_next_command(capsys):
         (["create", "web", "--firmware", "x"], "use bios, uefi or the path of a firmware file"),
         (["watch", "./empty.kju"], "empty.kju is not a surface but an empty file"),
         (["dump", "sysv:987654321"], "no shared memory segment .* list them with: ipcs -m"),
-        (["needle", "empty.png", "-o", "x", "--at", "0,0,1,1"], "empty.png: picture: not a valid"),
-        (["serve"], "name the machines to serve, or serve all of them: --all"),
+        (
+            ["needle", "empty.png", "-o", "x.png", "--at", "0,0,1,1"],
+            "empty.png: picture: not a valid",
+        ),
+        (["serve"], "give machine names, or --all"),
         (["mirror", "zenoh:a/b", "--codec", "gif"], "unknown codec 'gif'; choose one of: zstd"),
         (["trust", "ann"], "give ann a role with --role view or --role control, or use --remove"),
         (["trust", "ann", "--role", "admin"], "unknown role 'admin'; choose view or control"),

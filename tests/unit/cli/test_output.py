@@ -80,7 +80,8 @@ def test_pipe_gets_neither_colour_nor_progress() -> None:
     [
         (errors.KjuError("x"), 1),
         (errors.PeerError("x"), 1),
-        (OSError(2, "No such file", "f"), 1),
+        (OSError(2, "No such file", "f"), 2),
+        (OSError(13, "Permission denied", "f"), 1),
         (errors.UsageError("x"), 2),
         (errors.ConflictError("x"), 2),
         (errors.GeometryError("x"), 2),

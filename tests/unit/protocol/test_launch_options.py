@@ -76,6 +76,9 @@ def test_every_guest_option_is_a_field_of_a_launch_and_of_a_definition() -> None
     ("given", "message"),
     [
         ({"disk_bus": "pci"}, "unknown disk bus 'pci'; choose one of: ide, scsi"),
+        ({"memory": "2X"}, "invalid memory size '2X'; write a number and a unit, such as 2G"),
+        ({"memory": "64"}, "invalid memory size '64'; write"),
+        ({"memory": 64}, "invalid memory size 64; write"),
         ({"cpus": 0}, "cpus is a number from 1 to 1024, not 0"),
         ({"log_level": "loud"}, "unknown log level 'loud'; choose one of: debug"),
         ({"args": "-m 2G"}, "args is a list of arguments, not one text"),

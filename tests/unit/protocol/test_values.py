@@ -16,6 +16,7 @@ from kju.protocol.values import (
     last_chord,
     last_gesture,
     may_send_input,
+    size_fault,
 )
 
 DOWN, UP = Button(0, True), Button(0, False)
@@ -70,3 +71,13 @@ def test_presses_or_releases_alone_begin_with_the_first(steps: list[tuple[int, b
 )
 def test_a_gesture_begins_with_the_press(actions: list[object], begin: int) -> None:
     assert last_gesture(actions) == begin  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", ["2G", "64M", "1.5G", "20g", "0.5T", "512K"])
+def test_a_size_has_a_number_and_a_unit(size: str) -> None:
+    assert size_fault("memory", size) == ""
+
+
+@pytest.mark.parametrize("size", ["2", "2X", "G", "0G", "0.0G", "-2G", "2 G", "2GB", "", "2G\n", 2])
+def test_another_size_is_refused(size: object) -> None:
+    assert size_fault("disk", size).endswith("write a number and a unit, such as 20G")

@@ -52,3 +52,10 @@ def test_a_file_that_is_not_an_image_is_refused_with_a_command(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         classify(f"/x/{name}", head)
+
+
+def test_a_file_smaller_than_a_sector_is_not_a_disk() -> None:
+    with pytest.raises(UsageError, match=r"^the image /x/notes has 6 bytes, less than one sector"):
+        classify("/x/notes", b"notes\n")
+    assert classify("/x/notes", bytes(512)).kind is Kind.DISK
+    assert classify("/x/disk", b"# Disk DescriptorFile\n").kind is Kind.DISK

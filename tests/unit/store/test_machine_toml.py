@@ -55,7 +55,7 @@ def test_a_definition_with_every_key() -> None:
         ("cpus = 1\n\ncolour = 2\n", 3, "colour", "unknown key"),
         ("# c\n[disk]\na = 1\n", 2, "disk", "unknown key"),
         ("memory = 2\n", 1, "memory", "a text"),
-        ("\nmemory = 'much'\n", 2, "memory", "'2G'"),
+        ("\nmemory = 'much'\n", 2, "memory", "such as 2G"),
         ("name = 'web'\ncpus = 'two'\n", 2, "cpus", "a whole number"),
         ("cpus = 2000\n", 1, "cpus", "1024"),
         ("cpus = -1\n", 1, "cpus", ">= 0"),

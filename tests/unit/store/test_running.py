@@ -188,7 +188,7 @@ def test_the_error_for_a_missing_machine_names_the_folder_in_tmp(
     with pytest.raises(MachineNotFoundError) as caught:
         running.find("web")
     assert str(caught.value) == (
-        "no machine 'web' is running; start one: kju run IMAGE"
+        "no machine 'web' is running; start it: kju run --detach --name web IMAGE"
         f" (looked in {fallback}; XDG_RUNTIME_DIR is not set)"
     )
     assert any(str(fallback) in f.details and "is not set" in f.details for f in doctor.findings())

@@ -62,7 +62,7 @@ def demo(
         str, typer.Option(metavar="FILE", help="Only copy the guest linux to a qcow2 disk.")
     ] = "",
 ) -> None:
-    """Boot a guest, show it from a second process, and play.
+    """Start a guest, show it here and press keys in it.
 
     The guest linux has a login and a shell; its first use builds it from Debian packages.
     """

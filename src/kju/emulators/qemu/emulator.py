@@ -142,7 +142,9 @@ class QemuEmulator(Emulator):
         self._tasks.begin(self.display.keep(self._qmp))
         if (keyboard := self.display.first_keyboard) is not None:
             self._tasks.begin(keyboard.pace.find())
-        log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
+        count = len(self.consoles)
+        some = "1 console" if count == 1 else f"{count} consoles"
+        log.info("running: process %d, %s", self._child.pid, some)
 
     def _spawn(self) -> socket.socket:
         """Start the child; return this end of its QMP connection."""

@@ -111,12 +111,12 @@ def locate(asked: str = "") -> str:
     Raises:
         QemuError: QEMU is missing.
     """
-    source = "" if asked else "$KJU_QEMU: "
+    source = "--qemu: " if asked else "$KJU_QEMU: "
     if wanted := asked or os.environ.get("KJU_QEMU", ""):
         # Only a path with a tilde becomes a Path: a Path drops the "./" of "./qemu".
         if found := shutil.which(str(Path(wanted).expanduser()) if wanted[0] == "~" else wanted):
             return str(Path(found).absolute())
-        raise QemuError(f"{source}{wanted!r} is not a program; {_install_line()}")
+        raise QemuError(f"{source}{wanted} does not exist or is not executable")
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     for name in dict.fromkeys((machine, "x86_64", "aarch64")):
         if found := shutil.which(f"qemu-system-{name}"):
@@ -198,12 +198,11 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
     if qemu.architecture != native:
         return Accelerator("tcg", f"a {qemu.architecture} guest on a {native} processor needs TCG")
     if not Path("/dev/kvm").exists():
-        return Accelerator("tcg", "/dev/kvm is missing, so guests run under TCG (slowly)")
+        return Accelerator("tcg", "/dev/kvm is missing")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return Accelerator(
             "tcg",
-            "/dev/kvm may not be opened, so guests run under TCG (slowly);"
-            " join its group: usermod -aG kvm $USER",
+            "/dev/kvm may not be opened; join its group: usermod -aG kvm $USER",
         )
     if native != "x86_64":
         return Accelerator(
@@ -232,22 +231,22 @@ def _try_kvm(qemu: Qemu) -> Accelerator:
         if kvm.status is None:
             return Accelerator(
                 "tcg",
-                f"/dev/kvm opens, but a test guest did not finish within {TIME_LIMIT:g} s on it"
-                " (KVM hangs or crawls here), so guests run under TCG",
+                "KVM does not work on this computer: a test guest did not finish in"
+                f" {TIME_LIMIT:g} s",
                 TIME_LIMIT,
             )
         if kvm.status != _STATUS:
             lines = kvm.output.strip().splitlines()
             why = lines[-1] if lines else f"QEMU {process.describe(kvm.status)}"
-            return Accelerator("tcg", f"a test guest did not run on KVM: {why}", kvm.seconds)
+            return Accelerator("tcg", f"KVM does not work on this computer: {why}", kvm.seconds)
         if kvm.seconds > QUICK:
             # The computer is busy, or KVM crawls. On a busy computer TCG takes as long.
             tcg = _run_boot_sector(qemu, "tcg")
             if tcg.status == _STATUS and kvm.seconds > SLOWER * tcg.seconds:
                 return Accelerator(
                     "tcg",
-                    f"a test guest took {kvm.seconds:.2f} s on KVM, {tcg.seconds:.2f} s under TCG"
-                    " (KVM crawls here), so guests run under TCG",
+                    "KVM is too slow on this computer: a test guest took"
+                    f" {kvm.seconds:.2f} s, and {tcg.seconds:.2f} s under TCG",
                     kvm.seconds,
                 )
     except OSError as error:

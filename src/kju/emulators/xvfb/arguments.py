@@ -17,9 +17,9 @@ SCREEN = "1280x800x24"
 
 #: Options, and why they cannot be combined with kju.
 CONFLICTS = {
-    "-displayfd": "kju learns the display's number through it; it is in: kju info NAME",
-    "-help": "Xvfb would print its help and end; run Xvfb itself for that",
-    "-version": "Xvfb would print its version and end; run Xvfb itself for that",
+    "-displayfd": "kju learns the display's number through it. See: kju info NAME",
+    "-help": "Xvfb would print its help and end. Run Xvfb itself for that",
+    "-version": "Xvfb would print its version and end. Run Xvfb itself for that",
 }
 #: Options for the end of the last client.
 _AFTER_LAST = ("-noreset", "-reset", "-terminate")
@@ -38,7 +38,7 @@ def plan(user: Sequence[str], displayfd: int, folder: str) -> Plan:
     """
     for word in user:
         if why := CONFLICTS.get(word):
-            raise ConflictError(f"{word} cannot be used with kju: {why}")
+            raise ConflictError(f"{word} cannot be used with kju, because {why}")
     if "-fbdir" in user and "-shmem" in user:
         raise ConflictError("-fbdir and -shmem: a screen is in one of the two; give one of them")
     notes = tuple(_screens(user))

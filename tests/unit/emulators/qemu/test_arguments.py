@@ -126,8 +126,9 @@ def test_nodefaults_still_gets_a_tablet() -> None:
         (["-nographic"], "kju serial NAME"),
         (["-curses"], "kju watch"),
         (["--preconfig"], "wait for commands"),
-        (["-help"], "run QEMU itself"),
+        (["-help"], "because QEMU would print its help and end. Run QEMU itself"),
         (["-device", "help"], "run QEMU itself"),
+        (["-nographic"], r"because it turns the screen off\. Leave it out: .* kju serial NAME$"),
         (["-chardev", "null,id=kju-qmp"], "kju's own"),
         (["-device", '{"driver":"VGA","id":"kju-video"}'], "kju's own"),
     ],
@@ -398,10 +399,10 @@ MULTIBOOT += (-0x1BADB002 & 0xFFFFFFFF).to_bytes(4, "little")
         ("/a", b"\x7fELF", Kind.KERNEL, ""),
         ("/a.exec", b"x", Kind.KERNEL, ""),
         ("/a", MULTIBOOT, Kind.KERNEL, ""),
-        ("/a", MULTIBOOT[:-1] + b"\0", Kind.DISK, ""),
+        ("/a", (MULTIBOOT[:-1] + b"\0").ljust(512, b"\0"), Kind.DISK, ""),
         ("/vmlinuz", b"\0" * 0x202 + b"HdrS", Kind.KERNEL, ""),
         ("/a", b"\0" * 0x8001 + b"CD001", Kind.CDROM, "raw"),
-        ("/a", b"x", Kind.DISK, ""),
+        ("/a", b"x" * 512, Kind.DISK, ""),
     ],
 )
 def test_images_are_classified(path: str, head: bytes, kind: Kind, disk_format: str) -> None:

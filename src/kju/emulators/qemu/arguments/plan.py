@@ -32,19 +32,19 @@ from .user_options import (
 #: Options, and why they cannot be combined with kju.
 CONFLICTS = {
     "daemonize": "QEMU would leave its host, and nothing would end it or clean up after"
-    " it; to keep a machine running without the terminal, use: kju run --detach",
-    "display": "kju reads the screen through -display dbus, and QEMU has one display at a time;"
-    " leave it out and look with: kju watch NAME",
-    "nographic": "it turns the screen off; leave it out: kju opens no window, and the serial port"
-    " is at: kju serial NAME",
-    "curses": "kju reads the screen itself; look with: kju watch NAME",
-    "sdl": "kju reads the screen itself; look with: kju watch NAME",
+    " it. To keep a machine running without the terminal: kju run --detach",
+    "display": "kju reads the screen through -display dbus, and QEMU has one display at a time."
+    " Leave it out, and look with: kju watch NAME",
+    "nographic": "it turns the screen off. Leave it out: kju opens no window."
+    " Serial port: kju serial NAME",
+    "curses": "kju reads the screen itself. Look with: kju watch NAME",
+    "sdl": "kju reads the screen itself. Look with: kju watch NAME",
     "full-screen": "no window of QEMU's own is opened",
     "preconfig": "QEMU would wait for commands before there is a machine",
-    "h": "QEMU would print its help and end; run QEMU itself for that",
-    "help": "QEMU would print its help and end; run QEMU itself for that",
-    "audio-help": "QEMU would print its help and end; run QEMU itself for that",
-    "version": "QEMU would print its version and end; see: kju doctor",
+    "h": "QEMU would print its help and end. Run QEMU itself for that",
+    "help": "QEMU would print its help and end. Run QEMU itself for that",
+    "audio-help": "QEMU would print its help and end. Run QEMU itself for that",
+    "version": "QEMU would print its version and end. See: kju doctor",
 }
 #: Architectures for whose ``virt`` QEMU has no firmware of its own.
 _NEED_FIRMWARE = ("aarch64", "arm")
@@ -93,7 +93,7 @@ def _refuse(options: Sequence[QemuOption], given: UserOptions, facts: LaunchFact
         if option.name == "display" and option.value == "none":
             continue  # it opens no window, and kju's own -display comes later and wins
         if why := CONFLICTS.get(option.name):
-            raise ConflictError(f"{option.written} cannot be used with kju: {why}")
+            raise ConflictError(f"{option.written} cannot be used with kju, because {why}")
         if option.value in ("help", "?") and option.name not in ("name", "append"):
             raise ConflictError(f"{option.written} ends QEMU at once; run QEMU itself for that")
         if fields(option.value, "").get("id", "").startswith(PREFIX):

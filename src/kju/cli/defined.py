@@ -50,10 +50,10 @@ def create(
     Arguments after -- go to QEMU unchanged.
     """
     given = {option: value for option, value in options.items() if value is not None}
-    if not (image or context.obj or given.get("disk")):
-        print(NO_IMAGE, file=sys.stderr)
     with progress(f"creating {name}"):
         file = launching.define(name, image or None, args=tuple(context.obj or ()), **given)
+    if not (image or context.obj or given.get("disk")):
+        print(NO_IMAGE, file=sys.stderr)
     print(f"{name} is defined in {file.parent}")
     for _, chain in definitions.examined(definitions.read(name)):
         for line in disk_files.describe(chain):

@@ -58,12 +58,12 @@ def run(
     Xvfb, unchanged.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if not (image or context.obj or xvfb or xvfb_at):
-        print(NO_IMAGE, file=sys.stderr)
     with progress("starting the machine"):
         machine = launch(
             image or None, args=tuple(context.obj or ()), xvfb=xvfb_at or xvfb, **given
         )
+    if not (image or context.obj or xvfb or xvfb_at):
+        print(NO_IMAGE, file=sys.stderr)
     detached = bool(options.get("detach"))
     with machine:
         print(f"{machine.name} is running (process {machine.host_pid})", flush=True)

@@ -253,7 +253,7 @@ def _rectangle(text: str, option: str) -> Rect:
     """Parse a rectangle.
 
     Raises:
-        GeometryError: The text is none, or it has no pixel of a screen.
+        GeometryError: The text is not a rectangle, or the rectangle has no pixel of a screen.
     """
     x, y, width, height = _numbers(text, 4, option)
     found = Rect(x, y, width, height)

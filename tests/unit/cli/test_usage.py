@@ -128,6 +128,13 @@ def test_an_error_never_suggests_the_opposite(
     assert capsys.readouterr().err == f"kju: {line}\n"
 
 
+def test_a_refused_machine_gets_no_note_about_its_image(
+    place: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["create", "c", "--memory", "2X"]) == Exit.USAGE
+    assert "no image given" not in capsys.readouterr().err
+
+
 def test_commands_that_change_something_say_so(
     place: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,7 +102,7 @@ def test_error_for_a_surface_without_space(small: Path) -> None:
     line = run(Exit.LIMIT, "--surface", small / "screen")
     assert "no space for the surface" in line
     assert "bytes free" in line
-    assert "choose another place" in line
+    assert "choose another folder" in line
     assert not (small / "screen").exists()
 
 

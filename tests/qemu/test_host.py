@@ -22,6 +22,7 @@ from support.wait import until
 import kju
 import kju.aio
 from kju.client.input_devices import Keyboard
+from kju.client.surface import open_screen
 from kju.client.targets import running_names
 from kju.emulators.qemu import program as qemu
 from kju.errors import (
@@ -220,7 +221,7 @@ def test_each_output_is_a_console() -> None:
         with pytest.raises(IndexError):
             machine.screens[2]
         with pytest.raises(UsageError, match="console 5 does not exist"):
-            kju.Screen(machine._link, 5)
+            open_screen(machine._link, 5)
 
 
 def test_machine_without_a_screen_is_an_error_for_its_screen() -> None:
@@ -316,7 +317,7 @@ def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
         ({"args": [*TCG, "-nosuch"]}, QemuError, "nosuch"),
         ({"args": [*TCG, "-m", "64P"]}, QemuError, "QEMU"),
         ({"qemu": "/bin/true"}, QemuError, "is not a QEMU"),
-        ({"qemu": "/no/qemu"}, QemuError, "install"),
+        ({"qemu": "/no/qemu"}, QemuError, "does not exist"),
         ({"surface": "/no/folder/file", "args": TCG}, UsageError, "make it first"),
     ],
 )

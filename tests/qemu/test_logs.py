@@ -62,7 +62,7 @@ def test_logs_are_kept_after_a_kill() -> None:
     with launched() as machine:
         os.kill(machine.host_pid, signal.SIGKILL)
         assert machine.wait_ended(timeout=60)
-        assert "its log: kju logs m" in (machine.end_reason or "")
+        assert "see kju logs m" in (machine.end_reason or "")
     done = command("logs", "m")
     assert done.returncode == 0
     assert "starting ['" in done.stdout

@@ -20,8 +20,8 @@ from support.link_scene import free_port
 from support.wait import until
 
 import kju
-from kju import serving
 from kju.errors import KjuError, RoleError, UnavailableError, UsageError
+from kju.serving.server import Server, serving
 
 pytest.importorskip("zenoh")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
@@ -128,7 +128,7 @@ def test_mirror_is_stale_without_its_sender_and_reconnects_to_the_next(
 
 async def test_asyncio_serves_and_mirrors_a_machine_until_its_end(tmp_path: Path) -> None:
     machine = await kju.aio.launch(xvfb=True, name="x")
-    async with serving.serving(serving.Server(["x"], prefix="lab")) as server:
+    async with serving(Server(["x"], prefix="lab")) as server:
         assert server.served["x"].names == ["lab/x"]
         mirror = await kju.aio.attach("zenoh:lab/x")
         info = await mirror.info()

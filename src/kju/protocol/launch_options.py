@@ -50,7 +50,8 @@ class GuestOptions(TypedDict, total=False):
     """The options of a guest: of a machine that is launched, and of one that is defined."""
 
     memory: Annotated[
-        str | None, OptionInfo("Guest memory, such as 2G.", "SIZE", "-m", is_size=True)
+        str | None,
+        OptionInfo("Guest memory, such as 2G (MiB without a unit).", "SIZE", "-m", is_size=True),
     ]
     cpus: Annotated[int | None, OptionInfo("Number of virtual CPUs.", "N", limits=(1, 1024))]
     disk_bus: Annotated[

@@ -42,15 +42,17 @@ DISK_BUSES: tuple[DiskBus, ...] = get_args(DiskBus)
 
 # -- sizes
 
-_SIZE = re.compile(r"(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?[KMGTPE]", re.IGNORECASE)
+_SIZE = re.compile(r"(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?(?P<unit>[KMGTPE])?", re.IGNORECASE)
 
 
 def size_fault(name: str, value: object) -> str:
     """Return the error of a size that is not a number with a unit; empty for a valid one.
 
-    A unit is required: QEMU takes a plain number for MiB of memory, and for bytes of a disk.
+    A plain number is MiB of memory, as QEMU's ``-m`` takes it. A disk's size needs a unit, because
+    qemu-img takes a plain number for bytes.
     """
-    if isinstance(value, str) and _SIZE.fullmatch(value):
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found and (found["unit"] or name == "memory"):
         return ""
     example = "20G" if name == "disk" else "2G"
     return f"invalid {name} size {value!r}; write a number and a unit, such as {example}"

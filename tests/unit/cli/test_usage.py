@@ -67,7 +67,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("run --memory", "option '--memory' requires an argument; see: kju run --help"),
         ("run --memory 2X", "invalid memory size '2X'; write a number and a unit, such as 2G"),
-        ("run --memory 2048", "invalid memory size '2048'; write a number and a unit, such as 2G"),
         ("create c --disk 20", "invalid disk size '20'; write a number and a unit, such as 20G"),
         ("run --cpus abc", "--cpus must be a whole number from 1 to 1024, not 'abc'"),
         ("run --cpus 0", "--cpus must be a whole number from 1 to 1024, not '0'"),

@@ -81,3 +81,8 @@ def test_a_size_has_a_number_and_a_unit(size: str) -> None:
 @pytest.mark.parametrize("size", ["2", "2X", "G", "0G", "0.0G", "-2G", "2 G", "2GB", "", "2G\n", 2])
 def test_another_size_is_refused(size: object) -> None:
     assert size_fault("disk", size).endswith("write a number and a unit, such as 20G")
+
+
+def test_a_plain_number_is_memory_in_mib_but_no_disk_size() -> None:
+    assert size_fault("memory", "2048") == ""
+    assert size_fault("disk", "2048")

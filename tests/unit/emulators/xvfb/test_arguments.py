@@ -46,7 +46,7 @@ def test_choice_of_the_user_is_kept(user: tuple[str, ...], left_out: str) -> Non
     ("user", "words"),
     [
         (("-displayfd", "3"), "kju info"),
-        (("-help",), "run Xvfb itself"),
+        (("-help",), "Run Xvfb itself"),
         (("-fbdir", "/x", "-shmem"), "one of them"),
         (("-screen", "0", "800x600x16"), "use -screen 0 800x600x24"),
         (("-screen", "0", "800x600x8+32"), "use -screen 0 800x600x24"),

@@ -1,4 +1,4 @@
-"""Ctrl-C at many moments of a command and its imports: the right exit code, no traceback."""
+"""Ctrl+C at many moments of a command and its imports: the right exit code, no traceback."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ sys.stdin.read()
             patient.close()
 
 
-# The part of a shell that Ctrl-Z needs: it continues the stopped viewer.
+# The part of a shell that Ctrl+Z needs: it continues the stopped viewer.
 SHELL = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)

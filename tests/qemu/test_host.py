@@ -105,7 +105,7 @@ def test_several_viewers_share_a_screen(machine: kju.Machine) -> None:
 def test_surface_is_sealed(machine: kju.Machine) -> None:
     import fcntl
 
-    number = machine.screen._segment.fileno()
+    number = machine.screen._memory.fileno()
     assert fcntl.fcntl(number, fcntl.F_GET_SEALS) == memfd.SEALS
     assert fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
     with pytest.raises(OSError):
@@ -276,7 +276,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
             surface.wait(kju.Mark(0, 0, 0), timeout=60)
             assert surface.incarnation == machine.screen.incarnation
         # A client's descriptor cannot write, though the host's own can.
-        number = machine.screen._segment.fileno()
+        number = machine.screen._memory.fileno()
         with pytest.raises(OSError):
             os.write(number, b"x")
         with pytest.raises(ConflictError):

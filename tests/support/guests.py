@@ -217,7 +217,7 @@ class Typed(NamedTuple):
 def field(folder: Path, keyboard: str = "ps2") -> Typed:
     """A text field: a GTK editor on Debian's X server, 640x480.
 
-    Ctrl-S saves what is in it, and what was saved comes out as Base64 between `begin` and `end`.
+    Ctrl+S saves what is in it, and what was saved comes out as Base64 between `begin` and `end`.
 
     Args:
         folder: As in `paint`.

@@ -64,7 +64,7 @@ def guard_run(run: str) -> None:
         sys.executable,
         [sys.executable, "-S", __file__, str(os.getpid()), run],
         environment,
-        setsid=True,  # Ctrl-C in a terminal must not end it
+        setsid=True,  # Ctrl+C in a terminal must not end it
     )
 
 

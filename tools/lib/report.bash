@@ -43,7 +43,7 @@ attempt() {
     attempt_start=$(($(wc -c <"$log") + 1))
     tick "$words" &
     ticker=$!
-    # In the foreground, so that Ctrl-C reaches it.
+    # In the foreground, so that Ctrl+C reaches it.
     "$@" >>"$log" 2>&1 </dev/null || status=$?
     end_tick
     [ $((SECONDS - begun)) -lt 5 ] || say "$words: done in $((SECONDS - begun)) s"

@@ -17,7 +17,7 @@ _AGAIN = 0.01
 def _report_uncaught(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print nothing for Ctrl-C: it may arrive while modules are imported, before any handler."""
+    """Print nothing for Ctrl+C: it may arrive while modules are imported, before any handler."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
 

@@ -101,7 +101,7 @@ SECTIONS = (
         "Network",
         "kju mirror zenoh:lab/host1/web --connect host1:7447",
         (
-            _Entry("serve", "network", "Serve machines' screens on the network until Ctrl-C."),
+            _Entry("serve", "network", "Serve machines' screens on the network until Ctrl+C."),
             _Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
             _Entry("router", "network", "Forward messages between senders and viewers."),
             _Entry("cert", "certificates", "Make and list keys and certificates."),

@@ -18,7 +18,7 @@ from ..client.launching import attach
 from ..errors import UsageError
 from .command import AnyName, Name, Seconds
 
-#: Ctrl-], as in telnet and virsh: programs in guests hardly use it.
+#: Ctrl+], as in telnet and virsh: programs in guests hardly use it.
 _ESCAPE = b"\x1d"
 _CHUNK = 4096
 #: Seconds of one poll, which takes no infinity and at most 2**31 milliseconds; it is repeated.
@@ -28,13 +28,13 @@ _FOREVER = 3600.0
 def serial(name: AnyName = "", seconds: Seconds = 0) -> None:
     """Connect this terminal to a machine's serial port.
 
-    Ctrl-] disconnects; the machine continues. In a pipe, standard input goes to the guest. The
+    Ctrl+] disconnects; the machine continues. In a pipe, standard input goes to the guest. The
     guest's output reaches this terminal unchanged, escape sequences included.
     """
     with attach(name) as machine, machine.serial() as line:
         is_terminal = sys.stdin.isatty()
         if is_terminal:
-            print(f"the serial port of {name}; Ctrl-] disconnects", file=sys.stderr)
+            print(f"the serial port of {name}; Ctrl+] disconnects", file=sys.stderr)
         end = time.monotonic() + seconds if seconds else float("inf")
         with _raw() if is_terminal else contextlib.nullcontext():
             _carry(line, end, is_terminal)
@@ -44,7 +44,7 @@ def serial(name: AnyName = "", seconds: Seconds = 0) -> None:
 
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
-    """Set the terminal to raw mode: every key goes to the guest, Ctrl-C too."""
+    """Set the terminal to raw mode: every key goes to the guest, Ctrl+C too."""
     import termios
     import tty
 

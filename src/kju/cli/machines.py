@@ -78,7 +78,7 @@ def run(
         elif detached:
             print(f"show: kju watch {machine.name}   end: kju stop {machine.name}")
         else:
-            print(f"show: kju watch {machine.name}   end: Ctrl-C here", flush=True)
+            print(f"show: kju watch {machine.name}   end: Ctrl+C here", flush=True)
             _wait_until_ended(machine)
 
 
@@ -157,7 +157,7 @@ def stop(
             return
         print(
             f"asking the guest of {name} to shut down; it is ended in {timeout:g} s"
-            " (Ctrl-C leaves it running; --now does not ask)",
+            " (Ctrl+C leaves it running; --now does not ask)",
             file=sys.stderr,
         )
         try:

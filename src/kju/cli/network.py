@@ -135,7 +135,7 @@ def serve(
     ] = "",
     insecure: Insecure = False,
 ) -> None:
-    """Serve machines' screens on the network until Ctrl-C."""
+    """Serve machines' screens on the network until Ctrl+C."""
     serve_machines(names or [], everything, prefix, Reach(listen or [], connect or [], insecure))
 
 
@@ -172,7 +172,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
 def router(listen: Listen = None, connect: Connect = None, insecure: Insecure = False) -> None:
     """Forward messages between senders and viewers.
 
-    It runs until Ctrl-C.
+    It runs until Ctrl+C.
     """
     route_messages(Reach(listen or [], connect or [], insecure))
 

@@ -46,7 +46,7 @@ class Exit(IntEnum):
     LIMIT = 9
     """A limit of the operating system was reached."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl+C."""
     TERMINATED = 143
     """SIGTERM; in general 128 and the signal's number."""
 

@@ -67,9 +67,9 @@ def _checks_memory(
         try:
             result = method(self, *args, **kwargs)
         except (FormatError, UnavailableError):
-            self._segment.check()
+            self._memory.check()
             raise
-        self._segment.check()
+        self._memory.check()
         return result
 
     return checked
@@ -100,8 +100,8 @@ class SurfaceBase:
         self._reference: weakref.ReferenceType[FrameSource] = weakref.ref(self)
         self._pool = FramePool()
         self._replacing = threading.Lock()
-        self._segment = self._origin.reopen()
-        self._consumer = self._consume(self._segment)
+        self._memory = self._origin.reopen()
+        self._consumer = self._consume(self._memory)
 
     @classmethod
     def from_fd(cls, number: int) -> Self:
@@ -326,7 +326,7 @@ class SurfaceBase:
         consumer = self._consumer
         self._raise_if_ended(consumer)
         try:
-            reason = self._origin.end_reason(consumer.producer, self._segment)
+            reason = self._origin.end_reason(consumer.producer, self._memory)
         except (OSError, ValueError):
             self._open()  # raises if another thread has closed it meanwhile
             raise
@@ -353,7 +353,7 @@ class SurfaceBase:
             if consumer.incarnation == seen.incarnation:
                 segment.close()
                 return False
-            old, self._segment, self._consumer = self._segment, segment, consumer
+            old, self._memory, self._consumer = self._memory, segment, consumer
             old.close()
             return True
 
@@ -374,18 +374,18 @@ class SurfaceBase:
         """Close the surface. Frames stay valid; `Frame.stale` is true then."""
         if not self._closed:
             self._closed = True
-            self._segment.close()
+            self._memory.close()
 
     def _open(self) -> Consumer:
         if self._closed:
             raise ClosedError("this surface has been closed here")
-        mapping = self._segment.mapping
+        mapping = self._memory.mapping
         if mapping.guarded and mapping.lost:
-            self._segment.check()
+            self._memory.check()
         return self._consumer
 
     def __repr__(self) -> str:
-        where = self._segment.address or "memfd"
+        where = self._memory.address or "memfd"
         if self._closed:
             return f"<{type(self).__name__} {where} closed>"
         try:

@@ -96,11 +96,11 @@ class AddressOrigin:
         self.follows = follow
         self.default_timeout: float | None = DEFAULT_SECONDS
         self._address = address
-        self._segment = segment
+        self._memory = segment
 
     def reopen(self) -> SharedMemory:
         """Open the memory at the address."""
-        opened, self._segment = self._segment, None
+        opened, self._memory = self._memory, None
         return opened or open_memory(self._address)
 
     def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
@@ -158,7 +158,7 @@ class MachineOrigin:
     ) -> None:
         self._link = link
         self._console = console
-        self._segment: SharedMemory | None = segment
+        self._memory: SharedMemory | None = segment
         self._connect = connect
 
     @property
@@ -176,7 +176,7 @@ class MachineOrigin:
         Raises:
             MachineGoneError: The machine has ended.
         """
-        segment, self._segment = self._segment, None
+        segment, self._memory = self._memory, None
         if segment is not None:
             return segment
         with self._connect() as link:

@@ -68,7 +68,7 @@ class SleepingSurface(SurfaceBase):
             milliseconds is not None
             and state in _LIVE
             and mark.incarnation == consumer.incarnation
-            and not self._segment.mapping.guarded
+            and not self._memory.mapping.guarded
             and not self.closed
         ):
             # The usual case: the producer is alive, so sleep without a check before. A failure is
@@ -88,7 +88,7 @@ class SleepingSurface(SurfaceBase):
             checked = self._check(mark, deadline, seconds)
             if isinstance(checked, Change):
                 return checked
-            mapping, reader = self._segment.mapping, self._consumer.reader
+            mapping, reader = self._memory.mapping, self._consumer.reader
             epoch = self._consumer.epoch_of(mark)
             try:
                 # From here to the return is the latency of a woken program: its caches are cold,
@@ -214,7 +214,7 @@ subscribe = Events
 def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a host that waits for its `Launch` on the returned socket.
 
-    It has a session of its own, so a terminal's Ctrl-C or end does not reach it: the connection
+    It has a session of its own, so a terminal's Ctrl+C or end does not reach it: the connection
     decides how long the machine lives. The request goes through the socket, never through a
     command line that others could read.
 

@@ -217,7 +217,8 @@ class ReceiverSession:
         """Return the messages to send now.
 
         An `Ack` asks for lost segments again. Each lists all losses that the sender has not
-        confirmed, so a lost `Ack` does no harm.
+        confirmed, so a lost `Ack` does no harm. Of an audience only the leader acknowledges; the
+        owner of another member's session sends `restart_request` when it is due.
         """
         out, self._urgent = self._urgent, []
         state = self.ack_state

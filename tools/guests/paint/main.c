@@ -380,7 +380,7 @@ int main(void)
 {
     mount_all();
     quiet_serial();
-    reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del is a key like others here */
+    reboot(RB_DISABLE_CAD); /* Ctrl+Alt+Del is a key like others here */
     signal(SIGINT, SIG_IGN);
     const char *wanted = option("mode", "animate");
     mode = ANIMATE;

@@ -99,7 +99,7 @@ def _play(name: str, seconds: float, *, remote: bool = False) -> None:
                 if line := stage.summary():
                     print(line, flush=True)
     finally:
-        # Ctrl-C is the usual end, so the farewell is printed for it too.
+        # Ctrl+C is the usual end, so the farewell is printed for it too.
         if player is not None:
             _print_farewell(guest, player.saved)
 
@@ -171,7 +171,7 @@ def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
             print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
         yield viewer
     finally:
-        # A second Ctrl-C must not interrupt the clean-up. (SIG_IGN would make Python print an error
+        # A second Ctrl+C must not interrupt the clean-up. (SIG_IGN would make Python print an error
         # if the signal has arrived already.)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)

@@ -209,7 +209,7 @@ class InputParser:
             text = rest[:taken]
         if text:
             pasted = text.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-            # Only characters: a paste must not press Ctrl-C or Esc in the guest.
+            # Only characters: a paste must not press Ctrl+C or Esc in the guest.
             pasted = "".join(c for c in pasted if c in "\n\t" or c.isprintable())
             events.append(TextTyped(pasted))
         return taken

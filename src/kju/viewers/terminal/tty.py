@@ -2,10 +2,10 @@
 
 Rules:
 
-- However the process ends or stops meanwhile (an exception, Ctrl-C, Ctrl-Z, SIGTERM, SIGHUP), the
+- However the process ends or stops meanwhile (an exception, Ctrl+C, Ctrl+Z, SIGTERM, SIGHUP), the
   user gets back the screen, the cursor and the line editing as they were.
 - The first signal that ends it disables the others until the terminal is restored: a second one
-  (Ctrl-C twice, or Ctrl-C and the parent's SIGTERM) would interrupt the restoring.
+  (Ctrl+C twice, or Ctrl+C and the parent's SIGTERM) would interrupt the restoring.
 - `TakenOver` works on the main thread only: Python handles signals there.
 """
 
@@ -37,7 +37,7 @@ class Tty:
     Args:
         output: Descriptor to write to.
         keyboard: Descriptor of the keyboard; None without a keyboard.
-        raw: Every key is read as bytes, Ctrl-C and Ctrl-Z included, and mouse, focus and pastes
+        raw: Every key is read as bytes, Ctrl+C and Ctrl+Z included, and mouse, focus and pastes
             are reported. Else the keys that end and stop a program do so.
 
     Attributes:
@@ -73,7 +73,7 @@ class Tty:
         with contextlib.suppress(OSError, termios.error):
             if self._entered:
                 self._entered = False
-                termios.tcflow(self._output, termios.TCOON)  # Ctrl-S would block the writes
+                termios.tcflow(self._output, termios.TCOON)  # Ctrl+S would block the writes
                 reports = STOP_REPORTS if self.raw else b""
                 if self._kitty:
                     self._kitty = False

@@ -177,7 +177,7 @@ def show(
     Raises:
         ProducerGoneError: The machine or producer has ended.
         MemoryLostError: The file below was cut.
-        KeyboardInterrupt: Ctrl-C in a view without input; the terminal has been restored.
+        KeyboardInterrupt: Ctrl+C in a view without input; the terminal has been restored.
     """
     terminal = own_terminal(raw=target.controls)
     view = TerminalView(

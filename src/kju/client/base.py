@@ -190,7 +190,7 @@ class SurfaceBase:
     def view(self, rect: Area | None = None) -> Frame:
         """Return the published pixels without a copy.
 
-        The producer goes on writing to them; `frame` returns pixels that stay. This is always safe
+        The producer continues to write to them; `frame` returns a copy. This is always safe
         on sealed memory, such as a machine's screen. Where others can truncate the file, lost pages
         read as zeros, and the next call on the surface raises `MemoryLostError`.
 

@@ -260,7 +260,7 @@ def start(name: str, *, detach: bool = False) -> Machine:
         DefinitionError: Its definition is not valid, or a disk is missing.
         ConflictError: Clones use its disks; or arguments contradict each other.
         MachineExistsError: The machine is running.
-        QemuError: There is no usable QEMU, or it did not start.
+        QemuError: QEMU is missing or too old, or it did not start.
     """
     from ..store import definitions
     from ..store.defining import launch_request

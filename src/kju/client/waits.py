@@ -144,8 +144,8 @@ class Waits(SleepingSurface):
     ) -> TextMatch:
         """Wait until the screen shows a text.
 
-        A text console is read exactly; Tesseract recognises the text of other screens. Where it is
-        not installed, only text consoles count, and the error of the timeout says so.
+        A text console is read exactly; Tesseract recognises the text of other screens. Without
+        Tesseract only text consoles are read; the error of a timeout names it.
 
         Args:
             text: The text, as for `kju.vision.Text.find`.

@@ -192,11 +192,11 @@ class Machine:
     async def serial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return kju's own serial port as a pair of connected streams; close the writer.
 
-        It begins with the guest's last output, at most 128 KiB. Input of a client with the control
-        role goes to the guest. The port ends with the machine, and with this object.
+        It begins with the guest's last output, at most 128 KiB. The guest receives the input of
+        clients with the control role. The port closes when the machine ends or this object closes.
 
         Raises:
-            UsageError: The serial port is the user's own, or there is none.
+            UsageError: The serial port is the user's own, or missing.
             MachineGoneError: The machine has ended.
         """
         return await open_serial(only_descriptor(await self._link.call(GetSerial()), SerialHandle))
@@ -222,7 +222,7 @@ class Machine:
         return subscribe(self.name, client_name(), since, seconds)
 
     def input_log(self) -> list[Input]:
-        """Return the keys and pointer actions of all clients so far, oldest first.
+        """Return the keys and pointer actions of all clients, oldest first.
 
         The oldest part of a very long log is not kept.
 
@@ -361,8 +361,8 @@ class Snapshots:
         Args:
             tag: A name that no other snapshot has.
             timeout: Seconds to wait; None for no limit. The default is `default_timeout` of the
-                machine. QEMU writes the memory that the guest uses: 100 MB took 0.2 s. It goes on
-                after a timeout.
+                machine. QEMU writes the memory that the guest uses: 100 MB took 0.2 s. A timeout
+                does not cancel it.
 
         Raises:
             UsageError: A snapshot has this name, or a disk cannot hold snapshots.
@@ -380,7 +380,7 @@ class Snapshots:
         The guest runs afterwards if it ran before.
 
         Raises:
-            UsageError: There is no such snapshot, or it is incomplete; the machine is unchanged.
+            UsageError: The snapshot does not exist or is incomplete; the machine is unchanged.
             QemuError: QEMU failed; the machine is paused then.
             RoleError: This client has the view role.
             MachineGoneError: The machine has ended.
@@ -392,7 +392,7 @@ class Snapshots:
         """Remove a snapshot, with its picture.
 
         Raises:
-            UsageError: There is no such snapshot.
+            UsageError: The snapshot does not exist.
             QemuError: QEMU failed.
             RoleError: This client has the view role.
             MachineGoneError: The machine has ended.

@@ -17,7 +17,7 @@ from ..errors import FileError, GeometryError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..surface.geometry import Rect
 from ..vision.areas import rect_text
-from ..vision.needle import SIMILARITY, Needle, decode, read_picture
+from ..vision.needle import SIMILARITY, Needle, check_needle_path, decode, read_picture
 from ..vision.timeout import ScreenTimeoutError
 from .command import AnyTarget, Console, Json, running_machines
 
@@ -306,8 +306,7 @@ def needle(
 
     All areas and the click are in pixels of the screen.
     """
-    if not output.lower().endswith(".png"):
-        raise UsageError(f"a needle is a PNG file: -o must end in .png, not {output!r}")
+    check_needle_path(output)
     where = _rectangle(at, "--at")
     areas = [_rectangle(area, "--exclude") for area in exclude or ()]
     place = _place(click) if click else None

@@ -229,9 +229,21 @@ class Needle:
         """Write the needle's PNG.
 
         Raises:
+            UsageError: The path does not end in ``.png``.
             FileError: It can't be written; an old file is as it was.
         """
+        check_needle_path(path)
         write_output(path, self.to_bytes())
+
+
+def check_needle_path(path: str | os.PathLike[str]) -> None:
+    """Check that a needle's file is named as what it is.
+
+    Raises:
+        UsageError: The path does not end in ``.png``.
+    """
+    if not os.fspath(path).lower().endswith(".png"):
+        raise UsageError(f"a needle is a PNG file: its name must end in .png: {os.fspath(path)!r}")
 
 
 def openqa_needle(notes: bytes, picture: bytes, notes_name: str, picture_name: str) -> Needle:

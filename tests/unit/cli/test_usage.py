@@ -82,8 +82,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("serve a --listen foo", "--listen: 'foo' is not an address; write HOST:PORT or"
          " PROTOCOL/HOST:PORT"),
         ("serve a --all", "give machine names, or --all (not both)"),
-        ("needle x.png -o n.jpg --at 0,0,1,1", "a needle is a PNG file: -o must end in .png, not"
-         " 'n.jpg'"),
+        ("needle x.png -o n.jpg --at 0,0,1,1", "a needle is a PNG file: its name must end in"
+         " .png: 'n.jpg'"),
         ("needle x.png -o n.png --at 1,2,0,4", "--at 1,2,0,4: width and height must be 1 or more, x"
          " and y 0 or more"),
         ("needle x.png -o n.png --at 5,2,10,10 --click 900,900", "--click 900,900 is outside the"
@@ -181,6 +181,11 @@ def test_help_rows_have_defaults_and_limits() -> None:
     assert "-m, --memory SIZE" in run and run["--cpus N"].endswith("  [1 to 1024]")
 
 
-def test_a_qemu_that_is_no_program_is_named(tmp_path: Path) -> None:
-    with pytest.raises(QemuError, match=r"^--qemu: /nope does not exist or is not executable$"):
+def test_a_qemu_that_is_no_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KJU_QEMU", "/gone")
+    with pytest.raises(QemuError, match=r"^QEMU '/gone' \(from \$KJU_QEMU\) does not exist or is"):
+        locate()
+    with pytest.raises(QemuError, match=r"^QEMU '/nope' does not exist or is not executable$"):
         locate("/nope")

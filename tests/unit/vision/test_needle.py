@@ -41,6 +41,9 @@ def test_needle_is_cut_saved_and_loaded(frame, tmp_path):
     for name in ("exclude", "click", "similarity", "cut_from"):
         assert getattr(again, name) == getattr(cut, name)
     assert again.name == "login.png"
+    with pytest.raises(UsageError, match=r"its name must end in \.png: .*login\.jpg"):
+        cut.save(tmp_path / "login.jpg")
+    assert [found.name for found in tmp_path.iterdir()] == ["login.png"]
 
 
 def test_a_plain_picture_is_a_needle(frame):

@@ -111,12 +111,12 @@ def locate(asked: str = "") -> str:
     Raises:
         QemuError: QEMU is missing.
     """
-    source = "--qemu: " if asked else "$KJU_QEMU: "
+    source = "" if asked else " (from $KJU_QEMU)"
     if wanted := asked or os.environ.get("KJU_QEMU", ""):
         # Only a path with a tilde becomes a Path: a Path drops the "./" of "./qemu".
         if found := shutil.which(str(Path(wanted).expanduser()) if wanted[0] == "~" else wanted):
             return str(Path(found).absolute())
-        raise QemuError(f"{source}{wanted} does not exist or is not executable")
+        raise QemuError(f"QEMU {wanted!r}{source} does not exist or is not executable")
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     for name in dict.fromkeys((machine, "x86_64", "aarch64")):
         if found := shutil.which(f"qemu-system-{name}"):

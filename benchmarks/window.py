@@ -24,6 +24,7 @@ from . import guests, windows
 from .measure import Curve, Figure, amount, own_memory, percentile, progress
 from .rig import Rig
 from .shown import Shown
+from .start import installed
 from .windows import WAYS, Way
 from .xserver import XServer, started, xserver
 
@@ -35,6 +36,8 @@ HOLD = 0.02
 #: Presses in each regime, and starts of each window.
 PRESSES = {"still": 25, "animation": 50}
 STARTS = 4
+#: Seconds for the notes that some viewers show at first; pixels of a pointer.
+NOTES, POINTER = 8.0, 1024
 #: Seconds of the measurement at rest.
 REST = 10.0
 #: Further windows of the same process.
@@ -63,6 +66,15 @@ class Taken:
 def colour(server: XServer, at: tuple[int, int]) -> int:
     """Return a pixel as 0xRRGGBB."""
     return int.from_bytes(server.pixels[at[1], at[0], :3].tobytes(), "little")
+
+
+def until_notes_are_gone(server: XServer, picture: np.ndarray) -> None:
+    """Wait until a viewer's notes over the picture have disappeared, if they ever do."""
+    end = time.monotonic() + NOTES
+    while (
+        time.monotonic() < end and (server.pixels[..., :3] != picture).any(axis=2).sum() > POINTER
+    ):
+        time.sleep(0.1)
 
 
 def until_still(server: XServer, what: str) -> None:
@@ -176,6 +188,7 @@ def measure(name: str, server: XServer, folder: str) -> Taken:
         with windows.window(way, chosen, server) as (viewer, _):
             windows.until_shown(server, picture, way.title)
             server.do("mousemove", str(WIDTH // 2), str(HEIGHT // 2))
+            until_notes_are_gone(server, picture)
             until_still(server, way.title)
             shown_picture(server, way, Path(pictures) if pictures else None, name)
             check_square(server, way.title)
@@ -210,7 +223,7 @@ def memory(chosen: Rig, server: XServer) -> tuple[int, int]:
 
 def starts(server: XServer) -> Iterator[Figure]:
     """Measure the interpreter and Qt alone, which are a part of each start of `kju view`."""
-    environment = windows.installed() | server.environment
+    environment = installed() | server.environment
     interpreter, qt = [], []
     for _ in range(int(amount("STARTS", STARTS))):
         begun = time.monotonic()

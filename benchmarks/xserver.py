@@ -74,7 +74,10 @@ def xserver(width: int, height: int) -> Iterator[XServer]:
 
 @contextlib.contextmanager
 def started(
-    command: list[str], *, environment: dict[str, str] | None = None, stdout: int | None = None
+    command: list[str],
+    *,
+    environment: dict[str, str] | None = None,
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program during the block, then kill it."""
     process = subprocess.Popen(

@@ -364,6 +364,7 @@ def info(machine: RunningMachine) -> dict[str, Any]:
         "consoles": [console.info() for console in emulator.consoles],
         "clients": [
             {
+                "client": c.number,
                 "pid": c.peer.pid,
                 "role": c.side.role,
                 "name": c.side.client,

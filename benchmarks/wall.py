@@ -99,8 +99,8 @@ def draw(places: Sequence[str]) -> None:
     pictures = [rng.integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8).data for _ in range(2)]
     memories = []
     for place in places:
-        pid, _, address = place.partition(":")
-        memories.append((os.open(f"/proc/{pid}/mem", os.O_RDWR), int(address)))
+        pid, _, start = place.partition(":")
+        memories.append((os.open(f"/proc/{pid}/mem", os.O_RDWR), int(start)))
     print("ready", flush=True)
     turn = 0
     while True:

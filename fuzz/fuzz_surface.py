@@ -147,8 +147,8 @@ def operations(consumer: Consumer, data: bytes) -> Iterator[Callable[[], object]
         yield partial(copy_frame, consumer, None, name, False, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "bgrx", True, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "rgb", False, allocate, 1)
-    for size in ((16, 16), (1 + numbers[2] % 80, 1 + numbers[3] % 80)):
-        yield partial(copy_thumbnail, consumer, *size, None, 1)
+    for width, height in ((16, 16), (1 + numbers[2] % 80, 1 + numbers[3] % 80)):
+        yield partial(copy_thumbnail, consumer, width, height, None, 1)
     whole = Thumbnail(np.zeros((12, 16, 4), np.uint8), Mode(64, 48, 256, XR24, 1), NOTHING_TAKEN)
     mark = Mark(consumer.incarnation, consumer.reader.epoch, numbers[0])
     yield lambda: copy_thumbnail(consumer, 16, 16, whole._replace(mark=mark), 1)

@@ -28,8 +28,7 @@ STEP = 0.030
 #: Rows at most this far apart become one change.
 NEAR = 8
 NEEDED = ("Xvfb", "xterm", "openbox", "xdotool", "xclock", "xsetroot", "vim")
-#: Texts on the screen: those of Python itself, which this project does not change.
-TEXTS = Path(os.__file__).parent
+ROOT = Path(__file__).parent.parent
 #: Fonts: antialiased, as in an editor, and not, as in a console.
 SOFT = ("-fa", "Monospace", "-fs", "11")
 HARD = ("-fn", "9x15")
@@ -155,7 +154,7 @@ def desk() -> Iterator[Desk]:
 
 def editing(desk: Desk) -> Iterator[None]:
     """Edit a program's text: words, new lines, corrections, moves of the cursor."""
-    file = str(TEXTS / "subprocess.py")
+    file = str(ROOT / "src" / "kju" / "wire" / "sender.py")
     desk.terminal("edit", "130x38+20+10", SOFT, "vim", "-u", "NONE", "-N", "-n", "-R",
                   "-c", "set ruler noswapfile noreadonly", file)  # fmt: skip
     desk.rest()
@@ -182,7 +181,7 @@ def scrolling(desk: Desk) -> Iterator[None]:
     """Scroll a listing through a terminal."""
     program = (
         "import glob,sys,time\n"
-        f"lines=[l for f in sorted(glob.glob({str(TEXTS / 'asyncio')!r}+'/*.py'))"
+        f"lines=[l for f in sorted(glob.glob({str(ROOT / 'src/kju/wire')!r}+'/*.py'))"
         " for l in open(f)]\n"
         "print(*lines[:60],sep='',end='',flush=True)\n"
         "open(sys.argv[1]).read()\n"
@@ -205,7 +204,7 @@ def scrolling(desk: Desk) -> Iterator[None]:
 
 def moving(desk: Desk) -> Iterator[None]:
     """Drag a terminal full of text across others and a patterned background."""
-    file = str(TEXTS / "shutil.py")
+    file = str(ROOT / "src" / "kju" / "wire" / "encoder.py")
     show = ("sh", "-c", f"head -n 60 {file}; sleep 60")
     desk.terminal("left", "70x40+30+40", HARD, *show)
     desk.terminal("right", "70x30+620+280", SOFT, *show)
@@ -225,7 +224,7 @@ def moving(desk: Desk) -> Iterator[None]:
 def session(desk: Desk) -> Iterator[None]:
     """Do various things: a clock, a shell, a menu, raised and dragged windows, an editor."""
     shell = ("env", "PS1=$ ", "sh")
-    file = str(TEXTS / "threading.py")
+    file = str(ROOT / "src" / "kju" / "wire" / "receiver.py")
     desk.start("xclock", "-geometry", "160x160+1090+20", "-update", "1", window="xclock")
     edit = desk.terminal("edit", "90x30+60+60", SOFT, "vim", "-u", "NONE", "-N", "-n", "-R",
                          "-c", "set noreadonly", file)  # fmt: skip

@@ -139,7 +139,7 @@ def test_moving_screen_is_not_stable(api, surface, producer):
     thread = threading.Thread(target=move)
     thread.start()
     try:
-        with pytest.raises(ScreenTimeoutError, match="the last change covered"):
+        with pytest.raises(ScreenTimeoutError, match="what moved last is"):
             api.call(surface.wait_stable(0.4, timeout=0.6))
         api.call(surface.wait_stable(0.1, timeout=PATIENCE, ignore=[(0, 50, 128, 4)]))
     finally:

@@ -29,7 +29,14 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
+    "integration/desktop/test_main_window.py": (
+        "desktop.qt.consoles desktop.qt.empty_page desktop.qt.flow_layout desktop.qt.main_window "
+        "desktop.qt.shortcut_sheet desktop.qt.tile_actions desktop.qt.tile_delegate "
+        "desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
+    ),
     "integration/client/test_events.py": "client.requests client.waiting",
+    "integration/desktop/test_tiles.py": "desktop.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"
@@ -47,6 +54,9 @@ SUITES: dict[str, str] = {
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
+    "qemu/test_desktop.py": (
+        "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
+    ),
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
@@ -54,7 +64,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": "viewers.qt viewers.qt.widget viewers.qt.window",
+    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

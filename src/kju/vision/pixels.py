@@ -117,7 +117,7 @@ class Still(Condition["Pixels"]):
         still = max(self._longest, now - self._since) if self._last is not None else 0.0
         words = f"it was still for {still:.2f} s at most"
         if self._moved:
-            words += f"; the last change covered {rect_text(bounding(self._moved))}"
+            words += f"; what moved last is {rect_text(bounding(self._moved))}"
         return Best(words, places=tuple(self._moved))
 
 

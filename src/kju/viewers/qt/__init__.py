@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
-from ...client.targets import attach_to_look, check_console
 from ...errors import UsageError
 from ...signals import ending_signals
+from ..targets import MachineTarget
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -39,27 +39,25 @@ def view(
     extras.require("desktop", "a window")
     scaling = scaling_of(scale)
     ViewKeys(release_key)
-    with attach_to_look(name) as machine:
-        check_console(machine, console)
-    app = _application()
+    target = MachineTarget(name, console, view_only=view_only)
+    target.prepare()
+    app = application()
     from .widget import ScreenView
     from .window import MachineWindow
 
     screen = ScreenView()
-    screen.show_machine(
-        name, console=console, view_only=view_only, scaling=scaling, release=release_key
-    )
+    screen.show_target(target, scaling=scaling, release=release_key)
     window = MachineWindow(screen)
     if full_screen:
         window.set_full_screen(True)
     else:
         window.show()
-    status = _run(app)
+    status = run_loop(app)
     if status:
         raise SystemExit(status)
 
 
-def _application() -> QApplication:
+def application() -> QApplication:
     """Return Qt's application.
 
     Raises:
@@ -110,7 +108,7 @@ def _check_x11() -> None:
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
-def _run(app: QApplication) -> int:
+def run_loop(app: QApplication) -> int:
     """Run Qt's loop; return the exit status for the signal that ended it, else 0."""
     import socket
 

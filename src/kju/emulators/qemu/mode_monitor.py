@@ -37,7 +37,7 @@ POLL_STILL = 10.0
 #: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
 #: before the first one after a mode change.
 VERIFY = 4.0
-VERIFY_SLOW = 30.0
+VERIFY_SLOW = 60.0
 VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.

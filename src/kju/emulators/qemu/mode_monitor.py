@@ -250,7 +250,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         rate = self.rate
         if rate is not None and is_slow(rate):
             # A page flip moves the picture, and the pixels at its old place may never change.
-            return max(1 / rate, POLL_BRISK) if mode.flips else max(1 / rate, POLL_SLOW)
+            return max(1 / rate, POLL_BRISK) if mode.flips else max(2 / rate, POLL_SLOW)
         last = max(mode.changed_at, self._active_at if mode.flips else 0.0)
         if now - last < BRISK_FOR:
             return POLL_BRISK

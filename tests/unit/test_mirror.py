@@ -46,6 +46,7 @@ SUITES: dict[str, str] = {
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
+    "qemu/test_cd.py": "cli.media",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",

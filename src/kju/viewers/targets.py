@@ -7,15 +7,16 @@ used on the connection's thread.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..client.launching import attach
 from ..client.machine import Machine
-from ..client.surface import Surface
+from ..client.surface import Screen, Surface
 from ..client.targets import check_console, open_surface
-from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
+from ..errors import KjuError, ProducerGoneError, UsageError, WaitTimeoutError
 from ..protocol.values import Role
 from .sender import Sender
 
@@ -24,6 +25,7 @@ _T = TypeVar("_T")
 # Seconds between two requests for facts. A request for the lamps takes the host 0.1 ms.
 _LAMP_SECONDS = 0.5
 _SOURCE_SECONDS = 2.0
+_NO_RESIZE_SECONDS = 0.5
 
 
 class Facts(NamedTuple):
@@ -32,10 +34,12 @@ class Facts(NamedTuple):
     Attributes:
         locks: Names of the keyboard locks that are on.
         source: The source of the pixels, such as ``vram``; empty where unknown.
+        no_resize: Why the guest cannot be asked for a size; empty where it can, or that is unknown.
     """
 
     locks: tuple[str, ...] = ()
     source: str = ""
+    no_resize: str = ""
 
 
 class InputEvents(Protocol):
@@ -72,6 +76,13 @@ class Attachment(Protocol):
 
     def save(self, path: str) -> None:
         """Write a PNG of the newest pixels."""
+
+    def resize(self, width: int, height: int) -> None:
+        """Ask the guest for a size of its screen.
+
+        Raises:
+            KjuError: The display cannot be resized, or the target does not take the size.
+        """
 
     def close(self) -> None:
         """Detach."""
@@ -135,6 +146,8 @@ class MachineTarget:
 
 
 class _MachineAttachment:
+    screen: Screen
+
     def __init__(self, machine: Machine, target: MachineTarget, events: InputEvents) -> None:
         self._machine, self._target = machine, target
         self.screen = machine.screens[target.console]
@@ -145,13 +158,15 @@ class _MachineAttachment:
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
+        # Constant. Asked for after the first picture, which it would delay.
+        self._no_resize = _Polled(self._ask_no_resize, math.inf, "", _NO_RESIZE_SECONDS)
 
     def check(self) -> None:
         if reason := self._machine.end_reason:
             raise ProducerGoneError(reason)
 
     def facts(self) -> Facts:
-        return Facts(self._locks.newest(), self._source.newest())
+        return Facts(self._locks.newest(), self._source.newest(), self._no_resize.newest())
 
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:
@@ -160,9 +175,17 @@ class _MachineAttachment:
         return tuple(lamps.names) if lamps is not None else ()
 
     def _ask_source(self) -> str:
-        if not self._target.with_source:
-            return ""
-        return str(self._machine.info()["consoles"][self._target.console]["source"])
+        return self._console_info("source") if self._target.with_source else ""
+
+    def _ask_no_resize(self) -> str:
+        return self._console_info("no_resize") if self._target.controls else ""
+
+    def _console_info(self, key: str) -> str:
+        consoles = self._machine.info().get("consoles", [])[self._target.console :]
+        return str(consoles[0].get(key, "")) if consoles else ""
+
+    def resize(self, width: int, height: int) -> None:
+        self.screen.resize(width, height)
 
     def save(self, path: str) -> None:
         self.screen.refresh()
@@ -210,6 +233,9 @@ class _SurfaceAttachment:
     def save(self, path: str) -> None:
         self.screen.screenshot(path, cursor=True)
 
+    def resize(self, width: int, height: int) -> None:
+        raise UsageError("a surface has no guest that could be asked for a size")
+
     def close(self) -> None:
         self.screen.close()
 
@@ -217,9 +243,11 @@ class _SurfaceAttachment:
 class _Polled(Generic[_T]):
     """A value that is asked for again when it is old; kept where the machine does not answer."""
 
-    def __init__(self, ask: Callable[[], _T], seconds: float, first: _T) -> None:
+    def __init__(
+        self, ask: Callable[[], _T], seconds: float, first: _T, begin: float = 0.0
+    ) -> None:
         self._ask, self._seconds, self._value = ask, seconds, first
-        self._due = 0.0
+        self._due = time.monotonic() + begin
 
     def newest(self) -> _T:
         now = time.monotonic()

@@ -13,6 +13,7 @@ from ... import extras
 from ...client.targets import attach_to_look, check_console
 from ...errors import UsageError
 from ...signals import ending_signals
+from .. import settings
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -24,9 +25,18 @@ _LIBRARIES = (
 
 
 def view(
-    name: str, *, console: int, scale: str, full_screen: bool, view_only: bool, release_key: str
+    name: str,
+    *,
+    console: int,
+    scale: str,
+    full_screen: bool,
+    view_only: bool,
+    release_key: str,
+    screens: str = "one",
 ) -> None:
     """Show a machine in a window until the window is closed; the machine keeps running.
+
+    The window opens where it was, as it was. An empty *scale* is the remembered one.
 
     Raises:
         MachineNotFoundError: No machine of this name is running.
@@ -37,21 +47,40 @@ def view(
     from ..grab import ViewKeys
 
     extras.require("desktop", "a window")
-    scaling = scaling_of(scale)
+    scaling = scaling_of(scale) if scale else None
     ViewKeys(release_key)
     with attach_to_look(name) as machine:
         check_console(machine, console)
+        count = len(machine.screens)
     app = _application()
+    from .heads import HeadsRow, HeadWindows, Screens
+    from .remembering import WindowMemory
     from .widget import ScreenView
     from .window import MachineWindow
 
-    screen = ScreenView()
-    screen.show_machine(
-        name, console=console, view_only=view_only, scaling=scaling, release=release_key
-    )
-    window = MachineWindow(screen)
+    known = settings.load(name)
+
+    def make_view(console: int) -> ScreenView:
+        screen, window = ScreenView(), known.window(console)
+        screen.show_machine(
+            name, console=console, view_only=view_only, scaling=scaling or window.scaling,
+            smooth=window.smooth, release=release_key,
+        )  # fmt: skip
+        return screen
+
+    def make_window(console: int) -> MachineWindow:
+        window = MachineWindow(make_view(console))
+        WindowMemory(window, window.view, console, known.window(console))
+        return window
+
+    windows = HeadWindows(make_window, count)
+    window = windows.window(console)
+    if screens == Screens.SIDE_BY_SIDE:
+        HeadsRow(window, [make_view(each) for each in range(count) if each != console])
     if full_screen:
         window.set_full_screen(True)
+    elif screens == Screens.WINDOWS:
+        windows.show_all()
     else:
         window.show()
     status = _run(app)

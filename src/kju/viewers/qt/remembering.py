@@ -15,6 +15,8 @@ from .widget import ScreenView
 
 # A window that is dragged has sixty places a second; one second after the last it is saved.
 _SAVE_MS = 1000
+# Width and height that a frame adds at most; it is not known before a window is shown.
+_FRAME = (8, 36)
 _CHANGES = {QEvent.Type.Move, QEvent.Type.Resize, QEvent.Type.WindowStateChange}
 
 
@@ -49,9 +51,10 @@ class WindowMemory(QObject):
         width, height = known.size or (window.width(), window.height())
         displays = [_usable_part(each) for each in QGuiApplication.screens()]
         if known.place is not None and displays:
-            place = on_displays(Rect(*known.place, width, height), displays)
+            framed = Rect(*known.place, width + _FRAME[0], height + _FRAME[1])
+            place = on_displays(framed, displays)
             window.move(place.x, place.y)
-            width, height = place.width, place.height
+            width, height = place.width - _FRAME[0], place.height - _FRAME[1]
         if known.size is not None:
             window.resize(width, height)
             viewer.picture.keep_size()

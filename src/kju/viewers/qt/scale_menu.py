@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu
 
@@ -28,10 +29,11 @@ def add_scale_actions(menu: QMenu, view: ScreenView) -> None:
     menu.aboutToShow.connect(_ScaleEntries(menu, view).update)
 
 
-class _ScaleEntries:
-    """The entries of the submenu."""
+class _ScaleEntries(QObject):
+    """The entries of the menu, which owns this."""
 
     def __init__(self, menu: QMenu, view: ScreenView) -> None:
+        super().__init__(menu)
         self._view = view
         viewer = view.viewer
         self._scales: dict[Scaling, QAction] = {}

@@ -52,7 +52,7 @@ def view(
     with attach_to_look(name) as machine:
         check_console(machine, console)
         count = len(machine.screens)
-    app = _application()
+    app = application()
     from .heads import HeadsRow, HeadWindows, Screens
     from .remembering import WindowMemory
     from .widget import ScreenView
@@ -83,12 +83,12 @@ def view(
         windows.show_all()
     else:
         window.show()
-    status = _run(app)
+    status = run_loop(app)
     if status:
         raise SystemExit(status)
 
 
-def _application() -> QApplication:
+def application() -> QApplication:
     """Return Qt's application.
 
     Raises:
@@ -139,7 +139,7 @@ def _check_x11() -> None:
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
-def _run(app: QApplication) -> int:
+def run_loop(app: QApplication) -> int:
     """Run Qt's loop; return the exit status for the signal that ended it, else 0."""
     import socket
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu
@@ -66,7 +68,11 @@ class _ScaleEntries(QObject):
         refusal = "this window is view only" if viewer.view_only else viewer.guest_size.refusal
         for action in (self._once, self._sticky):
             action.setEnabled(not refusal)
-            words = f"This display cannot be resized: {one_line(refusal)}" if refusal else ""
-            action.setToolTip(words)
+            action.setToolTip(_plain(f"Not possible: {one_line(refusal)}") if refusal else "")
         full = self._view.window().isFullScreen() or self._view.window().isMaximized()
         self._usual.setEnabled(not full and viewer.picture.mode is not None)
+
+
+def _plain(words: str) -> str:
+    """Return a tooltip with these words, in which Qt finds no other HTML."""
+    return f"<qt>{html.escape(words)}</qt>"

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of a file; one of a machine with 16 screens has under 4 KiB.
 MAX_FILE = 1 << 16
+#: The index of the window that shows all screens.
+SIDE_BY_SIDE = -1
 
 _Coordinate = Annotated[int, Meta(ge=-(1 << 20), le=1 << 20)]
 _Side = Annotated[int, Meta(ge=1, le=1 << 16)]
@@ -54,15 +56,13 @@ class MachineSettings(Struct, omit_defaults=True):
     """What is remembered of one machine.
 
     Attributes:
-        windows: The windows of its screens, by the console's index.
-        side_by_side: All its screens are shown in one window.
+        windows: The windows of its screens, by the console's index, or `SIDE_BY_SIDE`.
     """
 
     windows: dict[int, WindowSettings] = field(default_factory=dict)
-    side_by_side: bool = False
 
     def window(self, console: int) -> WindowSettings:
-        """Return the settings of one screen's window."""
+        """Return the settings of one window."""
         return self.windows.get(console) or WindowSettings()
 
 

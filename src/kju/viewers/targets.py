@@ -93,10 +93,12 @@ class ViewerTarget(Protocol):
 
     Attributes:
         name: As the user knows it.
+        label: The name, and which of its screens it is.
         controls: Input is sent to it.
     """
 
     name: str
+    label: str
     controls: bool
 
     def attach(self, events: InputEvents) -> Attachment:
@@ -128,6 +130,7 @@ class MachineTarget:
         with_source: bool = False,
     ) -> None:
         self.name = name
+        self.label = f"{name}, screen {console + 1}" if console else name
         self.console = console
         self.controls = not view_only
         self.layout = layout
@@ -203,7 +206,7 @@ class SurfaceTarget:
     controls = False
 
     def __init__(self, address: str) -> None:
-        self.name = address
+        self.name = self.label = address
 
     def attach(self, events: InputEvents) -> Attachment:
         """Implement `ViewerTarget.attach`."""

@@ -230,7 +230,7 @@ class Viewer:
         if placement is not None:
             size, scale = (placement.width, placement.height), placement.scale
         status = Status(
-            self.name,
+            self._target.label,
             self._message,
             size,
             scale,

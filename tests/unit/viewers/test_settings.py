@@ -39,19 +39,21 @@ def test_broken_file_is_ignored_and_replaced(folder, content):
     folder.mkdir(parents=True)
     (folder / "web.json").write_bytes(content)
     assert load("web") == MachineSettings()
-    update("web", lambda known: setattr(known, "side_by_side", True))
-    assert load("web").side_by_side
+    update("web", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
+    assert load("web").window(3).sticky
 
 
 def test_file_of_a_later_version_is_read_as_far_as_it_is_known(folder):
     folder.mkdir(parents=True)
-    (folder / "web.json").write_text('{"side_by_side": true, "shape": "round"}')
-    assert load("web").side_by_side
+    (folder / "web.json").write_text(
+        '{"windows": {"3": {"sticky": true, "depth": 3}}, "shape": "round"}'
+    )
+    assert load("web").window(3).sticky
 
 
 @pytest.mark.parametrize("name", ["../web", "a/b", "", "x" * 65, "zenoh:lab/web"])
 def test_name_that_is_no_machines_is_not_a_path(folder, name):
-    update(name, lambda known: setattr(known, "side_by_side", True))
+    update(name, lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
     assert load(name) == MachineSettings()
     assert not folder.exists()
 
@@ -59,14 +61,14 @@ def test_name_that_is_no_machines_is_not_a_path(folder, name):
 def test_folder_that_cannot_be_written_is_no_error(folder):
     folder.parent.mkdir(parents=True)
     folder.write_text("a file in its place")
-    update("web", lambda known: setattr(known, "side_by_side", True))
+    update("web", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
     assert load("web") == MachineSettings()
 
 
 def test_link_in_place_of_the_file_is_not_followed(folder, tmp_path):
     folder.mkdir(parents=True)
     other = tmp_path / "other.json"
-    other.write_text('{"side_by_side": true}')
+    other.write_text('{"windows": {"3": {"sticky": true}}}')
     (folder / "web.json").symlink_to(other)
     assert load("web") == MachineSettings()
 

@@ -14,6 +14,7 @@ from ...client.targets import attach_to_look, check_console
 from ...errors import UsageError
 from ...signals import ending_signals
 from .. import settings
+from ..settings import SIDE_BY_SIDE
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -68,14 +69,16 @@ def view(
         )  # fmt: skip
         return screen
 
+    beside = screens == Screens.SIDE_BY_SIDE and count > 1
+
     def make_window(console: int) -> MachineWindow:
-        window = MachineWindow(make_view(console))
-        WindowMemory(window, window.view, console, known.window(console))
+        window, index = MachineWindow(make_view(console)), SIDE_BY_SIDE if beside else console
+        WindowMemory(window, window.view, index, known.window(index))
         return window
 
     windows = HeadWindows(make_window, count)
     window = windows.window(console)
-    if screens == Screens.SIDE_BY_SIDE:
+    if beside:
         HeadsRow(window, [make_view(each) for each in range(count) if each != console])
     if full_screen:
         window.set_full_screen(True)

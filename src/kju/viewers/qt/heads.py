@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from ..contract import Status
 from ..geometry import spread
+from .remembering import keep_inside
 from .widget import ScreenView
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class HeadsRow(QWidget):
         around = window.size() - self.size()
         room = window.screen().availableSize() - (window.frameGeometry().size() - window.size())
         window.resize((QSize(width, height) + around).boundedTo(room))
+        keep_inside(window)
 
     def eventFilter(self, source: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Close:

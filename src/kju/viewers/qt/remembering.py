@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...surface.geometry import Rect
 from ..geometry import on_displays
-from ..settings import MachineSettings, WindowSettings, update_soon
+from ..settings import SIDE_BY_SIDE, MachineSettings, WindowSettings, update_soon
 from .widget import ScreenView
 
 # A window that is dragged has sixty places a second; one second after the last it is saved.
@@ -18,6 +18,15 @@ _SAVE_MS = 1000
 # Width and height that a frame adds at most; it is not known before a window is shown.
 _FRAME = (8, 36)
 _CHANGES = {QEvent.Type.Move, QEvent.Type.Resize, QEvent.Type.WindowStateChange}
+
+
+def keep_inside(window: QWidget) -> None:
+    """Move a window that has become too large for its place, so that all of it can be seen."""
+    display, frame = _usable_part(window.screen()), window.frameGeometry()
+    x = max(display.x, min(frame.x(), display.right - frame.width()))
+    y = max(display.y, min(frame.y(), display.bottom - frame.height()))
+    if (x, y) != (frame.x(), frame.y()):
+        window.move(x, y)
 
 
 class WindowMemory(QObject):
@@ -29,7 +38,7 @@ class WindowMemory(QObject):
     Args:
         window: The window.
         view: Its screen; it shows a machine already.
-        console: The screen's index.
+        console: The screen's index, or `SIDE_BY_SIDE`.
         known: What is remembered.
     """
 
@@ -74,7 +83,8 @@ class WindowMemory(QObject):
         window = self._window
         if not (window.isMaximized() or window.isFullScreen() or window.isMinimized()):
             self._place = window.x(), window.y()
-            follows = self._view.viewer.picture.has_usual_size
+            picture = self._view.viewer.picture
+            follows = self._console == SIDE_BY_SIDE or picture.has_usual_size
             self._size = None if follows else (window.width(), window.height())
 
     def save(self) -> None:

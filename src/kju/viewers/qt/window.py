@@ -16,6 +16,7 @@ from ...files import make_folders
 from ...keys import NUMBERS
 from ..contract import Status, ViewCommand
 from .painting import BACKGROUND
+from .remembering import keep_inside
 from .scale_menu import add_scale_actions
 from .widget import ScreenView
 
@@ -144,6 +145,7 @@ class MachineWindow(QWidget):
     def _take_size(self, size: QSize) -> None:
         if not self.isFullScreen() and not self.isMaximized():
             self.resize(size + (self.size() - self.view.viewport().size()))
+            keep_inside(self)
 
     # ---- Status and messages
 

@@ -13,13 +13,11 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
 from kju.viewers import settings
 from kju.viewers.geometry import Scaling
-from kju.viewers.settings import MachineSettings, WindowSettings
+from kju.viewers.settings import WindowSettings
 
 
 @pytest.fixture(autouse=True)
-def host(
-    runtime_folder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[object]:
+def host(runtime_folder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with fake_host() as host:
@@ -145,11 +143,11 @@ def test_sticky_size_asks_the_guest_when_its_picture_is_there(monkeypatch) -> No
 
 def test_another_windows_settings_are_kept() -> None:
     settings.update("fake", lambda known: known.windows.update({1: WindowSettings(smooth=False)}))
-    settings.update("fake", lambda known: setattr(known, "side_by_side", True))
+    settings.update("fake", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
     first = Opened()
     first.window.move(33, 44)
     first.close()
     known = settings.load("fake")
     assert known.window(0).place == (33, 44)
-    assert known == MachineSettings({0: known.window(0), 1: known.window(1)}, True)
     assert not known.window(1).smooth
+    assert known.window(3).sticky

@@ -14,29 +14,22 @@ from kju.viewers.qt.window import MachineWindow
 from . import wait
 
 __all__ = [
-    "HeadWindows", "HeadsRow", "QMenu", "app", "end", "make_view", "make_window", "run", "shown",
+    "HeadWindows", "HeadsRow", "QMenu", "app", "end", "make_view", "make_window", "run",
     "until",
 ]  # fmt: skip
 
 app = QApplication(["kju"])
-_statuses: dict[object, str] = {}
 
 
 def make_view(console: int) -> ScreenView:
     """Return a view of the fake machine's only screen, whichever is asked for."""
     view = ScreenView()
     view.show_machine("fake", release=RELEASE)
-    view.status_changed.connect(lambda status: _statuses.update({view: status.right_text}))
     return view
 
 
 def make_window(console: int) -> MachineWindow:
     return MachineWindow(make_view(console))
-
-
-def shown(window: MachineWindow) -> str:
-    """Return the right side of the status strip."""
-    return _statuses.get(window.view, "")
 
 
 def run() -> None:

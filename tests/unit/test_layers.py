@@ -67,6 +67,7 @@ CORE = (
     "desktop.entry",
     "desktop.facts",
     "desktop.search",
+    "desktop.tile",
     "desktop.words",
     "vision.areas",
     "vision.looking",

@@ -1,4 +1,4 @@
-"""Requests for a size of the guest's screen that equals the view's: on request, or sticky. I/O-free.
+"""Requests for a size of the guest that equals the view: on request, or sticky. I/O-free.
 
 Rules of the sticky form:
 

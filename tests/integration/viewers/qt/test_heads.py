@@ -102,29 +102,3 @@ window.close()
 until(lambda: not other.viewer._connection._open)
 """,
     )
-
-
-def test_window_that_moves_to_a_display_of_another_ratio_keeps_its_size(
-    host, tmp_path: Path
-) -> None:
-    run_scene(
-        tmp_path,
-        """
-window = make_window(0)
-window.show()
-viewer = window.view.viewer
-until(lambda: viewer.picture.placement and viewer.backend.view_size() == (320, 200))
-assert shown(window).endswith("320 \\N{MULTIPLICATION SIGN} 200   100%")
-size = window.size()
-window.windowHandle().setScreen(app.screens()[1])
-window.move(1100, 50)
-until(lambda: viewer.backend.ratio() == 2 and viewer.backend.view_size() == (640, 400))
-until(lambda: shown(window).endswith("200%"))
-assert window.size() == size
-assert viewer.picture.placement.exact
-assert viewer.picture.has_usual_size, "so it follows the guest's next mode"
-window.windowHandle().setScreen(app.screens()[0])
-window.move(20, 20)
-until(lambda: shown(window).endswith("100%"))
-""",
-    )

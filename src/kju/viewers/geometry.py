@@ -149,7 +149,9 @@ def place(
     (width, height), (across, down) = size, view
     x, y = _drawn_size(size, view, scaling)
     if scaling is Scaling.WIDTH and _scrolls_down(size, whole or view, bar):
-        x, y = _fitted(width, height, across, max(down, _height(size, across)))
+        times = across // width
+        sharp = times and across - times * width < _SLACK
+        x, y = (times * width, times * height) if sharp else (across, _height(size, across))
     left, top = _origin(x, across, scrolled[0]), _origin(y, down, scrolled[1])
     return Placement(width, height, Rect(left, top, x, y), Rect(0, 0, across, down), smooth)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
-from ...client.targets import attach_to_look, check_console
 from ...errors import UsageError
 from ...signals import ending_signals
 from .. import settings
 from ..settings import SIDE_BY_SIDE
+from ..targets import MachineTarget
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -50,9 +50,8 @@ def view(
     extras.require("desktop", "a window")
     scaling = scaling_of(scale) if scale else None
     ViewKeys(release_key)
-    with attach_to_look(name) as machine:
-        check_console(machine, console)
-        count = len(machine.screens)
+    target = MachineTarget(name, console, view_only=view_only)
+    count = target.prepare()
     app = application()
     from .heads import HeadsRow, HeadWindows, Screens
     from .remembering import WindowMemory
@@ -63,10 +62,11 @@ def view(
 
     def make_view(console: int) -> ScreenView:
         screen, window = ScreenView(), known.window(console)
-        screen.show_machine(
-            name, console=console, view_only=view_only, scaling=scaling or window.scaling,
-            smooth=window.smooth, release=release_key,
-        )  # fmt: skip
+        is_first = console == target.console
+        one = target if is_first else MachineTarget(name, console, view_only=view_only)
+        screen.show_target(
+            one, scaling=scaling or window.scaling, smooth=window.smooth, release=release_key
+        )
         return screen
 
     beside = screens == Screens.SIDE_BY_SIDE and count > 1

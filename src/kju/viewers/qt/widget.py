@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QRegion,
     QResizeEvent,
     QShowEvent,
     QWheelEvent,
@@ -34,7 +35,7 @@ from ...surface.geometry import Rect
 from ..contract import Backend, PointerShape, Status, ViewCommand
 from ..geometry import Placement, Scaling, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
-from ..targets import MachineTarget
+from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
 from .painting import PicturePainter, pointer
 
@@ -76,6 +77,7 @@ class ScreenView(QAbstractScrollArea):
         super().__init__(parent)
         self._painter = PicturePainter()
         self._message = ""
+        self._painted: Callable[[], None] | None = None
         self._window_handle: QWindow | None = None
         self._visible = False
         self._repeats = Repeats()
@@ -102,6 +104,17 @@ class ScreenView(QAbstractScrollArea):
     ) -> None:
         """Show a console of a machine, once per view; arguments as of `Viewer`."""
         target = MachineTarget(name, console, view_only=view_only)
+        self.show_target(target, scaling=scaling, smooth=smooth, release=release)
+
+    def show_target(
+        self,
+        target: ViewerTarget,
+        *,
+        scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
+        release: str,
+    ) -> None:
+        """Show a target, once per view; arguments as of `Viewer`."""
         self.viewer = Viewer(
             _QtBackend(self), target, scaling=scaling, smooth=smooth, release=release
         )
@@ -251,6 +264,10 @@ class ScreenView(QAbstractScrollArea):
         """Implement `Backend.show_picture`."""
         self._painter.show(frame)
 
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        """Implement `Backend.on_painted`."""
+        self._painted = call
+
     def show_cursor(self, cursor: Cursor | None) -> None:
         """Implement `Backend.draw_cursor`."""
         self._painter.cursor = cursor
@@ -270,6 +287,8 @@ class ScreenView(QAbstractScrollArea):
             painter.resetTransform()
             self._paint_message(painter)
         painter.end()
+        if self._painted is not None:
+            self._painted()
 
     def _paint_message(self, painter: QPainter) -> None:
         whole = self.viewport().rect()
@@ -324,8 +343,14 @@ class _QtBackend(Backend):
         if rects is None:
             viewport.update()
             return
+        ratio, region = self.ratio(), QRegion()
         for rect in rects:
-            viewport.update(QRect(*logical_rect(rect, self.ratio())))
+            region += QRect(*logical_rect(rect, ratio))
+        # At once: Qt delays updates until the loop has no other events.
+        viewport.repaint(region)
+
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        self._view.on_painted(call)
 
     def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
         self._view.viewport().setCursor(pointer(shape, cursor, scale, self.ratio()))

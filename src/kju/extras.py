@@ -37,7 +37,12 @@ class Extra(NamedTuple):
 EXTRAS = {
     extra.name: extra
     for extra in (
-        Extra("desktop", "windows on machines: kju view, desktop", {"PySide6": "PySide6"}, {}),
+        Extra(
+            "desktop",
+            "windows on machines: kju view, desktop",
+            {"PySide6": "PySide6"},
+            {"qtawesome": "qtawesome", "av": "PyAV"},
+        ),
         Extra(
             "image",
             "waiting for a picture: kju wait --image, screen.wait_image",

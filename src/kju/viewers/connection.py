@@ -125,6 +125,13 @@ class Connection:
         with self._changed:
             self._end_session()
 
+    def reattach(self) -> None:
+        """Detach, and attach again where the view is open; `Listener.attached` follows."""
+        with self._changed:
+            was_open = self._open
+            self._end_session()
+            self._open = was_open
+
     def request_update(self, shown: Shown) -> None:
         """Request one `Listener.updated` with everything newer than *shown*."""
         with self._changed:

@@ -7,6 +7,7 @@ used on the connection's thread.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -32,10 +33,12 @@ class Facts(NamedTuple):
     Attributes:
         locks: Names of the keyboard locks that are on.
         source: The source of the pixels, such as ``vram``; empty where unknown.
+        kind: The machine's kind, such as ``qemu``; empty where unknown.
     """
 
     locks: tuple[str, ...] = ()
     source: str = ""
+    kind: str = ""
 
 
 class InputEvents(Protocol):
@@ -145,13 +148,14 @@ class _MachineAttachment:
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
+        self._kind = _Polled(lambda: str(machine.info().get("kind", "")), math.inf, "")
 
     def check(self) -> None:
         if reason := self._machine.end_reason:
             raise ProducerGoneError(reason)
 
     def facts(self) -> Facts:
-        return Facts(self._locks.newest(), self._source.newest())
+        return Facts(self._locks.newest(), self._source.newest(), self._kind.newest())
 
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:

@@ -40,15 +40,12 @@ from ...escaping import one_line
 from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
-from ..contract import Backend, PointerShape, Status, ViewCommand
+from ..contract import Backend, PointerShape, Status, ViewCommand, ViewState
 from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget
 from ..viewer import Viewer
-
-BACKGROUND = QColor(24, 24, 26)
-_VEIL = QColor(24, 24, 26, 215)
-_TEXT_COLOUR = QColor(225, 225, 225)
+from .palette import SURROUND
 
 # One notch of a wheel in QWheelEvent.angleDelta: eighths of a degree.
 _NOTCH = 120
@@ -87,7 +84,7 @@ class ScreenView(QAbstractScrollArea):
         self._frame: Frame | None = None  # keeps the image's memory mapped
         self._placement: Placement | None = None
         self._cursor: Cursor | None = None
-        self._message = ""
+        self._guest_types = False  # Tab is the guest's, and does not move the focus
         self._window_handle: QWindow | None = None
         self._visible = False
         self._repeats = Repeats()
@@ -180,16 +177,21 @@ class ScreenView(QAbstractScrollArea):
                 self.viewer.input.key(number, down, repeat)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
-        return False  # Tab is the guest's
+        return False if self._guest_types else super().focusNextPrevChild(forward)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(False)
         self.viewer.focused(True)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self._report_keys(self._repeats.flush())
-        self.viewer.focused(False)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(True)  # the window is still the active one
+        else:
+            self.viewer.focused(False)
 
     # ---- The pointer
 
@@ -260,11 +262,26 @@ class ScreenView(QAbstractScrollArea):
         """Implement `Backend.draw_cursor`."""
         self._cursor = cursor
 
-    def show_message(self, message: str) -> None:
-        """Show a message over the picture."""
-        if message != self._message:
-            self._message = message
-            self.viewport().update()
+    def picture(self) -> QImage:
+        """Return a copy of the guest's pixels with its cursor; a null image without a picture."""
+        if self._image is None:
+            return QImage()
+        picture = self._image.convertToFormat(QImage.Format.Format_RGB32).copy()
+        cursor = self.viewer.cursor
+        if cursor is not None and cursor.visible and cursor.shape.size:
+            painter = QPainter(picture)
+            left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
+            painter.drawImage(QPoint(left, top), _cursor_image(cursor))
+            painter.end()
+        return picture
+
+    def show_status(self, status: Status) -> None:
+        """Implement `Backend.show_status`."""
+        live = status.state in (ViewState.LIVE, ViewState.NO_PICTURE)
+        self._guest_types = live and not status.view_only
+        self.setAccessibleName(f"Screen of {one_line(status.name)}")
+        self.setAccessibleDescription(one_line(status.message))
+        self.status_changed.emit(status)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
@@ -273,13 +290,13 @@ class ScreenView(QAbstractScrollArea):
         placement, view = self._placement, QRect(0, 0, *self.device_size())
         view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may remain at the edges
         if placement is None or self._image is None:
-            painter.fillRect(view, BACKGROUND)
+            painter.fillRect(view, SURROUND)
         else:
             target = QRect(*placement.target)
             # Qt's types do not say that iterating a region gives rectangles.
             margins: Any = QRegion(view).subtracted(QRegion(target))
             for margin in margins:
-                painter.fillRect(margin, BACKGROUND)
+                painter.fillRect(margin, SURROUND)
             smooth = QPainter.RenderHint.SmoothPixmapTransform
             painter.setRenderHint(smooth, not placement.exact)
             if placement.scale == 1 and placement.exact:
@@ -287,9 +304,6 @@ class ScreenView(QAbstractScrollArea):
             else:
                 painter.drawImage(target, self._image)
             self._paint_cursor(painter, placement)
-        if self._message:
-            painter.resetTransform()
-            self._paint_message(painter)
         painter.end()
 
     def _paint_cursor(self, painter: QPainter, placement: Placement) -> None:
@@ -304,15 +318,6 @@ class ScreenView(QAbstractScrollArea):
             target.x + left * scale, target.y + top * scale, width * scale, height * scale
         )
         painter.drawImage(where, _cursor_image(cursor))
-
-    def _paint_message(self, painter: QPainter) -> None:
-        whole = self.viewport().rect()
-        painter.fillRect(whole, _VEIL)
-        painter.setPen(_TEXT_COLOUR)
-        margin = min(40, whole.width() // 8)
-        inner = whole.adjusted(margin, 0, -margin, 0)
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(inner, flags, one_line(self._message))
 
 
 class _QtBackend(Backend):
@@ -379,8 +384,7 @@ class _QtBackend(Backend):
         self._view.size_wanted.emit(QSize(cover.width, cover.height))
 
     def show_status(self, status: Status) -> None:
-        self._view.show_message(status.message)
-        self._view.status_changed.emit(status)
+        self._view.show_status(status)
 
     def notify(self, message: str) -> None:
         self._view.noted.emit(message)

@@ -81,6 +81,8 @@ CORE = (
     "viewers.grab",
     "viewers.guest_input",
     "viewers.machine_commands",
+    "viewers.numbers",
+    "viewers.pacing",
     "viewers.picture",
     "viewers.send_keys",
     "viewers.terminal.canvas",

@@ -178,6 +178,16 @@ class ChangeSnapshot(Request, frozen=True, tag="snapshot"):
     tag: Tag
 
 
+class ChangeCd(Request, frozen=True, tag="cd"):
+    """Put a medium into the machine's CD drive. Answered by `Done`.
+
+    Attributes:
+        path: The path of an ISO image; empty ejects the medium.
+    """
+
+    path: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class GetSnapshots(Request, frozen=True, tag="snapshots"):
     """Return the machine's snapshots. Answered by `SnapshotList`."""
 
@@ -221,6 +231,7 @@ AnyRequest = (
     | Execute
     | ChangeSnapshot
     | GetSnapshots
+    | ChangeCd
     | GetSerial
     | Subscribe
 )

@@ -15,6 +15,7 @@ from .capture import Capture
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
 from .menu import Console, ConsoleMenu, Section
+from .numbers import NumbersOverlay
 from .palette import GRID, PlainLabel, use_role
 from .strip import Strip
 from .widget import ScreenView
@@ -38,6 +39,7 @@ class MachineWindow(QWidget):
     Attributes:
         view: The same.
         console: Its parts, for modules with further actions.
+        numbers: The figures of the window, hidden at first.
     """
 
     def __init__(self, view: ScreenView) -> None:
@@ -50,6 +52,7 @@ class MachineWindow(QWidget):
         self.console = Console(self, view, self._menu, self._note.show_text, self._strip.add)
         self._machine = MachineActions(self.console)
         self._badge = BadgeWidget(view, self._machine.run)
+        self.numbers = NumbersOverlay(viewer, view)
         self._keys = KeyActions(self.console)
         self._add_view_actions()
         self._capture = Capture(self.console)
@@ -107,6 +110,10 @@ class MachineWindow(QWidget):
             action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
             group.addAction(action)
         menu.separate(Section.VIEW)
+        self._show_numbers = menu.add(
+            Section.VIEW, "Numbers", lambda: self.show_numbers(self.numbers.isHidden()),
+            icon="gauge", command=ViewCommand.NUMBERS, checkable=True,
+        )  # fmt: skip
         self._view_only = menu.add(
             Section.VIEW, "View only: send no input",
             lambda: viewer.set_view_only(not viewer.view_only), icon="eye", checkable=True,
@@ -140,6 +147,11 @@ class MachineWindow(QWidget):
             self.set_full_screen(not self.isFullScreen())
         elif command is ViewCommand.CLOSE:
             self.close()
+
+    def show_numbers(self, on: bool) -> None:
+        """Show or hide the figures of this window; hidden, they cost nothing."""
+        self._show_numbers.setChecked(on)
+        self.numbers.setVisible(on)
 
     def set_full_screen(self, on: bool) -> None:
         """Fill the display with the picture, or return to the window."""

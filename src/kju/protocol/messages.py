@@ -18,7 +18,19 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from .launch_options import Launch
-from .values import PROTOCOL, Action, Console, KeySteps, Message, Name, Rate, Request, Role, Tag
+from .values import (
+    PROTOCOL,
+    Action,
+    Console,
+    KeySteps,
+    Message,
+    Name,
+    Rate,
+    Request,
+    Role,
+    Side,
+    Tag,
+)
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -90,6 +102,23 @@ class Point(Request, frozen=True, tag="point"):
     """
 
     actions: Annotated[list[Action], Meta(max_length=256)]
+    console: Console = 0
+
+
+class Resize(Request, frozen=True, tag="resize"):
+    """Ask the guest for a size of its screen; the guest decides. Answered by `Done`.
+
+    The host passes on at most four sizes a second: the newest, and always the last one. A request
+    is answered when its size, or a newer one, was passed on.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        console: The screen's console.
+    """
+
+    width: Side
+    height: Side
     console: Console = 0
 
 
@@ -222,6 +251,7 @@ AnyRequest = (
     | GetLamps
     | Keys
     | Point
+    | Resize
     | Cancel
     | Refresh
     | HoldPublishing

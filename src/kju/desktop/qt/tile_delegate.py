@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ...viewers.qt.palette import SURROUND
+from ...viewers.qt.painting import BACKGROUND
 from ..entry import MachineEntry, MachineKey, MachineState
 from ..words import name_text, note_text, state_text
 from .wall_model import ENTRY_ROLE
@@ -120,7 +120,7 @@ class TileDelegate(QStyledItemDelegate):
     def _paint_picture(
         self, painter: QPainter, option: QStyleOptionViewItem, place: QRect, entry: MachineEntry
     ) -> None:
-        painter.fillRect(place, SURROUND)
+        painter.fillRect(place, BACKGROUND)
         image = self._picture(entry.key)
         if image is None or image.isNull():
             side = min(48, place.height() // 2)

@@ -1,8 +1,9 @@
 """Qt's own palette, spacing and plain texts: helpers for the windows.
 
 The windows use the palette's colours as Qt follows them (light, dark, high contrast), with one
-exception: the surround of a guest's picture (`painting.BACKGROUND`). Texts of guests, machines and QEMU are drawn as plain
-text: by default Qt draws HTML in labels and tooltips, and reads `&` in a menu as a mnemonic.
+exception: the surround of a guest's picture (`painting.BACKGROUND`). Texts of guests, machines and
+QEMU are drawn as plain text: by default Qt draws HTML in labels and tooltips, and reads `&` in a
+menu as a mnemonic.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ CORE = (
     "store.disk_headers",
     "store.image",
     "store.machine_toml",
+    "store.snapshot_tree",
+    "store.toml_edit",
     "sources.display1.frames",
     "sources.display1.listener",
     "sources.display1.messages",

@@ -48,6 +48,7 @@ SUITES: dict[str, str] = {
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
+    "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
@@ -69,7 +70,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.messages",
+    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

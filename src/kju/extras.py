@@ -37,7 +37,7 @@ class Extra(NamedTuple):
 EXTRAS = {
     extra.name: extra
     for extra in (
-        Extra("desktop", "a window on a machine: kju view", {"PySide6": "PySide6"}, {}),
+        Extra("desktop", "windows on machines: kju view, desktop", {"PySide6": "PySide6"}, {}),
         Extra(
             "image",
             "waiting for a picture: kju wait --image, screen.wait_image",

@@ -26,6 +26,7 @@ LAYERS = (
     {"client", "aio", "emulators"},
     {"serving", "report", "viewers", "host"},
     {"guests"},
+    {"desktop"},
     {"cli"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -37,6 +38,7 @@ APART = {
     "report": {"emulators", "host"},
     "serving": {"emulators", "host"},
     "viewers": {"emulators", "host"},
+    "desktop": {"emulators", "host"},
     "emulators": {"client", "serving", "report", "viewers"},
     "host": {"client", "serving", "report", "viewers"},
 }
@@ -63,6 +65,11 @@ CORE = (
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",
     "emulators.xvfb.xwd",
+    "desktop.empty",
+    "desktop.entry",
+    "desktop.facts",
+    "desktop.search",
+    "desktop.words",
     "vision.areas",
     "vision.looking",
     "vision.pixels",

@@ -29,6 +29,12 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
+    "integration/desktop/test_main_window.py": (
+        "desktop.qt.consoles desktop.qt.empty_page desktop.qt.flow_layout desktop.qt.main_window "
+        "desktop.qt.shortcut_sheet desktop.qt.tile_actions desktop.qt.tile_delegate "
+        "desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
+    ),
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
@@ -47,6 +53,9 @@ SUITES: dict[str, str] = {
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
+    "qemu/test_desktop.py": (
+        "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
+    ),
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_faults.py": "emulators.spawn",

@@ -64,6 +64,7 @@ SECTIONS = (
             _Entry("screenshot", "screen", "Save the screen as a picture."),
             _Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
             _Entry("view", "screen", "Show the screen in a window, and use the machine there."),
+            _Entry("desktop", "desktop", "Show all machines in one window, and use them there."),
             _Entry(
                 "wait", "wait", "Wait until the screen shows something, and print its position."
             ),

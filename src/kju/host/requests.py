@@ -359,7 +359,12 @@ def info(machine: RunningMachine) -> dict[str, Any]:
         **emulator.info(),
         "consoles": [console.info() for console in emulator.consoles],
         "clients": [
-            {"pid": c.peer.pid, "role": c.side.role, "name": c.side.client}
+            {
+                "client": c.number,
+                "pid": c.peer.pid,
+                "role": c.side.role,
+                "name": c.side.client,
+            }
             for c in machine.clients
             if not c.closed and c.side.role
         ],

@@ -25,6 +25,7 @@ from ..protocol.values import DISK_BUSES, DiskBus, size_fault
 
 Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]
 Texts = Annotated[list[Text], Meta(max_length=1000)]
+Labels = Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=32)]
 
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 _VALUE = re.compile(r"(.*?)(?: - at `\$(?:\.(\w+))?(?:\[(\d+)\])?.*`)?", re.DOTALL)
@@ -50,6 +51,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         qemu: The QEMU to run; None to look for one.
         base: The machine that this one was cloned from, if any: its disks are overlays of that
             machine's disks.
+        labels: Words of the user, by which the app's wall finds it.
     """
 
     name: Text | None = None
@@ -65,6 +67,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     arguments: Annotated[list[Text], Meta(max_length=10_000)] = []
     qemu: Text | None = None
     base: Text | None = None
+    labels: Labels = []
 
 
 KEYS = Definition.__struct_fields__

@@ -41,7 +41,7 @@ def view(
     ViewKeys(release_key)
     with attach_to_look(name) as machine:
         check_console(machine, console)
-    app = _application()
+    app = application()
     from .widget import ScreenView
     from .window import MachineWindow
 
@@ -54,12 +54,12 @@ def view(
         window.set_full_screen(True)
     else:
         window.show()
-    status = _run(app)
+    status = run_loop(app)
     if status:
         raise SystemExit(status)
 
 
-def _application() -> QApplication:
+def application() -> QApplication:
     """Return Qt's application.
 
     Raises:
@@ -110,7 +110,7 @@ def _check_x11() -> None:
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
-def _run(app: QApplication) -> int:
+def run_loop(app: QApplication) -> int:
     """Run Qt's loop; return the exit status for the signal that ended it, else 0."""
     import socket
 

@@ -1,0 +1,1 @@
+"""The app in Qt: the main window, the wall and its pages."""

@@ -1,0 +1,273 @@
+"""The main window and the wall: real widgets and real hosts, drawn without a display."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.wait import until
+
+import kju
+from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.store.paths import definitions_folder
+
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
+from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent, QPalette, QWheelEvent
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+
+S = MachineState
+
+
+class App:
+    """The app's window on a model, in this process."""
+
+    def __init__(self) -> None:
+        from kju.desktop.background import Background
+        from kju.desktop.machines import Machines
+        from kju.desktop.qt.main_window import MainWindow
+        from kju.desktop.settings import load
+
+        class Posts(QObject):
+            posted = Signal(object)
+
+        self.qt = QApplication.instance() or QApplication(["kju"])
+        self._posts = Posts()
+        self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
+        self.machines = Machines(self._posts.posted.emit)
+        self.background = Background(self._posts.posted.emit)
+        self.window = MainWindow(self.machines, self.background, load())
+        self.window.show()
+        self.machines.open()
+        self.until(lambda: self.machines.scanned)
+
+    @property
+    def wall(self):
+        return self.window.wall
+
+    def until(self, condition, what: str = "") -> None:
+        def holds():
+            self.qt.processEvents()
+            return condition()
+
+        until(holds, what=what)
+
+    def names(self) -> list[str]:
+        return [key.name for key in self.wall.tiles.keys]
+
+    def until_names(self, *names: str) -> None:
+        self.until(lambda: self.names() == list(names), f"{names}, not {self.names()}")
+
+    def key(
+        self, widget: QWidget, key: Qt.Key, how=Qt.KeyboardModifier.NoModifier, text=""
+    ) -> None:
+        for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+            self.qt.sendEvent(widget, QKeyEvent(kind, key, how, text))
+
+    def click(self, name: str, how=Qt.KeyboardModifier.NoModifier) -> None:
+        index = self.wall.tiles.index_of(MachineKey("", name))
+        at = QPointF(self.wall.visualRect(index).center())
+        there = QPointF(self.wall.viewport().mapToGlobal(at.toPoint()))
+        button = Qt.MouseButton.LeftButton
+        for kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
+            event = QMouseEvent(kind, at, there, button, button, how)
+            self.qt.sendEvent(self.wall.viewport(), event)
+
+    def selected(self) -> list[str]:
+        return [entry.name for entry in self.wall.selected()]
+
+    def close(self) -> None:
+        self.window.close()
+        self.machines.close()
+        self.background.close(10)
+        self.window.deleteLater()
+        self.qt.processEvents()
+
+
+@pytest.fixture
+def app(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    made = App()
+    yield made
+    made.close()
+    ours = {t.name for t in threading.enumerate() if t.name.startswith("kju-")}
+    assert not ours
+
+
+def define(*names: str, text: str = "") -> None:
+    for name in names:
+        folder = definitions_folder() / name
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "machine.toml").write_text(text)
+
+
+def test_wall_shows_machines_in_the_order_of_their_names(app: App):
+    define("web-10", "web-2", "build")
+    app.until_names("build", "web-2", "web-10")
+
+
+def test_rows_that_stay_keep_their_selection(app: App):
+    define("b", "d")
+    app.until_names("b", "d")
+    app.click("d")
+    define("a", "c", "e")
+    app.until_names("a", "b", "c", "d", "e")
+    assert app.selected() == ["d"]
+    (definitions_folder() / "b" / "machine.toml").unlink()
+    app.until_names("a", "c", "d", "e")
+    assert app.selected() == ["d"]
+
+
+def test_order_keeps_the_selection(app: App):
+    define("a", "b")
+    app.until_names("a", "b")
+    app.machines.update(MachineEntry(MachineKey("", "c"), S.RUNNING, started=5.0))
+    app.click("a")
+    from kju.desktop.search import Order
+
+    app.window.page.set_order(Order.STATE)
+    assert app.names() == ["c", "a", "b"]
+    assert app.selected() == ["a"]
+
+
+def test_several_machines_are_selected_by_mouse_and_keyboard(app: App):
+    define(*"abcde")
+    app.until_names(*"abcde")
+    app.click("a")
+    app.click("c", Qt.KeyboardModifier.ControlModifier)
+    assert app.selected() == ["a", "c"]
+    app.click("e", Qt.KeyboardModifier.ShiftModifier)
+    assert app.selected() == ["c", "d", "e"]
+    app.key(app.wall, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert app.selected() == list("abcde")
+
+
+def test_search_and_filter_hide_and_show_all_brings_back(app: App):
+    define("web", text='labels = ["shop"]')
+    define("build")
+    app.until_names("build", "web")
+    app.window.page.search.setText("label:shop")
+    app.until_names("web")
+    app.window.page.search.setText("nothing <b>like</b> this")
+    app.until_names()
+    empty = app.window.page.empty
+    assert empty.isVisible()
+    (button,) = [b for b in empty.findChildren(QAbstractButton) if b.text().startswith("Show all")]
+    button.click()
+    app.until_names("build", "web")
+    assert app.window.page.stack.currentWidget() is app.wall
+
+
+def test_console_opens_in_a_tab_moves_to_a_window_and_closes(app: App):
+    with kju.launch(xvfb=True, name="screen") as machine:
+        app.until(
+            lambda: (
+                app.names() == ["screen"]
+                and app.wall.tiles.entry(app.wall.tiles.index(0)).state is S.RUNNING
+            )
+        )
+        app.click("screen")
+        app.key(app.wall, Qt.Key.Key_Return)
+        assert app.window.tabs.count() == 2
+        console = app.window.tabs.currentWidget()
+        assert console.is_tab
+        app.window.consoles.detach(console)
+        assert app.window.tabs.count() == 1
+        assert console.isVisible() and not console.is_tab
+        app.window.consoles.attach(console)
+        assert app.window.tabs.count() == 2
+        app.window.tabs.tabCloseRequested.emit(1)
+        app.until(lambda: app.window.tabs.count() == 1)
+        assert machine.is_alive
+        assert "keeps running" in app.window.statusBar().currentMessage()
+
+
+def test_machine_that_is_off_is_not_opened(app: App):
+    define("web")
+    app.until_names("web")
+    app.click("web")
+    app.key(app.wall, Qt.Key.Key_Return)
+    assert app.window.tabs.count() == 1
+    assert app.window.statusBar().currentMessage() == "web is off"
+
+
+def test_tile_size_follows_the_wheel_and_is_remembered(app: App):
+    define("web")
+    app.until_names("web")
+    before = app.wall.tile_width
+    at = QPointF(20, 20)
+    event = QWheelEvent(
+        at, at, QPoint(), QPoint(0, 240), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.ControlModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    app.qt.sendEvent(app.wall.viewport(), event)
+    assert app.wall.tile_width == before + 32
+    assert app.window.current_settings().tile_width == before + 32
+
+
+def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):
+    from PySide6.QtGui import QAction
+    from PySide6.QtWidgets import QTableWidget
+
+    app.window.show_shortcuts()
+    (sheet,) = app.window.findChildren(QTableWidget)
+    shown = {sheet.item(row, 2).text() for row in range(sheet.rowCount())}
+    for action in app.window.findChildren(QAction):
+        if keys := action.shortcuts():
+            assert any(keys[0].toString() in each for each in shown), action.text()
+
+
+def test_every_control_has_a_name_for_screen_readers(app: App):
+    define("web")
+    app.until_names("web")
+    for widget in app.window.findChildren(QAbstractButton):
+        if widget.isVisible():
+            assert widget.accessibleName() or widget.text() or widget.toolTip(), widget
+    index = app.wall.tiles.index(0)
+    assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "web, off"
+
+
+def test_hostile_texts_are_plain(app: App):
+    name = "<b>x</b>" + "y" * 200 + "\u202e"
+    entry = MachineEntry(MachineKey("<img src=x>", name), S.UNREACHABLE, reason="<h1>\n\x1b[0m")
+    app.machines.update(entry)
+    app.until(lambda: app.names() == [name])
+    tip = app.wall.tiles.index(0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "<b>" not in tip and "<img" not in tip and "\x1b" not in tip and "\u202e" not in tip
+    app.wall.grab()
+
+
+@pytest.mark.parametrize("scale", [1.2, 2.0])
+def test_nothing_is_cut_at_1024_by_768_with_large_fonts(app: App, scale: float):
+    font = QApplication.font()
+    large = QFont(font)
+    large.setPointSizeF(font.pointSizeF() * scale)
+    QApplication.setFont(large)
+    try:
+        define("web")
+        app.until_names("web")
+        app.window.resize(1024, 768)
+        app.until(lambda: app.window.size().width() == 1024)
+        for widget in app.window.page.findChildren(QWidget):
+            if widget.isVisible() and isinstance(widget, QAbstractButton) and widget.text():
+                assert widget.width() >= widget.sizeHint().width(), widget.text()
+                right = widget.mapTo(app.window, QPoint(widget.width(), widget.height()))
+                assert right.x() <= app.window.width(), widget.text()
+    finally:
+        QApplication.setFont(font)
+
+
+def test_palette_is_followed(app: App):
+    define("web")
+    app.until_names("web")
+    dark = QPalette(Qt.GlobalColor.black)
+    before = app.wall.grab().toImage().pixelColor(2, 300).lightness()
+    app.qt.setPalette(dark)
+    try:
+        app.qt.processEvents()
+        assert app.wall.grab().toImage().pixelColor(2, 300).lightness() < before
+    finally:
+        app.qt.setPalette(QPalette())

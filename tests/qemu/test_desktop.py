@@ -1,0 +1,138 @@
+"""`kju desktop` on a real X server with a window manager, and real machines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import guests, xservers
+from support.wait import until
+
+import kju
+from kju.desktop import first_steps
+from kju.store import running
+
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    xservers.need("Xvfb", "xdotool", "openbox")
+    with (
+        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
+        xservers.program(display, "openbox"),
+    ):
+        until(lambda: run(display, "get_num_desktops"), what="openbox")
+        yield display
+
+
+def run(display: str, *words: str) -> str:
+    """Return xdotool's output; empty on an error."""
+    done = subprocess.run(
+        ["xdotool", *words], env=xservers.environment(display),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return "" if done.returncode else done.stdout
+
+
+def start(display: str, *names: str) -> subprocess.Popen[str]:
+    environment = xservers.environment(display)
+    for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "kju.cli", "desktop", *names],
+        env=environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def desktop(display: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*names: str) -> subprocess.Popen[str]:
+        started.append(start(display, *names))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.terminate()
+        one.communicate(timeout=60)
+
+
+def windows(display: str) -> list[str]:
+    return run(display, "search", "--onlyvisible", "--name", "^kju$").split()
+
+
+def test_second_start_raises_the_first_and_opens_its_machines(display: str, desktop):
+    with kju.launch(args=["-m", "16"], name="web") as machine:
+        first = desktop()
+        until(lambda: windows(display), what="the main window")
+        second = desktop("web")
+        assert second.wait(60) == 0
+        assert first.poll() is None
+        clients = lambda: {each["name"] for each in machine.info()["clients"]}  # noqa: E731
+        until(lambda: "kju" in clients() or "__main__.py" in clients(), what="the console attaches")
+        assert len(windows(display)) == 1
+
+
+def test_machines_outlive_a_killed_app_and_the_next_app_starts(display: str, desktop):
+    with kju.launch(args=["-m", "16"], name="web") as machine:
+        first = desktop("web")
+        until(lambda: windows(display), what="the main window")
+        first.kill()
+        first.wait(60)
+        until(lambda: not windows(display), what="the window has gone")
+        second = desktop()
+        until(lambda: windows(display), what="the next app's window")
+        second.terminate()
+        assert second.wait(60) == 128 + signal.SIGTERM
+        assert machine.is_alive
+
+
+def test_unknown_machine_is_an_error_before_a_window_opens(display: str, desktop):
+    process = desktop("nothing")
+    assert process.wait(60) != 0
+    assert "no machine 'nothing' is running" in process.stderr.read()
+
+
+def test_without_a_display_the_error_says_so(desktop):
+    environment = {**os.environ}
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.cli", "desktop"],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode
+    assert "without a display" in done.stderr
+
+
+def test_sample_guest_is_started_as_a_machine_of_its_own(tmp_path: Path):
+    guests.sample()
+    words: list[str] = []
+    name = first_steps.start_sample(words.append)
+    try:
+        assert name in running.names()
+        assert first_steps.start_sample(words.append) == name  # it runs already
+    finally:
+        with kju.attach(name) as machine:
+            machine.stop()
+    assert words[0] == "building the sample guest"
+
+
+def test_setup_is_what_doctor_finds():
+    setup = first_steps.SetupCheck().run()
+    assert setup.known
+    assert setup.broken == ""
+
+
+def test_cancelled_check_ends_and_finds_nothing():
+    check = first_steps.SetupCheck()
+    check.cancel()
+    assert not check.run().known

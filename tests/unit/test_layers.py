@@ -65,6 +65,7 @@ CORE = (
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",
     "emulators.xvfb.xwd",
+    "desktop.create",
     "desktop.empty",
     "desktop.entry",
     "desktop.facts",

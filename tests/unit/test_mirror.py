@@ -29,11 +29,15 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/desktop/test_create_page.py": (
+        "desktop.qt.create_fields desktop.qt.create_page desktop.qt.create_view"
+    ),
     "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
     "integration/desktop/test_main_window.py": (
-        "desktop.qt.consoles desktop.qt.empty_page desktop.qt.flow_layout desktop.qt.main_window "
-        "desktop.qt.shortcut_sheet desktop.qt.tile_actions desktop.qt.tile_delegate "
-        "desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
+        "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "
+        "desktop.qt.main_window desktop.qt.shortcut_sheet desktop.qt.tile_actions "
+        "desktop.qt.tile_delegate desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model "
+        "desktop.qt.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/client/test_machine.py": (

@@ -53,7 +53,7 @@ class Field(NamedTuple):
         kind: Its widget.
         hint: Shown while it is empty.
         tip: A sentence on its meaning.
-        choices: Its possible values; a `Kind.FILE` takes other texts too.
+        choices: Its possible values and the words for them; a `Kind.FILE` takes other texts too.
         advanced: Whether it is folded away at first.
         only_new: Whether an existing machine does not have it.
     """
@@ -63,7 +63,7 @@ class Field(NamedTuple):
     kind: Kind = Kind.LINE
     hint: str = ""
     tip: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
     advanced: bool = False
     only_new: bool = False
 
@@ -76,13 +76,15 @@ FIELDS = (
     Field("memory", "Memory", hint="1024 MiB", tip="Such as 2G; MiB without a unit."),
     Field("cpus", "Processors", hint="QEMU's default", tip="Number of virtual processors."),
     Field("firmware", "Firmware", Kind.FILE, tip="BIOS, UEFI or the file of a firmware.",
-          choices=("bios", "uefi")),
-    Field("network", "Network", Kind.CHOICE, tip="user: connections to the outside; or none.",
-          choices=("user", "none")),
+          choices=(("bios", "bios"), ("uefi", "uefi"))),
+    Field("network", "Network", Kind.CHOICE, tip="Whether the guest has a network.",
+          choices=(("user", "Connections to the outside (user)"), ("none", "None"))),
+    Field("labels", "Labels", hint="lab, web", tip="Words by which the wall finds the machine,"
+          " separated by commas.", advanced=True),
     Field("disks", "More disks", Kind.LINES, "a path on each line", "Further disks and CDs.",
           advanced=True),
-    Field("disk_bus", "Disk bus", Kind.CHOICE, tip="Bus of the disks; empty: the board's own.",
-          choices=("", *DISK_BUSES), advanced=True),
+    Field("disk_bus", "Disk bus", Kind.CHOICE, tip="Bus of the disks.", advanced=True,
+          choices=(("", "The board's own"), *((bus, bus) for bus in DISK_BUSES))),
     Field("devices", "Devices", Kind.LINES, "virtio-rng-pci", "Values of QEMU's -device, one on"
           " each line.", advanced=True),
     Field("arguments", "Arguments", hint="-boot menu=on", tip="QEMU's own arguments, as a shell"
@@ -92,7 +94,8 @@ FIELDS = (
           " other folders or to network addresses. Never for an untrusted disk.", advanced=True),
 )  # fmt: skip
 _KEYS = tuple(field.key for field in FIELDS if field.key not in ("name", "disk"))
-_LISTS = ("disks", "devices")
+#: Lists, and what separates their items in a field.
+_SEPARATORS = {"disks": "\n", "devices": "\n", "labels": ","}
 _DEFAULTS = Definition()
 
 
@@ -205,6 +208,8 @@ class CreateForm:
         found = []
         if not (self.values["image"] or self.disk or self.values["disks"]):
             found.append("No image is given: the guest has no disk.")
+        if self.disk and "disk" not in self._touched:
+            found.append(f"The image is a CD: an empty disk of {self.disk} is made to install on.")
         if self.old is not None and (unknown := unknown_keys(self.old)):
             found.append(
                 f"kju does not know {', '.join(map(one_line, unknown))}: this is kept, and the"
@@ -219,10 +224,13 @@ class CreateForm:
 
     @property
     def command_line(self) -> str:
-        """QEMU's command line, or the reason why there is none."""
-        if self.plan is not None:
-            return one_line(self.plan.command_line)
-        return "" if self.errors else "..."
+        """QEMU's command line; empty while it is unknown."""
+        return "" if self.plan is None else one_line(self.plan.command_line)
+
+    @property
+    def command_hint(self) -> str:
+        """What stands in place of an empty command line."""
+        return "There is an error in a field." if self.errors else "QEMU is asked..."
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
@@ -373,7 +381,8 @@ def _shown(key: str, value: object) -> str | bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, list):
-        return "\n".join(value) if key in _LISTS else shlex.join(value)
+        separator = _SEPARATORS.get(key, "").replace(",", ", ")
+        return separator.join(value) if separator else shlex.join(value)
     return "" if value is None else str(value)
 
 
@@ -385,8 +394,8 @@ def _value(key: str, shown: str | bool, default: object) -> object:
     """
     if isinstance(shown, bool):
         return shown
-    if key in _LISTS:
-        return [line.strip() for line in shown.splitlines() if line.strip()]
+    if separator := _SEPARATORS.get(key):
+        return [item.strip() for item in shown.split(separator) if item.strip()]
     if key == "arguments":
         try:
             return shlex.split(shown)

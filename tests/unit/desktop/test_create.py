@@ -75,12 +75,14 @@ def test_definition_has_only_what_differs_from_the_defaults() -> None:
         "image": "/a.iso", "memory": " 2G ", "cpus": "2", "firmware": "uefi", "network": "none",
         "disks": "/b.img\n\n/c.img\n", "disk_bus": "virtio", "devices": "virtio-rng-pci",
         "arguments": "-boot 'menu=on' -name \"a b\"", "qemu": "", "trust_disk": True,
+        "labels": "lab,  web ,",
     }.items():  # fmt: skip
         form.set(key, value)
     assert decode(form.text, "f", "m") == Definition(
         image="/a.iso", memory="2G", cpus=2, firmware="uefi", network="none",
         disks=["/b.img", "/c.img"], disk_bus="virtio", devices=["virtio-rng-pci"],
         arguments=["-boot", "menu=on", "-name", "a b"], trust_disk=True,
+        labels=["lab", "web"],
     )  # fmt: skip
     assert "qemu" not in form.text
 
@@ -108,7 +110,11 @@ def test_only_the_newest_dry_run_counts() -> None:
     ("error", "field", "message"),
     [
         (DefinitionError("/x/machine.toml:3: image: no file", "f", 3, "image"), "image", "no file"),
-        (DefinitionError("/a b/machine.toml:3: disks[1]: bad", "f", 3, "disks"), "disks", "line 2: bad"),
+        (
+            DefinitionError("/a b/machine.toml:3: disks[1]: bad", "f", 3, "disks"),
+            "disks",
+            "line 2: bad",
+        ),
         (ConflictError("no such bus").about("disk_bus"), "disk_bus", "no such bus"),
         (QemuError("missing").about("qemu"), "qemu", "missing"),
         (KjuError("anything\x1b[31m"), "", "anything\\x1b[31m"),

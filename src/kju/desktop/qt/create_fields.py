@@ -27,8 +27,6 @@ from ..create import Field, Kind
 #: The grid, in Qt's pixels.
 GRID = 8
 _LINES_SHOWN = 3
-#: What an empty choice means, as a user reads it.
-_EMPTY_CHOICE = "the board's own"
 
 
 def plain_label(text: str = "") -> QLabel:
@@ -161,8 +159,8 @@ class FieldRow(QWidget):
         box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         box.setMinimumContentsLength(8)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        for choice in self.field.choices:
-            box.addItem(choice or _EMPTY_CHOICE, choice)
+        for choice, words in self.field.choices:
+            box.addItem(words, choice)
         if editable:
             box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
             box.currentTextChanged.connect(self._tell)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ...client.requests import LaunchPlan
@@ -114,6 +114,11 @@ class CreatePage(QWidget):
         """End the page's thread soon; the page shows no answers from then on."""
         self._dry_runs.close()
 
+    @property
+    def has_failed(self) -> bool:
+        """True if the last order was not carried out as a whole."""
+        return bool(self.form.failures)
+
     # -- what the user and the threads do
 
     def _edited(self, key: str, value: str | bool) -> None:
@@ -155,10 +160,11 @@ class CreatePage(QWidget):
             return
         if made.written and order.old is None:
             # It is defined, and did not start: the page goes on with the defined machine.
-            self.saved.emit(order.name)
             self.edit_machine(order.name)
         self.form.fail(made.error)
         self._refresh()
+        if made.written:
+            self.saved.emit(order.name)
 
     def _opened(self, name: str, text: str | KjuError) -> None:
         failed = self.form.failures
@@ -208,6 +214,11 @@ class CreatePage(QWidget):
         if event.type() == QEvent.Type.WindowActivate and not self._busy and self.form.errors:
             self._changed()
         return super().event(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.shut()
+        super().closeEvent(event)
+        self.deleteLater()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _local_file(event):

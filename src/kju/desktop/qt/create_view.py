@@ -48,8 +48,8 @@ class CreateView(QScrollArea):
         self._title.setFont(font)
         self._basic, self._advanced = QWidget(), QWidget()
         self._fold = Fold("Advanced", self._advanced)
-        self._command = _text_box("QEMU's command line", _COMMAND_LINES, fixed=True)
-        self._reasons = _text_box("The reasons for the arguments", _REASON_LINES, fixed=False)
+        self._command = _text_box("QEMU's command line")
+        self._reasons = _text_box("The reasons for the arguments")
         self._content = self._laid_out()
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
@@ -61,6 +61,19 @@ class CreateView(QScrollArea):
         row.addWidget(self._content, 1000)
         row.addStretch(1)
         self.setWidget(centre)
+        # The page's own background.
+        self.viewport().setAutoFillBackground(False)
+        centre.setAutoFillBackground(False)
+        self._fit_to_font()
+
+    def _fit_to_font(self) -> None:
+        """Set the sizes that follow the font's."""
+        self._content.setMaximumWidth(self.fontMetrics().averageCharWidth() * _LETTERS)
+        fixed = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        fixed.setPointSizeF(self.font().pointSizeF())
+        self._command.setFont(fixed)
+        for box, lines in ((self._command, _COMMAND_LINES), (self._reasons, _REASON_LINES)):
+            box.setFixedHeight(box.fontMetrics().lineSpacing() * lines + 2 * GRID)
 
     def _laid_out(self) -> QWidget:
         copy = QPushButton("Copy")
@@ -73,14 +86,16 @@ class CreateView(QScrollArea):
         head.addWidget(plain_label("QEMU's command line"), 1)
         head.addWidget(copy)
         content = QWidget()
-        content.setMaximumWidth(self.fontMetrics().averageCharWidth() * _LETTERS)
         column = QVBoxLayout(content)
         column.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
         column.setSpacing(2 * GRID)
         for widget in (self._title, self._basic, self._fold):
             column.addWidget(widget)
-        column.addLayout(head)
-        column.addWidget(self._command)
+        command = QVBoxLayout()
+        command.setSpacing(GRID)
+        command.addLayout(head)
+        command.addWidget(self._command)
+        column.addLayout(command)
         column.addWidget(Fold("Why these arguments", self._reasons))
         column.addStretch(1)
         return content
@@ -111,6 +126,7 @@ class CreateView(QScrollArea):
             row.show_error(errors.get(key, ""))
             if errors.get(key) and row.field.advanced:
                 self._fold.open()
+        self._command.setPlaceholderText(form.command_hint)
         _show(self._command, form.command_line)
         _show(self._reasons, "\n".join(f"{what}\n    {why}" for what, why in form.reasons))
 
@@ -120,10 +136,8 @@ class CreateView(QScrollArea):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange and (centre := self.widget()) is not None:
-            content = centre.findChild(QWidget)
-            if content is not None:
-                content.setMaximumWidth(self.fontMetrics().averageCharWidth() * _LETTERS)
+        if event.type() == QEvent.Type.FontChange and self.widget() is not None:
+            self._fit_to_font()
 
     def sizeHint(self) -> QSize:
         return QSize(self._content.maximumWidth(), 32 * self.fontMetrics().lineSpacing())
@@ -173,14 +187,11 @@ class Foot(QFrame):
         self._note.show_text(" ".join(notes), sign.SP_MessageBoxInformation)
 
 
-def _text_box(name: str, lines: int, *, fixed: bool) -> QPlainTextEdit:
+def _text_box(name: str) -> QPlainTextEdit:
     box = QPlainTextEdit()
     box.setReadOnly(True)
     box.setTabChangesFocus(True)
     box.setAccessibleName(name)
-    if fixed:
-        box.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-    box.setFixedHeight(box.fontMetrics().lineSpacing() * lines + 2 * GRID)
     return box
 
 

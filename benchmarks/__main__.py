@@ -21,7 +21,9 @@ from .plots import write_plots
 
 #: Groups that compare no guests with a peer, and groups that do; `peers` means the second.
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing")
-PEERS = ("keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience")
+PEERS = (
+    "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
+)  # fmt: skip
 
 
 def machine() -> str:

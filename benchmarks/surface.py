@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -201,6 +201,45 @@ def comparing(folder: str) -> Iterator[Figure]:
         )
 
 
+def thumbnails(folder: str) -> Iterator[Figure]:
+    """Measure a whole thumbnail, and one of which a small part has changed, beside others'."""
+    size, small = (1280, 800), (320, 200)
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (size[1], size[0], 4), np.uint8)
+    peers: dict[str, Callable[[], object]] = {}
+    with suppress(ImportError):
+        import cv2
+
+        cv2.setNumThreads(1)
+        peers["cv2 INTER_AREA"] = lambda: cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+    with suppress(ImportError):
+        from PySide6.QtCore import Qt
+        from PySide6.QtGui import QImage
+
+        image = QImage(pixels.data, *size, QImage.Format.Format_RGB32)
+        keep, smooth = Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode
+        peers["QImage smooth"] = lambda: image.scaled(*small, keep, smooth.SmoothTransformation)
+    with SurfaceProducer.create(f"{folder}/thumbnail", capacity=BYTES) as producer:
+        producer.set_mode(*size, source=pixels)
+        surface = Surface(producer.address)
+        ours, *theirs = in_turns(lambda: surface.thumbnail(*small), *peers.values(), rounds=200)
+        beside = ", ".join(
+            f"{name} {micro(statistics.median(taken))}"
+            for name, taken in zip(peers, theirs, strict=True)
+        )
+        yield Figure("surface", "thumbnail of 1280x800, 320x200", statistics.median(ours) * 1e3,
+                     "ms", 0.5, "", beside)  # fmt: skip
+        last = surface.thumbnail(*small)
+        rect, cell = Rect(640, 400, 64, 64), np.ones((64, 64, 4), np.uint8)
+        (part,) = in_turns(
+            lambda: surface.thumbnail(*small, last),
+            rounds=200,
+            between=lambda: producer.draw(rect, cell),
+        )
+        yield Figure("surface", "the same after a change of 64x64 pixels",
+                     statistics.median(part) * 1e6, "us", 100, "", "")  # fmt: skip
+
+
 def tile_sides(folder: str) -> Iterator[Figure]:
     """Measure the reasons for the tile's side: the cost of the table, the size of the damage."""
     for side in (16, 32, 64):
@@ -230,4 +269,5 @@ def figures(folder: str) -> Iterator[Figure]:
     yield from snapshots(folder)
     yield from publishing(folder)
     yield from comparing(folder)
+    yield from thumbnails(folder)
     yield from tile_sides(folder)

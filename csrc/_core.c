@@ -1,5 +1,6 @@
 /* kju.surface._core: surfaces over buffers. Descriptors, clocks and event loops are elsewhere. */
 #include "python.h"
+#include "thumbnail.h"
 
 PyObject *kju_geometry_error, *kju_format_error;
 PyObject *kju_rect_type, *kju_mode_type, *kju_mark_type, *kju_change_type;
@@ -180,6 +181,53 @@ static PyObject *format_surface(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* The picture in a buffer: (height, width, 4) or (height, width) bytes, each row in one piece.
+ * Returns its bytes per pixel; 0 for another shape. */
+static uint32_t picture_of(const Py_buffer *b, uint32_t *width, uint32_t *height, uint64_t *stride) {
+    Py_ssize_t bytes = b->ndim == 3 ? b->shape[2] : 1;
+    if (b->itemsize != 1 || b->ndim < 2 || b->ndim > 3 || (b->ndim == 3 && bytes != 4) ||
+        b->shape[0] > (Py_ssize_t)KJU_MAX_SIDE || b->shape[1] > (Py_ssize_t)KJU_MAX_SIDE ||
+        b->strides[b->ndim - 1] != 1 || b->strides[1] != bytes ||
+        b->strides[0] < b->shape[1] * bytes)
+        return 0;
+    *height = (uint32_t)b->shape[0];
+    *width = (uint32_t)b->shape[1];
+    *stride = (uint64_t)b->strides[0];
+    return (uint32_t)bytes;
+}
+
+/* thumbnail(picture, out, part): both are arrays of one kind; the rows of `out` are not padded. */
+static PyObject *thumbnail(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *picture, *target, *part, *result = NULL;
+    Py_buffer from, out;
+    uint64_t stride = 0;
+    struct kju_thumbnail t = {0};
+    if (!PyArg_ParseTuple(args, "OOO", &picture, &target, &part) ||
+        kju_parse_rect(part, &t.part) || PyObject_GetBuffer(picture, &from, PyBUF_STRIDES))
+        return NULL;
+    if (PyObject_GetBuffer(target, &out, PyBUF_STRIDES | PyBUF_WRITABLE)) {
+        PyBuffer_Release(&from);
+        return NULL;
+    }
+    t.bytes = picture_of(&from, &t.width, &t.height, &t.stride);
+    int made = KJU_E_RECT;
+    if (t.bytes && picture_of(&out, &t.to_width, &t.to_height, &stride) == t.bytes &&
+        stride == (uint64_t)t.to_width * t.bytes && t.width && t.height) {
+        t.from = from.buf;
+        t.from_size = t.stride * (t.height - 1) + (uint64_t)t.width * t.bytes;
+        t.to = out.buf;
+        t.to_size = (uint64_t)out.len;
+        Py_BEGIN_ALLOW_THREADS
+        made = kju_make_thumbnail(&t);
+        Py_END_ALLOW_THREADS
+    }
+    result = made ? kju_raise(made) : Py_NewRef(Py_None);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&from);
+    return result;
+}
+
 static PyObject *set_types(PyObject *self, PyObject *args) {
     (void)self;
     PyObject **homes[] = {&kju_rect_type, &kju_mode_type, &kju_mark_type, &kju_change_type};
@@ -198,6 +246,8 @@ static PyObject *set_types(PyObject *self, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"set_types", set_types, METH_VARARGS, "set_types(Rect, Mode, Mark, Change)"},
+    {"thumbnail", thumbnail, METH_VARARGS,
+     "thumbnail(picture, out, part): make the picture smaller by averaging areas"},
     {"plan", plan, METH_VARARGS, "plan(capacity, tile, max_width, max_height) -> total bytes"},
     {"format_surface", format_surface, METH_VARARGS,
      "format_surface(buffer, capacity, tile, max_width, max_height, incarnation, pid, start, "

@@ -1,5 +1,6 @@
 /* kju.surface._core.Reader: the consumer's side of one surface, over any readable buffer. */
 #include "python.h"
+#include "thumbnail.h"
 
 typedef struct {
     PyObject_HEAD
@@ -289,6 +290,47 @@ done:
     return result;
 }
 
+/* thumbnail(out, width, height, epoch, part) -> version; -1: the mode has another epoch. */
+static PyObject *reader_thumbnail(Reader *self, PyObject *args) {
+    Py_buffer out;
+    unsigned long long epoch;
+    PyObject *part, *result = NULL;
+    struct kju_mode mode, after;
+    struct kju_thumbnail t = {0};
+    if (!PyArg_ParseTuple(args, "w*O&O&KO", &out, kju_parse_u32, &t.to_width, kju_parse_u32,
+                          &t.to_height, &epoch, &part))
+        return NULL;
+    if (kju_parse_rect(part, &t.part) || read_mode(self, &mode))
+        goto done;
+    if (!epoch || mode.epoch != epoch) {
+        result = PyLong_FromLong(MODE_CHANGED);
+        goto done;
+    }
+    t.from = kju_pixels(self->memory.buf, &self->layout);
+    t.from_size = self->layout.pixels_capacity;
+    t.stride = mode.stride;
+    t.width = mode.width;
+    t.height = mode.height;
+    t.bytes = kju_bytes_per_pixel(mode.fourcc);
+    t.to = out.buf;
+    t.to_size = (uint64_t)out.len;
+    uint64_t version = kju_version(self->memory.buf);
+    int made;
+    Py_BEGIN_ALLOW_THREADS
+    made = kju_make_thumbnail(&t);
+    atomic_thread_fence(memory_order_acquire); /* the pixels were read before the second reading */
+    Py_END_ALLOW_THREADS
+    if (made)
+        kju_raise(made);
+    else if (kju_read_mode(self->memory.buf, &self->layout, &after) || after.epoch != epoch)
+        result = PyLong_FromLong(MODE_CHANGED);
+    else
+        result = PyLong_FromUnsignedLongLong(version);
+done:
+    PyBuffer_Release(&out);
+    return result;
+}
+
 /* live() -> (number, offset, stride, epoch) of the live window; number 0: none. */
 static PyObject *reader_live(Reader *self, PyObject *unused) {
     (void)unused;
@@ -507,6 +549,8 @@ static PyMethodDef reader_methods[] = {
     {"copy", (PyCFunction)reader_copy, METH_VARARGS,
      "copy(out, epoch, rect, format, exact, window=None) -> version, -1 mode changed, "
      "-2 not exact, -3 no live window there"},
+    {"thumbnail", (PyCFunction)reader_thumbnail, METH_VARARGS,
+     "thumbnail(out, width, height, epoch, part) -> version, -1 mode changed"},
     {"live", (PyCFunction)reader_live, METH_NOARGS, "(number, offset, stride, epoch)"},
     {"wait", (PyCFunction)reader_wait, METH_VARARGS,
      "wait(version, cursor_version, state, timeout_ms) -> whether one of them moved"},

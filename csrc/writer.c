@@ -295,11 +295,25 @@ static void sleep_until(uint64_t time) {
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL); /* a signal ends it sooner */
 }
 
+struct limits {
+    uint64_t until;   /* return when the next step is due after this time */
+    uint64_t budget;  /* the next step begins this many times the last one's processor time later, */
+    uint64_t longest; /* but not later than this; a step of that length rests as long as it took */
+};
+
+static uint64_t pause_after(const struct limits *limits, uint64_t used) {
+    if (limits->budget < 2)
+        return 0;
+    uint64_t pause = used * (limits->budget - 1);
+    uint64_t most = limits->longest > 2 * used ? limits->longest - used : used;
+    return pause < most ? pause : most;
+}
+
 /* Run steps when they are due, without the interpreter's lock: hundreds of them follow an input,
  * while the thread that answers the client needs that lock. The processor time of a step, not its
  * duration, determines the pause after it: a preempted step has used no more than another. */
-static int scan_until(Writer *self, const struct kju_source *source, uint64_t until, uint64_t budget,
-                  uint64_t *next, uint64_t *changed) {
+static int scan_until(Writer *self, const struct kju_source *source, const struct limits *limits,
+                      uint64_t *next, uint64_t *changed) {
     for (;;) {
         uint64_t now = read_clock(CLOCK_MONOTONIC), used = read_clock(CLOCK_THREAD_CPUTIME_ID);
         PyThread_acquire_lock(self->gate, WAIT_LOCK);
@@ -308,27 +322,30 @@ static int scan_until(Writer *self, const struct kju_source *source, uint64_t un
         int result = kju_scan_step(&self->scan, &self->w, source, now, next, changed);
         PyThread_release_lock(self->lock);
         used = read_clock(CLOCK_THREAD_CPUTIME_ID) - used;
-        uint64_t earliest = read_clock(CLOCK_MONOTONIC) + used * (budget ? budget - 1 : 0);
+        uint64_t earliest = read_clock(CLOCK_MONOTONIC) + pause_after(limits, used);
         if (*next < earliest)
             *next = earliest;
         /* Acquire: the caller then sees the interrupting thread's request. */
-        if (result || *changed || *next >= until ||
+        if (result || *changed || *next >= limits->until ||
             atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire))
             return result;
         sleep_until(*next);
     }
 }
 
-/* _scan_until(source, offset, stride, format, until, budget) -> (when to call again, tiles published) */
+/* _scan_until(source, offset, stride, format, until, budget, longest)
+ * -> (when to call again, tiles published) */
 static PyObject *writer_scan_until(Writer *self, PyObject *args) {
     Py_buffer buffer;
-    unsigned long long offset, stride, until, budget;
+    unsigned long long offset, stride, until, budget, longest;
     const char *format;
     struct kju_source source;
     uint64_t next = 0, changed = 0;
-    if (!PyArg_ParseTuple(args, "y*O&O&sO&O&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
-                          &stride, &format, kju_parse_u64, &until, kju_parse_u64, &budget))
+    if (!PyArg_ParseTuple(args, "y*O&O&sO&O&O&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
+                          &stride, &format, kju_parse_u64, &until, kju_parse_u64, &budget,
+                          kju_parse_u64, &longest))
         return NULL;
+    struct limits limits = {until, budget, longest};
     int result = fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc,
                              self->w.mode.width);
     if (result) {
@@ -336,7 +353,7 @@ static PyObject *writer_scan_until(Writer *self, PyObject *args) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    result = scan_until(self, &source, until, budget, &next, &changed);
+    result = scan_until(self, &source, &limits, &next, &changed);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&buffer);
     return result ? kju_raise(result)
@@ -542,7 +559,7 @@ static PyMethodDef writer_methods[] = {
     {"_scan", (PyCFunction)writer_scan, METH_VARARGS,
      "_scan(source, offset, stride, format, now) -> (when to call again, tiles published)"},
     {"_scan_until", (PyCFunction)writer_scan_until, METH_VARARGS,
-     "_scan_until(source, offset, stride, format, until, budget) -> (when to call again, tiles)"},
+     "_scan_until(source, offset, stride, format, until, budget, longest) -> (when, tiles)"},
     {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
      "interrupt(): have _scan_until return"},
     {"set_scan_pace", (PyCFunction)writer_set_scan_pace, METH_VARARGS,

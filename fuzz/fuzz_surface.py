@@ -21,11 +21,12 @@ import numpy as np
 
 with harness.instrumented():
     from kju.errors import FormatError, KjuError
-    from kju.surface import NOTHING_TAKEN, Change, Mark, layout, surface_size
+    from kju.surface import NOTHING_TAKEN, Change, Mark, Mode, layout, surface_size
     from kju.surface.consumer import Consumer, blend_cursor, copy_frame
-    from kju.surface.formats import R8
+    from kju.surface.formats import R8, XR24
     from kju.surface.geometry import Rect
     from kju.surface.producer import Producer
+    from kju.surface.thumbnail import Thumbnail, copy_thumbnail
 
 CAPACITY = 64 * 48 * 4
 GUARD = 1 << 30
@@ -146,6 +147,12 @@ def operations(consumer: Consumer, data: bytes) -> Iterator[Callable[[], object]
         yield partial(copy_frame, consumer, None, name, False, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "bgrx", True, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "rgb", False, allocate, 1)
+    for width, height in ((16, 16), (1 + numbers[2] % 80, 1 + numbers[3] % 80)):
+        yield partial(copy_thumbnail, consumer, width, height, None, 1)
+    whole = Thumbnail(np.zeros((12, 16, 4), np.uint8), Mode(64, 48, 256, XR24, 1), NOTHING_TAKEN)
+    mark = Mark(consumer.incarnation, consumer.reader.epoch, numbers[0])
+    yield lambda: copy_thumbnail(consumer, 16, 16, whole._replace(mark=mark), 1)
+    yield lambda: consumer.reader.thumbnail(allocate((12, 16, 4)), 16, 12, 1, rect)
     yield consumer.reader.live
     for where in (None, rect):
         yield partial(copy_frame, consumer, where, "rgb", False, allocate, 1, WINDOW)

@@ -34,6 +34,7 @@ class FakeMachine:
         self.waiting = 0
         self.lit: list[str] | None = None
         self.info: dict[str, object] = {"name": name}
+        self.rates: list[float | None] = []
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         check_role(client, request)
@@ -50,7 +51,10 @@ class FakeMachine:
                 )
             case messages.GetInfo():
                 return Result(messages.Info(info=self.info))
+            case messages.SetRate(rate=rate):
+                self.rates.append(rate)
             case messages.GetSurface(console=0):
+                self.rates.append(request.rate)
                 memory = self.producer.memory
                 reply = messages.SurfaceHandle(descriptors=1, console=0, size=memory.size)
                 return Result(reply, (memory.fileno(),))

@@ -70,6 +70,7 @@ CORE = (
     "desktop.entry",
     "desktop.facts",
     "desktop.search",
+    "desktop.tile",
     "desktop.words",
     "vision.areas",
     "vision.looking",

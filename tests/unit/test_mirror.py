@@ -40,6 +40,7 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
+    "integration/desktop/test_tiles.py": "desktop.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"

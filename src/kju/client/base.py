@@ -30,7 +30,8 @@ from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
-from .frame import Frame, FramePool, FrameSource, convert, crop, make_frame
+from ..surface.thumbnail import copy_thumbnail
+from .frame import Frame, FramePool, FrameSource, as_thumbnail, convert, crop, make_frame
 from .link import seconds_of
 from .origin import AddressOrigin, Origin
 
@@ -271,6 +272,36 @@ class SurfaceBase:
         copy = copy_frame(self._consumer, rect, pixel_format, exact, allocate, tries)
         assert copy is not None  # noqa: S101  no window was asked for
         return copy
+
+    @_checks_memory
+    def thumbnail(self, max_width: int, max_height: int, last: Frame | None = None) -> Frame:
+        """Return the published pixels made smaller, in their proportions; never larger.
+
+        Each pixel is the exact average of the area that it covers.
+
+        Args:
+            max_width: The most pixels of a row.
+            max_height: The most rows.
+            last: The thumbnail before: only the parts that have changed since are computed.
+
+        Returns:
+            Shape ``(height, width, 4)``, B G R X with X = 255, or ``(height, width)`` for one-byte
+            surfaces; read-only. *last* itself if nothing has changed.
+
+        Raises:
+            GeometryError: A side is below 1.
+            UnavailableError: There is no picture; the message is the producer's reason.
+            MemoryLostError: The file of the surface was truncated.
+        """
+        consumer = self._open()
+        if consumer.reader.state_code == State.UNAVAILABLE:
+            consumer.raise_unless_live()
+        before = as_thumbnail(last)
+        made = copy_thumbnail(consumer, max_width, max_height, before, TRIES)
+        if made is before and last is not None:
+            return last
+        pixels, mode, mark = made
+        return make_frame(pixels, self._reference, mark.incarnation, mode, mark.version)
 
     # ---- Changes
 

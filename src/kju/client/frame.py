@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import GeometryError, LimitError, UsageError
 from ..files import write_output
+from ..surface import Mark
 from ..surface._core import Pool
 from ..surface.geometry import Area, as_rect
+from ..surface.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,6 +99,14 @@ def make_frame(
         _surface=surface,
     )
     return frame
+
+
+def as_thumbnail(frame: Frame | None) -> Thumbnail | None:
+    """Return a frame of `SurfaceBase.thumbnail` as its parts; None for another array."""
+    if frame is None or frame.mode is None:
+        return None
+    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    return Thumbnail(np.asarray(frame), frame.mode, mark)
 
 
 def convert(pixels: npt.NDArray[np.uint8], pixel_format: PixelFormat) -> npt.NDArray[np.uint8]:

@@ -35,7 +35,7 @@ from ..protocol.messages import (
     Refused,
     SavedSnapshot,
 )
-from ..protocol.values import ROLES, TAG, Reply, Role
+from ..protocol.values import MAX_RATE, ROLES, TAG, Reply, Role
 from ..store.paths import check_name
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
@@ -276,6 +276,17 @@ def check_role(role: str) -> Role:
         if role == known:
             return known
     raise UsageError(f"unknown role {role!r}; choose {' or '.join(ROLES)}")
+
+
+def check_rate(rate: float | None) -> float | None:
+    """Return the rate at which a viewer looks.
+
+    Raises:
+        UsageError: It is not a number from 0 to `MAX_RATE`.
+    """
+    if rate is not None and not 0 <= rate <= MAX_RATE:
+        raise UsageError(f"rate must be 0 to {MAX_RATE} looks per second, or None, not {rate}")
+    return rate
 
 
 def check_codec(codec: str) -> str:

@@ -208,7 +208,7 @@ class CreateForm:
         found = []
         if not (self.values["image"] or self.disk or self.values["disks"]):
             found.append("No image is given: the guest has no disk.")
-        if self.disk and "disk" not in self._touched:
+        if self.disk and "disk" not in self._touched and self._image.get("kind") == "cdrom":
             found.append(f"The image is a CD: an empty disk of {self.disk} is made to install on.")
         if self.old is not None and (unknown := unknown_keys(self.old)):
             found.append(
@@ -237,7 +237,7 @@ class CreateForm:
         """What kju adds to the command line, and why."""
         if self.plan is None:
             return []
-        image = self.plan.info.get("image") or {}
+        image = self._image
         found = [(str(image["kind"]), str(image["reason"]))] if image else []
         found += [(shlex.join(words), why) for words, why in self.plan.appended]
         found += [
@@ -302,7 +302,7 @@ class CreateForm:
             self.plan, self._found = None, self._placed(result)
         else:
             self.plan, self._found = result, {}
-            self._propose_disk(result.info.get("image") or {})
+            self._propose_disk()
         return True
 
     def fail(self, error: KjuError) -> None:
@@ -315,12 +315,17 @@ class CreateForm:
         known = {field.key for field in self.fields}
         return {key if key in known else "": _plain(str(error))}
 
-    def _propose_disk(self, image: Mapping[str, Any]) -> None:
+    @property
+    def _image(self) -> Mapping[str, Any]:
+        """What the dry run has found out about the image."""
+        return (self.plan.info.get("image") or {}) if self.plan else {}
+
+    def _propose_disk(self) -> None:
         """Propose a disk to install on, once the image has turned out to be a CD."""
         undecided = self.is_new and "disk" not in self._touched
         if (
             undecided
-            and image.get("kind") == "cdrom"
+            and self._image.get("kind") == "cdrom"
             and not (self.values["disk"] or self.values["disks"])
         ):
             self.values["disk"] = PROPOSED_DISK

@@ -8,6 +8,8 @@ Rules of `SourceRunner`:
 
 - A client views a console from `attach` to `detach`. Consumers of a surface with a name are not
   known, so such a console is always viewed.
+- A client may state the rate at which it looks. The highest rate of all clients is that of the
+  source; a client without one takes the source's own pace.
 - The console rests `GRACE` after the last client has detached, so that the next one finds a
   running source.
 - At rest nothing runs: no source, no reading of registers.
@@ -17,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..errors import UnavailableError
 from ..memory import SurfaceProducer
+from ..sources.base import OWN_RATE
 from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface
@@ -48,6 +52,16 @@ class ConsoleFacts(NamedTuple):
     label: str
     device_address: str = ""
     no_vram: str = ""
+
+
+def fastest(rates: Collection[float | None]) -> float | None:
+    """Return the rate of a source for viewers with these rates; None for its own pace.
+
+    A viewer without a rate takes the source's own pace, which a higher rate exceeds.
+    """
+    stated = max((rate for rate in rates if rate is not None), default=0.0)
+    own = not stated or (None in rates and stated <= OWN_RATE)
+    return None if own else stated
 
 
 class Console:
@@ -95,13 +109,34 @@ class Console:
         """
         await self.runner.open()
 
-    async def attach(self, client: object) -> None:
+    async def attach(self, client: object, rate: float | None = None) -> None:
         """Note that *client* views the console; returns when there is a picture, or soon.
+
+        Args:
+            client: The client.
+            rate: Looks per second, above 0; None leaves the client's rate as it is, which is at
+                first the source's own pace.
 
         Raises:
             KjuError: The source cannot be started.
         """
-        await self.runner.attach(client)
+        await self.runner.attach(client, rate)
+
+    async def set_rate(self, client: object, rate: float | None) -> None:
+        """Note how often *client* looks.
+
+        Args:
+            client: The client.
+            rate: Looks per second; 0 ends the viewing; None for the source's own pace.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        if rate == 0:
+            self.detach(client)
+        else:
+            self.runner.set_rate(client, rate)
+            await self.runner.attach(client)
 
     def detach(self, client: object) -> None:
         """Note that *client* does not view the console any more, and end its hold."""
@@ -143,6 +178,7 @@ class Console:
             "version": self.producer.version,
             "incarnation": self.producer.incarnation,
             "address": self.producer.address,
+            "rate": self.runner.rate,
             "source": status.name,
             "reason": status.reason or self.runner.reason,
             "no_vram": self.facts.no_vram,
@@ -160,7 +196,11 @@ class SourceRunner:
 
     def __init__(self, supervisor: Supervisor, *, always: bool = False) -> None:
         self.supervisor = supervisor
-        self._clients: set[object] = {self} if always or supervisor.surface.has_name else set()
+        self._always = always or supervisor.surface.has_name
+        #: Looks per second; None for the source's own pace.
+        self._clients: dict[object, float | None] = {}
+        if supervisor.surface.has_name:
+            self._clients[self] = None  # consumers that the host does not know
         self._grace: asyncio.TimerHandle | None = None
         # Held while a source is chosen, started or stopped.
         self._changing = asyncio.Lock()
@@ -172,30 +212,59 @@ class SourceRunner:
         Raises:
             KjuError: The source cannot be started.
         """
-        if self._clients:
+        if self._is_viewed:
             await self._wake()
         else:
             await self.supervisor.rest()
 
-    async def attach(self, client: object) -> None:
+    @property
+    def _is_viewed(self) -> bool:
+        return self._always or bool(self._clients)
+
+    @property
+    def rate(self) -> float | None:
+        """Looks per second of the source's fastest client; None for the source's own pace."""
+        return fastest(self._clients.values())
+
+    def viewing(self, client: object) -> dict[str, float | None] | None:
+        """Return the rate of a client, ready for JSON; None if it does not view the console."""
+        return {"rate": self._clients[client]} if client in self._clients else None
+
+    async def attach(self, client: object, rate: float | None = None) -> None:
         """Note that *client* views the console; returns when there is a picture, or soon.
+
+        Args:
+            client: The client.
+            rate: Looks per second, above 0; None leaves the client's rate as it is.
 
         Raises:
             KjuError: The source cannot be started.
         """
-        self._clients.add(client)
+        if rate is not None or client not in self._clients:
+            self.set_rate(client, rate)
         self._cancel_rest()
         await self._wake()
 
+    def set_rate(self, client: object, rate: float | None) -> None:
+        """Note how often a client looks that views the console, or attaches next."""
+        self._clients[client] = rate
+        self._rate_changed()
+
+    def _rate_changed(self) -> None:
+        self.supervisor.set_rate(self.rate)
+
     def detach(self, client: object) -> None:
         """Note that *client* does not view the console any more."""
-        self._clients.discard(client)
-        if not self._clients and self._grace is None:
+        if client in self._clients:
+            del self._clients[client]
+            if self._clients:
+                self._rate_changed()
+        if not self._is_viewed and self._grace is None:
             self._grace = asyncio.get_running_loop().call_later(GRACE, self._end_grace)
 
     def _end_grace(self) -> None:
         self._grace = None
-        if not self._clients:
+        if not self._is_viewed:
             self._rest()
 
     def _cancel_rest(self) -> None:
@@ -216,7 +285,7 @@ class SourceRunner:
         """Stop the source, unless a client has attached; its last picture stays published."""
         async with self._changing:
             await self.supervisor.settle(REPLACEMENT_TIMEOUT)
-            if self._clients:
+            if self._is_viewed:
                 return
             if self.supervisor.state is SupervisorState.RUNNING:
                 index = self.supervisor.surface.index

@@ -193,6 +193,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._paused = paused
+        self._rate: float | None = None
         self._generation = 0
         self._backoff = _Backoff()
         self._replacing: asyncio.Task[None] | None = None
@@ -244,6 +245,8 @@ class Supervisor:
             return
         self.source = source
         self._move(SupervisorEvent.STARTED)
+        if self._rate is not None:
+            source.set_rate(self._rate)
         if self._paused is not paused:
             source.set_paused(self._paused)
         # A status that the source reported while it started was ignored: it was not `self.source`.
@@ -332,6 +335,13 @@ class Supervisor:
             self.source.set_paused(paused)
         else:
             self.surface.set_paused(paused)
+
+    def set_rate(self, rate: float | None) -> None:
+        """Have this source and later ones publish for viewers that look this often."""
+        if rate != self._rate:
+            self._rate = rate
+            if self.source is not None:
+                self.source.set_rate(rate)
 
     def close(self, state: State, reason: str) -> None:
         """Stop the source and publish the final state."""

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of JSON, which is ASCII; the rest of a frame is the message around it.
 MAX_QMP_RESULT = MAX_FRAME - 256
+#: Looks per second of a request that reads the mode only.
+ONE_LOOK = 1.0
 _POWER_COMMANDS = {"pause": "stop", "resume": "cont", "reset": "system_reset"}
 #: QMP commands that clients must not run, because kju would not notice their effects.
 _REFUSED_COMMANDS = {
@@ -199,12 +201,19 @@ async def _close_when_sent(client: Client, sock: socket.socket) -> None:
 
 async def _surface(machine: RunningMachine, client: Client, request: messages.GetSurface) -> Result:
     console = _console(machine, request.console)
-    await console.attach(client)
+    if request.rate != 0:
+        await console.attach(client, request.rate)
     memory = console.producer.memory
     reply = messages.SurfaceHandle(
         descriptors=1, console=console.index, size=memory.size, address=memory.address
     )
     return Result(reply, (console.surface.descriptor(),))
+
+
+async def _rate(machine: RunningMachine, client: Client, request: messages.SetRate) -> Result:
+    console = _console(machine, request.console)
+    await console.set_rate(client, request.rate)
+    return Result(messages.Done(version=console.producer.version))
 
 
 async def _live(machine: RunningMachine, client: Client, request: messages.GetLive) -> Result:
@@ -277,9 +286,9 @@ def _console(machine: RunningMachine, index: int) -> Console:
 
 
 async def _wake_once(console: Console) -> None:
-    """Make a console at rest read its current mode."""
+    """Make a console at rest read its current mode, at the rate of a thumbnail."""
     asker = object()
-    await console.attach(asker)
+    await console.attach(asker, ONE_LOOK)
     console.detach(asker)
 
 
@@ -321,6 +330,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
+    messages.SetRate: _RequestRule(_rate, _ALL),
     messages.GetLive: _RequestRule(_live, _CONTROL),
     messages.Refresh: _RequestRule(_refresh, _ALL),
     messages.HoldPublishing: _RequestRule(_hold, _CONTROL),
@@ -364,6 +374,11 @@ def info(machine: RunningMachine) -> dict[str, Any]:
                 "pid": c.peer.pid,
                 "role": c.side.role,
                 "name": c.side.client,
+                "views": [
+                    {"console": console.index, **viewing}
+                    for console in emulator.consoles
+                    if (viewing := console.runner.viewing(c)) is not None
+                ],
             }
             for c in machine.clients
             if not c.closed and c.side.role

@@ -20,7 +20,19 @@ from msgspec import Meta, Struct, field
 
 from .dry_run import DryRun, Planned
 from .launch_options import Launch
-from .values import PROTOCOL, Action, Console, KeySteps, Message, Name, Reply, Request, Role, Tag
+from .values import (
+    PROTOCOL,
+    Action,
+    Console,
+    KeySteps,
+    Message,
+    Name,
+    Rate,
+    Reply,
+    Request,
+    Role,
+    Tag,
+)
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -36,9 +48,27 @@ class GetInfo(Request, frozen=True, tag="info"):
 
 
 class GetSurface(Request, frozen=True, tag="surface"):
-    """Return one console's surface. Answered by `SurfaceHandle`, with one descriptor."""
+    """Return one console's surface. Answered by `SurfaceHandle`, with one descriptor.
+
+    The client views the console from now on, unless its rate is 0.
+
+    Attributes:
+        rate: The rate at which the client looks; None leaves the rate as it is.
+    """
 
     console: Console = 0
+    rate: Rate | None = None
+
+
+class SetRate(Request, frozen=True, tag="rate"):
+    """State how often this client looks at one console. Answered by `Done`.
+
+    Attributes:
+        rate: Looks per second; 0 ends the viewing; None for the pace of the console's source.
+    """
+
+    console: Console = 0
+    rate: Rate | None = None
 
 
 class GetLive(Request, frozen=True, tag="live"):
@@ -191,6 +221,7 @@ AnyRequest = (
     | DryRun
     | GetInfo
     | GetSurface
+    | SetRate
     | GetLive
     | GetPointer
     | GetLamps

@@ -40,6 +40,9 @@ Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=256)]
+MAX_RATE = 1000
+#: Looks per second of a viewer; 0: it does not look.
+Rate = Annotated[float, Meta(ge=0, le=MAX_RATE)]
 #: A snapshot's name. A name of digits alone would be taken for the disk's own number of it.
 TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
 Tag = Annotated[str, Meta(pattern=TAG)]

@@ -10,6 +10,7 @@ Rules for every source:
 - A status can have a request to its owner (`Need`); until that is met, the source continues as
   well as it can.
 - When it ends by itself, the last picture stays published. Its owner decides what to do next.
+- It looks at the emulator's picture no more often than its fastest viewer does (`set_rate`).
 
 `StubSource` is the smallest complete source; read it before you write one.
 
@@ -32,6 +33,19 @@ from ..surface import State
 from ..surface.producer import Producer
 
 log = logging.getLogger(__name__)
+
+
+#: Looks per second at which a source's own pace is as good: its probes are 24 to 33 ms apart.
+OWN_RATE = 40.0
+
+
+def is_slow(rate: float | None) -> bool:
+    """Return whether all viewers look less often than a source publishes at its own pace.
+
+    Args:
+        rate: Looks per second of the fastest viewer; None for the source's own pace.
+    """
+    return rate is not None and rate < OWN_RATE
 
 
 class Phase(Enum):
@@ -92,12 +106,14 @@ class Source(abc.ABC):
         producer: The producer that is filled.
         status: The newest status.
         paused: Whether the machine is paused.
+        look_rate: Looks per second of the fastest viewer; None for the source's own pace.
     """
 
     def __init__(self, producer: Producer, name: str, on_status: OnStatus | None = None) -> None:
         self.producer = producer
         self.status = SourceStatus(Phase.NEW, name)
         self.paused = False
+        self.look_rate: float | None = None
         self._on_status = on_status
 
     def start(self, *, paused: bool = False) -> None:
@@ -128,6 +144,14 @@ class Source(abc.ABC):
         source could make a paused machine LIVE.
         """
         self.paused = paused
+
+    def set_rate(self, rate: float | None) -> None:
+        """Publish for viewers that look this often, from the next look on.
+
+        Args:
+            rate: Looks per second of the fastest viewer, above 0; None for the source's own pace.
+        """
+        self.look_rate = rate
 
     def note_input(self) -> None:  # noqa: B027  most sources receive each change
         """Publish soon: the guest has been sent an input."""

@@ -6,6 +6,8 @@ Nothing announces changes there, so the memory is compared with the published pi
 Rules of this file:
 
 - One thread compares. It sleeps until a comparison is due or a request arrives.
+- For viewers that look rarely (thumbnails) it compares everything once per look, and nothing
+  between: no probes, no hot tiles, and no haste after an input.
 - The owner of the source gives the place of the picture: a guest that writes its mode registers
   moves it. The place is checked against the memory before each use.
 - The live window describes the published mode. It is withdrawn before the mode or place changes.
@@ -23,7 +25,7 @@ from ..memory._system import Mapping
 from ..surface import State
 from ..surface.geometry import Place
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, SourceStatus, ThreadedSource, room_for
+from .base import OnStatus, Phase, SourceStatus, ThreadedSource, is_slow, room_for
 
 MS = 1_000_000
 
@@ -49,6 +51,9 @@ BRISK_FOR = 100 * MS
 #: For this long after an input the thread scans without the interpreter's lock. Later the pauses
 #: are a millisecond and longer, and the lock costs little in comparison.
 SCAN_ALONE_FOR = 25 * MS
+
+#: Without a viewer that states a rate, nothing shortens the pause that the budget asks for.
+NO_LIMIT = 1 << 62
 
 TRUNCATED = "another process truncated the guest's video memory"
 
@@ -81,6 +86,7 @@ class FramebufferSource(ThreadedSource):
         self._live = live
         self._fits = False
         self._input_at = 0  # long ago: the clock starts when the computer does
+        self._looked_at = 0  # the last comparison for viewers that look rarely
         # Held by the sleeping thread and released to wake it: one system call, where an Event
         # makes a lock for each wait.
         self._sleep = threading.Lock()
@@ -127,8 +133,15 @@ class FramebufferSource(ThreadedSource):
 
             self._submit(change)
 
+    def set_rate(self, rate: float | None) -> None:
+        """Compare at this rate from now on; above 40 also where the budget would allow less."""
+        super().set_rate(rate)
+        self._submit(self._set_pace)
+
     def note_input(self) -> None:
         """Compare often for a while: the guest has been sent an input."""
+        if is_slow(self.look_rate):
+            return  # no viewer looks soon
         self._input_at = now = time.monotonic_ns()
         self.producer.note_input(now)
         self._wake()
@@ -148,7 +161,9 @@ class FramebufferSource(ThreadedSource):
     # -- everything below runs in the thread, or before it starts
 
     def _set_pace(self) -> None:
-        self.producer.set_scan_pace(REST, BRISK, HOT, COLD, SHARE, BRISK_FOR)
+        rate = self.look_rate
+        rest = REST if rate is None or is_slow(rate) else min(REST, int(1e9 / rate))
+        self.producer.set_scan_pace(rest, BRISK, HOT, COLD, SHARE, BRISK_FOR)
 
     def _publish_state(self) -> None:
         if self._fits:
@@ -204,21 +219,39 @@ class FramebufferSource(ThreadedSource):
         now = time.monotonic_ns()
         if not self._fits:
             return now + 1000 * MS
+        rate = self.look_rate
+        if rate is not None and is_slow(rate):
+            return self._look(now, int(1e9 / rate))
         due, _ = self.producer.scan_until(
             self._memory,
             until=self._input_at + SCAN_ALONE_FOR,
             budget=BUDGET_BRISK if now - self._input_at < BRISK_FOR else BUDGET,
+            longest=NO_LIMIT if rate is None else int(1e9 / rate),
             offset=self._place.offset,
             stride=self._place.stride,
         )
+        self._raise_if_lost()
+        return due
+
+    def _look(self, now: int, period: int) -> int:
+        """Compare everything if that is due; return the time of the next comparison."""
+        if now >= self._looked_at + period:
+            self._looked_at = now
+            self._compare()
+            self._raise_if_lost()
+        return self._looked_at + period
+
+    def _raise_if_lost(self) -> None:
         if self._memory.lost:
             raise KjuError(TRUNCATED)
-        return due
+
+    def _compare(self) -> None:
+        place = self._place
+        self.producer.compare(self._memory, offset=place.offset, stride=place.stride)
 
     def _flush(self, done: threading.Event) -> None:
         if self._fits:
-            place = self._place
-            self.producer.compare(self._memory, offset=place.offset, stride=place.stride)
+            self._compare()
         done.set()
 
     def _fail(self, reason: str) -> None:

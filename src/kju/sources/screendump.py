@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, SourceStatus, ThreadedSource, room_for
+from .base import OnStatus, Phase, SourceStatus, ThreadedSource, is_slow, room_for
 
 #: Seconds between two screenshots at rest, and after a change or an input. A screenshot of 720x400
 #: takes 2 ms of QEMU's main loop, of 1280x800 6 ms.
@@ -90,10 +90,16 @@ class ScreendumpSource(ThreadedSource):
 
         self._submit(change)
 
+    def set_rate(self, rate: float | None) -> None:
+        """Take screenshots at this rate from the next one on, which is taken at once."""
+        super().set_rate(rate)
+        self._wake()
+
     def note_input(self) -> None:
         """Take screenshots faster for a while: the guest has been sent an input."""
-        self._active_at = time.monotonic()
-        self._wake()
+        if not is_slow(self.look_rate):
+            self._active_at = time.monotonic()
+            self._wake()
 
     def set_paused(self, paused: bool) -> None:
         """Publish the new state with the next screenshot, which is taken at once."""
@@ -134,7 +140,9 @@ class ScreendumpSource(ThreadedSource):
 
     def _interval(self, now: float) -> float:
         """Return the seconds until the next screenshot, by the time since the last change."""
-        still = now - self._active_at
+        rate, still = self.look_rate, now - self._active_at
+        if rate is not None and is_slow(rate):
+            return 1 / rate
         return BRISK if still < BRISK_FOR else REST if still < STILL_AFTER else STILL
 
     def _publish_next(self) -> None:

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
 from ..protocol.launch_options import Launch, guest_values
-from . import disk_files, snapshot_files
+from . import disk_files, last_pictures, snapshot_files
 from .definitions import (
     DISK,
     VARIABLES,
@@ -291,7 +291,8 @@ def _is_own_file(path: str) -> bool:
     stem, _, rest = path.partition("/")
     if stem == snapshot_files.FOLDER:
         return snapshot_files.is_made(rest)
-    return path in (DISK, VARIABLES) or bool(_DEFINITIONS.fullmatch(path)) or is_temporary(path)
+    own = (DISK, VARIABLES, last_pictures.FILE)
+    return path in own or bool(_DEFINITIONS.fullmatch(path)) or is_temporary(path)
 
 
 def _is_new(path: str) -> bool:

@@ -31,6 +31,7 @@ def format_surface(
     locks: int,
     /,
 ) -> None: ...
+def thumbnail(picture: Buffer, out: Buffer, part: tuple[int, int, int, int], /) -> None: ...
 
 class Reader:
     version: int
@@ -60,6 +61,9 @@ class Reader:
         exact: bool,
         window: Buffer | None = None,
         /,
+    ) -> int: ...
+    def thumbnail(
+        self, out: Buffer, width: int, height: int, epoch: int, part: tuple[int, int, int, int], /
     ) -> int: ...
     def live(self) -> tuple[int, int, int, int]: ...
     def wait(self, version: int, cursor_version: int, state: int, timeout_ms: int, /) -> bool: ...
@@ -122,7 +126,15 @@ class Writer:
         self, source: Buffer, offset: int, stride: int, source_format: str, now: int, /
     ) -> tuple[int, int]: ...
     def _scan_until(
-        self, source: Buffer, offset: int, stride: int, format: str, until: int, budget: int, /
+        self,
+        source: Buffer,
+        offset: int,
+        stride: int,
+        source_format: str,
+        until: int,
+        budget: int,
+        longest: int,
+        /,
     ) -> tuple[int, int]: ...
     def interrupt(self) -> None: ...
     def set_scan_pace(

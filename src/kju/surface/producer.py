@@ -196,6 +196,7 @@ class Producer(Writer):
         *,
         until: int,
         budget: int,
+        longest: int = (1 << 63) - 1,
         offset: int = 0,
         stride: int = 0,
         source_format: str | None = None,
@@ -208,7 +209,9 @@ class Producer(Writer):
         Args:
             source: As for `scan`.
             until: When to return; 0 is after one scan.
-            budget: The pause to the next scan is at least this many times this one's CPU time.
+            budget: The next scan begins at least this many times this one's CPU time after it.
+            longest: Nanoseconds: the budget never asks for a longer time, unless that would leave
+                no pause at all.
             offset: As for `scan`.
             stride: As for `scan`.
             source_format: As for `scan`.
@@ -220,7 +223,9 @@ class Producer(Writer):
             GeometryError: As `scan`.
             FormatError: As `scan`.
         """
-        result = self._scan_until(source, offset, stride, source_format or "", until, budget)
+        result = self._scan_until(
+            source, offset, stride, source_format or "", until, budget, longest
+        )
         if result[1]:
             self._published()
         return result

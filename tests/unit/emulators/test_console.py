@@ -15,7 +15,7 @@ from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import Console, ConsoleFacts, SourceRunner
+from kju.emulators.console import Console, ConsoleFacts, SourceRunner, fastest
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
@@ -32,7 +32,15 @@ from kju.emulators.supervisor import (
     SupervisorState,
 )
 from kju.errors import KjuError, QemuError
-from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
+from kju.sources.base import (
+    OWN_RATE,
+    Need,
+    OnStatus,
+    Phase,
+    Source,
+    SourceStatus,
+    StubSource,
+)
 from kju.surface import State
 from kju.surface.producer import Producer
 
@@ -391,3 +399,68 @@ def test_closed_is_final_and_every_other_stage_can_be_closed() -> None:
     assert not [event for stage, event in TRANSITIONS if stage is SupervisorState.CLOSED]
     for stage in set(SupervisorState) - {SupervisorState.CLOSED}:
         assert TRANSITIONS[stage, SupervisorEvent.CLOSE] is SupervisorState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("rates", "rate"),
+    [
+        ([], None),
+        ([None], None),
+        ([2.0], 2.0),
+        ([2.0, 4.0, 0.2], 4.0),
+        ([2.0, None], None),  # the source's own pace is faster
+        ([60.0, None, 2.0], 60.0),
+        ([OWN_RATE, None], None),
+    ],
+)
+def test_highest_rate_of_all_viewers_decides(rates: list[float | None], rate: float | None) -> None:
+    assert fastest(rates) == rate
+
+
+async def test_source_takes_the_rate_of_its_fastest_client(made: Scene) -> None:
+    console, source = made.console, made.sources[0]
+    for client, rate, expected in (
+        ("wall", 2.0, 2.0),
+        ("window", None, None),
+        ("wall", 4.0, None),
+        ("film", 60.0, 60.0),
+    ):
+        await console.attach(client, rate)
+        assert source.look_rate == expected
+        assert console.info()["rate"] == expected
+    await console.attach("wall")  # the rate stays: only a stated one changes it
+    assert console.runner.viewing("wall") == {"rate": 4.0}
+    console.detach("film")
+    assert source.look_rate is None
+    console.detach("window")
+    assert source.look_rate == 4.0
+    await console.set_rate("wall", None)
+    assert source.look_rate is None
+    assert console.runner.viewing("window") is None
+
+
+async def test_next_source_takes_the_rate_too(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+    await made.console.attach("wall", 2.0)
+    made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "QEMU has hung up"))
+    await until_async(lambda: len(made.sources) == 2 and made.sources[1].look_rate == 2.0)
+
+
+async def test_client_with_rate_0_does_not_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kju.emulators.console.GRACE", 0.001)
+    made = Scene()
+    runner = SourceRunner(made.supervisor)
+    console = Console(ConsoleFacts("vga"), made.surface, runner, devices())
+    await runner.open()
+    await console.attach("wall", 2.0)
+    await console.set_rate("wall", 0)
+    await until_async(lambda: made.supervisor.state is SupervisorState.IDLE)
+    await console.set_rate("wall", 2.0)
+    assert made.supervisor.state is SupervisorState.RUNNING
+    assert made.sources[1].look_rate == 2.0
+    made.console.stop(State.CLOSED, "over")
+
+
+async def test_surface_with_a_name_has_no_slow_source(named: Scene) -> None:
+    await named.console.attach("wall", 2.0)
+    assert named.sources[0].look_rate is None

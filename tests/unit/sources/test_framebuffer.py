@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from support.wait import until
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping
 from kju.sources.base import Need, Phase, SourceStatus
-from kju.sources.framebuffer import TRUNCATED, FramebufferSource
+from kju.sources.framebuffer import MS, TRUNCATED, FramebufferSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer, copy_frame
 from kju.surface.geometry import Place
@@ -261,3 +262,63 @@ def test_copies_match_their_mode_while_the_place_changes(scene: Scene) -> None:
         looker.join()
     assert not wrong
     assert scene.published(places[399 % len(places)])
+
+
+def test_source_compares_no_more_often_than_its_viewers_look(scene: Scene) -> None:
+    source = scene.source()
+    source.set_rate(30.0)
+    assert source.flush(5)
+    began, before = time.monotonic(), scene.producer.version
+
+    def draw() -> bool:
+        scene.drawn[:64] ^= 255
+        source.note_input()  # no viewer looks soon, so it does not hurry
+        return scene.producer.version >= before + 6
+
+    until(draw, what="six looks")
+    assert time.monotonic() - began >= 5 / 30 - 0.001
+    until(lambda: scene.published(PLACE), what="the next look")
+
+
+def test_change_of_one_row_is_found_by_the_next_look(scene: Scene) -> None:
+    source = scene.source()
+    source.set_rate(20.0)
+    for row in range(16):
+        scene.drawn[row * STRIDE] ^= 255
+        until(lambda: scene.published(PLACE), 5, f"row {row}")
+
+
+def test_higher_rate_looks_at_once(scene: Scene) -> None:
+    source = scene.source()
+    source.set_rate(0.001)
+    assert source.flush(5)
+    scene.drawn[:64] ^= 255
+    source.set_rate(None)
+    until(lambda: scene.published(PLACE), 5, "the pace without a rate")
+
+
+def test_rate_survives_a_new_surface(scene: Scene) -> None:
+    source = scene.source()
+    source.set_rate(0.001)
+    scene.producer, scene.consumer = surface()
+    source.retarget(scene.producer)
+    assert source.flush(5)
+    assert source.flush(5)  # the first may be answered before the first look
+    assert scene.published(PLACE)
+    version = scene.producer.version
+    scene.drawn[:64] ^= 255
+    source.note_input()
+    end = time.monotonic() + 0.05  # twice the probes' interval
+    until(lambda: time.monotonic() > end)
+    assert scene.producer.version == version
+
+
+def test_rate_of_a_fast_viewer_limits_the_pause(scene: Scene) -> None:
+    producer = scene.producer
+    producer.set_mode(WIDTH, HEIGHT, source=scene.memory)
+    scan = {"until": 0, "budget": 10**9, "stride": STRIDE}
+    due, _ = producer.scan_until(scene.memory, **scan)
+    assert due > time.monotonic_ns() + 10**9
+    due, _ = producer.scan_until(scene.memory, longest=MS, **scan)
+    # The pause is no longer than that, or than the scan itself took.
+    assert due < time.monotonic_ns() + 10**9

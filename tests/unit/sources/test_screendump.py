@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -214,3 +215,26 @@ def test_pause_changes_the_state(scene: Scene) -> None:
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
     scene.source.set_paused(False)
     until(lambda: scene.consumer.state[0] is State.LIVE, 5, "live again")
+
+
+def test_screenshots_are_no_more_frequent_than_the_looks(scene: Scene) -> None:
+    scene.source.set_rate(30.0)
+    scene.start()
+    shown = itertools.cycle((picture(321, 200, 3), picture(321, 200, 4)))
+
+    def draw() -> bool:
+        scene.shown = next(shown)
+        scene.source.note_input()
+        return len(scene.asked) >= 6
+
+    until(draw, what="six screenshots")
+    assert scene.asked[5] - scene.asked[0] >= 5 / 30 - 0.001
+    until(lambda: scene.published(scene.shown), 5, "the next look")
+
+
+def test_higher_rate_takes_a_screenshot_at_once(scene: Scene) -> None:
+    scene.source.set_rate(0.001)
+    scene.start()
+    scene.shown = picture(321, 200, 9)
+    scene.source.set_rate(None)
+    until(lambda: scene.published(scene.shown), 5, "a screenshot")

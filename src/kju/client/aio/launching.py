@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,24 +149,28 @@ async def launched(request: Launch) -> Machine:
     return Machine(link, screens, None if request.detach else child)
 
 
-async def attach(name: str, role: Role = "control") -> Machine:
+async def attach(name: str, role: Role = "control", *, rate: float | None = None) -> Machine:
     """Attach to a running machine. It continues after the end of this program.
 
     Args:
         name: The machine's name; `machines` lists them. Or a screen on the network
             (``zenoh:lab/host1/debian``): a mirror of it, which ends with this program.
         role: ``control``, or ``view``.
+        rate: How often this program looks at the screens, per second: see `kju.Screen.set_rate`.
 
     Raises:
-        UsageError: The name or the role is not valid.
+        UsageError: The name, the role or the rate is not valid.
         MachineNotFoundError: No machine of this name is running.
         MachineGoneError: The machine ended at this moment.
     """
     if name.startswith(SCHEME):
-        return await mirror(name, role=role)
+        machine = await mirror(name, role=role)
+        if rate is not None:
+            await machine.screen.set_rate(rate)
+        return machine
     link = await AsyncLink.attach(name, requests.check_role(role), client_name())
     try:
-        screens = await Screens.of(link, open_screen)
+        screens = await Screens.of(link, functools.partial(open_screen, rate=rate))
     except BaseException:
         link.close()
         raise

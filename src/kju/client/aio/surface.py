@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import IO, Self
 
 from ...memory import SharedMemory, open_fd
-from ...protocol.messages import Done, GetSurface, Refresh, SurfaceHandle
+from ...protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandle
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
@@ -27,6 +27,7 @@ from ..link import (
     seconds_to,
 )
 from ..origin import MachineOrigin
+from ..requests import check_rate
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
 from .waiting import connection, run_blocking
@@ -261,6 +262,25 @@ class Screen(Following, Surface):
         """
         return (await self._link.ask(Refresh(console=self.console, sync=True), Done)).version
 
+    async def set_rate(self, rate: float | None) -> None:
+        """State how often this program looks at the screen; the host does no more work than that.
+
+        The highest rate of all viewers of a console decides how often its pixels are published.
+        The rate is valid for the connection: for all screens of this console that this machine
+        object has opened.
+
+        Args:
+            rate: Looks per second. 2 suits a thumbnail: the host compares twice a second, and QEMU
+                draws for no listener. 0 ends the viewing: nothing is published for this program.
+                None, the rate at first, is the host's own pace: about 40 a second in an eighth of
+                a core at most. A rate above 40 may take more of a core.
+
+        Raises:
+            UsageError: *rate* is negative or above 1000.
+            MachineGoneError: The machine has ended.
+        """
+        await self._link.ask(SetRate(console=self.console, rate=check_rate(rate)), Done)
+
     async def _refresh(self) -> None:
         await self.refresh()
 
@@ -268,12 +288,17 @@ class Screen(Following, Surface):
         await self._link.ask(Refresh(console=self.console, sync=False), Done)
 
 
-async def open_screen(link: AsyncLink, console: int) -> Screen:
+async def open_screen(link: AsyncLink, console: int, rate: float | None = None) -> Screen:
     """Open the screen of a console.
+
+    Args:
+        link: The connection to its host.
+        console: Its index.
+        rate: As of `Screen.set_rate`.
 
     Raises:
         UsageError: The machine has no such console.
         MachineGoneError: The machine has ended.
     """
-    answer = await link.call(GetSurface(console=console))
+    answer = await link.call(GetSurface(console=console, rate=check_rate(rate)))
     return Screen(link, console, open_fd(only_descriptor(answer, SurfaceHandle)))

@@ -212,6 +212,8 @@ def _fill(widget: QWidget, rows: list[FieldRow]) -> None:
         label = QLabel("" if row.field.kind is Kind.SWITCH else row.field.label)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setBuddy(row.editor)
+        # Beside the widget, not beside the widget with its error.
+        label.setMinimumHeight(min(row.editor.sizeHint().height(), 4 * GRID))
         layout.addRow(label, row)
 
 

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import KjuError
+from ...sources.base import is_slow
 from ...surface.geometry import Place
 from ..console import SourceRunner
 from ..supervisor import Supervisor, SupervisorState
@@ -28,9 +29,15 @@ BRISK_FOR = 1.0
 #: The same after `CALM_AFTER` without an event, in a mode without page flips.
 POLL_CALM = 0.25
 CALM_AFTER = 5.0
+#: While all viewers look rarely (thumbnails): seconds between two checks whether anything has been
+#: published, which asks QEMU nothing. The registers are read after a publication, because a new
+#: mode changes pixels, and after `POLL_STILL` in any case.
+POLL_SLOW = 2.0
+POLL_STILL = 10.0
 #: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
 #: before the first one after a mode change.
 VERIFY = 4.0
+VERIFY_SLOW = 30.0
 VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.
@@ -92,6 +99,13 @@ class AnnouncedSizeRunner(SourceRunner):
             self.supervisor.replace_source(at_once=True)
 
 
+class _Reading(NamedTuple):
+    """The last reading of the registers: its time, and the version published then."""
+
+    time: float
+    version: int
+
+
 class _PictureCheck:
     """Schedules the comparisons of the memory with QEMU's picture, and judges their results.
 
@@ -103,9 +117,9 @@ class _PictureCheck:
         self.due_at = 0.0
         self._differences = 0
 
-    def begin(self, now: float) -> None:
-        """Begin a comparison; the next one is due `VERIFY` later."""
-        self.due_at = now + VERIFY
+    def begin(self, now: float, *, slow: bool) -> None:
+        """Begin a comparison; the next one is due `VERIFY` or `VERIFY_SLOW` later."""
+        self.due_at = now + (VERIFY_SLOW if slow else VERIFY)
 
     def note(self, *, differs: bool, now: float) -> bool:
         """Record the result; return whether QEMU shows another picture."""
@@ -136,6 +150,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         self._memory = memory
         self._check = _PictureCheck()
         self._active_at = 0.0
+        self._reading = _Reading(0.0, -1)
         self._hint = asyncio.Event()
         self._monitoring: asyncio.Task[None] | None = None
 
@@ -154,6 +169,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         if self.supervisor.state is SupervisorState.CLOSED:
             return
         if self._monitoring is None or self._monitoring.done():
+            self._reading = _Reading(0.0, -1)
             self._monitoring = self._tasks.begin(self._monitor())
         loop = asyncio.get_running_loop()
         end = loop.time() + FIRST_PICTURE
@@ -201,20 +217,28 @@ class ModeMonitor(AnnouncedSizeRunner):
         if self._monitoring is None and self.supervisor.source is not None:
             self._tasks.begin(self._leave_listener())
 
+    def _rate_changed(self) -> None:
+        super()._rate_changed()
+        slow = is_slow(self.rate)
+        if slow is not self._policy.slow:
+            self._policy.slow = slow
+            self._hint.set()
+
     # -- the mode
 
     async def _monitor(self) -> None:
         while True:
             try:
-                await self._follow()
-                await self._verify()
+                if self._hint.is_set() or not self._reading_is_new():
+                    self._hint.clear()
+                    await self._follow()
+                    await self._verify()
             except (KjuError, OSError, ValueError) as error:
                 # The answers and screenshots are another process's: the next ones may be valid.
                 log.warning("console %d: the mode cannot be read: %s", self._index, error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval()):
                     await self._hint.wait()
-            self._hint.clear()
 
     @property
     def _index(self) -> int:
@@ -223,11 +247,23 @@ class ModeMonitor(AnnouncedSizeRunner):
     def _interval(self) -> float:
         """Return the seconds until the registers are read again."""
         now, mode = asyncio.get_running_loop().time(), self._mode
+        rate = self.rate
+        if rate is not None and is_slow(rate):
+            # A page flip moves the picture, and the pixels at its old place may never change.
+            return max(1 / rate, POLL_BRISK) if mode.flips else max(1 / rate, POLL_SLOW)
         last = max(mode.changed_at, self._active_at if mode.flips else 0.0)
         if now - last < BRISK_FOR:
             return POLL_BRISK
         calm = now - max(last, self._active_at) > CALM_AFTER
         return POLL_CALM if calm and mode.place is not None and not mode.flips else POLL
+
+    def _reading_is_new(self) -> bool:
+        """Return whether viewers look rarely, and nothing has happened since the last reading."""
+        if not self._policy.slow or self._mode.flips:
+            return False
+        age = asyncio.get_running_loop().time() - self._reading.time
+        version = self.supervisor.surface.producer.version
+        return version == self._reading.version and age < POLL_STILL
 
     async def _follow(self) -> None:
         """Read the mode, and replace the source if it does not suit the mode."""
@@ -238,6 +274,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             if is_new and not await self._memory.little_endian():
                 found = OtherMode("the guest has reversed the byte order")
             before, now = mode.place, asyncio.get_running_loop().time()
+            self._reading = _Reading(now, self.supervisor.surface.producer.version)
             if mode.update(found, now):
                 self._check.due_at = now + VERIFY_FIRST
             if mode.place != before:
@@ -261,7 +298,7 @@ class ModeMonitor(AnnouncedSizeRunner):
                 log.info("console %d: QEMU shows the video memory again", self._index)
                 mode.hidden = False
             return
-        self._check.begin(now)
+        self._check.begin(now, slow=self._policy.slow)
         blank = await self._memory.blank()
         # Just after a change the two readings may be of different pages: then a difference proves
         # nothing.
@@ -290,6 +327,8 @@ class ModeMonitor(AnnouncedSizeRunner):
     def note_input(self) -> None:
         """Record that a client has sent the guest an input."""
         super().note_input()
+        if self._policy.slow:
+            return  # no viewer looks soon
         self._active_at = asyncio.get_running_loop().time()
         if self._mode.flips:
             self._hint.set()

@@ -4,6 +4,7 @@
 - Another mode is shown by screenshots at first, and a blanked screen always (``screendump``).
 - A mode that lasts, and every mode of a display without shared memory, comes from a listener
   (``display1-map``, ``display1-copy``).
+- For viewers that look rarely (thumbnails) screenshots show it: no listener is registered for them.
 
 A listener costs QEMU less than screenshots, but QEMU 10.0.2 never frees a disconnected listener:
 its socket stays open and goes on waking QEMU (ui/dbus-listener.c: listener and connection reference
@@ -58,11 +59,13 @@ class Situation(NamedTuple):
         place: The place of the visible picture in the video memory; None if it is not in it.
         lasts: Whether the picture has been outside of the memory for `LISTEN_AFTER`.
         can_dump: Whether QEMU takes screenshots of this console, and the last one succeeded.
+        slow: Whether all viewers look rarely: QEMU draws for a listener 33 times a second.
     """
 
     place: Place | None
     lasts: bool
     can_dump: bool
+    slow: bool = False
 
 
 class _QemuSource(SourceKind):
@@ -107,8 +110,9 @@ class ScreendumpKind(_QemuSource):
     """Takes screenshots."""
 
     def suits(self, situation: Situation) -> bool:
-        """Return whether the picture is outside of the memory, and not for long."""
-        return situation.place is None and not situation.lasts and situation.can_dump
+        """Return whether the picture is outside of the memory, and not for long or rarely seen."""
+        short = not situation.lasts or situation.slow
+        return situation.place is None and short and situation.can_dump
 
     async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
         """Start to take screenshots."""
@@ -163,10 +167,14 @@ class QemuPolicy(SourcePolicy):
     Args:
         display: The console's display.
         clock: Returns the time in seconds, on the clock of `GuestMode`.
+
+    Attributes:
+        slow: Whether all viewers look rarely.
     """
 
     def __init__(self, display: ConsoleParts, clock: Callable[[], float]) -> None:
         self.display = display
+        self.slow = False
         self._clock = clock
         self._kinds = [kind(display) for kind in KINDS]
 
@@ -175,7 +183,7 @@ class QemuPolicy(SourcePolicy):
         memory, mode = self.display.memory, self.display.mode
         dump_failed = last.phase is Phase.ENDED and last.name == ScreendumpSource.NAME
         can_dump = memory is not None and memory.can_dump and not dump_failed
-        return Situation(mode.visible_place, mode.lasts(self._clock()), can_dump)
+        return Situation(mode.visible_place, mode.lasts(self._clock()), can_dump, self.slow)
 
     def choose(self, last: SourceStatus) -> SourceKind:
         """Return the first kind that suits."""

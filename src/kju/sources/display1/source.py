@@ -6,6 +6,7 @@ Rules of this file:
   replies. A reply is sent before the work that it acknowledges.
 - The socket is always drained: QEMU buffers without limit for a listener that does not read.
   Work is collected until the socket is empty, or until `MAX_DRAIN` has passed.
+- For viewers that look rarely the rectangles of a map are collected until the next look.
 - Nothing is published after `stop` has returned.
 - kju is the client of the authentication on this socket too, although QEMU makes the calls.
 - A send never blocks: replies that the socket does not take wait, up to `MAX_UNSENT` bytes.
@@ -27,7 +28,7 @@ from ...errors import KjuError, PeerError
 from ...files import lost_descriptors
 from ...memory.shared import Descriptor
 from ...surface.producer import Producer
-from ..base import Need, OnStatus, Phase, SourceStatus, ThreadedSource
+from ..base import Need, OnStatus, Phase, SourceStatus, ThreadedSource, is_slow
 from .frames import MAX_FDS, Splitter
 from .listener import DisplayListener, Event, Mistake, ScanoutMap
 from .presenter import NEVER, Presenter
@@ -212,6 +213,8 @@ class Display1Source(ThreadedSource):
         self._channel = Channel(sock, maps)
         self._presenter = Presenter(producer)
         self._eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._looked_at = 0.0
+        self._look_at = NEVER  # the look that publishes what has been collected
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -227,6 +230,11 @@ class Display1Source(ThreadedSource):
         """Publish the new state in the source's thread."""
         super().set_paused(paused)
         self._submit(lambda: self._presenter.set_paused(paused))
+
+    def set_rate(self, rate: float | None) -> None:
+        """Publish at this rate from now on."""
+        super().set_rate(rate)
+        self._submit(lambda: None)  # publishes what has been collected
 
     def _begin(self) -> None:
         self._presenter.set_paused(self.paused)
@@ -255,7 +263,7 @@ class Display1Source(ThreadedSource):
 
     def _turn(self) -> None:
         """Sleep, receive everything, publish, run the requests."""
-        deadline = self._presenter.deadline
+        deadline = min(self._presenter.deadline, self._look_at)
         timeout = None if deadline == NEVER else deadline - time.monotonic()
         self._channel.wait(timeout, self._eventfd)
         if self._drain():
@@ -263,16 +271,27 @@ class Display1Source(ThreadedSource):
             self._drain()
         if not self._is_open:
             return
-        self._attempt(lambda: self._presenter.publish(time.monotonic()))
         try:
             os.eventfd_read(self._eventfd)  # first: a request from now on wakes the thread again
         except BlockingIOError:
             pass
-        for request in self._take_requests():
+        requests = self._take_requests()
+        self._publish(time.monotonic(), at_once=bool(requests))
+        for request in requests:
             self._attempt(request)
         self._set_status(self._running())
         if self._channel.closed:
             raise PeerError(HUNG_UP)
+
+    def _publish(self, now: float, *, at_once: bool) -> None:
+        """Publish what is due, or leave it for the next look of viewers that look rarely."""
+        rate, presenter = self.look_rate, self._presenter
+        look_at = self._looked_at + 1 / rate if rate is not None and is_slow(rate) else 0.0
+        if at_once or now >= min(look_at, presenter.deadline):
+            self._looked_at, self._look_at = now, NEVER
+            self._attempt(lambda: presenter.publish(now))
+        else:
+            self._look_at = look_at
 
     def _drain(self) -> bool:
         """Receive until the socket is empty; returns whether a new map has arrived."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -52,12 +53,11 @@ class Scene:
 
 def test_some_kind_suits_every_situation() -> None:
     for place in (None, PLACE):
-        for lasts in (False, True):
-            for can_dump in (False, True):
-                scene, situation = Scene(), Situation(place, lasts, can_dump)
-                suits = [kind.suits(situation) for kind in scene.policy._kinds]
-                assert any(suits), situation
-                assert suits[0] is (place is not None)
+        for lasts, can_dump, slow in itertools.product((False, True), repeat=3):
+            scene, situation = Scene(), Situation(place, lasts, can_dump, slow)
+            suits = [kind.suits(situation) for kind in scene.policy._kinds]
+            assert any(suits), situation
+            assert suits[0] is (place is not None)
 
 
 def test_console_without_shared_memory_has_a_listener() -> None:
@@ -75,6 +75,22 @@ def test_source_follows_the_mode() -> None:
     assert scene.chosen() is ListenerKind
     scene.read(PLACE)
     assert scene.chosen() is VramKind
+
+
+def test_no_listener_is_registered_for_viewers_that_look_rarely() -> None:
+    scene = Scene(Memory())
+    scene.policy.slow = True
+    scene.read(OtherMode("a text mode"))
+    scene.now += LISTEN_AFTER + 1
+    assert scene.chosen() is ScreendumpKind
+    kind = scene.policy.choose(NEW)
+    assert scene.policy.follow(kind, NEW)
+    scene.policy.slow = False  # a viewer without a rate
+    assert not scene.policy.follow(kind, NEW)
+    listener = scene.policy.choose(NEW)
+    assert type(listener) is ListenerKind
+    scene.policy.slow = True  # an existing one stays: QEMU never frees it
+    assert scene.policy.follow(listener, NEW)
 
 
 def test_blanked_screen_comes_from_screenshots_however_long() -> None:

@@ -23,6 +23,7 @@ from .plots import write_plots
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing")
 PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
+    "window",
 )  # fmt: skip
 
 

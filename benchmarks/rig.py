@@ -97,17 +97,30 @@ def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterat
 
 
 @contextlib.contextmanager
-def of_qemu(folder: str, arguments: list[str], display: str) -> Iterator[Rig]:
-    """Run the guest by QEMU alone, with one display: ``vnc``, ``dbus`` or ``none``."""
+def of_qemu(
+    folder: str, arguments: list[str], display: str, x11: dict[str, str] | None = None
+) -> Iterator[Rig]:
+    """Run the guest by QEMU alone, with one display.
+
+    Args:
+        folder: Parent of its own folder.
+        arguments: QEMU's.
+        display: ``vnc`` or ``spice`` (sockets in its folder), ``dbus``, ``gtk`` (the whole X
+            screen) or ``none``.
+        x11: Its environment, for ``gtk``.
+    """
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
+    spice = f"unix=on,addr={here}/spice,disable-ticketing=on"
     shown = {
         "vnc": ["-display", "none", "-vnc", f"unix:{here}/vnc"],
+        "spice": ["-display", "none", "-spice", spice],
         "dbus": ["-display", "dbus,p2p=yes", "-vnc", f"unix:{here}/vnc"],
+        "gtk": ["-display", "gtk,full-screen=on"],
         "none": ["-display", "none"],
     }[display]
     words = [qemu, "-nodefaults", *arguments, *lines(here), *shown]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=x11)
     try:
         rig = Rig(here, None, process.pid)
         with contextlib.closing(rig):

@@ -27,7 +27,7 @@ print(time.perf_counter() - t)
 
 
 @cache
-def _installed() -> dict[str, str]:
+def installed() -> dict[str, str]:
     """Return an environment with compiled modules, like those of an installed package."""
     folder = tempfile.TemporaryDirectory(prefix="kju-bench-")
     atexit.register(folder.cleanup)
@@ -38,7 +38,7 @@ def _installed() -> dict[str, str]:
 def _seconds(program: str) -> float:
     """Return the seconds that a new process prints."""
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=_installed())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=installed())
     return float(done.stdout)
 
 
@@ -82,7 +82,7 @@ def command_line() -> Iterator[Figure]:
     command = [sys.executable, "-m", "kju.cli", "--help"]
 
     def run() -> None:
-        subprocess.run(command, capture_output=True, check=True, env=_installed())
+        subprocess.run(command, capture_output=True, check=True, env=installed())
 
     def bare() -> None:
         subprocess.run([sys.executable, "-c", ""], check=True)

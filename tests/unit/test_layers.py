@@ -82,6 +82,8 @@ CORE = (
     "viewers.geometry",
     "viewers.grab",
     "viewers.guest_input",
+    "viewers.numbers",
+    "viewers.pacing",
     "viewers.picture",
     "viewers.terminal.canvas",
     "viewers.terminal.paint",

@@ -181,6 +181,11 @@ async def _snapshots(
     return Result(await machine.emulator.snapshots.listed())
 
 
+async def _change_cd(machine: RunningMachine, client: Client, request: messages.ChangeCd) -> Result:
+    await machine.emulator.cd_drive.change(request.path)
+    return Result(messages.Done())
+
+
 async def _serial(machine: RunningMachine, client: Client, request: messages.GetSerial) -> Result:
     writes = client.side.role == "control"
     theirs = machine.emulator.serial.view(client, writes=writes)
@@ -328,6 +333,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Execute: _RequestRule(_execute, _CONTROL),
     messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
     messages.SetRate: _RequestRule(_rate, _ALL),

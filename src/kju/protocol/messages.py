@@ -21,18 +21,8 @@ from msgspec import Meta, Struct, field
 from .dry_run import DryRun, Planned
 from .launch_options import Launch
 from .values import (
-    PROTOCOL,
-    Action,
-    Console,
-    KeySteps,
-    Message,
-    Name,
-    Rate,
-    Reply,
-    Request,
-    Role,
-    Tag,
-)
+    PROTOCOL, Action, Console, KeySteps, Message, Name, Rate, Reply, Request, Role, Tag,
+)  # fmt: skip
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -192,6 +182,16 @@ class ChangeSnapshot(Request, frozen=True, tag="snapshot"):
     tag: Tag
 
 
+class ChangeCd(Request, frozen=True, tag="cd"):
+    """Put a medium into the machine's CD drive. Answered by `Done`.
+
+    Attributes:
+        path: The path of an ISO image; empty ejects the medium.
+    """
+
+    path: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class GetSnapshots(Request, frozen=True, tag="snapshots"):
     """Return the machine's snapshots. Answered by `SnapshotList`."""
 
@@ -236,6 +236,7 @@ AnyRequest = (
     | Execute
     | ChangeSnapshot
     | GetSnapshots
+    | ChangeCd
     | GetSerial
     | Subscribe
 )

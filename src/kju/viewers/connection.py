@@ -3,8 +3,9 @@
 One thread does everything that may wait: it attaches, sleeps on the surface's futex, opens the
 surface that replaces a superseded one, notices the target's end and waits for the next machine
 of that name. It posts its results to the view's thread, which requests the next update when it
-has shown the last one: a slow display gets fewer and larger updates. A hidden view pauses its
-connection, which detaches, so that the host need not compare pixels for it.
+has shown the last one: a slow display gets fewer and larger updates. `Pacing` delays updates that
+the display would not show. A hidden view pauses its connection, which detaches, so that the host
+need not compare pixels for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ..client.frame import Frame
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
-from .sender import Input
+from .pacing import Pacing
+from .sender import AskAbsolute, Input
 from .targets import Attachment, Facts, ViewerTarget
 
 # Longest delay before the thread notices a target's end, a new target, or the view's end.
@@ -35,13 +37,11 @@ class Shown(NamedTuple):
         mark: Mark of the pixels.
         cursor: Version of the cursor.
         state: The producer's state.
-        not_before: `time.monotonic` of the display's next picture.
     """
 
     mark: Mark = NOTHING_TAKEN
     cursor: int = -1
     state: State | None = None
-    not_before: float = 0.0
 
 
 class ScreenUpdate(NamedTuple):
@@ -54,6 +54,7 @@ class ScreenUpdate(NamedTuple):
         cursor: The guest's cursor; None where it cannot be read.
         state: The producer's state.
         reason: The producer's reason for it.
+        read: `time.monotonic` of the reading.
     """
 
     change: Change
@@ -61,6 +62,7 @@ class ScreenUpdate(NamedTuple):
     cursor: Cursor | None
     state: State
     reason: str
+    read: float
 
 
 class Listener(Protocol):
@@ -92,14 +94,20 @@ class Connection:
         target: The machine's console, or surface.
         listener: Takes the results.
         post: Calls a function on the view's thread, from any thread.
+        pacing: The times of the updates.
     """
 
     def __init__(
-        self, target: ViewerTarget, listener: Listener, post: Callable[[Callable[[], None]], None]
+        self,
+        target: ViewerTarget,
+        listener: Listener,
+        post: Callable[[Callable[[], None]], None],
+        pacing: Pacing,
     ) -> None:
         self._target = target
         self._listener = listener
         self._post = post
+        self._pacing = pacing
         self._changed = threading.Condition()
         self._open = False
         self._closed = False
@@ -134,8 +142,13 @@ class Connection:
     def send(self, item: Input) -> None:
         """Send an input; dropped where the target takes none or is not attached."""
         attachment = self._attachment
-        if attachment is not None and attachment.sender is not None:
-            attachment.sender.send(item)
+        if attachment is None or attachment.sender is None:
+            return
+        attachment.sender.send(item)
+        if not isinstance(item, AskAbsolute):
+            self._pacing.note_input(time.monotonic())
+            with self._changed:
+                self._changed.notify_all()  # an update that waits for its time may be due now
 
     def close(self) -> None:
         """Detach for good; the machine keeps running.
@@ -231,17 +244,22 @@ class Connection:
 
     def _answer(self, screen: Surface, request: Shown) -> None:
         """Post an update if there is anything newer than the request."""
-        mark, cursor, state, not_before = request
+        mark, cursor, state = request
         if state is not None and not screen.wait_news(mark, cursor, state, seconds=_POLL_SECONDS):
             return
-        if (early := not_before - time.monotonic()) > 0:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._open, early)
+        self._wait_until_due()
         update = _read_update(screen, mark)
         with self._changed:
             if self._request is request:
                 self._request = None
         self._post_current(lambda: self._listener.updated(update))
+
+    def _wait_until_due(self) -> None:
+        with self._changed:
+            while self._open:
+                if (early := self._pacing.due - time.monotonic()) <= 0:
+                    return
+                self._changed.wait(early)
 
     def _post_update(self, screen: Surface, mark: Mark) -> None:
         update = _read_update(screen, mark)
@@ -265,6 +283,7 @@ class Connection:
 
 def _read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
     """Return everything on a screen that is newer than a mark."""
+    read = time.monotonic()
     change = screen.changes_since(mark)
     state, reason = screen.state
     cursor, frame = None, None
@@ -273,4 +292,4 @@ def _read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
     if change.everything:
         with contextlib.suppress(UnavailableError):
             frame = screen.view()
-    return ScreenUpdate(change, frame, cursor, state, reason or "")
+    return ScreenUpdate(change, frame, cursor, state, reason or "", read)

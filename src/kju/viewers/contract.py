@@ -29,6 +29,7 @@ class ViewCommand(Enum):
     UNGRAB = "ungrab"
     FULL_SCREEN = "full screen"
     SCREENSHOT = "screenshot"
+    NUMBERS = "numbers"
     CLOSE = "close"
 
 
@@ -145,6 +146,10 @@ class Backend(ABC):
         """Draw these parts of the view again soon; None: all of it."""
 
     @abstractmethod
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        """Call a function after each painting from now on; None: no more."""
+
+    @abstractmethod
     def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
         """Set the shape of the view's pointer; *cursor* is the guest's, for `GUEST`."""
 
@@ -196,6 +201,7 @@ class Stub(Backend):
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._frame: Frame | None = None
         self._placement: Placement | None = None
+        self._painted: Callable[[], None] | None = None
         self.canvas: npt.NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
         self.status = Status("")
         self.pointer = PointerShape.ARROW
@@ -234,6 +240,11 @@ class Stub(Backend):
         for rect in [view] if rects is None else rects:
             if (part := rect.intersection(view)) is not None:
                 self._paint(part)
+        if self._painted is not None:
+            self._painted()
+
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        self._painted = call
 
     def _paint(self, part: Rect) -> None:
         here = self.canvas[part.y : part.bottom, part.x : part.right]

@@ -24,6 +24,7 @@ from .contract import ViewCommand
 SHORTCUTS = {
     NUMBERS["f"]: ViewCommand.FULL_SCREEN,
     NUMBERS["s"]: ViewCommand.SCREENSHOT,
+    NUMBERS["n"]: ViewCommand.NUMBERS,
     NUMBERS["w"]: ViewCommand.CLOSE,
 }
 RELEASE = "ctrl-alt"

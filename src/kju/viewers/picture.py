@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..client.frame import Frame
-from ..surface import Cursor, Mode
+from ..surface import Change, Cursor, Mode
 from ..surface.geometry import Rect, Region
 from .contract import Backend, PointerShape
 from .geometry import Placement, Scaling, place, preferred_size, same_size
@@ -56,6 +56,13 @@ class ViewPicture:
             self.placement = place(size, self._backend.view_size(), self.scaling, self._scrolled)
         self._backend.place(self.placement)
         self._backend.repaint(None)
+
+    def share(self, change: Change) -> float:
+        """Return the share of the picture that a change covers."""
+        if change.everything or self.mode is None:
+            return 1.0
+        area = sum(rect.width * rect.height for rect in change.rects)
+        return area / (self.mode.width * self.mode.height)
 
     def repaint(self, rects: list[Rect]) -> None:
         """Paint rectangles of the guest again."""

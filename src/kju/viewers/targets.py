@@ -7,8 +7,10 @@ used on the connection's thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..client.launching import attach
@@ -24,6 +26,7 @@ _T = TypeVar("_T")
 # Seconds between two requests for facts. A request for the lamps takes the host 0.1 ms.
 _LAMP_SECONDS = 0.5
 _SOURCE_SECONDS = 2.0
+_CPU_SECONDS = 1.0
 
 
 class Facts(NamedTuple):
@@ -32,10 +35,12 @@ class Facts(NamedTuple):
     Attributes:
         locks: Names of the keyboard locks that are on.
         source: The source of the pixels, such as ``vram``; empty where unknown.
+        host_cpu: CPU seconds of the host so far; None where unknown.
     """
 
     locks: tuple[str, ...] = ()
     source: str = ""
+    host_cpu: float | None = None
 
 
 class InputEvents(Protocol):
@@ -83,10 +88,13 @@ class ViewerTarget(Protocol):
     Attributes:
         name: As the user knows it.
         controls: Input is sent to it.
+        with_numbers: Ask for the source and the host's CPU time as well. It may be changed at any
+            time.
     """
 
     name: str
     controls: bool
+    with_numbers: bool
 
     def attach(self, events: InputEvents) -> Attachment:
         """Connect.
@@ -121,17 +129,41 @@ class MachineTarget:
         self.controls = not view_only
         self.layout = layout
         self.with_source = with_source
+        self.with_numbers = False
+        self._prepared: Machine | None = None
+
+    def prepare(self) -> None:
+        """Connect for the next `attach`, so that an error is raised before a view exists.
+
+        Raises:
+            MachineNotFoundError: No machine of this name is running.
+            UsageError: The machine has no such console.
+        """
+        self._prepared = self._connect()
 
     def attach(self, events: InputEvents) -> Attachment:
         """Implement `ViewerTarget.attach`."""
-        role: Role = "control" if self.controls else "view"
-        machine = attach(self.name, role)
+        machine, self._prepared = self._prepared, None
+        if machine is not None and not machine.is_alive:
+            machine.close()
+            machine = None
+        if machine is None:
+            machine = self._connect()
         try:
-            check_console(machine, self.console)
             return _MachineAttachment(machine, self, events)
         except BaseException:
             machine.close()
             raise
+
+    def _connect(self) -> Machine:
+        role: Role = "control" if self.controls else "view"
+        machine = attach(self.name, role)
+        try:
+            check_console(machine, self.console)
+        except BaseException:
+            machine.close()
+            raise
+        return machine
 
 
 class _MachineAttachment:
@@ -144,14 +176,20 @@ class _MachineAttachment:
             pointer = machine.screens[target.console].pointer
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
+        self._had_numbers = False
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
+        self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, _CPU_SECONDS, None)
 
     def check(self) -> None:
         if reason := self._machine.end_reason:
             raise ProducerGoneError(reason)
 
     def facts(self) -> Facts:
-        return Facts(self._locks.newest(), self._source.newest())
+        if self._target.with_numbers != self._had_numbers:
+            self._had_numbers = self._target.with_numbers
+            self._source.expire()
+            self._host_cpu.expire()
+        return Facts(self._locks.newest(), self._source.newest(), self._host_cpu.newest())
 
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:
@@ -160,9 +198,12 @@ class _MachineAttachment:
         return tuple(lamps.names) if lamps is not None else ()
 
     def _ask_source(self) -> str:
-        if not self._target.with_source:
+        if not (self._target.with_source or self._target.with_numbers):
             return ""
         return str(self._machine.info()["consoles"][self._target.console]["source"])
+
+    def _read_cpu(self) -> float | None:
+        return cpu_seconds(self._machine.host_pid) if self._target.with_numbers else None
 
     def save(self, path: str) -> None:
         self.screen.refresh()
@@ -181,6 +222,7 @@ class SurfaceTarget:
 
     def __init__(self, address: str) -> None:
         self.name = address
+        self.with_numbers = False
 
     def attach(self, events: InputEvents) -> Attachment:
         """Implement `ViewerTarget.attach`."""
@@ -214,11 +256,26 @@ class _SurfaceAttachment:
         self.screen.close()
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process and its threads so far.
+
+    Raises:
+        OSError: The process does not exist.
+    """
+    # The name of the program, in brackets, may contain spaces and brackets.
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class _Polled(Generic[_T]):
     """A value that is asked for again when it is old; kept where the machine does not answer."""
 
     def __init__(self, ask: Callable[[], _T], seconds: float, first: _T) -> None:
         self._ask, self._seconds, self._value = ask, seconds, first
+        self._due = 0.0
+
+    def expire(self) -> None:
+        """Ask again at the next `newest`."""
         self._due = 0.0
 
     def newest(self) -> _T:

@@ -4,7 +4,7 @@ Rules:
 
 - All of it runs on the toolkit's thread; the connection's and the sender's threads do the waiting.
 - The picture is drawn from the surface's own memory. The next update is requested when the last
-  one was handed to the toolkit, and not before the display's next picture.
+  one was handed to the toolkit; `Pacing` says when it may be drawn.
 - A hidden view is attached to nothing.
 - Keys and buttons that are down in the guest are released when the view loses the focus, is
   hidden or closes.
@@ -22,8 +22,10 @@ from .contract import Backend, Status, ViewCommand
 from .geometry import Scaling
 from .grab import RELEASE, chord_label
 from .guest_input import GuestInput
+from .numbers import Numbers, Report, Usage
+from .pacing import Pacing
 from .picture import Cursors, ViewPicture
-from .sender import AskAbsolute
+from .sender import AskAbsolute, Input, SetKey
 from .targets import Facts, ViewerTarget
 
 CONNECTING = "connecting"
@@ -63,11 +65,12 @@ class Viewer:
         self._target = target
         self._follow = follow
         self.error: KjuError | OSError | None = None
-        self._connection = Connection(target, self, backend.post)
+        self._pacing = Pacing()
+        self._connection = Connection(target, self, backend.post, self._pacing)
         self._picture = ViewPicture(backend, scaling)
         self._cursors = Cursors(backend, self._picture)
         self.input = GuestInput(
-            backend, self._connection.send, self._input_changed,
+            backend, self._send, self._input_changed,
             controls=target.controls, release=release, leave=leave,
         )  # fmt: skip
         self._shown = Shown()
@@ -75,6 +78,7 @@ class Viewer:
         self._message = CONNECTING
         self._status: Status | None = None
         self._facts = Facts()
+        self._numbers: Numbers | None = None
         self._leave_key = chord_label(leave) if leave else ""
 
     @property
@@ -141,6 +145,30 @@ class Viewer:
         """Write a PNG of the screen; the view shows a message when it is done."""
         self._connection.save(path, self.backend.notify)
 
+    # ---- Numbers
+
+    def show_numbers(self, on: bool) -> None:
+        """Collect the figures of `numbers` from now on, or no more."""
+        self._numbers = Numbers(time.monotonic()) if on else None
+        self._target.with_numbers = on
+        self.backend.on_painted(self._painted if on else None)
+
+    def numbers(self) -> Report | None:
+        """Return the figures of the last seconds; None while they are not collected."""
+        if self._numbers is None:
+            return None
+        usage = Usage(self._facts.host_cpu, time.process_time())
+        return self._numbers.report(time.monotonic(), usage, self._facts.source)
+
+    def _painted(self) -> None:
+        if self._numbers is not None:
+            self._numbers.painted(time.monotonic())
+
+    def _send(self, item: Input) -> None:
+        if self._numbers is not None and isinstance(item, SetKey) and item.down:
+            self._numbers.pressed(time.monotonic())
+        self._connection.send(item)
+
     # ---- `Listener`
 
     def attached(self) -> None:
@@ -152,6 +180,8 @@ class Viewer:
 
     def updated(self, update: ScreenUpdate) -> None:
         """Implement `Listener.updated`."""
+        if self._numbers is not None:
+            self._numbers.updated(time.monotonic(), update.read, self._picture.share(update.change))
         if update.change.everything:
             self._picture.show(update.frame)
             self._place()
@@ -164,8 +194,8 @@ class Viewer:
             self._cursors.set_cursor(update.cursor)
             self._cursors.show(self.input.pointing)
         self._show_status()
-        due = time.monotonic() + self.backend.frame_seconds()
-        self._shown = Shown(update.change.mark, self._cursors.version, update.state, due)
+        self._pacing.drew(time.monotonic(), self.backend.frame_seconds())
+        self._shown = Shown(update.change.mark, self._cursors.version, update.state)
         self._connection.request_update(self._shown)
 
     def lost(self, error: KjuError | OSError) -> None:

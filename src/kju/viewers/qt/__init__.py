@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
-from ...client.targets import attach_to_look, check_console
 from ...errors import UsageError
 from ...signals import ending_signals
+from ..targets import MachineTarget
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -39,16 +39,14 @@ def view(
     extras.require("desktop", "a window")
     scaling = scaling_of(scale)
     ViewKeys(release_key)
-    with attach_to_look(name) as machine:
-        check_console(machine, console)
+    target = MachineTarget(name, console, view_only=view_only)
+    target.prepare()
     app = application()
     from .widget import ScreenView
     from .window import MachineWindow
 
     screen = ScreenView()
-    screen.show_machine(
-        name, console=console, view_only=view_only, scaling=scaling, release=release_key
-    )
+    screen.show_target(target, scaling=scaling, release=release_key)
     window = MachineWindow(screen)
     if full_screen:
         window.set_full_screen(True)

@@ -43,7 +43,7 @@ from ...surface.geometry import Rect
 from ..contract import Backend, PointerShape, Status, ViewCommand
 from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
-from ..targets import MachineTarget
+from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
 
 BACKGROUND = QColor(24, 24, 26)
@@ -88,6 +88,7 @@ class ScreenView(QAbstractScrollArea):
         self._placement: Placement | None = None
         self._cursor: Cursor | None = None
         self._message = ""
+        self._painted: Callable[[], None] | None = None
         self._window_handle: QWindow | None = None
         self._visible = False
         self._repeats = Repeats()
@@ -113,6 +114,12 @@ class ScreenView(QAbstractScrollArea):
     ) -> None:
         """Show a console of a machine, once per view; arguments as of `Viewer`."""
         target = MachineTarget(name, console, view_only=view_only)
+        self.show_target(target, scaling=scaling, release=release)
+
+    def show_target(
+        self, target: ViewerTarget, *, scaling: Scaling = Scaling.FIT, release: str
+    ) -> None:
+        """Show a target, once per view; arguments as of `Viewer`."""
         self.viewer = Viewer(_QtBackend(self), target, scaling=scaling, release=release)
 
     def _call(self, call: Callable[[], None]) -> None:
@@ -256,6 +263,10 @@ class ScreenView(QAbstractScrollArea):
         if frame is not None:
             self._image = _image_on(frame)
 
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        """Implement `Backend.on_painted`."""
+        self._painted = call
+
     def show_cursor(self, cursor: Cursor | None) -> None:
         """Implement `Backend.draw_cursor`."""
         self._cursor = cursor
@@ -291,6 +302,8 @@ class ScreenView(QAbstractScrollArea):
             painter.resetTransform()
             self._paint_message(painter)
         painter.end()
+        if self._painted is not None:
+            self._painted()
 
     def _paint_cursor(self, painter: QPainter, placement: Placement) -> None:
         cursor = self._cursor
@@ -351,8 +364,14 @@ class _QtBackend(Backend):
         if rects is None:
             viewport.update()
             return
+        ratio, region = self.ratio(), QRegion()
         for rect in rects:
-            viewport.update(QRect(*logical_rect(rect, self.ratio())))
+            region += QRect(*logical_rect(rect, ratio))
+        # At once: Qt delays updates until the loop has no other events.
+        viewport.repaint(region)
+
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        self._view.on_painted(call)
 
     def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
         self._view.viewport().setCursor(_pointer(shape, cursor, scale, self.ratio()))

@@ -16,6 +16,7 @@ from ...files import make_folders
 from ...keys import NUMBERS
 from ..contract import Status, ViewCommand
 from ..geometry import Scaling
+from .numbers import NumbersOverlay
 from .widget import BACKGROUND, ScreenView
 
 _STRIP = """
@@ -43,6 +44,9 @@ class MachineWindow(QWidget):
 
     Args:
         view: The screen; it shows a machine already.
+
+    Attributes:
+        numbers: The figures of the window, hidden at first.
     """
 
     def __init__(self, view: ScreenView) -> None:
@@ -53,6 +57,7 @@ class MachineWindow(QWidget):
         self._note.setStyleSheet(_NOTE)
         self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._note.hide()
+        self.numbers = NumbersOverlay(view.viewer, view)
         self._hide_note = QTimer(self, singleShot=True, interval=_NOTE_MS)
         self._hide_note.timeout.connect(self._note.hide)
         self._make_actions()
@@ -90,6 +95,8 @@ class MachineWindow(QWidget):
         self._full = self._add_command(f"Full screen\t{key}+F", ViewCommand.FULL_SCREEN)
         self._full.setCheckable(True)
         self._add_command(f"Screenshot\t{key}+S", ViewCommand.SCREENSHOT)
+        self._show_numbers = self._add_command(f"Numbers\t{key}+N", ViewCommand.NUMBERS)
+        self._show_numbers.setCheckable(True)
         scales = self._menu.addMenu("Scale")
         group = QActionGroup(self)
         for scaling, label in _SCALES.items():
@@ -134,8 +141,15 @@ class MachineWindow(QWidget):
                 self.set_full_screen(not self.isFullScreen())
             case ViewCommand.SCREENSHOT:
                 self.view.viewer.save(_picture_path(self.view.viewer.name))
+            case ViewCommand.NUMBERS:
+                self.show_numbers(self.numbers.isHidden())
             case ViewCommand.CLOSE:
                 self.close()
+
+    def show_numbers(self, on: bool) -> None:
+        """Show or hide the figures of this window; hidden, they cost nothing."""
+        self._show_numbers.setChecked(on)
+        self.numbers.setVisible(on)
 
     def set_full_screen(self, on: bool) -> None:
         """Fill the display with the picture, or return to the window."""

@@ -88,6 +88,7 @@ class TerminalBackend(Backend):
         self._cost = 0.0
         self._painted = 0  # the version of the last painting
         self._changes, self._drawn = Rate(), Rate()
+        self._on_painted: Callable[[], None] | None = None
         self.commands: collections.deque[ViewCommand] = collections.deque()
 
     # ---- The loop
@@ -118,6 +119,11 @@ class TerminalBackend(Backend):
         # The time to write is not a cost: it passes in the terminal, not on this processor.
         self._cost = max(time.monotonic() - began, self._cost * 0.9)
         self._terminal.write(data)
+        if self._on_painted is not None:
+            self._on_painted()
+
+    def on_painted(self, call: Callable[[], None] | None) -> None:
+        self._on_painted = call
 
     def _status_line(self, now: float, version: int) -> str:
         status = self._status

@@ -21,7 +21,17 @@ from msgspec import Meta, Struct, field
 from .dry_run import DryRun, Planned
 from .launch_options import Launch
 from .values import (
-    PROTOCOL, Action, Console, KeySteps, Message, Name, Rate, Reply, Request, Role, Tag,
+    PROTOCOL,
+    Action,
+    Console,
+    KeySteps,
+    Message,
+    Name,
+    Rate,
+    Reply,
+    Request,
+    Role,
+    Tag,
 )  # fmt: skip
 
 

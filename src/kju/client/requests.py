@@ -33,10 +33,12 @@ from ..protocol.messages import (
     Failed,
     Happened,
     Refused,
+    Resize,
     SavedSnapshot,
 )
-from ..protocol.values import MAX_RATE, ROLES, TAG, Reply, Role
+from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, TAG, Reply, Role
 from ..store.paths import check_name
+from ..surface.layout import MAX_SIDE
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
@@ -237,6 +239,19 @@ def dry_run_of(
         disk=disk,
         client=client_name()[:256],
     )
+
+
+def resize_request(console: int, width: int, height: int) -> Resize:
+    """Return the request for a size of a guest's screen.
+
+    Raises:
+        UsageError: The size is out of range.
+    """
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        raise UsageError(
+            f"a screen cannot be {width}x{height}: each side has {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
+    return Resize(console=console, width=int(width), height=int(height))
 
 
 def execute_request(command: str, arguments: dict[str, Any]) -> Execute:

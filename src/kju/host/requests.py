@@ -273,6 +273,11 @@ async def _point(machine: RunningMachine, client: Client, request: messages.Poin
     return _accepted(mark or console.mark)
 
 
+async def _resize(machine: RunningMachine, client: Client, request: messages.Resize) -> Result:
+    console = _console(machine, request.console)
+    return _accepted(await console.resize(request.width, request.height))
+
+
 async def _pointer(machine: RunningMachine, client: Client, request: messages.GetPointer) -> Result:
     pointer = _console(machine, request.console).devices.pointer
     return Result(messages.PointerState(absolute=await pointer.absolute(), held=pointer.held))
@@ -344,6 +349,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Keys: _RequestRule(_keys, _CONTROL),
     messages.GetLamps: _RequestRule(_lamps, _ALL),
     messages.Point: _RequestRule(_point, _CONTROL),
+    messages.Resize: _RequestRule(_resize, _CONTROL),
     messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 

@@ -31,8 +31,9 @@ from .values import (
     Reply,
     Request,
     Role,
+    Side,
     Tag,
-)  # fmt: skip
+)
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -104,6 +105,23 @@ class Point(Request, frozen=True, tag="point"):
     """
 
     actions: Annotated[list[Action], Meta(max_length=256)]
+    console: Console = 0
+
+
+class Resize(Request, frozen=True, tag="resize"):
+    """Ask the guest for a size of its screen; the guest decides. Answered by `Done`.
+
+    The host passes on at most four sizes a second: the newest, and always the last one. A request
+    is answered when its size, or a newer one, was passed on.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        console: The screen's console.
+    """
+
+    width: Side
+    height: Side
     console: Console = 0
 
 
@@ -237,6 +255,7 @@ AnyRequest = (
     | GetLamps
     | Keys
     | Point
+    | Resize
     | Cancel
     | Refresh
     | HoldPublishing

@@ -37,7 +37,12 @@ class Extra(NamedTuple):
 EXTRAS = {
     extra.name: extra
     for extra in (
-        Extra("desktop", "windows on machines: kju view, desktop", {"PySide6": "PySide6"}, {}),
+        Extra(
+            "desktop",
+            "windows on machines: kju view, desktop",
+            {"PySide6": "PySide6"},
+            {"qtawesome": "qtawesome", "av": "PyAV"},
+        ),
         Extra(
             "image",
             "waiting for a picture: kju wait --image, screen.wait_image",
@@ -66,10 +71,10 @@ def missing_packages(name: str, only: str = "") -> list[str]:
 
     Args:
         name: A name in `EXTRAS`.
-        only: The only module to check (default: all).
+        only: The only module to check (default: all required ones); it may be an optional one.
     """
-    modules = EXTRAS[name].modules
-    wanted = {only: modules[only]} if only else modules
+    extra = EXTRAS[name]
+    wanted = {only: (extra.modules | extra.others)[only]} if only else extra.modules
     return [package for module, package in wanted.items() if not _installed(module)]
 
 

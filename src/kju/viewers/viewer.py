@@ -93,6 +93,11 @@ class Viewer:
         return self._target.name
 
     @property
+    def target(self) -> ViewerTarget:
+        """The machine's console, or surface."""
+        return self._target
+
+    @property
     def view_only(self) -> bool:
         """True where no input is sent."""
         return not self._target.controls

@@ -25,7 +25,7 @@ from .measure import Curve, Figure, amount, own_memory, percentile, progress
 from .rig import Rig
 from .shown import Shown
 from .start import installed
-from .windows import WAYS, Way
+from .windows import WAYS
 from .xserver import XServer, started, xserver
 
 WIDTH, HEIGHT = 1280, 800

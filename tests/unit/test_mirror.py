@@ -53,6 +53,7 @@ SUITES: dict[str, str] = {
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
+    "qemu/test_cd.py": "cli.media",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_desktop.py": (
         "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
@@ -64,7 +65,9 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget viewers.qt.window",
+    "qemu/test_window.py": (
+        "viewers.qt viewers.qt.numbers viewers.qt.painting viewers.qt.widget viewers.qt.window"
+    ),
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

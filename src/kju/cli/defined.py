@@ -102,14 +102,27 @@ def start(
 
 
 def clone(
-    name: Defined, new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the clone.")]
+    name: Defined,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the clone.")],
+    snapshot: Annotated[
+        str,
+        typer.Option(
+            metavar="TAG",
+            help="Copy the disks as they were at this snapshot; both machines can be started.",
+        ),
+    ] = "",
 ) -> None:
     """Clone a machine, using copy-on-write disks.
 
-    The first machine cannot be started while the clone exists.
+    The first machine cannot be started while the clone exists, unless the clone has copies of its
+    disks (--snapshot).
     """
     with progress(f"cloning {name}"):
-        file = launching.clone(name, new)
+        file = launching.clone(name, new, snapshot=snapshot or None)
+    if snapshot:
+        print(f"{new} is defined in {file.parent}; its disks are as they were at {snapshot}")
+        print(f"start: kju start {new}   with the memory: kju snapshot load {new} {snapshot}")
+        return
     print(f"{new} is defined in {file.parent}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 

@@ -32,9 +32,11 @@ from ..protocol.messages import (
     Happened,
     Refused,
     Reply,
+    Resize,
     SavedSnapshot,
 )
-from ..protocol.values import MAX_RATE, ROLES, TAG, Role
+from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, TAG, Role
+from ..surface.layout import MAX_SIDE
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
@@ -181,6 +183,19 @@ def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
             " beginning with a letter or digit, and not only digits"
         )
     return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
+
+
+def resize_request(console: int, width: int, height: int) -> Resize:
+    """Return the request for a size of a guest's screen.
+
+    Raises:
+        UsageError: The size is out of range.
+    """
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        raise UsageError(
+            f"a screen cannot be {width}x{height}: each side has {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
+    return Resize(console=console, width=int(width), height=int(height))
 
 
 def execute_request(command: str, arguments: dict[str, Any]) -> Execute:

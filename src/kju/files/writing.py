@@ -34,6 +34,9 @@ _NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: Of folders: the file system does not know it (CIFS, some FUSE), or the folder is not readable.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+#: Of copy_file_range: two file systems, or one that does not know it.
+_NO_RANGE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_COPIED = 64 << 20
 _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
 
 
@@ -52,6 +55,18 @@ def _write_fully(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def copy_content(source: int, target: int) -> None:
+    """Copy everything from one open file to another; a signal is noticed between two parts."""
+    try:
+        while os.copy_file_range(source, target, _COPIED):
+            pass
+    except OSError as error:
+        if error.errno not in _NO_RANGE:
+            raise
+        while os.sendfile(target, source, None, _COPIED):
+            pass
 
 
 def create_file(

@@ -176,6 +176,11 @@ async def _snapshots(
     return Result(await machine.emulator.snapshots.listed())
 
 
+async def _change_cd(machine: RunningMachine, client: Client, request: messages.ChangeCd) -> Result:
+    await machine.emulator.cd_drive.change(request.path)
+    return Result(messages.Done())
+
+
 async def _serial(machine: RunningMachine, client: Client, request: messages.GetSerial) -> Result:
     writes = client.side.role == "control"
     theirs = machine.emulator.serial.view(client, writes=writes)
@@ -263,6 +268,11 @@ async def _point(machine: RunningMachine, client: Client, request: messages.Poin
     return _accepted(mark or console.mark)
 
 
+async def _resize(machine: RunningMachine, client: Client, request: messages.Resize) -> Result:
+    console = _console(machine, request.console)
+    return _accepted(await console.resize(request.width, request.height))
+
+
 async def _pointer(machine: RunningMachine, client: Client, request: messages.GetPointer) -> Result:
     pointer = _console(machine, request.console).devices.pointer
     return Result(messages.PointerState(absolute=await pointer.absolute(), held=pointer.held))
@@ -322,6 +332,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Execute: _RequestRule(_execute, _CONTROL),
     messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
     messages.SetRate: _RequestRule(_rate, _ALL),
@@ -332,6 +343,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Keys: _RequestRule(_keys, _CONTROL),
     messages.GetLamps: _RequestRule(_lamps, _ALL),
     messages.Point: _RequestRule(_point, _CONTROL),
+    messages.Resize: _RequestRule(_resize, _CONTROL),
     messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 

@@ -18,7 +18,19 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from .launch_options import Launch
-from .values import PROTOCOL, Action, Console, KeySteps, Message, Name, Rate, Request, Role, Tag
+from .values import (
+    PROTOCOL,
+    Action,
+    Console,
+    KeySteps,
+    Message,
+    Name,
+    Rate,
+    Request,
+    Role,
+    Side,
+    Tag,
+)
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -90,6 +102,23 @@ class Point(Request, frozen=True, tag="point"):
     """
 
     actions: Annotated[list[Action], Meta(max_length=256)]
+    console: Console = 0
+
+
+class Resize(Request, frozen=True, tag="resize"):
+    """Ask the guest for a size of its screen; the guest decides. Answered by `Done`.
+
+    The host passes on at most four sizes a second: the newest, and always the last one. A request
+    is answered when its size, or a newer one, was passed on.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        console: The screen's console.
+    """
+
+    width: Side
+    height: Side
     console: Console = 0
 
 
@@ -178,6 +207,16 @@ class ChangeSnapshot(Request, frozen=True, tag="snapshot"):
     tag: Tag
 
 
+class ChangeCd(Request, frozen=True, tag="cd"):
+    """Put a medium into the machine's CD drive. Answered by `Done`.
+
+    Attributes:
+        path: The path of an ISO image; empty ejects the medium.
+    """
+
+    path: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class GetSnapshots(Request, frozen=True, tag="snapshots"):
     """Return the machine's snapshots. Answered by `SnapshotList`."""
 
@@ -212,6 +251,7 @@ AnyRequest = (
     | GetLamps
     | Keys
     | Point
+    | Resize
     | Cancel
     | Refresh
     | HoldPublishing
@@ -221,6 +261,7 @@ AnyRequest = (
     | Execute
     | ChangeSnapshot
     | GetSnapshots
+    | ChangeCd
     | GetSerial
     | Subscribe
 )

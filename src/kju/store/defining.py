@@ -38,6 +38,7 @@ from .definitions import (
 from .disk_files import read_image
 from .image import Image, Kind
 from .machine_toml import Definition, write
+from .offline_snapshots import saved_snapshots
 from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
 from .running import is_alive
 
@@ -73,13 +74,20 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
     return read(name)
 
 
-def clone(name: str, new_name: str) -> DefinedMachine:
+def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
     """Define a copy of a machine whose disks are overlays of the first one's disks.
+
+    Args:
+        name: The machine.
+        new_name: The name of the copy.
+        snapshot: A snapshot from which the copy begins: its disks are copied as a whole, with
+            their snapshots, and returned to this one. So both machines can be started.
 
     Raises:
         MachineNotFoundError: The first is not defined.
         MachineExistsError: The second is.
         ConflictError: The first is running.
+        UsageError: A writable disk does not hold the snapshot.
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; nothing remains of the copy.
     """
@@ -87,16 +95,24 @@ def clone(name: str, new_name: str) -> DefinedMachine:
         machine = read(name)
         found = images(machine)
         _refuse_running(name, "its disks are in use")
-        paths = [_overlay(image, new.path) for image in found]
         definition = machine.definition
-        changes: dict[str, object] = {"name": new_name, "base": name}
+        changes: dict[str, object] = {"name": new_name}
+        if snapshot:
+            _require_snapshot(name, snapshot)
+            paths = [_branch(image, new, snapshot) for image in found]
+        else:
+            paths = [_overlay(image, new.path) for image in found]
+            changes["base"] = name
         if definition.image:
             changes["image"] = paths.pop(0)
         changes["disks"] = paths
         if definition.firmware not in ("bios", "uefi"):
             changes["firmware"] = str(machine.path(definition.firmware))
         if (variables := machine.folder / VARIABLES).exists():
-            disk_files.convert(str(variables), "qcow2", new, VARIABLES)
+            if snapshot:
+                _copy_disk(variables, new, VARIABLES, snapshot)
+            else:
+                disk_files.convert(str(variables), "qcow2", new, VARIABLES)
         text = write(msgspec.structs.replace(definition, **changes))
         new.write(DEFINITION_FILE, text.encode())
     return read(new_name)
@@ -183,13 +199,46 @@ def _overlay(image: Image, folder: Path) -> str:
     if image.kind is not Kind.DISK or image.read_only:
         return image.path
     base = Path(image.path).resolve()
-    place = folder / f"{base.stem}.qcow2"
+    place = _free_place(folder, base.stem)
+    disk_files.make_overlay(base, image.disk_format or disk_files.format_of(base), place)
+    return place.name
+
+
+def _free_place(folder: Path, stem: str) -> Path:
+    """Return the path of a new disk in *folder*."""
+    place = folder / f"{stem}.qcow2"
     for number in range(2, 1000):
         if not place.exists():
             break
-        place = folder / f"{base.stem}-{number}.qcow2"
-    disk_files.make_overlay(base, image.disk_format or disk_files.format_of(base), place)
+        place = folder / f"{stem}-{number}.qcow2"
+    return place
+
+
+def _require_snapshot(name: str, tag: str) -> None:
+    """Raise a `UsageError` unless every writable disk of a machine holds a snapshot."""
+    found = {saved.tag: saved for saved in saved_snapshots(name)}
+    if tag not in found:
+        have = ", ".join(ascii(each)[1:-1] for each in found) or "none"
+        raise UsageError(f"{name} has no snapshot named {tag!r}; its snapshots are: {have}")
+    if lacking := found[tag].lacking:
+        raise UsageError(
+            f"the snapshot {tag!r} of {name} is incomplete: {', '.join(lacking)} does not hold it"
+        )
+
+
+def _branch(image: Image, folder: Folder, tag: str) -> str:
+    """Copy a disk into *folder*, at a snapshot, and return its name; share a read-only one."""
+    if image.kind is not Kind.DISK or image.read_only:
+        return image.path
+    disk = Path(image.path).resolve()
+    place = _free_place(folder.path, disk.stem)
+    _copy_disk(disk, folder, place.name, tag)
     return place.name
+
+
+def _copy_disk(disk: Path, folder: Folder, name: str, tag: str) -> None:
+    folder.copy(disk, name)
+    disk_files.revert(folder.path / name, tag)
 
 
 #: Names of folders that are being made or removed; a random part follows. They hide what a killed

@@ -318,6 +318,26 @@ def format_of(path: Path) -> str:
     return str(json.loads(_run("info", "--output=json", str(path)))["format"])
 
 
+def qcow2_information(path: Path) -> str:
+    """Return facts about a qcow2 disk as JSON, its snapshots included.
+
+    The format is given: probing would let a guest choose it by what it writes to a raw disk.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    return _run("info", "--output=json", "-f", "qcow2", str(path))
+
+
+def revert(path: Path, tag: str) -> None:
+    """Return a qcow2 disk to the contents that it had at one of its snapshots.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+    """
+    _run("snapshot", "-q", "-a", tag, str(path))
+
+
 def _run(*words: str) -> str:
     program = shutil.which("qemu-img")
     if program is None:

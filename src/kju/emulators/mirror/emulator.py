@@ -13,7 +13,7 @@ import msgspec
 
 from ...errors import UnavailableError, UsageError
 from ...protocol.launch_options import Launch, Remote
-from ...protocol.messages import Keys, Point
+from ...protocol.messages import Keys, Point, Resize
 from ...protocol.values import Request
 from ...remote import addresses
 from ...remote.addresses import Options, endpoint
@@ -30,7 +30,7 @@ from ..console import Console
 from ..console_surface import surface_address
 from ..events import MachineEvents, from_remote
 from ..launch import EmulatorFactory
-from .console import MirrorConsole, MirrorSurface, mirror_devices
+from .console import MirrorConsole, MirrorSurface
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class _MirrorEmulator(Emulator):
         self._engine = await Engine.open(_connection_options(remote))
         where = surface_address(prepared.request, self._machine, 0)
         surface = MirrorSurface(0, where, self.events.note_mode, lambda: self._mirror)
-        console = MirrorConsole(surface, prepared.name, mirror_devices(self._forward))
+        console = MirrorConsole(surface, prepared.name, self._forward)
         self._consoles.append(console)
         await console.open()
         if console.source is None:
@@ -162,8 +162,8 @@ class _MirrorEmulator(Emulator):
     async def _forward(self, request: Request) -> Mark:
         if self._mirror is None:
             raise UnavailableError("the mirror is not connected yet")
-        if not isinstance(request, Keys | Point):
-            raise UsageError("a mirror forwards keys and the pointer only")
+        if not isinstance(request, Keys | Point | Resize):
+            raise UsageError("a mirror forwards keys, the pointer and sizes only")
         console = self._consoles[0]
         ours, _ = await self._mirror.input(_encode(request))
         return console.mark._replace(version=ours)

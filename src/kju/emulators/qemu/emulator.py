@@ -31,6 +31,7 @@ from ..launch import EmulatorFactory
 from ..tasks import Tasks
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
+from .cd_drive import QemuCdDrive
 from .display import Display
 from .launch import PreparedQemu, choose_accelerator, prepare
 from .power_button import loss_reason
@@ -249,6 +250,11 @@ class QemuEmulator(Emulator):
             )
             self._snapshots = QemuSnapshots(self.qmp, context)
         return self._snapshots
+
+    @property
+    def cd_drive(self) -> QemuCdDrive:
+        """The machine's CD drive, if it has one."""
+        return QemuCdDrive(self.qmp, self._claim.name, self.events.happen)
 
     @property
     def serial(self) -> Serial:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSize, QStandardPaths, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QResizeEvent
+from PySide6.QtGui import QAction, QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from ...errors import KjuError
@@ -15,9 +15,11 @@ from ...escaping import one_line
 from ...files import make_folders
 from ...keys import NUMBERS
 from ..contract import Status, ViewCommand
-from ..geometry import Scaling
 from .numbers import NumbersOverlay
-from .widget import BACKGROUND, ScreenView
+from .painting import BACKGROUND
+from .remembering import keep_inside
+from .scale_menu import add_scale_actions
+from .widget import ScreenView
 
 _STRIP = """
 #strip { background: #232326; }
@@ -31,12 +33,6 @@ color: #f0f0f0; background: rgba(20, 20, 22, 215); border-radius: 6px; padding: 
 """
 _NOTE_MS = 3000
 _FIRST_SIZE = QSize(720, 428)
-_SCALES = {
-    Scaling.FIT: "Fit the window",
-    Scaling.SHRINK: "Fit, never enlarged",
-    Scaling.INTEGER: "Whole multiples",
-    Scaling.ONE: "1:1",
-}
 
 
 class MachineWindow(QWidget):
@@ -97,14 +93,7 @@ class MachineWindow(QWidget):
         self._add_command(f"Screenshot\t{key}+S", ViewCommand.SCREENSHOT)
         self._show_numbers = self._add_command(f"Numbers\t{key}+N", ViewCommand.NUMBERS)
         self._show_numbers.setCheckable(True)
-        scales = self._menu.addMenu("Scale")
-        group = QActionGroup(self)
-        for scaling, label in _SCALES.items():
-            action = scales.addAction(label)
-            action.setCheckable(True)
-            action.setChecked(scaling is viewer.scaling)
-            action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
-            group.addAction(action)
+        add_scale_actions(self._menu.addMenu("Scale"), self.view)
         self._menu.addSeparator()
         self._add_command(f"Close; the machine keeps running\t{key}+W", ViewCommand.CLOSE)
 
@@ -131,6 +120,12 @@ class MachineWindow(QWidget):
         # The left text is cut in a narrow window.
         self._left.setMinimumWidth(1)
         return strip
+
+    def screens_menu(self) -> QMenu:
+        """Add the menu of a machine's further screens, and return it."""
+        menu = QMenu("Screens", self._menu)
+        self._menu.insertMenu(self._menu.actions()[-1], menu)
+        return menu
 
     # ---- Commands
 
@@ -164,6 +159,7 @@ class MachineWindow(QWidget):
     def _take_size(self, size: QSize) -> None:
         if not self.isFullScreen() and not self.isMaximized():
             self.resize(size + (self.size() - self.view.viewport().size()))
+            keep_inside(self)
 
     # ---- Status and messages
 

@@ -214,7 +214,9 @@ class Viewer:
             self._cursors.set_cursor(update.cursor)
             self._cursors.show(self.input.pointing)
         self._show_status()
-        self._pacing.drew(time.monotonic(), self.backend.frame_seconds())
+        frame = self.backend.frame_seconds()
+        self._pacing.drew(time.monotonic(), frame)
+        self._connection.set_rate(1 / frame)
         self._shown = Shown(update.change.mark, self._cursors.version, update.state)
         self._connection.request_update(self._shown)
 

@@ -54,6 +54,7 @@ SECTIONS = (
             _Entry("resume", "machines", "Continue a paused machine."),
             _Entry("reset", "machines", "Reset a machine, as its reset button does."),
             _Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
+            _Entry("cd", "media", "Change the CD in a running machine's drive, or eject it."),
             _Entry("demo", "demo", "Start a guest, show it here and press keys in it."),
         ),
     ),
@@ -66,9 +67,13 @@ SECTIONS = (
             _Entry("view", "screen", "Show the screen in a window, and use the machine there."),
             _Entry("desktop", "desktop", "Show all machines in one window, and use them there."),
             _Entry(
+                "resize", "screen", "Ask the guest for a size of its screen; the guest decides."
+            ),
+            _Entry(
                 "wait", "wait", "Wait until the screen shows something, and print its position."
             ),
             _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
+            _Entry("record", "recording", "Record the screen as a video until Ctrl+C."),
         ),
     ),
     _Section(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..client import launching
+from ..client.planning import plan_start
 from ..emulators.qemu import program as qemu
 from ..errors import DefinitionError, KjuError, UsageError
 from ..escaping import one_line
@@ -21,7 +22,8 @@ from ..store import defining, definitions, disk_files
 from ..store.definitions import DefinedMachine
 from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
-from .command import NO_IMAGE, Defined, with_options
+from .command import NO_IMAGE, Defined, DryRun, with_options
+from .machines import print_plan
 from .output import line_of, progress
 
 # The definition stands between these lines. An editor that could not write all of its text (the
@@ -84,8 +86,14 @@ def start(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Start a defined machine in the background."""
+    if dry_run:
+        with progress("planning the start"):
+            plan = plan_start(name)
+        print_plan(plan)
+        return
     with progress(f"starting {name}"):
         machine = launching.start(name, detach=True)
     with machine:
@@ -102,14 +110,27 @@ def start(
 
 
 def clone(
-    name: Defined, new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the clone.")]
+    name: Defined,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the clone.")],
+    snapshot: Annotated[
+        str,
+        typer.Option(
+            metavar="TAG",
+            help="Copy the disks as they were at this snapshot; both machines can be started.",
+        ),
+    ] = "",
 ) -> None:
     """Clone a machine, using copy-on-write disks.
 
-    The first machine cannot be started while the clone exists.
+    The first machine cannot be started while the clone exists, unless the clone has copies of its
+    disks (--snapshot).
     """
     with progress(f"cloning {name}"):
-        file = launching.clone(name, new)
+        file = launching.clone(name, new, snapshot=snapshot or None)
+    if snapshot:
+        print(f"{new} is defined in {file.parent}; its disks are as they were at {snapshot}")
+        print(f"start: kju start {new}   with the memory: kju snapshot load {new} {snapshot}")
+        return
     print(f"{new} is defined in {file.parent}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import time
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from ..errors import MachineGoneError, PowerButtonError, RoleError
 from ..protocol.framing import no_screen
 from ..protocol.input_log import Input, decode
 from ..protocol.messages import (
+    ChangeCd,
     Done,
     Executed,
     GetInfo,
@@ -188,6 +190,24 @@ class Machine:
         """
         request = requests.execute_request(command, arguments)
         return json.loads(self._link.ask(request, Executed).value)
+
+    def change_cd(self, image: str | os.PathLike[str] | None) -> None:
+        """Put a CD into the drive in place of the old one; None ejects that.
+
+        A guest that has locked its drive has 1.5 s to open it, and then loses the medium. The new
+        one stays over a reset; the next start of a defined machine has the one of its definition.
+
+        Args:
+            image: An ISO image.
+
+        Raises:
+            UsageError: The machine has no CD drive, or the image is not a CD.
+            QemuError: QEMU could not change the medium.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        path = requests.absolute_path(image) if image else ""
+        self._link.ask(ChangeCd(path=path), Done)
 
     def serial(self) -> socket.socket:
         """Return kju's own serial port as a connected stream socket; close it.

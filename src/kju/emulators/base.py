@@ -98,6 +98,13 @@ class SnapshotStore(Protocol):
         """Return all snapshots."""
 
 
+class CdDrive(Protocol):
+    """The CD drive of a machine."""
+
+    async def change(self, path: str, /) -> None:
+        """Put a medium in the drive; an empty path ejects the old one."""
+
+
 class SerialClient(Protocol):
     """A client that reads a serial port; compared by identity.
 
@@ -188,6 +195,15 @@ class Emulator(abc.ABC):
             UsageError: The machine has no snapshots.
         """
         raise self._unsupported("snapshots")
+
+    @property
+    def cd_drive(self) -> CdDrive:
+        """The machine's CD drive.
+
+        Raises:
+            UsageError: The machine has no CD drive.
+        """
+        raise self._unsupported("a CD drive")
 
     @property
     def serial(self) -> SerialPort:

@@ -12,6 +12,7 @@
 | ``mode`` | ``console``, ``width``, ``height``, ``epoch`` |
 | ``client-connected``, ``client-disconnected`` | ``client`` (number), ``pid``, ``name``, ``role`` |
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
+| ``cd-changed`` | ``file`` (empty: ejected) |
 | ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
 | ``remote-`` and a name above | in a mirror: its sender's event, with the same data |
@@ -162,6 +163,7 @@ _REMOTE: dict[str, tuple[str, ...]] = {
     "snapshot-saved": ("tag",),
     "snapshot-loaded": ("tag",),
     "snapshot-removed": ("tag",),
+    "cd-changed": ("file",),
     "link": ("up", "reason"),
     "ending": ("reason", "asked", "status"),
 }

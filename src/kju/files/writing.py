@@ -34,6 +34,9 @@ _NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: Of folders: the file system does not know it (CIFS, some FUSE), or the folder is not readable.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+#: Of copy_file_range: two file systems, or one that does not know it.
+_NO_RANGE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_COPIED = 64 << 20
 _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
 
 
@@ -47,11 +50,23 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def _write_fully(descriptor: int, data: bytes) -> None:
+def write_fully(descriptor: int, data: bytes) -> None:
     """Write all of *data*, with as many calls as write(2) needs."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def copy_content(source: int, target: int) -> None:
+    """Copy everything from one open file to another; a signal is noticed between two parts."""
+    try:
+        while os.copy_file_range(source, target, _COPIED):
+            pass
+    except OSError as error:
+        if error.errno not in _NO_RANGE:
+            raise
+        while os.sendfile(target, source, None, _COPIED):
+            pass
 
 
 def create_file(
@@ -77,7 +92,7 @@ def create_file(
                 if mode is not None:
                     # The mode given to open(2) is reduced by the umask.
                     os.fchmod(descriptor, mode)
-                _write_fully(descriptor, data)
+                write_fully(descriptor, data)
                 if durable:
                     os.fsync(descriptor)
             finally:
@@ -242,7 +257,7 @@ def write_output(
         return
     # Without *replace*, an existing link is refused like a file, so it is not followed.
     target = target if replace else Path(path)
-    folder = _open_parent(target)
+    folder = open_parent(target)
     try:
         if replace:
             replace_file(folder, target, data, _mode(target, mode))
@@ -264,7 +279,7 @@ def check_new(path: str | os.PathLike[str]) -> None:
     target = own_target(Path(path))
     if is_open_file(target) or _is_special(target):
         return
-    release(_open_parent(Path(path)))
+    release(open_parent(Path(path)))
     if os.path.lexists(path):
         taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         raise _exists(Path(path), file_error(taken, path, "written")) from None
@@ -275,7 +290,12 @@ def _exists(target: Path, error: KjuError) -> FileError:
     return FileError(why, str(target), errno.EEXIST)
 
 
-def _open_parent(target: Path) -> int:
+def open_parent(target: Path) -> int:
+    """Return a descriptor of a file's folder.
+
+    Raises:
+        FileError: The folder cannot be opened.
+    """
     with failing(target, "written"):
         try:
             return os.open(target.parent, os.O_RDONLY | _PARENT)
@@ -337,6 +357,6 @@ def _write_through(target: Path, data: bytes) -> None:
     with failing(target, "written"):
         descriptor = os.open(target, flags)
         try:
-            _write_fully(descriptor, data)
+            write_fully(descriptor, data)
         finally:
             os.close(descriptor)

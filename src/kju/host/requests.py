@@ -17,6 +17,7 @@ from ..emulators.base import Emulator
 from ..emulators.console import Console
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
+from ..protocol.dry_run import DryRun
 from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
@@ -115,6 +116,10 @@ async def _launch(machine: RunningMachine, client: Client, request: Launch) -> R
     raise UsageError("this machine has been launched already")
 
 
+async def _dry_run(machine: RunningMachine, client: Client, request: DryRun) -> Result:
+    raise UsageError("this host has a machine: a dry run needs a host process of its own")
+
+
 async def _info(machine: RunningMachine, client: Client, request: messages.GetInfo) -> Result:
     # A console at rest would report the mode of its last viewer's time.
     for console in machine.emulator.consoles:
@@ -174,6 +179,11 @@ async def _snapshots(
     machine: RunningMachine, client: Client, request: messages.GetSnapshots
 ) -> Result:
     return Result(await machine.emulator.snapshots.listed())
+
+
+async def _change_cd(machine: RunningMachine, client: Client, request: messages.ChangeCd) -> Result:
+    await machine.emulator.cd_drive.change(request.path)
+    return Result(messages.Done())
 
 
 async def _serial(machine: RunningMachine, client: Client, request: messages.GetSerial) -> Result:
@@ -263,6 +273,11 @@ async def _point(machine: RunningMachine, client: Client, request: messages.Poin
     return _accepted(mark or console.mark)
 
 
+async def _resize(machine: RunningMachine, client: Client, request: messages.Resize) -> Result:
+    console = _console(machine, request.console)
+    return _accepted(await console.resize(request.width, request.height))
+
+
 async def _pointer(machine: RunningMachine, client: Client, request: messages.GetPointer) -> Result:
     pointer = _console(machine, request.console).devices.pointer
     return Result(messages.PointerState(absolute=await pointer.absolute(), held=pointer.held))
@@ -315,6 +330,7 @@ _CONTROL: frozenset[Role] = frozenset(("control",))
 REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Hello: _RequestRule(_hello, _ALL),
     Launch: _RequestRule(_launch, _CONTROL),
+    DryRun: _RequestRule(_dry_run, _CONTROL),
     messages.GetInfo: _RequestRule(_info, _ALL),
     messages.Stop: _RequestRule(_stop, _CONTROL),
     messages.Subscribe: _RequestRule(_subscribe, _ALL),
@@ -322,6 +338,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Execute: _RequestRule(_execute, _CONTROL),
     messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
     messages.SetRate: _RequestRule(_rate, _ALL),
@@ -332,6 +349,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Keys: _RequestRule(_keys, _CONTROL),
     messages.GetLamps: _RequestRule(_lamps, _ALL),
     messages.Point: _RequestRule(_point, _CONTROL),
+    messages.Resize: _RequestRule(_resize, _CONTROL),
     messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Collection
@@ -173,10 +174,22 @@ class Engine:
         """Declare a token; return the function that removes it. It ends with this process."""
         return self._undo(self.session.liveliness().declare_token(key))
 
-    def find_tokens(self, key: str, seconds: float) -> list[str]:
-        """Return the keys of the tokens that exist. Blocks: call it in a thread."""
+    def find_tokens(self, key: str, seconds: float, most: int | None = None) -> list[str]:
+        """Return the keys of the tokens that exist. Blocks: call it in a thread.
+
+        Args:
+            key: The key, with or without wildcards.
+            seconds: Time for the answers.
+            most: Answers that are read; None for all.
+        """
         replies = self.session.liveliness().get(key, timeout=seconds)
-        return sorted({str(reply.ok.key_expr) for reply in replies if reply.ok})
+        read = itertools.islice(replies, most)
+        return sorted({str(reply.ok.key_expr) for reply in read if reply.ok})
+
+    def is_connected(self) -> bool:
+        """Return whether another session is connected to this one. Blocks: call it in a thread."""
+        info = self.session.info
+        return bool(info.peers_zid() or info.routers_zid())
 
     def put(self, key: str, data: bytes, *, stream: bool = False) -> None:
         """Send a message that may be lost.

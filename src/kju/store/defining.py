@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -38,8 +38,10 @@ from .definitions import (
 from .disk_files import read_image
 from .image import Image, Kind
 from .machine_toml import Definition, write
+from .offline_snapshots import saved_snapshots
 from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
 from .running import is_alive
+from .toml_edit import known_part
 
 
 def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
@@ -59,9 +61,7 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
     with _new_machine_folder(name) as new:
         if disk:
             disk_files.make_disk(new.path / DISK, disk)
-            further = [DISK, *definition.disks]
-            where: dict[str, object] = {"disks": further} if definition.image else {"image": DISK}
-            definition = msgspec.structs.replace(definition, **where)
+            definition = with_new_disk(definition)
         text = write(msgspec.structs.replace(definition, name=name))
         try:
             machine = checked(name, new.path, text, new.path / DEFINITION_FILE)
@@ -73,13 +73,27 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
     return read(name)
 
 
-def clone(name: str, new_name: str) -> DefinedMachine:
+def with_new_disk(definition: Definition) -> Definition:
+    """Return a definition with a disk that is made for it: its image, else its first other disk."""
+    if definition.image:
+        return msgspec.structs.replace(definition, disks=[DISK, *definition.disks])
+    return msgspec.structs.replace(definition, image=DISK)
+
+
+def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
     """Define a copy of a machine whose disks are overlays of the first one's disks.
+
+    Args:
+        name: The machine.
+        new_name: The name of the copy.
+        snapshot: A snapshot from which the copy begins: its disks are copied as a whole, with
+            their snapshots, and returned to this one. So both machines can be started.
 
     Raises:
         MachineNotFoundError: The first is not defined.
         MachineExistsError: The second is.
         ConflictError: The first is running.
+        UsageError: A writable disk does not hold the snapshot.
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; nothing remains of the copy.
     """
@@ -87,16 +101,24 @@ def clone(name: str, new_name: str) -> DefinedMachine:
         machine = read(name)
         found = images(machine)
         _refuse_running(name, "its disks are in use")
-        paths = [_overlay(image, new.path) for image in found]
         definition = machine.definition
-        changes: dict[str, object] = {"name": new_name, "base": name}
+        changes: dict[str, object] = {"name": new_name}
+        if snapshot:
+            _require_snapshot(name, snapshot)
+            paths = [_branch(image, new, snapshot) for image in found]
+        else:
+            paths = [_overlay(image, new.path) for image in found]
+            changes["base"] = name
         if definition.image:
             changes["image"] = paths.pop(0)
         changes["disks"] = paths
         if definition.firmware not in ("bios", "uefi"):
             changes["firmware"] = str(machine.path(definition.firmware))
         if (variables := machine.folder / VARIABLES).exists():
-            disk_files.convert(str(variables), "qcow2", new, VARIABLES)
+            if snapshot:
+                _copy_disk(variables, new, VARIABLES, snapshot)
+            else:
+                disk_files.convert(str(variables), "qcow2", new, VARIABLES)
         text = write(msgspec.structs.replace(definition, **changes))
         new.write(DEFINITION_FILE, text.encode())
     return read(new_name)
@@ -113,6 +135,29 @@ def replace(machine: DefinedMachine, text: str) -> DefinedMachine:
     with Folder.open(machine.folder, follow_own_link=True) as folder:
         folder.write(DEFINITION_FILE, text.encode())
     return new
+
+
+def rewrite(name: str, old: str, text: str) -> None:
+    """Replace a definition's text, in which unknown keys may stand: they are kept.
+
+    Args:
+        name: The machine.
+        old: The text that the new one was made from.
+        text: The new text.
+
+    Raises:
+        DefinitionError: The known part is not valid; the old text stays.
+        ConflictError: Another program has changed the definition since.
+        FileError: It could not be written; the old text stays.
+    """
+    place = definitions_folder() / check_name(name)
+    checked(name, place, known_part(text), place / DEFINITION_FILE)
+    with Folder.open(place, follow_own_link=True) as folder:
+        if folder.read(DEFINITION_FILE) != old.encode():
+            raise ConflictError(
+                f"another program has changed {place / DEFINITION_FILE} since; open it again"
+            )
+        folder.write(DEFINITION_FILE, text.encode())
 
 
 def remove(name: str) -> list[str]:
@@ -183,13 +228,46 @@ def _overlay(image: Image, folder: Path) -> str:
     if image.kind is not Kind.DISK or image.read_only:
         return image.path
     base = Path(image.path).resolve()
-    place = folder / f"{base.stem}.qcow2"
+    place = _free_place(folder, base.stem)
+    disk_files.make_overlay(base, image.disk_format or disk_files.format_of(base), place)
+    return place.name
+
+
+def _free_place(folder: Path, stem: str) -> Path:
+    """Return the path of a new disk in *folder*."""
+    place = folder / f"{stem}.qcow2"
     for number in range(2, 1000):
         if not place.exists():
             break
-        place = folder / f"{base.stem}-{number}.qcow2"
-    disk_files.make_overlay(base, image.disk_format or disk_files.format_of(base), place)
+        place = folder / f"{stem}-{number}.qcow2"
+    return place
+
+
+def _require_snapshot(name: str, tag: str) -> None:
+    """Raise a `UsageError` unless every writable disk of a machine holds a snapshot."""
+    found = {saved.tag: saved for saved in saved_snapshots(name)}
+    if tag not in found:
+        have = ", ".join(ascii(each)[1:-1] for each in found) or "none"
+        raise UsageError(f"{name} has no snapshot named {tag!r}; its snapshots are: {have}")
+    if lacking := found[tag].lacking:
+        raise UsageError(
+            f"the snapshot {tag!r} of {name} is incomplete: {', '.join(lacking)} does not hold it"
+        )
+
+
+def _branch(image: Image, folder: Folder, tag: str) -> str:
+    """Copy a disk into *folder*, at a snapshot, and return its name; share a read-only one."""
+    if image.kind is not Kind.DISK or image.read_only:
+        return image.path
+    disk = Path(image.path).resolve()
+    place = _free_place(folder.path, disk.stem)
+    _copy_disk(disk, folder, place.name, tag)
     return place.name
+
+
+def _copy_disk(disk: Path, folder: Folder, name: str, tag: str) -> None:
+    folder.copy(disk, name)
+    disk_files.revert(folder.path / name, tag)
 
 
 #: Names of folders that are being made or removed; a random part follows. They hide what a killed
@@ -227,11 +305,7 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
     check_name(name)
     with exclusive() as machines:
         if machines.status(name) is not None:
-            raise MachineExistsError(
-                f"a machine named {name!r} is defined already ({machines.path / name}); choose"
-                f" another name, or remove it with: kju rm {name}",
-                name,
-            )
+            raise already_defined(name)
         hidden = _hidden_name(_NEW)
         try:
             with machines.new_folder(hidden) as new:
@@ -245,6 +319,15 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
                 remove_tree(machines, hidden, _is_new)
             raise
         machines.sync()
+
+
+def already_defined(name: str) -> MachineExistsError:
+    """Return the error for the name of a new machine that a defined one has."""
+    return MachineExistsError(
+        f"a machine named {name!r} is defined already ({definitions_folder() / name}); choose"
+        f" another name, or remove it with: kju rm {name}",
+        name,
+    )
 
 
 def _hidden_name(prefix: str) -> str:
@@ -266,14 +349,22 @@ def _is_new(path: str) -> bool:
     return _is_own_file(path) or ("/" not in path and path.endswith(".qcow2"))
 
 
-def launch_request(machine: DefinedMachine, *, detach: bool, client: str) -> Launch:
+def launch_request(
+    machine: DefinedMachine, *, detach: bool, client: str, new_disks: Collection[Path] = ()
+) -> Launch:
     """Return the request that launches a defined machine.
+
+    Args:
+        machine: The machine.
+        detach: Whether it outlives its launcher.
+        client: The launcher's name.
+        new_disks: Disks that will be made before it starts; for a dry run only.
 
     Raises:
         DefinitionError: A disk is missing.
         ConflictError: The machine has clones.
     """
-    found, definition = images(machine), machine.definition
+    found, definition = images(machine, new_disks=new_disks), machine.definition
     refuse_cloned(machine.name, found)
     arguments = [word for device in definition.devices for word in ("-device", device)]
     arguments += ["-nic", "none"] if definition.network == "none" else []

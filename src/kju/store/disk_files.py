@@ -119,6 +119,12 @@ def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
     return image._replace(backing_formats=chain.formats), chain
 
 
+def new_disk(path: Path) -> tuple[Image, Chain]:
+    """Return a disk that `make_disk` will make."""
+    image = Image(str(path), Kind.DISK, "qcow2", "kju makes it")
+    return image, Chain((Layer(str(path), "qcow2", "disk"),))
+
+
 def _walk(image: Image, trusted: bool, made: Made) -> Chain:
     path, disk_format = Path(image.path), image.disk_format
     folder = path.parent.resolve()
@@ -316,6 +322,26 @@ def format_of(path: Path) -> str:
         QemuError: qemu-img is missing, or cannot read it.
     """
     return str(json.loads(_run("info", "--output=json", str(path)))["format"])
+
+
+def qcow2_information(path: Path) -> str:
+    """Return facts about a qcow2 disk as JSON, its snapshots included.
+
+    The format is given: probing would let a guest choose it by what it writes to a raw disk.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    return _run("info", "--output=json", "-f", "qcow2", str(path))
+
+
+def revert(path: Path, tag: str) -> None:
+    """Return a qcow2 disk to the contents that it had at one of its snapshots.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+    """
+    _run("snapshot", "-q", "-a", tag, str(path))
 
 
 def _run(*words: str) -> str:

@@ -23,11 +23,14 @@ from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
 from .pacing import Pacing
 from .sender import AskAbsolute, Input
+from .size_sender import SizeSender
 from .targets import Attachment, Facts, ViewerTarget
 
 # Longest delay before the thread notices a target's end, a new target, or the view's end.
 _POLL_SECONDS = 0.25
 _CLOSE_TIMEOUT = 2.0
+# A host publishes about as often without a viewer that states its rate.
+_USUAL_RATE = 40
 
 
 class Shown(NamedTuple):
@@ -86,6 +89,9 @@ class Listener(Protocol):
     def failed(self, reason: str) -> None:
         """Take the reason why an input was not sent."""
 
+    def size_failed(self, reason: str) -> None:
+        """Take the reason why the guest was not asked for a size."""
+
 
 class Connection:
     """The connection of one viewer.
@@ -116,6 +122,8 @@ class Connection:
         self._attachment: Attachment | None = None
         self._thread: threading.Thread | None = None
         self._facts = Facts()
+        self._rate: float | None = None
+        self._sizes = SizeSender(self._resize, self._size_failed)
 
     # ---- The view's thread
 
@@ -133,6 +141,17 @@ class Connection:
         with self._changed:
             self._end_session()
 
+    def reattach(self) -> None:
+        """Detach, and attach again where the view is open; `Listener.attached` follows."""
+        with self._changed:
+            was_open = self._open
+            self._end_session()
+            self._open = was_open
+
+    def set_rate(self, rate: float) -> None:
+        """Tell the host how often this display shows a picture, where it is more than usual."""
+        self._rate = float(round(rate)) if rate > _USUAL_RATE else None
+
     def request_update(self, shown: Shown) -> None:
         """Request one `Listener.updated` with everything newer than *shown*."""
         with self._changed:
@@ -149,6 +168,10 @@ class Connection:
             self._pacing.note_input(time.monotonic())
             with self._changed:
                 self._changed.notify_all()  # an update that waits for its time may be due now
+
+    def request_size(self, width: int, height: int) -> None:
+        """Ask the guest for a size; the newest wins. `Listener.size_failed` takes an error."""
+        self._sizes.request(width, height)
 
     def close(self) -> None:
         """Detach for good; the machine keeps running.
@@ -179,6 +202,7 @@ class Connection:
 
     def _end_session(self) -> None:
         self._open = False
+        self._sizes.discard()
         self._session += 1
         self._request = None
         self._changed.notify_all()
@@ -217,6 +241,7 @@ class Connection:
         screen, self._request = attachment.screen, Shown()
         self._attachment = attachment
         self._post_current(self._listener.attached)
+        rate: float | None = None
         while self._open and session == self._session:
             try:
                 attachment.check()
@@ -226,6 +251,9 @@ class Connection:
                     self._post_update(screen, NOTHING_TAKEN)
                 raise
             self._post_facts(attachment)
+            if rate != self._rate:
+                rate = self._rate
+                attachment.set_rate(rate)
             with self._changed:
                 request = self._request
                 if request is None:
@@ -269,6 +297,16 @@ class Connection:
         attachment, self._attachment = self._attachment, None
         if attachment is not None:
             attachment.close()
+
+    # ---- The thread of `SizeSender`
+
+    def _resize(self, width: int, height: int) -> None:
+        attachment = self._attachment
+        if attachment is not None:
+            attachment.resize(width, height)
+
+    def _size_failed(self, reason: str) -> None:
+        self._post_current(lambda: self._listener.size_failed(reason))
 
     # ---- The sender's thread: `InputEvents`
 

@@ -29,8 +29,24 @@ class ViewCommand(Enum):
     UNGRAB = "ungrab"
     FULL_SCREEN = "full screen"
     SCREENSHOT = "screenshot"
-    NUMBERS = "numbers"
     CLOSE = "close"
+    MENU = "menu"
+    PASTE = "paste"
+    COPY_TEXT = "copy text"
+    LOUPE = "loupe"
+    NUMBERS = "numbers"
+    RECORD = "record"
+
+
+class ViewState(Enum):
+    """Relation of a view's picture to its target."""
+
+    LIVE = "live"
+    CONNECTING = "connecting"
+    PAUSED = "paused"
+    #: The target has no picture, or the picture is older than the target's.
+    NO_PICTURE = "no picture"
+    ENDED = "ended"
 
 
 class PointerShape(Enum):
@@ -49,13 +65,15 @@ class Status(NamedTuple):
         name: The target's name.
         message: The reason why the picture is not live; empty where it is.
         size: Width and height of the picture; 0, 0 without one.
-        scale: Device pixels per guest pixel.
+        scale: Device pixels per guest pixel, at every ratio of the display.
         grabbed: The guest has the whole keyboard.
         view_only: No input is sent to the guest.
         release_key: The keys that grab and release the keyboard, as a user reads them.
         leave_key: The keys that close the view, as a user reads them; may be empty.
         locks: Names of the guest's keyboard locks that are on.
         source: The source of the pixels; empty where it is unknown.
+        state: Relation of the picture to the target.
+        kind: The machine's kind, such as ``qemu``; empty where it is unknown.
     """
 
     name: str
@@ -68,6 +86,8 @@ class Status(NamedTuple):
     leave_key: str = ""
     locks: tuple[str, ...] = ()
     source: str = ""
+    state: ViewState = ViewState.LIVE
+    kind: str = ""
 
     @property
     def title(self) -> str:
@@ -109,6 +129,10 @@ class Backend(ABC):
 
     #: `warp` moves the pointer.
     can_warp = True
+    #: Commands that `command` executes. The shortcut of any other command is input for the guest.
+    shortcuts: frozenset[ViewCommand] = frozenset(
+        {ViewCommand.FULL_SCREEN, ViewCommand.SCREENSHOT, ViewCommand.CLOSE}
+    )
 
     @abstractmethod
     def post(self, call: Callable[[], None]) -> None:
@@ -117,6 +141,14 @@ class Backend(ABC):
     @abstractmethod
     def view_size(self) -> tuple[int, int]:
         """Return the view's width and height."""
+
+    def whole_size(self) -> tuple[int, int]:
+        """Return the view's width and height without scroll bars."""
+        return self.view_size()
+
+    def bar_width(self) -> int:
+        """Return the width that a scroll bar takes from the view."""
+        return 0
 
     @abstractmethod
     def largest_size(self) -> tuple[int, int]:
@@ -171,7 +203,7 @@ class Backend(ABC):
 
     @abstractmethod
     def show_status(self, status: Status) -> None:
-        """Show the status beside the picture, and its message over the picture."""
+        """Show the status beside the picture, and its message without hiding the picture."""
 
     @abstractmethod
     def notify(self, message: str) -> None:

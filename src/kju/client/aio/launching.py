@@ -213,14 +213,17 @@ async def define(
     return defined.file
 
 
-async def clone(name: str, new_name: str) -> Path:
+async def clone(name: str, new_name: str, *, snapshot: str | None = None) -> Path:
     """Clone a defined machine; the clone's disks are overlays of the machine's disks.
 
-    The machine cannot be started while a clone of it exists.
+    The machine cannot be started while a clone of it exists. A clone of a snapshot is independent:
+    it has copies of the disks, with all their snapshots.
 
     Args:
         name: The machine.
         new_name: The name of the clone.
+        snapshot: The clone's disks are as they were at this snapshot of the machine; loading it in
+            the clone restores the memory, too.
 
     Returns:
         The file of the clone's definition.
@@ -229,12 +232,13 @@ async def clone(name: str, new_name: str) -> Path:
         MachineNotFoundError: No machine of this name is defined.
         MachineExistsError: *new_name* is taken.
         ConflictError: The machine is running.
+        UsageError: The machine has no such snapshot, or a disk does not hold it.
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; no files of the clone are left.
     """
     from ...store import defining
 
-    return (await run_blocking(defining.clone, name, new_name)).file
+    return (await run_blocking(defining.clone, name, new_name, snapshot or "")).file
 
 
 async def remove(name: str) -> list[Path]:

@@ -1,22 +1,15 @@
 """The Qt back end: a widget that shows one screen. `Viewer` makes the decisions.
 
-Rules:
-
-- The QImage uses the surface's own memory: no copy before Qt draws.
-- The whole image is drawn in device pixels, clipped to the region to repaint. So a part drawn
-  alone has the same pixels as a whole picture, at every scale (where Qt smooths, to one level of
-  255).
+`painting` draws the picture.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QColor,
     QCursor,
     QEnterEvent,
     QFocusEvent,
@@ -26,7 +19,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
     QRegion,
     QResizeEvent,
     QShowEvent,
@@ -40,15 +32,12 @@ from ...escaping import one_line
 from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
-from ..contract import Backend, PointerShape, Status, ViewCommand
-from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
+from ..contract import Backend, PointerShape, Status, ViewCommand, ViewState
+from ..geometry import Placement, Scaling, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
-
-BACKGROUND = QColor(24, 24, 26)
-_VEIL = QColor(24, 24, 26, 215)
-_TEXT_COLOUR = QColor(225, 225, 225)
+from .painting import PicturePainter, pointer
 
 # One notch of a wheel in QWheelEvent.angleDelta: eighths of a degree.
 _NOTCH = 120
@@ -83,11 +72,8 @@ class ScreenView(QAbstractScrollArea):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._image: QImage | None = None
-        self._frame: Frame | None = None  # keeps the image's memory mapped
-        self._placement: Placement | None = None
-        self._cursor: Cursor | None = None
-        self._message = ""
+        self._painter = PicturePainter()
+        self._guest_types = False  # Tab is the guest's, and does not move the focus
         self._painted: Callable[[], None] | None = None
         self._window_handle: QWindow | None = None
         self._visible = False
@@ -110,17 +96,25 @@ class ScreenView(QAbstractScrollArea):
         console: int = 0,
         view_only: bool = False,
         scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
         release: str,
     ) -> None:
         """Show a console of a machine, once per view; arguments as of `Viewer`."""
         target = MachineTarget(name, console, view_only=view_only)
-        self.show_target(target, scaling=scaling, release=release)
+        self.show_target(target, scaling=scaling, smooth=smooth, release=release)
 
     def show_target(
-        self, target: ViewerTarget, *, scaling: Scaling = Scaling.FIT, release: str
+        self,
+        target: ViewerTarget,
+        *,
+        scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
+        release: str,
     ) -> None:
         """Show a target, once per view; arguments as of `Viewer`."""
-        self.viewer = Viewer(_QtBackend(self), target, scaling=scaling, release=release)
+        self.viewer = Viewer(
+            _QtBackend(self), target, scaling=scaling, smooth=smooth, release=release
+        )
 
     def _call(self, call: Callable[[], None]) -> None:
         call()
@@ -187,16 +181,21 @@ class ScreenView(QAbstractScrollArea):
                 self.viewer.input.key(number, down, repeat)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
-        return False  # Tab is the guest's
+        return False if self._guest_types else super().focusNextPrevChild(forward)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(False)
         self.viewer.focused(True)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self._report_keys(self._repeats.flush())
-        self.viewer.focused(False)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(True)  # the window is still the active one
+        else:
+            self.viewer.focused(False)
 
     # ---- The pointer
 
@@ -234,6 +233,13 @@ class ScreenView(QAbstractScrollArea):
 
     # ---- Geometry
 
+    def event(self, event: QEvent) -> bool:
+        done = super().event(event)
+        # The logical size stays when a window moves to a display of another ratio.
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.viewer.resized()
+        return done
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.viewer.resized()
 
@@ -247,7 +253,7 @@ class ScreenView(QAbstractScrollArea):
 
     def place(self, placement: Placement | None) -> None:
         """Implement `Backend.place`."""
-        self._placement = placement
+        self._painter.placement = placement
         bars = self.horizontalScrollBar(), self.verticalScrollBar()
         room = placement.room if placement else (0, 0)
         for bar, far, page in zip(bars, room, self.device_size(), strict=True):
@@ -258,10 +264,7 @@ class ScreenView(QAbstractScrollArea):
 
     def show_picture(self, frame: Frame | None) -> None:
         """Implement `Backend.show_picture`."""
-        self._image = None  # before its memory is unmapped
-        self._frame = frame
-        if frame is not None:
-            self._image = _image_on(frame)
+        self._painter.show(frame)
 
     def on_painted(self, call: Callable[[], None] | None) -> None:
         """Implement `Backend.on_painted`."""
@@ -269,63 +272,28 @@ class ScreenView(QAbstractScrollArea):
 
     def show_cursor(self, cursor: Cursor | None) -> None:
         """Implement `Backend.draw_cursor`."""
-        self._cursor = cursor
+        self._painter.cursor = cursor
 
-    def show_message(self, message: str) -> None:
-        """Show a message over the picture."""
-        if message != self._message:
-            self._message = message
-            self.viewport().update()
+    def picture(self) -> QImage:
+        """Return a copy of the guest's pixels with its cursor; a null image without a picture."""
+        return self._painter.copy(self.viewer.cursor)
+
+    def show_status(self, status: Status) -> None:
+        """Implement `Backend.show_status`."""
+        live = status.state in (ViewState.LIVE, ViewState.NO_PICTURE)
+        self._guest_types = live and not status.view_only
+        self.setAccessibleName(f"Screen of {one_line(status.name)}")
+        self.setAccessibleDescription(one_line(status.message))
+        self.status_changed.emit(status)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         ratio = self.devicePixelRatioF()
         painter.scale(1 / ratio, 1 / ratio)
-        placement, view = self._placement, QRect(0, 0, *self.device_size())
-        view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may remain at the edges
-        if placement is None or self._image is None:
-            painter.fillRect(view, BACKGROUND)
-        else:
-            target = QRect(*placement.target)
-            # Qt's types do not say that iterating a region gives rectangles.
-            margins: Any = QRegion(view).subtracted(QRegion(target))
-            for margin in margins:
-                painter.fillRect(margin, BACKGROUND)
-            smooth = QPainter.RenderHint.SmoothPixmapTransform
-            painter.setRenderHint(smooth, not placement.exact)
-            if placement.scale == 1 and placement.exact:
-                painter.drawImage(target.topLeft(), self._image)
-            else:
-                painter.drawImage(target, self._image)
-            self._paint_cursor(painter, placement)
-        if self._message:
-            painter.resetTransform()
-            self._paint_message(painter)
+        self._painter.paint(painter, self.device_size(), event.region(), ratio)
         painter.end()
         if self._painted is not None:
             self._painted()
-
-    def _paint_cursor(self, painter: QPainter, placement: Placement) -> None:
-        cursor = self._cursor
-        if cursor is None:
-            return
-        scale, target = placement.scale, placement.target
-        height, width = cursor.shape.shape[:2]
-        left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
-        painter.setClipRect(QRect(*target), Qt.ClipOperation.IntersectClip)
-        where = QRectF(
-            target.x + left * scale, target.y + top * scale, width * scale, height * scale
-        )
-        painter.drawImage(where, _cursor_image(cursor))
-
-    def _paint_message(self, painter: QPainter) -> None:
-        whole = self.viewport().rect()
-        painter.fillRect(whole, _VEIL)
-        painter.setPen(_TEXT_COLOUR)
-        margin = min(40, whole.width() // 8)
-        inner = whole.adjusted(margin, 0, -margin, 0)
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(inner, flags, one_line(self._message))
 
 
 class _QtBackend(Backend):
@@ -339,6 +307,13 @@ class _QtBackend(Backend):
 
     def view_size(self) -> tuple[int, int]:
         return self._view.device_size()
+
+    def whole_size(self) -> tuple[int, int]:
+        size = self._view.maximumViewportSize()
+        return device_size(size.width(), size.height(), self.ratio())
+
+    def bar_width(self) -> int:
+        return math.ceil(self._view.verticalScrollBar().sizeHint().width() * self.ratio())
 
     def largest_size(self) -> tuple[int, int]:
         window, view = self._view.window(), self._view.viewport()
@@ -374,7 +349,7 @@ class _QtBackend(Backend):
         self._view.on_painted(call)
 
     def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
-        self._view.viewport().setCursor(_pointer(shape, cursor, scale, self.ratio()))
+        self._view.viewport().setCursor(pointer(shape, cursor, scale, self.ratio()))
 
     def draw_cursor(self, cursor: Cursor | None) -> None:
         self._view.show_cursor(cursor)
@@ -398,61 +373,10 @@ class _QtBackend(Backend):
         self._view.size_wanted.emit(QSize(cover.width, cover.height))
 
     def show_status(self, status: Status) -> None:
-        self._view.show_message(status.message)
-        self._view.status_changed.emit(status)
+        self._view.show_status(status)
 
     def notify(self, message: str) -> None:
         self._view.noted.emit(message)
 
     def command(self, command: ViewCommand) -> None:
         self._view.commanded.emit(command)
-
-
-def _image_on(frame: Frame) -> QImage:
-    """Return a QImage on a frame's own memory, which must outlive it."""
-    height, width = frame.shape[:2]
-    stride = frame.strides[0]
-    size = stride * (height - 1) + width * frame.strides[1]
-    plain = np.asarray(frame)
-    memory = np.lib.stride_tricks.as_strided(plain, (size,), (1,), writeable=False)
-    kind = QImage.Format.Format_RGB32 if frame.ndim == 3 else QImage.Format.Format_Grayscale8
-    return QImage(memory.data, width, height, stride, kind)
-
-
-def _cursor_image(cursor: Cursor) -> QImage:
-    """Return a copy of a guest's cursor."""
-    height, width = cursor.shape.shape[:2]
-    shape = np.ascontiguousarray(cursor.shape)
-    return QImage(shape.data, width, height, width * 4, QImage.Format.Format_ARGB32).copy()
-
-
-def _pointer(shape: PointerShape, cursor: Cursor | None, scale: float, ratio: float) -> QCursor:
-    if shape is PointerShape.ARROW:
-        return QCursor(Qt.CursorShape.ArrowCursor)
-    if shape is PointerShape.DOT:
-        return _dot(ratio)
-    if shape is PointerShape.HIDDEN or cursor is None:
-        return QCursor(Qt.CursorShape.BlankCursor)
-    image = _cursor_image(cursor)
-    if scale != 1:
-        size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
-        image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)
-    image.setDevicePixelRatio(ratio)
-    # Qt takes the hot spot in logical pixels, and the image in device pixels.
-    hot = [device_pixel((at + 0.5) * scale / ratio, 0, 1)[0] for at in (cursor.hot_x, cursor.hot_y)]
-    return QCursor(QPixmap.fromImage(image), *hot)
-
-
-def _dot(ratio: float) -> QCursor:
-    """Return a white dot with a dark rim, for guests that draw their own pointer, or none."""
-    side, middle = 7, 3
-    picture = QPixmap(round(side * ratio), round(side * ratio))
-    picture.setDevicePixelRatio(ratio)
-    picture.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(picture)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QColor(0, 0, 0, 160))
-    painter.setBrush(QColor(255, 255, 255, 220))
-    painter.drawEllipse(QRectF(1.5, 1.5, 4, 4))
-    painter.end()
-    return QCursor(picture, middle, middle)

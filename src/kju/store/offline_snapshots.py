@@ -1,0 +1,95 @@
+"""SHELL: the snapshots of a defined machine that is off, read from its disks.
+
+Source:
+    ImageInfo and SnapshotInfo in qapi/block-core.json of QEMU, which ``qemu-img info`` prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..errors import QemuError
+from ..protocol.messages import SavedSnapshot
+from . import disk_files
+from .definitions import VARIABLES, DefinedMachine, images, read
+from .image import Image, Kind
+from .snapshot_files import SnapshotFiles
+
+_QCOW2_MAGIC = b"QFI\xfb"
+#: Snapshots of one disk that are read; QEMU's format allows 65,536.
+MAX_SNAPSHOTS = 4096
+
+
+class _Snapshot(msgspec.Struct, rename="kebab"):
+    name: str
+    vm_state_size: int = 0
+    date_sec: int = 0
+    date_nsec: int = 0
+
+
+class _Information(msgspec.Struct, rename="kebab"):
+    snapshots: list[_Snapshot] = []
+
+
+def saved_snapshots(name: str) -> list[SavedSnapshot]:
+    """Return the snapshots of a machine that is off, oldest first.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is defined.
+        DefinitionError: Its definition is not valid.
+        QemuError: qemu-img is missing or failed.
+    """
+    machine = read(name)
+    disks = writable_disks(machine)
+    by_disk = {Path(image.path): _snapshots_of(image) for image in disks}
+    files = SnapshotFiles(str(machine.folder), disks[0].path if disks else "")
+    found: dict[str, SavedSnapshot] = {}
+    for saved in by_disk.values():
+        for tag, snapshot in saved.items():
+            if snapshot.size or tag not in found:
+                found[tag] = snapshot
+    complete = []
+    for tag, snapshot in found.items():
+        picture, inputs = files.find(tag)
+        lacking = [str(disk) for disk, saved in by_disk.items() if tag not in saved]
+        complete.append(
+            msgspec.structs.replace(snapshot, picture=picture, input=inputs, lacking=lacking)
+        )
+    return sorted(complete, key=lambda saved: saved.time)
+
+
+def writable_disks(machine: DefinedMachine) -> list[Image]:
+    """Return the disks that a start of the machine opens for writing; UEFI variables last."""
+    found = [image for image in images(machine) if image.kind is Kind.DISK and not image.read_only]
+    variables = machine.folder / VARIABLES
+    if variables.exists():
+        found.append(Image(str(variables), Kind.DISK, "qcow2", "kju made it"))
+    return found
+
+
+def _snapshots_of(image: Image) -> dict[str, SavedSnapshot]:
+    disk = Path(image.path)
+    if image.disk_format not in ("", "qcow2") or not _is_qcow2(disk):
+        return {}
+    try:
+        found = msgspec.json.decode(disk_files.qcow2_information(disk), type=_Information)
+    except msgspec.DecodeError as error:
+        raise QemuError(f"qemu-img info printed no valid JSON for {disk}: {error}") from error
+    return {
+        each.name: SavedSnapshot(
+            tag=each.name,
+            time=each.date_sec + each.date_nsec / 1e9,
+            size=max(0, each.vm_state_size),
+        )
+        for each in found.snapshots[:MAX_SNAPSHOTS]
+    }
+
+
+def _is_qcow2(disk: Path) -> bool:
+    try:
+        with disk.open("rb") as file:
+            return file.read(len(_QCOW2_MAGIC)) == _QCOW2_MAGIC
+    except OSError:
+        return False

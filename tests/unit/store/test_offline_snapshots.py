@@ -1,0 +1,120 @@
+"""Snapshots of a machine that is off, and a clone that begins at one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
+from kju.store import defining, definitions
+from kju.store.machine_toml import Definition
+from kju.store.offline_snapshots import saved_snapshots, writable_disks
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="there is no qemu-img here")
+
+
+def qemu_img(*words: str | Path) -> str:
+    done = subprocess.run(
+        ["qemu-img", *map(str, words)], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def define(name: str = "web", **fields: object) -> Path:
+    """Define a machine with a disk, and return the disk."""
+    return defining.create(name, Definition(**fields), "1M").disk_paths[0]
+
+
+def write(disk: Path, byte: int) -> None:
+    subprocess.run(
+        ["qemu-io", "-f", "qcow2", "-c", f"write -P {byte} 0 512", str(disk)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def test_snapshots_are_listed_oldest_first_with_their_pictures(tmp_path: Path) -> None:
+    disk = define()
+    for tag in ("first", "second"):
+        qemu_img("snapshot", "-c", tag, disk)
+    place = disk.parent / "snapshots" / "first"
+    place.mkdir(parents=True, mode=0o700)
+    place.parent.chmod(0o700)
+    (place / "screen.png").write_bytes(b"png")
+    found = saved_snapshots("web")
+    assert [saved.tag for saved in found] == ["first", "second"]
+    assert found[0].picture == str(place / "screen.png")
+    assert not found[1].picture
+    assert found[0].time > 1e9
+
+
+def test_a_disk_without_the_snapshot_is_named(tmp_path: Path) -> None:
+    further = tmp_path / "b.qcow2"
+    qemu_img("create", "-q", "-f", "qcow2", further, "1M")
+    disk = define(disks=[str(further)])
+    qemu_img("snapshot", "-c", "half", disk)
+    assert saved_snapshots("web")[0].lacking == [str(further)]
+    with pytest.raises(UsageError, match="is incomplete"):
+        defining.clone("web", "copy", "half")
+    assert not definitions.definitions_folder().joinpath("copy").exists()
+
+
+def test_a_raw_disk_that_looks_like_another_format_is_not_probed(tmp_path: Path) -> None:
+    raw = tmp_path / "a.raw"
+    raw.write_bytes(b"QFI\xfb" + bytes(4096))
+    defining.create("web", Definition(image=str(raw)))
+    assert saved_snapshots("web") == []
+
+
+def test_read_only_images_and_cds_are_not_written(tmp_path: Path) -> None:
+    cd = tmp_path / "a.iso"
+    cd.write_bytes(b"x" * 4096)
+    defining.create("web", Definition(image=str(cd)))
+    assert writable_disks(definitions.read("web")) == []
+    assert saved_snapshots("web") == []
+
+
+def test_an_unknown_machine_is_named() -> None:
+    with pytest.raises(MachineNotFoundError):
+        saved_snapshots("nobody")
+
+
+def test_a_clone_of_a_snapshot_has_the_disk_of_that_moment(tmp_path: Path) -> None:
+    disk = define()
+    write(disk, 1)
+    qemu_img("snapshot", "-c", "one", disk)
+    write(disk, 2)
+    copy = defining.clone("web", "copy", "one")
+    (made,) = copy.disk_paths
+    assert made.parent == copy.folder
+    assert [saved.tag for saved in saved_snapshots("copy")] == ["one"]
+    patterns = {made: 1, disk: 2}
+    for path, byte in patterns.items():
+        verified = subprocess.run(
+            ["qemu-io", "-f", "qcow2", "-c", f"read -P {byte} 0 512", str(path)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "Pattern verification failed" not in verified.stdout
+    # Both are independent: the first one can start, and be removed.
+    assert definitions.clones_of("web") == []
+    assert copy.definition.base is None
+    defining.remove("web")
+    assert [saved.tag for saved in saved_snapshots("copy")] == ["one"]
+    defining.remove("copy")
+
+
+def test_a_snapshot_that_does_not_exist_makes_no_clone() -> None:
+    define()
+    with pytest.raises(UsageError, match="no snapshot named 'gone'; its snapshots are: none"):
+        defining.clone("web", "copy", "gone")
+    assert definitions.names() == ["web"]
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_copied() -> None:
+    disk = define()
+    qemu_img("snapshot", "-c", "one", disk)
+    define("copy")
+    with pytest.raises(MachineExistsError):
+        defining.clone("web", "copy", "one")

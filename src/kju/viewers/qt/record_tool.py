@@ -60,6 +60,7 @@ class RecordTool(QObject):
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setAutoRaise(True)
         button.setToolTip(plain_tooltip("Stop the recording"))
+        button.setAccessibleName("Stop the recording")
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(self.stop)
         button.hide()

@@ -65,9 +65,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": (
-        "viewers.qt viewers.qt.numbers viewers.qt.widget viewers.qt.window"
-    ),
+    "qemu/test_window.py": ("viewers.qt viewers.qt.numbers viewers.qt.widget viewers.qt.window"),
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

@@ -103,8 +103,9 @@ def test_quarter_is_the_average_of_sixteen_pixels():
 def test_strokes_of_one_pixel_stay_visible_below_a_half(view):
     picture = np.zeros((*SIZE[::-1], 4), np.uint8)
     picture[:, 7::16] = 255
-    drawn = Canvas(placed(view), 1, frame_of(picture)).paint()
-    share = view[0] / SIZE[0]
+    placement = placed(view)
+    drawn = Canvas(placement, 1, frame_of(picture)).paint()
+    share = placement.scale
     for column in range(7, 160, 16):
         first, last = int(column * share), int((column + 1) * share)
         weight = drawn[5, first : last + 1, 0].sum()

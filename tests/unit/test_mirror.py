@@ -29,11 +29,15 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/desktop/test_create_page.py": (
+        "desktop.qt.create_fields desktop.qt.create_page desktop.qt.create_view"
+    ),
     "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
     "integration/desktop/test_main_window.py": (
-        "desktop.qt.consoles desktop.qt.empty_page desktop.qt.flow_layout desktop.qt.main_window "
-        "desktop.qt.shortcut_sheet desktop.qt.tile_actions desktop.qt.tile_delegate "
-        "desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
+        "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "
+        "desktop.qt.main_window desktop.qt.shortcut_sheet desktop.qt.tile_actions "
+        "desktop.qt.tile_delegate desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model "
+        "desktop.qt.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/test_tiles.py": "desktop.tile_follower",
@@ -54,11 +58,12 @@ SUITES: dict[str, str] = {
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cd.py": "cli.media",
-    "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
+    "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.recording cli.screen",
     "qemu/test_desktop.py": (
         "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
     ),
     "qemu/test_display1.py": "emulators.qemu.display",
+    "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
@@ -80,7 +85,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.messages",
+    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

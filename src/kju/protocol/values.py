@@ -26,6 +26,16 @@ class Request(Message, frozen=True, kw_only=True):
     """The base of all requests."""
 
 
+class Reply(Message, frozen=True, kw_only=True):
+    """The base of all replies.
+
+    Attributes:
+        descriptors: The number of descriptors that come with this reply.
+    """
+
+    descriptors: Annotated[int, Meta(ge=0, le=4)] = 0
+
+
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]

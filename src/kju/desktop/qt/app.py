@@ -32,6 +32,7 @@ def show_desktop(names: Sequence[str]) -> None:
 
     from ..background import Background
     from ..machines import Machines
+    from .create_tabs import CreateTabs
     from .main_window import MainWindow
 
     class Posts(QObject):
@@ -42,6 +43,7 @@ def show_desktop(names: Sequence[str]) -> None:
     machines = Machines(posts.posted.emit)
     background = Background(posts.posted.emit)
     window = MainWindow(machines, background, load())
+    create = CreateTabs(window, machines)
 
     def open_names(request: OpenRequest) -> None:
         for name in request.names:
@@ -57,6 +59,7 @@ def show_desktop(names: Sequence[str]) -> None:
         status = run_loop(app)
     finally:
         first.close()
+        create.close()
         machines.close()
         background.close(2.0)
     if status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,8 +62,12 @@ class _PreparedMirror(NamedTuple):
         running = self.request.running
         return running.rpartition("/")[2].partition(":")[2] or running
 
+    def dry_run(self, name: str) -> dict[str, Any]:
+        """Return an empty command: a mirror runs no program."""
+        return {"command": [], "mirror": {"screen": self.request.running}, "notes": []}
 
-def _prepare(request: Launch) -> _PreparedMirror:
+
+def _prepare(request: Launch, new_disks: Collection[str]) -> _PreparedMirror:
     """Check a launch of a mirror.
 
     Raises:

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support import guests, xservers
 from support.paint_guest import MODE, SEEN, Guest
+from support.view_window import STARTS, Window, asked, elsewhere
 from support.wait import until
 
 import kju
@@ -22,80 +23,6 @@ from kju.viewers.geometry import Scaling, device_size, place
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu]
-
-#: A bound for the start of a Qt process on a busy computer.
-STARTS = 30.0
-
-
-class Window:
-    """A `kju view` on a display."""
-
-    def __init__(self, display: str, name: str, *options: str, ratio: float = 1) -> None:
-        self.display = display
-        self.name = name
-        environment = xservers.environment(display) | {"QT_SCALE_FACTOR": str(ratio)}
-        environment.pop("QT_QPA_PLATFORM", None)
-        environment.pop("WAYLAND_DISPLAY", None)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kju.cli", "view", name, *options],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.id = ""
-        until(self._found, STARTS, "the window")
-
-    def _found(self) -> bool:
-        assert self.process.poll() is None, self.process.stderr.read()
-        found = self.run("search", "--onlyvisible", "--name", f"^{self.name} ", check=False)
-        self.id = found.split()[-1] if found else ""
-        return bool(self.id)
-
-    def run(self, *words: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["xdotool", *words], env=xservers.environment(self.display),
-            capture_output=True, text=True, timeout=30, check=check,
-        )  # fmt: skip
-        return done.stdout
-
-    def focus(self) -> None:
-        self.run("windowfocus", "--sync", self.id)
-
-    def keys(self, *words: str) -> None:
-        self.run(*words)
-
-    @property
-    def title(self) -> str:
-        return self.run("getwindowname", self.id).strip()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        words = dict(
-            line.split("=") for line in self.run("getwindowgeometry", "--shell", self.id).split()
-        )
-        return int(words["WIDTH"]), int(words["HEIGHT"])
-
-    def pixels(self, width: int, height: int) -> np.ndarray:
-        """Return pixels from the window's top left: R G B."""
-        return xservers.picture(self.display, self.id)[:height, :width, ::-1]
-
-    def shows(self, picture: Callable[[], np.ndarray], what: str = "") -> None:
-        """Wait until the window shows the guest's current picture."""
-
-        def same() -> bool:
-            wanted = picture()
-            try:
-                return np.array_equal(self.pixels(wanted.shape[1], wanted.shape[0]), wanted)
-            except subprocess.CalledProcessError:
-                return False  # it is not mapped yet
-
-        until(same, STARTS, f"the window shows the guest's pixels {what}")
-
-    def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.stderr.close()
-        return self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +44,6 @@ def managed() -> Iterator[str]:
         yield display
 
 
-def asked(display: str, *words: str) -> str:
-    """Return xdotool's output; empty on an error."""
-    done = subprocess.run(
-        ["xdotool", *words], env=xservers.environment(display),
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    return "" if done.returncode else done.stdout
-
-
 @pytest.fixture
 def window(display: str) -> Iterator[object]:
     opened: list[Window] = []
@@ -137,16 +55,6 @@ def window(display: str) -> Iterator[object]:
     yield start
     for one in opened:
         one.end()
-
-
-@contextlib.contextmanager
-def elsewhere(window: Window) -> Iterator[None]:
-    """Give the focus to another window."""
-    with xservers.program(window.display, "xclock", "-title", "elsewhere"):
-        until(lambda: window.run("search", "--name", "elsewhere", check=False))
-        other = window.run("search", "--onlyvisible", "--name", "elsewhere").split()[-1]
-        window.run("windowfocus", "--sync", other)
-        yield
 
 
 def guests_picture(guest: Guest) -> np.ndarray:

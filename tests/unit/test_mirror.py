@@ -49,6 +49,11 @@ SUITES: dict[str, str] = {
         "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
+    "integration/viewers/qt/test_window.py": (
+        "viewers.qt.ask viewers.qt.badge viewers.qt.capture viewers.qt.icons "
+        "viewers.qt.key_actions viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette "
+        "viewers.qt.strip"
+    ),
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -70,7 +75,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": ("viewers.qt viewers.qt.numbers viewers.qt.widget viewers.qt.window"),
+    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

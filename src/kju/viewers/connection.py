@@ -141,6 +141,13 @@ class Connection:
         with self._changed:
             self._end_session()
 
+    def reattach(self) -> None:
+        """Detach, and attach again where the view is open; `Listener.attached` follows."""
+        with self._changed:
+            was_open = self._open
+            self._end_session()
+            self._open = was_open
+
     def set_rate(self, rate: float) -> None:
         """Tell the host how often this display shows a picture, where it is more than usual."""
         self._rate = float(round(rate)) if rate > _USUAL_RATE else None

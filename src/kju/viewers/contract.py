@@ -29,8 +29,24 @@ class ViewCommand(Enum):
     UNGRAB = "ungrab"
     FULL_SCREEN = "full screen"
     SCREENSHOT = "screenshot"
-    NUMBERS = "numbers"
     CLOSE = "close"
+    MENU = "menu"
+    PASTE = "paste"
+    COPY_TEXT = "copy text"
+    LOUPE = "loupe"
+    NUMBERS = "numbers"
+    RECORD = "record"
+
+
+class ViewState(Enum):
+    """Relation of a view's picture to its target."""
+
+    LIVE = "live"
+    CONNECTING = "connecting"
+    PAUSED = "paused"
+    #: The target has no picture, or the picture is older than the target's.
+    NO_PICTURE = "no picture"
+    ENDED = "ended"
 
 
 class PointerShape(Enum):
@@ -56,6 +72,8 @@ class Status(NamedTuple):
         leave_key: The keys that close the view, as a user reads them; may be empty.
         locks: Names of the guest's keyboard locks that are on.
         source: The source of the pixels; empty where it is unknown.
+        state: Relation of the picture to the target.
+        kind: The machine's kind, such as ``qemu``; empty where it is unknown.
     """
 
     name: str
@@ -68,6 +86,8 @@ class Status(NamedTuple):
     leave_key: str = ""
     locks: tuple[str, ...] = ()
     source: str = ""
+    state: ViewState = ViewState.LIVE
+    kind: str = ""
 
     @property
     def title(self) -> str:
@@ -109,6 +129,10 @@ class Backend(ABC):
 
     #: `warp` moves the pointer.
     can_warp = True
+    #: Commands that `command` executes. The shortcut of any other command is input for the guest.
+    shortcuts: frozenset[ViewCommand] = frozenset(
+        {ViewCommand.FULL_SCREEN, ViewCommand.SCREENSHOT, ViewCommand.CLOSE}
+    )
 
     @abstractmethod
     def post(self, call: Callable[[], None]) -> None:
@@ -179,7 +203,7 @@ class Backend(ABC):
 
     @abstractmethod
     def show_status(self, status: Status) -> None:
-        """Show the status beside the picture, and its message over the picture."""
+        """Show the status beside the picture, and its message without hiding the picture."""
 
     @abstractmethod
     def notify(self, message: str) -> None:

@@ -8,25 +8,39 @@ Rules:
   the keyboard for the guest, or releases it.
 - While the keyboard is not grabbed, a shortcut (the release key and a letter, or the leave key)
   is a command to the view; the guest receives neither press nor release of its last key. While
-  the keyboard is grabbed the guest receives everything.
+  the keyboard is grabbed the guest receives everything but the desktop's chords.
+- A chord of the desktop stays with the desktop though the keyboard is grabbed. While its keys but
+  the last are held, the grab is lifted: the desktop then reacts to any of its shortcuts with these
+  keys. A lone key, such as Super, is kept from the guest, with the keys pressed while it is held.
+- The grab's policy (`GrabPolicy`) decides when else the keyboard is grabbed. The release key
+  overrides it: the guest gets the keyboard back at the policy's next occasion (a click, the
+  pointer's return, the window's return).
 - Every key that was pressed in the guest is released there: when the user releases it, or when
   the view loses the focus.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import NamedTuple
 
 from ..keys import NUMBERS, Step, parse_chord
-from .contract import ViewCommand
+from .contract import Backend, ViewCommand
 
-#: Keys that are commands while the release key is held and nothing is grabbed.
-SHORTCUTS = {
-    NUMBERS["f"]: ViewCommand.FULL_SCREEN,
-    NUMBERS["s"]: ViewCommand.SCREENSHOT,
-    NUMBERS["n"]: ViewCommand.NUMBERS,
-    NUMBERS["w"]: ViewCommand.CLOSE,
+#: Letters that are commands while the release key is held and nothing is grabbed.
+SHORTCUT_LETTERS = {
+    "f": ViewCommand.FULL_SCREEN,
+    "s": ViewCommand.SCREENSHOT,
+    "w": ViewCommand.CLOSE,
+    "m": ViewCommand.MENU,
+    "v": ViewCommand.PASTE,
+    "c": ViewCommand.COPY_TEXT,
+    "l": ViewCommand.LOUPE,
+    "n": ViewCommand.NUMBERS,
+    "r": ViewCommand.RECORD,
 }
+SHORTCUTS = {NUMBERS[letter]: command for letter, command in SHORTCUT_LETTERS.items()}
 RELEASE = "ctrl-alt"
 
 # Either of the two keys matches. The right alt does not match alt: together with ctrl it types
@@ -41,25 +55,110 @@ HOLD_MS = 8
 _LABELS = {"bracket_right": "]"}
 
 
+class GrabPolicy(StrEnum):
+    """Occasions at which the guest gets the whole keyboard."""
+
+    CHORD = "chord"
+    """The release key, or the menu."""
+    CLICK = "click"
+    """And a click into the picture."""
+    HOVER = "hover"
+    """And while the pointer is over the picture."""
+    FULL_SCREEN = "full-screen"
+    """And while the picture fills the display."""
+    NEVER = "never"
+    """None. A guest that takes only distances gets the pointer at a click, without the keyboard."""
+
+
+class Grab:
+    """Decides who has the keyboard. Each method returns True where the guest has it from now on.
+
+    Attributes:
+        policy: Occasions at which the guest gets it.
+        grabbed: The last decision.
+    """
+
+    def __init__(self, policy: GrabPolicy = GrabPolicy.CHORD) -> None:
+        self.policy = policy
+        self.grabbed: bool = False
+        self._focused = True
+        self._inside = False
+        self._full_screen = False
+
+    def set(self, on: bool) -> bool:
+        """Take the user's wish: the release key, or the menu."""
+        self.grabbed = on
+        return on
+
+    def set_policy(self, policy: GrabPolicy) -> bool:
+        """Take another policy; it applies at once."""
+        self.policy = policy
+        self.grabbed = self._by_policy()
+        return self.grabbed
+
+    def clicked(self) -> bool:
+        """Take a click into the picture."""
+        if self.policy in (GrabPolicy.CLICK, GrabPolicy.HOVER):
+            self.grabbed = True
+        return self.grabbed
+
+    def pointer_inside(self, inside: bool) -> bool:
+        """Take that the pointer has entered or left the picture."""
+        self._inside = inside
+        if self.policy is GrabPolicy.HOVER:
+            self.grabbed = self._by_policy()
+        return self.grabbed
+
+    def full_screen(self, on: bool) -> bool:
+        """Take that the picture fills the display, or no longer does."""
+        changed, self._full_screen = on != self._full_screen, on
+        if changed and self.policy is GrabPolicy.FULL_SCREEN:
+            self.grabbed = self._by_policy()
+        return self.grabbed
+
+    def focus(self, focused: bool) -> bool:
+        """Take a change of the keyboard focus; without it nothing is grabbed."""
+        gained, self._focused = focused and not self._focused, focused
+        if not focused:
+            self.grabbed = False
+        elif gained:
+            self.grabbed = self._by_policy()
+        return self.grabbed
+
+    def _by_policy(self) -> bool:
+        if self.policy is GrabPolicy.HOVER:
+            return self._focused and self._inside
+        return self.policy is GrabPolicy.FULL_SCREEN and self._focused and self._full_screen
+
+
 class ViewKeys:
     """Keyboard state of one view.
 
     Args:
         release: The release key.
         leave: A chord that closes the view as well; none by default.
+        shortcuts: The commands whose shortcuts are the view's; by default those of any back end.
 
     Attributes:
         grabbed: True while the guest has the whole keyboard.
+        shortcuts: The same.
 
     Raises:
         UsageError: A chord names no key.
     """
 
-    def __init__(self, release: str = RELEASE, leave: str = "") -> None:
+    def __init__(
+        self,
+        release: str = RELEASE,
+        leave: str = "",
+        shortcuts: frozenset[ViewCommand] = Backend.shortcuts,
+    ) -> None:
         self.grabbed: bool = False
+        self.shortcuts = shortcuts
         self.release_key: str = chord_label(release)
         self._chord = _alternatives(release)
         self._leave = _alternatives(leave) if leave else []
+        self._desktop: list[list[frozenset[int]]] = []
         self._down: dict[int, None] = {}
         self._swallowed: set[int] = set()
         # True while the release key is held and no other input has followed.
@@ -70,9 +169,28 @@ class ViewKeys:
         """Keys that are down in the guest, in the order of pressing."""
         return list(self._down)
 
+    @property
+    def lifted(self) -> bool:
+        """True while the keys that are held may become a chord of the desktop."""
+        return self._holds_lone_key() or any(
+            len(chord) > 1 and self._holds(chord[:-1]) for chord in self._desktop
+        )
+
+    def set_desktop_chords(self, chords: Iterable[str]) -> None:
+        """Set the chords that stay with the desktop while the keyboard is grabbed.
+
+        Raises:
+            UsageError: A chord names no key.
+        """
+        self._desktop = [_alternatives(chord) for chord in chords]
+
     def press(self, key: int) -> list[Step | ViewCommand]:
         """Press a key; no result for a key that is down already."""
         if key in self._down or key in self._swallowed:
+            return []
+        if self.grabbed and self._is_desktops(key):
+            self._swallowed.add(key)
+            self._only_release_key = False
             return []
         if not self.grabbed and (command := self._shortcut(key)) is not None:
             self._swallowed.add(key)
@@ -81,6 +199,10 @@ class ViewKeys:
         self._down[key] = None
         self._only_release_key = self._holds(self._chord)
         return [(key, True)]
+
+    def is_of_release_key(self, key: int) -> bool:
+        """Return True where a key belongs to the release key."""
+        return any(key in part for part in self._chord)
 
     def repeats(self, key: int) -> bool:
         """Return True where a repeat of this key is for the guest."""
@@ -111,11 +233,23 @@ class ViewKeys:
         return up
 
     def _shortcut(self, key: int) -> ViewCommand | None:
-        if key in SHORTCUTS and self._holds(self._chord):
-            return SHORTCUTS[key]
+        command = SHORTCUTS.get(key)
+        if command in self.shortcuts and self._holds(self._chord):
+            return command
         if self._leave and key in self._leave[-1] and self._holds(self._leave[:-1]):
             return ViewCommand.CLOSE
         return None
+
+    def _is_desktops(self, key: int) -> bool:
+        return self._holds_lone_key() or any(
+            key in chord[-1] and (len(chord) == 1 or self._holds(chord[:-1]))
+            for chord in self._desktop
+        )
+
+    def _holds_lone_key(self) -> bool:
+        return any(
+            len(chord) == 1 and not self._swallowed.isdisjoint(chord[0]) for chord in self._desktop
+        )
 
     def _holds(self, chord: list[frozenset[int]]) -> bool:
         """Return True where the keys of a chord are down, and no others."""

@@ -8,12 +8,12 @@ view's pointer is moved back to the middle before it leaves the view.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..keys import Step
 from .contract import Backend, ViewCommand
 from .geometry import Placement, device_pixel
-from .grab import RELEASE, ViewKeys
+from .grab import RELEASE, Grab, GrabPolicy, ViewKeys
 from .picture import Pointing
 from .sender import AskAbsolute, Input, InsertText, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn
 
@@ -47,7 +47,11 @@ class GuestInput:
     ) -> None:
         self._backend, self._send, self._on_change = backend, send, on_change
         self._controls = controls
-        self._keys = ViewKeys(release, leave)
+        self._keys = ViewKeys(release, leave, backend.shortcuts)
+        self._popup_keys = ViewKeys(release, shortcuts=frozenset())
+        self._grab = Grab()
+        self._applied = (False, False)
+        self._popup = False
         self._relative, self._wheel = Relative(), NotchCounter()
         self._buttons: dict[str, None] = {}
         self.absolute: bool = True
@@ -80,10 +84,25 @@ class GuestInput:
         for act in self._keys.press(number) if down else self._keys.release(number):
             if not isinstance(act, ViewCommand):
                 self._send_step(act)
-            elif act in (ViewCommand.GRAB, ViewCommand.UNGRAB):
+            elif act is ViewCommand.UNGRAB or (
+                act is ViewCommand.GRAB and self._grab.policy is not GrabPolicy.NEVER
+            ):
                 self.grab(act is ViewCommand.GRAB)
-            else:
+            elif act is not ViewCommand.GRAB:
                 self._backend.command(act)
+        self._apply()
+
+    def popup_key(self, number: int, down: bool) -> bool:
+        """Take a key that a menu of the view received; True: it is not for the menu.
+
+        The menu has the keys while it is open, and the grab is lifted. The release key ends the
+        grab there, too; its keys would close a menu.
+        """
+        keys = self._popup_keys
+        acts = keys.press(number) if down else keys.release(number)
+        if ViewCommand.GRAB in acts:
+            self.grab(False)
+        return keys.is_of_release_key(number)
 
     def text(self, text: str) -> None:
         """Take characters, from a terminal or the clipboard."""
@@ -105,6 +124,7 @@ class GuestInput:
         if not self._inside:
             self._inside = True
             self._send(AskAbsolute())
+            self._follow(self._grab.pointer_inside(True))
             self._on_change()
         if placement is None:
             return
@@ -122,6 +142,7 @@ class GuestInput:
     def left(self) -> None:
         """Take that the pointer has left the view."""
         self._inside = False
+        self._follow(self._grab.pointer_inside(False))
         self._on_change()
 
     def button(self, name: str, down: bool) -> None:
@@ -136,6 +157,7 @@ class GuestInput:
             self._grab_at_click = True
             self._send(AskAbsolute())
         else:
+            self._follow(self._grab.clicked())
             self._buttons[name] = None
             self._send(SetButton(name, True))
 
@@ -151,8 +173,7 @@ class GuestInput:
         if absolute != self.absolute:
             self.absolute = absolute
             self._relative.begin()
-            if self.grabbed:
-                self._backend.grab(True, not absolute)
+            self._apply()
             self._on_change()
         if self._grab_at_click:
             self._grab_at_click = False
@@ -160,23 +181,86 @@ class GuestInput:
 
     # ---- The grab
 
+    @property
+    def grab_policy(self) -> GrabPolicy:
+        """Occasions at which the guest gets the whole keyboard."""
+        return self._grab.policy
+
+    def set_grab_policy(self, policy: GrabPolicy, desktop_chords: Iterable[str] = ()) -> None:
+        """Set the policy, and the chords that stay with the desktop.
+
+        Raises:
+            UsageError: A chord names no key.
+        """
+        self._keys.set_desktop_chords(desktop_chords)
+        if policy is not self._grab.policy:
+            self._follow(self._grab.set_policy(policy))
+
+    def set_controls(self, controls: bool) -> None:
+        """Send input from now on, or send none."""
+        if not controls:
+            self.release_all()
+        self._controls = controls
+        self._on_change()
+
+    def set_shortcuts(self, commands: frozenset[ViewCommand]) -> None:
+        """Set the commands whose shortcuts are the view's."""
+        self._keys.shortcuts = commands
+
+    def focused(self, has_focus: bool) -> None:
+        """Take a change of the keyboard focus; without it nothing is held or grabbed."""
+        if not has_focus:
+            self._release_held()
+        self._follow(self._grab.focus(has_focus))
+
+    def full_screen(self, on: bool) -> None:
+        """Take that the view fills the display, or no longer does."""
+        self._follow(self._grab.full_screen(on))
+
+    def popup(self, is_open: bool) -> None:
+        """Take that a menu of the view has opened or closed. It lifts the grab meanwhile."""
+        if is_open:
+            self._release_held()
+            self._popup_keys.release_all()
+        self._popup = is_open
+        self._apply()
+
     def grab(self, on: bool) -> None:
         """Grab the whole keyboard, and a relative pointer, for the guest; or release them."""
-        if not self._controls or on == self.grabbed:
+        self._follow(self._grab.set(on))
+
+    def _follow(self, on: bool) -> None:
+        """Do what the policy has decided."""
+        if not self._controls:
+            on = self._grab.set(False)
+        if on == self.grabbed:
             return
         self._keys.grabbed = on
         self._relative.begin()
-        self._backend.grab(on, on and not self.absolute)
-        if on:
+        self._apply()
+        if on and self._grab.policy is not GrabPolicy.HOVER:
             self._backend.notify(f"{self.release_key} releases the keyboard")
         self._on_change()
 
-    def release_all(self) -> None:
-        """Release every key and button in the guest, and the grab."""
+    def _apply(self) -> None:
+        """Grab what the guest has to have now."""
+        on = self.grabbed and not self._popup
+        keyboard = on and self._grab.policy is not GrabPolicy.NEVER and not self._keys.lifted
+        wanted = keyboard, on and not self.absolute
+        if wanted != self._applied:
+            self._applied = wanted
+            self._backend.grab(*wanted)
+
+    def _release_held(self) -> None:
         for step in self._keys.release_all():
             self._send_step(step)
         for name in self._buttons:
             self._send(SetButton(name, False))
+        self._buttons.clear()
+
+    def release_all(self) -> None:
+        """Release every key and button in the guest, and the grab."""
+        self._release_held()
         self.forget()
 
     def forget(self) -> None:

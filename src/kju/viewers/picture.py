@@ -118,26 +118,30 @@ class ViewPicture:
 
 
 class Cursors:
-    """The two cursors of one view: the view's own pointer, and the guest's in the picture."""
+    """The two cursors of one view: the view's own pointer, and the guest's in the picture.
+
+    Attributes:
+        cursor: The guest's; None before the first.
+    """
 
     def __init__(self, backend: Backend, picture: ViewPicture) -> None:
         self._backend, self._picture = backend, picture
-        self._cursor: Cursor | None = None
+        self.cursor: Cursor | None = None
         self._drawn: Rect | None = None
         self._shape: tuple[object, ...] = ()
 
     @property
     def version(self) -> int:
         """Version of the guest's cursor; -1 before the first."""
-        return self._cursor.version if self._cursor is not None else -1
+        return self.cursor.version if self.cursor is not None else -1
 
     def set_cursor(self, cursor: Cursor) -> None:
         """Take the guest's cursor; `show` shows it."""
-        self._cursor = cursor
+        self.cursor = cursor
 
     def show(self, pointing: Pointing) -> None:
         """Show both as they have to be now; only a change reaches the back end."""
-        cursor, placement = self._cursor, self._picture.placement
+        cursor, placement = self.cursor, self._picture.placement
         pointer = pointer_shape(pointing, cursor)
         scale = placement.scale if placement else 1.0
         pixels = cursor.shape.tobytes() if cursor is not None else b""
@@ -153,7 +157,7 @@ class Cursors:
 
     def _drawn_rect(self, pointing: Pointing) -> Rect | None:
         """Return the device pixels of the cursor where it is drawn into the picture."""
-        cursor, placement = self._cursor, self._picture.placement
+        cursor, placement = self.cursor, self._picture.placement
         if cursor is None or placement is None or not draws_cursor(pointing, cursor):
             return None
         height, width = cursor.shape.shape[:2]

@@ -37,12 +37,14 @@ class Facts(NamedTuple):
     Attributes:
         locks: Names of the keyboard locks that are on.
         source: The source of the pixels, such as ``vram``; empty where unknown.
+        kind: The machine's kind, such as ``qemu``; empty where unknown.
         no_resize: Why the guest cannot be asked for a size; empty where it can, or that is unknown.
         host_cpu: CPU seconds of the host so far; None where unknown.
     """
 
     locks: tuple[str, ...] = ()
     source: str = ""
+    kind: str = ""
     no_resize: str = ""
     host_cpu: float | None = None
 
@@ -201,7 +203,8 @@ class _MachineAttachment:
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._had_numbers = False
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
-        # Constant. Asked for after the first picture, which it would delay.
+        # Constant. Asked for after the first picture, which they would delay.
+        self._kind = _Polled(self._ask_kind, math.inf, "", _NO_RESIZE_SECONDS)
         self._no_resize = _Polled(self._ask_no_resize, math.inf, "", _NO_RESIZE_SECONDS)
         self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, _CPU_SECONDS, None)
 
@@ -217,6 +220,7 @@ class _MachineAttachment:
         return Facts(
             self._locks.newest(),
             self._source.newest(),
+            self._kind.newest(),
             self._no_resize.newest(),
             self._host_cpu.newest(),
         )
@@ -233,6 +237,9 @@ class _MachineAttachment:
     def _ask_source(self) -> str:
         wanted = self._target.with_source or self._target.with_numbers
         return self._console_info("source") if wanted else ""
+
+    def _ask_kind(self) -> str:
+        return str(self._machine.info().get("kind", ""))
 
     def _ask_no_resize(self) -> str:
         return self._console_info("no_resize") if self._target.controls else ""

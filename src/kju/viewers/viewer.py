@@ -16,9 +16,9 @@ import os
 import time
 
 from ..errors import KjuError
-from ..surface import State
+from ..surface import Cursor, State
 from .connection import Connection, ScreenUpdate, Shown
-from .contract import Backend, Status, ViewCommand
+from .contract import Backend, Status, ViewCommand, ViewState
 from .geometry import Scaling
 from .grab import RELEASE, chord_label
 from .guest_input import GuestInput
@@ -81,6 +81,7 @@ class Viewer:
         )  # fmt: skip
         self._shown = Shown()
         self._attached = False
+        self._state = ViewState.CONNECTING
         self._message = CONNECTING
         self._status: Status | None = None
         self._facts = Facts()
@@ -107,6 +108,11 @@ class Viewer:
         """Newest version of the surface that was handed to the back end."""
         return self._shown.mark.version
 
+    @property
+    def cursor(self) -> Cursor | None:
+        """The guest's cursor; None before the first."""
+        return self._cursors.cursor
+
     # ---- Events of the view
 
     def visible(self, visible: bool) -> None:
@@ -124,8 +130,7 @@ class Viewer:
 
     def focused(self, has_focus: bool) -> None:
         """Take a change of the keyboard focus."""
-        if not has_focus:
-            self.input.release_all()
+        self.input.focused(has_focus)
 
     def resized(self) -> None:
         """Take a change of the view's size or ratio."""
@@ -158,6 +163,15 @@ class Viewer:
         """Mix pixels where the scale is not a whole multiple, or show the nearest."""
         self.picture.smooth = smooth
         self._place()
+
+    def set_view_only(self, on: bool) -> None:
+        """Attach with the view role and send no input, or with the control role and send it."""
+        if on == self.view_only:
+            return
+        self.input.set_controls(not on)
+        self._target.controls = not on
+        self._connection.reattach()
+        self._show_status()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG of the screen; the view shows a message when it is done."""
@@ -209,7 +223,7 @@ class Viewer:
             self._connection.send(AskAbsolute())
         else:
             self.picture.repaint(update.change.rects)
-        self._message = self._reason(update)
+        self._state, self._message = self._state_of(update)
         if update.cursor is not None:
             self._cursors.set_cursor(update.cursor)
             self._cursors.show(self.input.pointing)
@@ -225,6 +239,7 @@ class Viewer:
         self.input.forget()
         if self._attached or self._message == CONNECTING:
             self._message = str(error)
+            self._state = ViewState.ENDED
         if self._attached:
             self.picture.detach()
         self._attached = False
@@ -277,18 +292,24 @@ class Viewer:
             self._leave_key,
             self._facts.locks,
             self._facts.source,
+            self._state,
+            self._facts.kind,
         )
         if status != self._status:
             self._status = status
             self.backend.show_status(status)
 
-    def _reason(self, update: ScreenUpdate) -> str:
-        """Return the reason why the picture is not live; empty where it is."""
+    def _state_of(self, update: ScreenUpdate) -> tuple[ViewState, str]:
+        """Return the picture's state, and the reason why it is not live; empty where it is."""
         match update.state:
             case State.PAUSED:
-                return "paused"
+                return ViewState.PAUSED, "paused"
             case State.UNAVAILABLE:
-                return f"no picture: {update.reason or 'the guest shows none'}"
+                reason = update.reason or "the guest shows none"
+                return ViewState.NO_PICTURE, f"no picture: {reason}"
             case State.GONE | State.CLOSED:
-                return f"has ended: {update.reason}" if update.reason else "has ended"
-        return "" if self.picture.mode is not None else "no picture yet"
+                said = f"has ended: {update.reason}" if update.reason else "has ended"
+                return ViewState.ENDED, said
+        if self.picture.mode is None:
+            return ViewState.NO_PICTURE, "no picture yet"
+        return ViewState.LIVE, ""

@@ -65,7 +65,8 @@ EXCEPTIONS = {
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
-    ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
+    ("viewers/qt/capture.py", "buffer.open"),
+    ("viewers/machine_control.py", "machine.snapshots.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     ("viewers/connection.py", "attachment.save"),
     # A video, into a file of `kju.files`; and one that is read.

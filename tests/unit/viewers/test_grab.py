@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from kju.errors import UsageError
 from kju.keys import NUMBERS
 from kju.viewers.contract import ViewCommand
-from kju.viewers.grab import SHORTCUTS, KeyEvent, Repeats, ViewKeys
+from kju.viewers.grab import SHORTCUTS, Grab, GrabPolicy, KeyEvent, Repeats, ViewKeys
 
 CTRL, CTRL_R, ALT, A, F, F2 = (NUMBERS[n] for n in ("ctrl", "ctrl_r", "alt", "a", "f", "f2"))
+TAB, SUPER, LEFT, L = (NUMBERS[n] for n in ("tab", "meta_l", "left", "l"))
 DOWN, UP, AGAIN = KeyEvent(54, True, False), KeyEvent(54, False, False), KeyEvent(54, True, True)
 
 
@@ -65,6 +66,118 @@ def test_a_grabbed_keyboard_has_no_shortcuts():
     keys.grabbed = True
     events = [(CTRL, True), (ALT, True), (F, True), (F, False)]
     assert act(keys, *events) == events
+
+
+def test_letter_without_a_command_of_the_view_is_sent_to_the_guest():
+    keys = ViewKeys(shortcuts=frozenset({ViewCommand.CLOSE}))
+    events = [(CTRL, True), (ALT, True), (F, True), (F, False)]
+    assert act(keys, *events) == events
+
+
+def grabbing(*chords: str) -> ViewKeys:
+    keys = ViewKeys()
+    keys.grabbed = True
+    keys.set_desktop_chords(chords)
+    return keys
+
+
+def test_chord_of_the_desktop_lifts_the_grab_while_its_first_keys_are_held():
+    keys = grabbing("alt-tab")
+    assert not keys.lifted
+    assert act(keys, (ALT, True)) == [(ALT, True)]
+    assert keys.lifted
+    assert act(keys, (TAB, True), (TAB, False)) == [], "the guest does not get its last key"
+    assert keys.lifted
+    assert act(keys, (ALT, False)) == [(ALT, False)]
+    assert not keys.lifted
+
+
+def test_other_chords_with_the_same_first_key_are_sent_to_the_guest():
+    keys = grabbing("alt-tab")
+    events = [(ALT, True), (F2, True), (F2, False), (ALT, False)]
+    assert act(keys, *events) == events
+    events = [(CTRL, True), (TAB, True), (TAB, False), (CTRL, False)]
+    assert act(keys, *events) == events
+
+
+def test_lone_key_of_the_desktop_keeps_the_keys_pressed_while_it_is_held():
+    keys = grabbing("meta_l")
+    assert act(keys, (SUPER, True)) == []
+    assert keys.lifted
+    assert act(keys, (L, True), (L, False), (SUPER, False)) == []
+    assert not keys.lifted
+    assert act(keys, (L, True)) == [(L, True)]
+
+
+def test_desktop_chord_that_contains_the_release_key_leaves_it_working():
+    keys = grabbing("ctrl-alt-left")
+    act(keys, (CTRL, True), (ALT, True))
+    assert keys.lifted
+    assert act(keys, (LEFT, True), (LEFT, False)) == []
+    assert act(keys, (ALT, False), (CTRL, False)) == [(ALT, False), (CTRL, False)]
+    assert ViewCommand.UNGRAB in act(keys, (CTRL, True), (ALT, True), (ALT, False))
+
+
+def test_desktop_chords_matter_only_while_the_keyboard_is_grabbed():
+    keys = grabbing("alt-tab", "meta_l")
+    keys.grabbed = False
+    events = [(ALT, True), (TAB, True), (TAB, False), (ALT, False), (SUPER, True), (SUPER, False)]
+    assert act(keys, *events) == events
+
+
+@pytest.mark.parametrize(
+    ("policy", "clicked", "entered", "full"),
+    [
+        (GrabPolicy.CHORD, False, False, False),
+        (GrabPolicy.CLICK, True, False, False),
+        (GrabPolicy.HOVER, True, True, False),
+        (GrabPolicy.FULL_SCREEN, False, False, True),
+        (GrabPolicy.NEVER, False, False, False),
+    ],
+)
+def test_policy_decides_at_which_occasions_the_keyboard_is_grabbed(policy, clicked, entered, full):
+    assert Grab(policy).clicked() is clicked
+    assert Grab(policy).pointer_inside(True) is entered
+    assert Grab(policy).full_screen(True) is full
+    grab = Grab(policy)
+    assert grab.set(True), "the menu grabs it always"
+
+
+def test_grab_by_hovering_ends_when_the_pointer_leaves():
+    grab = Grab(GrabPolicy.HOVER)
+    grab.pointer_inside(True)
+    assert grab.pointer_inside(False) is False
+
+
+def test_release_key_holds_until_the_next_occasion():
+    grab = Grab(GrabPolicy.HOVER)
+    grab.pointer_inside(True)
+    assert grab.set(False) is False
+    assert grab.focus(True) is False, "nothing has changed"
+    grab.pointer_inside(False)
+    assert grab.pointer_inside(True) is True
+    grab = Grab(GrabPolicy.FULL_SCREEN)
+    grab.full_screen(True)
+    grab.set(False)
+    assert grab.full_screen(True) is False
+    grab.focus(False)
+    assert grab.focus(True) is True
+
+
+@pytest.mark.parametrize("policy", list(GrabPolicy))
+def test_nothing_is_grabbed_without_the_focus(policy):
+    grab = Grab(policy)
+    grab.set(True)
+    assert grab.focus(False) is False
+    assert grab.pointer_inside(True) is False
+    assert grab.full_screen(True) is False
+
+
+def test_policy_applies_at_once():
+    grab = Grab()
+    grab.pointer_inside(True)
+    assert grab.set_policy(GrabPolicy.HOVER) is True
+    assert grab.set_policy(GrabPolicy.NEVER) is False
 
 
 def test_release_of_all_keys_is_in_reverse_order():

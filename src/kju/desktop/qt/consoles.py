@@ -34,12 +34,12 @@ class Console(MachineWindow):
         """True while it is a tab of the main window."""
         return not self.isWindow()
 
-    def command(self, command: ViewCommand) -> None:
-        """Execute a command; those of the window go to the main window while this is a tab."""
-        if self.is_tab and command in (ViewCommand.FULL_SCREEN, ViewCommand.CLOSE):
+    def execute(self, command: ViewCommand) -> None:
+        """Execute a command of the window; the main window does so while this is a tab."""
+        if self.is_tab:
             self.tab_command.emit(command)
         else:
-            super().command(command)
+            super().execute(command)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -51,6 +51,18 @@ class PicturePainter:
         if frame is not None:
             self._image = image_on(frame)
 
+    def copy(self, cursor: Cursor | None) -> QImage:
+        """Return a copy of the picture with a cursor in it; a null image without a picture."""
+        if self._image is None:
+            return QImage()
+        picture = self._image.convertToFormat(QImage.Format.Format_RGB32).copy()
+        if cursor is not None and cursor.visible and cursor.shape.size:
+            painter = QPainter(picture)
+            left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
+            painter.drawImage(left, top, cursor_image(cursor))
+            painter.end()
+        return picture
+
     def paint(
         self, painter: QPainter, size: tuple[int, int], region: QRegion, ratio: float
     ) -> None:

@@ -70,7 +70,11 @@ class _ScaleEntries(QObject):
             action.setEnabled(not refusal)
             action.setToolTip(_plain(f"Not possible: {one_line(refusal)}") if refusal else "")
         full = self._view.window().isFullScreen() or self._view.window().isMaximized()
-        self._usual.setEnabled(not full and viewer.picture.mode is not None)
+        why = "the window fills the display" if full else ""
+        if viewer.picture.mode is None:
+            why = "there is no picture yet"
+        self._usual.setEnabled(not why)
+        self._usual.setToolTip(_plain(f"Not possible: {why}") if why else "")
 
 
 def _plain(words: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QColor,
     QCursor,
     QEnterEvent,
     QFocusEvent,
     QHideEvent,
+    QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -32,15 +32,12 @@ from ...escaping import one_line
 from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
-from ..contract import Backend, PointerShape, Status, ViewCommand
+from ..contract import Backend, PointerShape, Status, ViewCommand, ViewState
 from ..geometry import Placement, Scaling, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
 from .painting import PicturePainter, pointer
-
-_VEIL = QColor(24, 24, 26, 215)
-_TEXT_COLOUR = QColor(225, 225, 225)
 
 # One notch of a wheel in QWheelEvent.angleDelta: eighths of a degree.
 _NOTCH = 120
@@ -76,7 +73,7 @@ class ScreenView(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._painter = PicturePainter()
-        self._message = ""
+        self._guest_types = False  # Tab is the guest's, and does not move the focus
         self._painted: Callable[[], None] | None = None
         self._window_handle: QWindow | None = None
         self._visible = False
@@ -184,16 +181,21 @@ class ScreenView(QAbstractScrollArea):
                 self.viewer.input.key(number, down, repeat)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
-        return False  # Tab is the guest's
+        return False if self._guest_types else super().focusNextPrevChild(forward)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(False)
         self.viewer.focused(True)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self._report_keys(self._repeats.flush())
-        self.viewer.focused(False)
+        if event.reason() is Qt.FocusReason.PopupFocusReason:
+            self.viewer.input.popup(True)  # the window is still the active one
+        else:
+            self.viewer.focused(False)
 
     # ---- The pointer
 
@@ -272,32 +274,26 @@ class ScreenView(QAbstractScrollArea):
         """Implement `Backend.draw_cursor`."""
         self._painter.cursor = cursor
 
-    def show_message(self, message: str) -> None:
-        """Show a message over the picture."""
-        if message != self._message:
-            self._message = message
-            self.viewport().update()
+    def picture(self) -> QImage:
+        """Return a copy of the guest's pixels with its cursor; a null image without a picture."""
+        return self._painter.copy(self.viewer.cursor)
+
+    def show_status(self, status: Status) -> None:
+        """Implement `Backend.show_status`."""
+        live = status.state in (ViewState.LIVE, ViewState.NO_PICTURE)
+        self._guest_types = live and not status.view_only
+        self.setAccessibleName(f"Screen of {one_line(status.name)}")
+        self.setAccessibleDescription(one_line(status.message))
+        self.status_changed.emit(status)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         ratio = self.devicePixelRatioF()
         painter.scale(1 / ratio, 1 / ratio)
         self._painter.paint(painter, self.device_size(), event.region(), ratio)
-        if self._message:
-            painter.resetTransform()
-            self._paint_message(painter)
         painter.end()
         if self._painted is not None:
             self._painted()
-
-    def _paint_message(self, painter: QPainter) -> None:
-        whole = self.viewport().rect()
-        painter.fillRect(whole, _VEIL)
-        painter.setPen(_TEXT_COLOUR)
-        margin = min(40, whole.width() // 8)
-        inner = whole.adjusted(margin, 0, -margin, 0)
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(inner, flags, one_line(self._message))
 
 
 class _QtBackend(Backend):
@@ -377,8 +373,7 @@ class _QtBackend(Backend):
         self._view.size_wanted.emit(QSize(cover.width, cover.height))
 
     def show_status(self, status: Status) -> None:
-        self._view.show_message(status.message)
-        self._view.status_changed.emit(status)
+        self._view.show_status(status)
 
     def notify(self, message: str) -> None:
         self._view.noted.emit(message)

@@ -1,36 +1,26 @@
-"""A window around one screen: status line, menu, full screen."""
+"""A window around one screen: status strip, menu, badge, messages, full screen."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from pathlib import Path
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QPalette, QResizeEvent
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from PySide6.QtCore import QEvent, QSize, QStandardPaths, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
-
-from ...errors import KjuError
 from ...escaping import one_line
-from ...files import make_folders
-from ...keys import NUMBERS
+from ..badge import badge_of
 from ..contract import Status, ViewCommand
+from .badge import BadgeWidget
+from .capture import Capture
+from .key_actions import KeyActions
+from .machine_actions import MachineActions
+from .menu import Console, ConsoleMenu, Section
 from .numbers import NumbersOverlay
-from .painting import BACKGROUND
+from .palette import GRID, PlainLabel, use_role
 from .remembering import keep_inside
 from .scale_menu import add_scale_actions
+from .strip import Strip
 from .widget import ScreenView
 
-_STRIP = """
-#strip { background: #232326; }
-#strip QLabel { color: #b4b4b8; }
-#strip QToolButton { color: #b4b4b8; border: none; padding: 2px 10px; }
-#strip QToolButton:hover { color: #ffffff; background: #3a3a3f; }
-#strip QToolButton::menu-indicator { image: none; }
-"""
-_NOTE = """
-color: #f0f0f0; background: rgba(20, 20, 22, 215); border-radius: 6px; padding: 8px 14px;
-"""
 _NOTE_MS = 3000
 _FIRST_SIZE = QSize(720, 428)
 
@@ -42,104 +32,113 @@ class MachineWindow(QWidget):
         view: The screen; it shows a machine already.
 
     Attributes:
+        view: The same.
+        console: Its parts, for modules with further actions.
         numbers: The figures of the window, hidden at first.
     """
 
     def __init__(self, view: ScreenView) -> None:
         super().__init__()
         self.view = view
-        self._left, self._right = _plain_label(), _plain_label()
-        self._note = _plain_label(view)
-        self._note.setStyleSheet(_NOTE)
-        self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._note.hide()
-        self.numbers = NumbersOverlay(view.viewer, view)
-        self._hide_note = QTimer(self, singleShot=True, interval=_NOTE_MS)
-        self._hide_note.timeout.connect(self._note.hide)
-        self._make_actions()
-        self._strip = self._make_strip()
+        viewer = view.viewer
+        self._menu = ConsoleMenu(self, viewer.input.release_key)
+        self._strip = Strip(self._menu.root)
+        self._note = Note(view)
+        self.console = Console(self, view, self._menu, self._note.show_text, self._strip.add)
+        self._machine = MachineActions(self.console)
+        self._badge = BadgeWidget(view, self._machine.run)
+        self.numbers = NumbersOverlay(viewer, view)
+        self._keys = KeyActions(self.console)
+        self._add_view_actions()
+        self._capture = Capture(self.console)
+        self._strip.add(self._capture.button)
+        self._status = Status(viewer.name)
+        self._menu.add(
+            None, "Close; the machine keeps running", lambda: self.execute(ViewCommand.CLOSE),
+            icon="close", command=ViewCommand.CLOSE,
+        )  # fmt: skip
+        self._lay_out()
+        self._connect()
+        view.setFocus()
+
+    def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setSpacing(0)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(view, 1)
+        layout.addWidget(self.view, 1)
         layout.addWidget(self._strip)
-        palette = self.palette()
-        palette.setColor(self.backgroundRole(), BACKGROUND)
-        self.setPalette(palette)
         self.setMouseTracking(True)  # for `ScreenView`, at its edges
-        self.setWindowTitle(one_line(f"{view.viewer.name} \N{EN DASH} kju"))
+        self.setWindowTitle(one_line(f"{self.view.viewer.name} \N{EN DASH} kju"))
         self.resize(_FIRST_SIZE)
+
+    def _connect(self) -> None:
+        view, menu, viewer = self.view, self._menu, self.view.viewer
         view.status_changed.connect(self._show_status)
-        view.noted.connect(self._show_note)
+        view.noted.connect(self._note.show_text)
         view.commanded.connect(self.command)
         view.size_wanted.connect(self._take_size)
-        view.setFocus()
+        self._machine.state_changed.connect(lambda _: self._show_badge())
+        opens = QAction(self)
+        opens.triggered.connect(self._open_menu)
+        menu.bind(ViewCommand.MENU, opens)
+        menu.refused.connect(self._note.show_text)
+        menu.root.aboutToShow.connect(lambda: viewer.input.popup(True))
+        menu.root.aboutToHide.connect(lambda: viewer.input.popup(False))
+        menu.key_pressed.connect(self._take_menu_key)
+        viewer.input.set_shortcuts(menu.shortcuts)
+        menu.shortcuts_changed.connect(lambda: viewer.input.set_shortcuts(menu.shortcuts))
 
     # ---- The menu
 
-    def _make_actions(self) -> None:
-        viewer, key = self.view.viewer, self.view.viewer.input.release_key
-        self._menu = QMenu(self)
-        self._grab = self._menu.addAction(f"Grab the keyboard\t{key}")
-        self._grab.triggered.connect(lambda: viewer.input.grab(not viewer.input.grabbed))
-        send = self._menu.addAction("Send Ctrl+Alt+Delete")
-        keys = tuple(NUMBERS[name] for name in ("ctrl", "alt", "delete"))
-        send.triggered.connect(lambda: viewer.input.press_chord(keys))
-        for action in (self._grab, send):
-            action.setVisible(not viewer.view_only)
-        self._menu.addSeparator()
-        self._full = self._add_command(f"Full screen\t{key}+F", ViewCommand.FULL_SCREEN)
-        self._full.setCheckable(True)
-        self._add_command(f"Screenshot\t{key}+S", ViewCommand.SCREENSHOT)
-        self._show_numbers = self._add_command(f"Numbers\t{key}+N", ViewCommand.NUMBERS)
-        self._show_numbers.setCheckable(True)
-        add_scale_actions(self._menu.addMenu("Scale"), self.view)
-        self._menu.addSeparator()
-        self._add_command(f"Close; the machine keeps running\t{key}+W", ViewCommand.CLOSE)
+    def _add_view_actions(self) -> None:
+        menu, viewer = self._menu, self.view.viewer
+        self._full = menu.add(
+            Section.VIEW, "Full screen", lambda: self.execute(ViewCommand.FULL_SCREEN),
+            icon="full-screen", command=ViewCommand.FULL_SCREEN, checkable=True,
+        )  # fmt: skip
+        add_scale_actions(menu.submenu(Section.VIEW, "Scale", "scale"), self.view)
+        menu.separate(Section.VIEW)
+        self._show_numbers = menu.add(
+            Section.VIEW, "Numbers", lambda: self.show_numbers(self.numbers.isHidden()),
+            icon="gauge", command=ViewCommand.NUMBERS, checkable=True,
+        )  # fmt: skip
+        self._view_only = menu.add(
+            Section.VIEW, "View only: send no input",
+            lambda: viewer.set_view_only(not viewer.view_only), icon="eye", checkable=True,
+        )  # fmt: skip
 
-    def _add_command(self, label: str, command: ViewCommand) -> QAction:
-        action = self._menu.addAction(label)
-        action.triggered.connect(lambda: self.command(command))
-        return action
+    def _open_menu(self) -> None:
+        if self._strip.isVisible():
+            size = self._menu.root.sizeHint()
+            corner = self._strip.mapToGlobal(QPoint(self._strip.width(), 0))
+            self._menu.open_at(corner - QPoint(size.width(), size.height()))
+        else:
+            left = (self.width() - self._menu.root.sizeHint().width()) // 2
+            self._menu.open_at(self.mapToGlobal(QPoint(left, 2 * GRID)))
 
-    def _make_strip(self) -> QWidget:
-        strip = QWidget()
-        strip.setObjectName("strip")
-        strip.setStyleSheet(_STRIP)
-        button = QToolButton()
-        button.setText("\N{TRIGRAM FOR HEAVEN}")
-        button.setToolTip("Menu")
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setMenu(self._menu)
-        row = QHBoxLayout(strip)
-        row.setContentsMargins(10, 1, 0, 1)
-        row.addWidget(self._left, 1)
-        row.addWidget(self._right)
-        row.addWidget(button)
-        # The left text is cut in a narrow window.
-        self._left.setMinimumWidth(1)
-        return strip
+    def _take_menu_key(self, number: int, down: bool) -> None:
+        keyboard = self.view.viewer.input
+        was_grabbed = keyboard.grabbed
+        self._menu.consumed = keyboard.popup_key(number, down)
+        if was_grabbed and not keyboard.grabbed:
+            self._menu.root.close()
 
     def screens_menu(self) -> QMenu:
         """Add the menu of a machine's further screens, and return it."""
-        menu = QMenu("Screens", self._menu)
-        self._menu.insertMenu(self._menu.actions()[-1], menu)
-        return menu
+        return self._menu.submenu(Section.VIEW, "Screens", "view")
 
     # ---- Commands
 
     def command(self, command: ViewCommand) -> None:
-        """Execute a command from the keyboard or the menu."""
-        match command:
-            case ViewCommand.FULL_SCREEN:
-                self.set_full_screen(not self.isFullScreen())
-            case ViewCommand.SCREENSHOT:
-                self.view.viewer.save(_picture_path(self.view.viewer.name))
-            case ViewCommand.NUMBERS:
-                self.show_numbers(self.numbers.isHidden())
-            case ViewCommand.CLOSE:
-                self.close()
+        """Execute a command from the keyboard, as a click on its item does."""
+        self._menu.trigger(command)
+
+    def execute(self, command: ViewCommand) -> None:
+        """Execute a command that concerns the window itself: full screen, or close."""
+        if command is ViewCommand.FULL_SCREEN:
+            self.set_full_screen(not self.isFullScreen())
+        elif command is ViewCommand.CLOSE:
+            self.close()
 
     def show_numbers(self, on: bool) -> None:
         """Show or hide the figures of this window; hidden, they cost nothing."""
@@ -148,13 +147,18 @@ class MachineWindow(QWidget):
 
     def set_full_screen(self, on: bool) -> None:
         """Fill the display with the picture, or return to the window."""
+        keyboard = self.view.viewer.input
         self._strip.setVisible(not on)
         self._full.setChecked(on)
         if on:
             self.showFullScreen()
-            self._show_note(f"{self.view.viewer.input.release_key}+F leaves the full screen")
         else:
             self.showNormal()
+        keyboard.full_screen(on)
+        if on:
+            first = f"{keyboard.release_key} releases the keyboard, " if keyboard.grabbed else ""
+            key = keyboard.release_key
+            self._note.show_text(f"{first}{key}+F leaves the full screen, {key}+M opens the menu")
 
     def _take_size(self, size: QSize) -> None:
         if not self.isFullScreen() and not self.isMaximized():
@@ -164,51 +168,81 @@ class MachineWindow(QWidget):
     # ---- Status and messages
 
     def _show_status(self, status: Status) -> None:
+        self._status = status
         self.setWindowTitle(one_line(status.title))
-        self._left.setText(one_line(status.left_text))
-        self._right.setText(one_line(status.right_text))
-        verb = "Release" if status.grabbed else "Grab"
-        self._grab.setText(f"{verb} the keyboard\t{status.release_key}")
+        self._strip.show_status(status)
+        self._view_only.setChecked(status.view_only)
+        self._show_badge()
 
-    def _show_note(self, message: str) -> None:
-        self._note.setText(one_line(message))
-        self._note.adjustSize()
-        self._place_note()
-        self._note.show()
-        self._note.raise_()
-        self._hide_note.start()
-
-    def _place_note(self) -> None:
-        self._note.move((self.view.width() - self._note.width()) // 2, 16)
+    def _show_badge(self) -> None:
+        has_picture = all(self._status.size)
+        badge = badge_of(self._status, self._machine.control.state, has_picture)
+        self._badge.show_badge(badge)
 
     # ---- Events
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._place_note()
+        self._place_overlays()
+
+    def _place_overlays(self) -> None:
+        self._badge.place()
+        self._note.place()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
-            self.view.viewer.focused(False)
+        if event.type() == QEvent.Type.ActivationChange:
+            if not self.isActiveWindow() and QApplication.activePopupWidget() is None:
+                self.view.viewer.focused(False)
+        elif event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange):
+            self._strip.refresh()
+            self._badge.refresh()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.hide()
+        self._machine.close()
+        self._keys.close()
+        self._capture.close()
         self.view.viewer.closed()
         event.accept()
 
 
-def _plain_label(parent: QWidget | None = None) -> QLabel:
-    """Return a label for plain text: by default Qt draws HTML, and loads its images."""
-    label = QLabel(parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
+class Note(QFrame):
+    """A message over the picture that disappears by itself.
 
+    Args:
+        parent: The view.
+    """
 
-def _picture_path(name: str) -> Path:
-    """Return a path for a screenshot in the user's pictures folder, else in this folder."""
-    folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-    place = Path(folder) if folder else Path.cwd()
-    with contextlib.suppress(KjuError):  # the error of saving names the reason
-        make_folders(place)
-    return place / time.strftime(f"{name}-%Y%m%d-%H%M%S.png")
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._text = PlainLabel()
+        self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
+        self._timer.timeout.connect(self.hide)
+        use_role(self, QPalette.ColorRole.ToolTipBase, QPalette.ColorRole.ToolTipText)
+        self._text.setForegroundRole(QPalette.ColorRole.ToolTipText)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._row = row = QHBoxLayout(self)
+        row.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
+        row.addWidget(self._text)
+        self.hide()
+
+    def show_text(self, message: str) -> None:
+        """Show a message for a few seconds."""
+        self._text.set_text(message)
+        self.place()
+        self.show()
+        self.raise_()
+        self._timer.start()
+
+    def place(self) -> None:
+        """Take its place at the lower edge of the parent, as large as it is now."""
+        parent = self.parentWidget()
+        if parent is None:
+            return
+        room = parent.size() - QSize(2 * GRID, 2 * GRID)
+        self._row.activate()
+        self.resize(self.sizeHint().boundedTo(room))
+        left = (parent.width() - self.width()) // 2
+        self.move(left, parent.height() - self.height() - 2 * GRID)

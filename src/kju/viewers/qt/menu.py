@@ -1,0 +1,207 @@
+"""The menu of a console window: sections to which several modules add their actions.
+
+A module adds its actions with one function, which `window.py` calls once for each window:
+
+    def add_actions(console: Console) -> None:
+        console.menu.add(Section.TOOLS, "Loupe", show, icon="loupe", command=ViewCommand.LOUPE)
+
+An action whose `ViewCommand` has a letter (`grab.SHORTCUT_LETTERS`) gets the chord of the release
+key and that letter, which works while the keyboard is not grabbed; the item shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from PySide6.QtCore import QEvent, QObject, QPoint, Signal
+from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtWidgets import QMenu, QWidget
+
+from ...keys import from_x11
+from ..contract import ViewCommand
+from ..grab import SHORTCUT_LETTERS
+from . import icons
+from .palette import plain_action, plain_tooltip
+from .widget import ScreenView
+
+_KEY_EVENTS = (QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
+_LETTERS = {command: letter.upper() for letter, command in SHORTCUT_LETTERS.items()}
+
+
+class Section(Enum):
+    """A section of the menu, with its title and icon, in the menu's order."""
+
+    MACHINE = "Machine", "machine"
+    KEYBOARD = "Keyboard", "keyboard"
+    VIEW = "View", "view"
+    PICTURE = "Picture", "picture"
+    TOOLS = "Tools", "loupe"
+
+
+class ConsoleMenu(QObject):
+    """The menu of one window.
+
+    Args:
+        parent: The window.
+        release_key: The release key, as a user reads it.
+
+    Attributes:
+        root: The whole menu.
+        consumed: The receiver of `key_pressed` sets it where the key is not for the menu.
+    """
+
+    #: The commands with a shortcut have changed.
+    shortcuts_changed = Signal()
+    #: A menu has received a key: its number, and True for a press. See `consumed`.
+    key_pressed = Signal(int, bool)
+    #: A command was given whose action cannot be used now: the reason.
+    refused = Signal(str)
+
+    def __init__(self, parent: QWidget, release_key: str) -> None:
+        super().__init__(parent)
+        self.consumed: bool = False
+        self.root = self._new_menu("Menu", parent)
+        self._release_key = release_key
+        self._sections = {section: self._add_section(section) for section in Section}
+        self._commands: dict[ViewCommand, QAction] = {}
+        self.root.addSeparator()
+
+    def _add_section(self, section: Section) -> QMenu:
+        title, icon = section.value
+        menu = self._new_menu(title, self.root)
+        menu.setIcon(icons.icon(icon))
+        self.root.addMenu(menu)
+        # A section without actions is not shown.
+        menu.menuAction().setVisible(False)
+        return menu
+
+    def _new_menu(self, title: str, parent: QWidget) -> QMenu:
+        menu = QMenu(plain_action(title), parent)
+        menu.installEventFilter(self)
+        menu.setAccessibleName(title)
+        menu.setToolTipsVisible(True)
+        return menu
+
+    def eventFilter(self, source: QObject, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() in _KEY_EVENTS:
+            number = from_x11(event.nativeScanCode())
+            if number is not None and not event.isAutoRepeat():
+                self.consumed = False
+                self.key_pressed.emit(number, event.type() == QEvent.Type.KeyPress)
+                return self.consumed
+        return super().eventFilter(source, event)
+
+    def section(self, section: Section) -> QMenu:
+        """Return a section's menu, to add actions that exist already; it is shown from now on."""
+        menu = self._sections[section]
+        menu.menuAction().setVisible(True)
+        return menu
+
+    def add(
+        self,
+        section: Section | None,
+        text: str,
+        run: Callable[[], object],
+        *,
+        icon: str = "",
+        command: ViewCommand | None = None,
+        checkable: bool = False,
+    ) -> QAction:
+        """Add an action to a section; None: to the menu itself, below the sections.
+
+        Args:
+            section: The section.
+            text: The action's word.
+            run: Called when it is chosen, by the pointer, a key or its shortcut.
+            icon: A name in `icons.NAMES`.
+            command: Its command, which may have a shortcut.
+            checkable: It is on or off.
+        """
+        action = QAction(plain_action(text), self)
+        action.setCheckable(checkable)
+        if icon:
+            action.setIcon(icons.icon(icon))
+        action.triggered.connect(lambda _checked=False: run())
+        (self.root if section is None else self.section(section)).addAction(action)
+        if command is not None:
+            self.bind(command, action)
+        return action
+
+    def bind(self, command: ViewCommand, action: QAction) -> None:
+        """Make an action the one of a command, and show its shortcut."""
+        self._commands[command] = action
+        self.set_text(action, action.text().partition("\t")[0].replace("&&", "&"))
+        self.shortcuts_changed.emit()
+
+    def submenu(self, section: Section, title: str, icon: str = "") -> QMenu:
+        """Add a menu to a section."""
+        menu = self._new_menu(title, self.section(section))
+        if icon:
+            menu.setIcon(icons.icon(icon))
+        self.section(section).addMenu(menu)
+        return menu
+
+    def separate(self, section: Section) -> None:
+        """Add a line to a section."""
+        self._sections[section].addSeparator()
+
+    def set_text(self, action: QAction, text: str) -> None:
+        """Set an action's word; its shortcut stays behind it."""
+        chord = self.chord_of(action)
+        action.setText(plain_action(text) + (f"\t{chord}" if chord else ""))
+
+    def set_refusal(self, action: QAction, reason: str) -> None:
+        """Disable an action for a reason, which its tooltip says; enable it where that is empty."""
+        action.setEnabled(not reason)
+        action.setToolTip(plain_tooltip(reason))
+        action.setStatusTip(reason)
+
+    def chord_of(self, action: QAction) -> str:
+        """Return an action's shortcut, as a user reads it; empty for none."""
+        for command, other in self._commands.items():
+            if other is action and command in _LETTERS:
+                return f"{self._release_key}+{_LETTERS[command]}"
+        return ""
+
+    @property
+    def shortcuts(self) -> frozenset[ViewCommand]:
+        """The commands that have an action."""
+        return frozenset(self._commands)
+
+    def trigger(self, command: ViewCommand) -> None:
+        """Execute a command's action, as a click on it does."""
+        action = self._commands.get(command)
+        if action is None:
+            return
+        if action.isEnabled():
+            action.trigger()
+        else:
+            word = action.text().partition("\t")[0].replace("&&", "&")
+            self.refused.emit(f"{word}: {action.statusTip() or 'not possible now'}")
+
+    def open_at(self, place: QPoint) -> None:
+        """Show the menu at a point of the display, with its first item chosen for the keyboard."""
+        self.root.popup(place)
+        first = next((a for a in self.root.actions() if a.isVisible() and a.isEnabled()), None)
+        if first is not None:
+            self.root.setActiveAction(first)
+
+
+class Console(NamedTuple):
+    """The parts of a console window that modules with actions use.
+
+    Attributes:
+        window: The window, as the parent of dialogs.
+        view: The screen; ``view.status_changed`` tells of every new `Status`.
+        menu: The menu.
+        notify: Shows a message for a few seconds.
+        add_to_strip: Adds a widget to the status strip, beside the buttons.
+    """
+
+    window: QWidget
+    view: ScreenView
+    menu: ConsoleMenu
+    notify: Callable[[str], None]
+    add_to_strip: Callable[[QWidget], None]

@@ -1,0 +1,157 @@
+"""AT-SPI: what a screen reader is told of a program's windows, on a bus of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from jeepney import DBusAddress, MessageType, new_method_call
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+from .wait import until
+
+_ACCESSIBLE = "org.a11y.atspi.Accessible"
+_ROOT = "/org/a11y/atspi/accessible/root"
+_LAUNCHERS = ("/usr/libexec/at-spi-bus-launcher", "/usr/lib/at-spi2-core/at-spi-bus-launcher")
+#: Bits of AT-SPI's set of states.
+FOCUSABLE, SHOWING, SENSITIVE = 11, 25, 24
+#: Roles of controls: each must have a name.
+CONTROLS = {
+    "button", "push button", "toggle button", "check box", "radio button", "menu item",
+    "check menu item", "radio menu item", "menu", "text", "combo box", "slider", "spin button",
+    "list item", "page tab", "tool bar", "table cell", "button menu",
+}  # fmt: skip
+
+
+class Node(NamedTuple):
+    """One accessible object, as it was when the tree was walked."""
+
+    role: str
+    name: str
+    description: str
+    states: frozenset[int]
+    children: tuple[Node, ...]
+
+    def walk(self) -> Iterator[Node]:
+        """Return this object and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def find(self, role: str, name: str) -> list[Node]:
+        """Return the objects of a role whose name contains a text."""
+        return [one for one in self.walk() if one.role == role and name in one.name]
+
+    @property
+    def unnamed(self) -> list[Node]:
+        """The controls without a name."""
+        return [one for one in self.walk() if one.role in CONTROLS and not one.name.strip()]
+
+    def __str__(self) -> str:
+        lines = [f"{self.role} {self.name!r} {self.description!r}"]
+        lines += [f"  {line}" for child in self.children for line in str(child).splitlines()]
+        return "\n".join(lines)
+
+
+class AccessibilityBus:
+    """A session bus with AT-SPI's own bus behind it.
+
+    Attributes:
+        environment: For a program that has to be seen here.
+    """
+
+    def __init__(self, session: str) -> None:
+        self.environment = {
+            "DBUS_SESSION_BUS_ADDRESS": session,
+            "QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1",
+            "NO_AT_BRIDGE": "0",
+        }
+        with contextlib.closing(_connect(session)) as bus:
+            at = DBusAddress("/org/a11y/bus", "org.a11y.Bus", "org.a11y.Bus")
+            self._bus = _connect(_call(bus, at, "GetAddress")[0])
+
+    def close(self) -> None:
+        """Leave the bus."""
+        self._bus.close()
+
+    def programs(self) -> list[Node]:
+        """Return the trees of all programs on the bus."""
+        return list(self._tree("org.a11y.atspi.Registry", _ROOT).children)
+
+    def program(self, name: str) -> Node | None:
+        """Return the tree of the program of this name; None before it is there."""
+        return next((one for one in self.programs() if one.name == name and one.children), None)
+
+    def _tree(self, owner: str, path: str, depth: int = 0) -> Node:
+        at = DBusAddress(path, owner, _ACCESSIBLE)
+        assert depth < 30, "the tree ends"
+        children = []
+        for where in _call(self._bus, at, "GetChildren")[0]:
+            with contextlib.suppress(RuntimeError):  # it is gone by now
+                children.append(self._tree(*where, depth + 1))
+        words = _call(self._bus, at, "GetState")[0] if depth else [0, 0]
+        bits = words[0] | words[1] << 32
+        states = frozenset(bit for bit in range(64) if bits >> bit & 1)
+        role = _call(self._bus, at, "GetRoleName")[0]
+        name, description = self._text(at, "Name"), self._text(at, "Description")
+        return Node(role, name, description, states, tuple(children))
+
+    def _text(self, at: DBusAddress, which: str) -> str:
+        properties = at.with_interface("org.freedesktop.DBus.Properties")
+        return str(_call(self._bus, properties, "Get", "ss", (_ACCESSIBLE, which))[0][1])
+
+
+def _connect(address: str) -> DBusConnection:
+    return open_dbus_connection(bus=address)
+
+
+def _call(
+    bus: DBusConnection,
+    at: DBusAddress,
+    method: str,
+    signature: str = "",
+    body: tuple[Any, ...] = (),
+) -> tuple[Any, ...]:
+    reply = bus.send_and_get_reply(new_method_call(at, method, signature, body), timeout=20)
+    if reply.header.message_type is MessageType.error:
+        raise RuntimeError(f"{at} {method}: {reply.body}")
+    return tuple(reply.body)
+
+
+@contextlib.contextmanager
+def accessibility_bus() -> Iterator[AccessibilityBus]:
+    """Run a session bus and AT-SPI on it."""
+    if not shutil.which("dbus-daemon") or not any(Path(path).exists() for path in _LAUNCHERS):
+        pytest.skip("there is no AT-SPI here: apt install at-spi2-core dbus")
+    daemon = subprocess.Popen(
+        ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"DISPLAY": ""},
+    )  # fmt: skip
+    try:
+        assert daemon.stdout is not None
+        bus = AccessibilityBus(daemon.stdout.readline().strip())
+        try:
+            yield bus
+        finally:
+            bus.close()
+    finally:
+        children = _descendants(daemon.pid)
+        daemon.terminate()
+        daemon.wait()
+        daemon.stdout.close()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 30, "AT-SPI ends")
+
+
+def _descendants(pid: int) -> list[int]:
+    found = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return [*found, *(below for child in found for below in _descendants(child))]

@@ -104,13 +104,18 @@ def run_app(seconds: float, report: Callable[[Sample], object]) -> list[Sample]:
 
 
 def grown(samples: list[Sample]) -> list[str]:
-    """Return what has grown from the second quarter to the last."""
+    """Return what has grown from the second quarter to the last.
+
+    Descriptors and threads follow the number of machines: their greatest values are compared.
+    Memory also depends on the sizes of thumbnails: its least values are.
+    """
     quarter = max(1, len(samples) // 4)
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
     found = []
     for field, most in zip(Sample._fields, MOST, strict=True):
-        before = min(getattr(each, field) for each in early)
-        after = min(getattr(each, field) for each in late)
+        worst = min if field == "uss" else max
+        before = worst(getattr(each, field) for each in early)
+        after = worst(getattr(each, field) for each in late)
         if after - before > most:
             found.append(f"{field} grew from {before} to {after}")
     return found

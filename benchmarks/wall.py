@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import kju
+from kju.desktop.tile_follower import STILL_RATES
 
 from .measure import Figure, amount, progress
 from .peers.vnc import Vnc
@@ -194,13 +195,14 @@ class Measured(NamedTuple):
 
 
 def measured(chosen: Sequence[Machine], *, moving: bool, seconds: float) -> Measured:
+    """Measure one wall; a still one after the time in which its looks become rarer."""
     hosts = [each.machine.host_pid for each in chosen]
     qemus = [each.pid for each in chosen]
     with drawing(chosen if moving else chosen[:0]):
         time.sleep(1.5)  # the consoles rest: the last viewer has left
         alone = used(([], hosts, qemus), seconds)
         wall = Wall([each.machine.name for each in chosen])
-        time.sleep(2.0)
+        time.sleep(2.0 if moving else max(since for since, _ in STILL_RATES) + 3.0)
         seen = used(([wall.pid], hosts, qemus), seconds)
         told = wall.close()
     rate = told["pictures"] / told["seconds"] / len(chosen)

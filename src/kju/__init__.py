@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .client.launching import attach, clone, define, launch, mirror, remove, start
     from .client.link import DEFAULT_TIMEOUT, Timeout
     from .client.machine import Machine, Snapshots
-    from .client.requests import Event, Snapshot
+    from .client.planning import plan_launch, plan_start
+    from .client.requests import Event, LaunchPlan, Snapshot
     from .client.surface import Screen, Surface
     from .client.targets import MachineEntry, definition, machines
     from .client.waiting import Events, Screens
@@ -58,6 +59,7 @@ __all__ = [
     "KjuError",
     "Lamps",
     "LaunchOptions",
+    "LaunchPlan",
     "Machine",
     "MachineEntry",
     "Mark",
@@ -90,6 +92,8 @@ __all__ = [
     "machines",
     "memory",
     "mirror",
+    "plan_launch",
+    "plan_start",
     "remove",
     "report",
     "start",
@@ -111,6 +115,7 @@ _HOME = {
     "KjuError": "errors",
     "Lamps": "keys.codes",
     "LaunchOptions": "protocol.launch_options",
+    "LaunchPlan": "client.requests",
     "Machine": "client.machine",
     "MachineEntry": "client.targets",
     "Mark": "surface.model",
@@ -139,6 +144,8 @@ _HOME = {
     "launch": "client.launching",
     "machines": "client.targets",
     "mirror": "client.launching",
+    "plan_launch": "client.planning",
+    "plan_start": "client.planning",
     "remove": "client.launching",
     "start": "client.launching",
 }

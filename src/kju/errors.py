@@ -36,9 +36,23 @@ what failed, on what, why, and the next step::
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class KjuError(Exception):
-    """The root of all errors of kju."""
+    """The root of all errors of kju.
+
+    Attributes:
+        option: The option of a launch, or the key of a definition, that a dry run found this error
+            in; None if it is unknown.
+    """
+
+    option: str | None = None
+
+    def about(self, option: str) -> Self:
+        """Return this error, with the option that it is about."""
+        self.option = option
+        return self
 
 
 class UsageError(KjuError):

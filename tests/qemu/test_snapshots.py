@@ -19,6 +19,7 @@ from support.paint_guest import Guest, booted
 from support.wait import until
 
 import kju
+from kju.cli import machines
 from kju.client.requests import snapshot_request
 from kju.errors import (
     KjuError,
@@ -30,6 +31,7 @@ from kju.errors import (
 )
 from kju.protocol.input_log import decode
 from kju.protocol.messages import GetInfo
+from kju.store.snapshot_files import TREE
 
 pytestmark = pytest.mark.qemu
 
@@ -181,7 +183,7 @@ def test_full_disk_keeps_saved_snapshots(guest: Guest) -> None:
         guest.machine.snapshots.save("much")
     assert [s.tag for s in guest.machine.snapshots.list()] == ["kept"]
     assert guest.machine.info()["state"] == "running"
-    assert sorted(p.name for p in Path(f"{guest.disk}.snapshots").iterdir()) == ["kept"]
+    assert sorted(p.name for p in Path(f"{guest.disk}.snapshots").iterdir()) == [TREE, "kept"]
     guest.machine.snapshots.load("kept")
     assert np.array_equal(published(guest.seen), then)
 
@@ -408,3 +410,60 @@ def test_keys_are_released_in_a_snapshot_of_a_machine_without_a_screen(
         saved = steps()
         machine.keyboard.release("shift")
         assert steps() == saved, "the key is released"
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["7.2", "installed"])
+def test_snapshots_have_parents_also_after_a_restart(
+    runtime_folder: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: bool
+) -> None:
+    disk = new_disk(tmp_path / "d.qcow2")
+    qemu = str(guests.qemu72() if old else guests.qemu())
+
+    def launch() -> kju.Machine:
+        return kju.launch(disk, name="grows", args=[*guests.TCG, "-m", "32"], qemu=qemu)
+
+    def parents(machine: kju.Machine) -> dict[str, str | None]:
+        return {saved.tag: saved.parent for saved in machine.snapshots.list()}
+
+    def current(machine: kju.Machine) -> list[str]:
+        return [saved.tag for saved in machine.snapshots.list() if saved.current]
+
+    with launch() as machine:
+        assert [machine.snapshots.save(tag).parent for tag in "abc"] == [None, "a", "b"]
+        loaded = machine.snapshots.load("a")
+        assert loaded.current and loaded.parent is None
+        assert machine.snapshots.save("d").parent == "a"
+        machine.snapshots.load("c")
+    with launch() as machine:
+        with kju.attach("grows", "view") as viewer:
+            assert parents(viewer) == {"a": None, "b": "a", "c": "b", "d": "a"}
+            assert current(viewer) == ["c"]
+        machines._list("grows", tree=True)
+        rows = [line.split("  20")[0].rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert rows == ["a", "├── b", "│   └── c", "└── d"]
+        assert machine.snapshots.remove("b").parent == "a"
+        assert parents(machine) == {"a": None, "c": "a", "d": "a"}
+        machine.snapshots.remove("c")
+        assert current(machine) == ["a"]
+        assert machine.snapshots.save("c").parent == "a"
+    subprocess.run(["qemu-img", "snapshot", "-d", "a", str(disk)], check=True)
+    with launch() as machine:
+        assert parents(machine) == {"c": None, "d": None}
+        assert current(machine) == ["c"]
+        machine.qmp("human-monitor-command", **{"command-line": "savevm other"})
+        assert parents(machine) == {"c": None, "d": None, "other": None}
+
+
+def test_parents_of_a_temporary_machine_are_not_recorded(
+    runtime_folder: None, tmp_path: Path
+) -> None:
+    disk = new_disk(tmp_path / "d.qcow2")
+    args = [*guests.TCG, "-m", "32"]
+    with kju.launch(disk, name="stays", args=args) as machine:
+        machine.snapshots.save("a")
+    kept = Path(f"{disk}.snapshots") / TREE
+    before = kept.read_bytes()
+    with kju.launch(disk, name="stays", args=[*args, "-snapshot"]) as machine:
+        assert machine.snapshots.save("b").parent is None
+        assert machine.snapshots.save("c").parent == "b"
+    assert kept.read_bytes() == before

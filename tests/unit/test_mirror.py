@@ -29,9 +29,13 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/desktop/test_create_page.py": (
+        "desktop.qt.create_fields desktop.qt.create_page desktop.qt.create_view"
+    ),
     "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
     "integration/desktop/test_main_window.py": (
-        "desktop.qt.consoles desktop.qt.empty_page desktop.qt.flow_layout desktop.qt.main_window "
+        "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "
+        "desktop.qt.main_window "
         "desktop.qt.shortcut_sheet desktop.qt.state_icons desktop.qt.text_search "
         "desktop.qt.tile_actions desktop.qt.tile_delegate desktop.qt.tile_pictures "
         "desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
@@ -65,13 +69,14 @@ SUITES: dict[str, str] = {
         "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
     ),
     "qemu/test_display1.py": "emulators.qemu.display",
+    "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
+    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.painting viewers.qt.widget",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),
@@ -86,7 +91,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.messages",
+    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

@@ -67,6 +67,9 @@ SECTIONS = (
             _Entry("view", "screen", "Show the screen in a window, and use the machine there."),
             _Entry("desktop", "desktop", "Show all machines in one window, and use them there."),
             _Entry(
+                "resize", "screen", "Ask the guest for a size of its screen; the guest decides."
+            ),
+            _Entry(
                 "wait", "wait", "Wait until the screen shows something, and print its position."
             ),
             _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),

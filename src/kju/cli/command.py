@@ -126,6 +126,10 @@ Console = Annotated[
     int, typer.Option(metavar="N", min=0, max=15, help="The guest's console, from 0.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, also for errors.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the command and the reasons; start nothing."),
+]
 Seconds = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
 ]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..client import launching
+from ..client.planning import plan_start
 from ..emulators.qemu import program as qemu
 from ..errors import DefinitionError, KjuError, UsageError
 from ..escaping import one_line
@@ -21,7 +22,8 @@ from ..store import defining, definitions, disk_files
 from ..store.definitions import DefinedMachine
 from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
-from .command import NO_IMAGE, Defined, with_options
+from .command import NO_IMAGE, Defined, DryRun, with_options
+from .machines import print_plan
 from .output import line_of, progress
 
 # The definition stands between these lines. An editor that could not write all of its text (the
@@ -84,8 +86,14 @@ def start(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Start a defined machine in the background."""
+    if dry_run:
+        with progress("planning the start"):
+            plan = plan_start(name)
+        print_plan(plan)
+        return
     with progress(f"starting {name}"):
         machine = launching.start(name, detach=True)
     with machine:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json as json_format
 import re
+import shlex
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from ..client.launching import attach, launch
 from ..client.machine import Machine
-from ..client.requests import Snapshot
+from ..client.planning import plan_launch
+from ..client.requests import LaunchPlan, Snapshot
 from ..client.targets import attach_to_look, responds
 from ..errors import MachineNotFoundError, PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.launch_options import LaunchOptions
 from ..protocol.values import KINDS
 from ..store import running
-from .command import NO_IMAGE, AnyName, Json, Name, group, with_options
+from .command import NO_IMAGE, AnyName, DryRun, Json, Name, group, with_options
 from .output import progress
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
@@ -50,6 +53,7 @@ def run(
             help="Show a running Xvfb: its DISPLAY (:5), its -fbdir folder or sysv:ID.",
         ),
     ] = "",
+    dry_run: DryRun = False,
     **options: Any,  # noqa: ANN401  checked by `launch`
 ) -> None:
     """Start a machine from a disk, a CD or a kernel.
@@ -58,10 +62,14 @@ def run(
     Xvfb, unchanged.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    given |= {"args": tuple(context.obj or ()), "xvfb": xvfb_at or xvfb}
+    if dry_run:
+        with progress("planning the start"):
+            plan = plan_launch(image or None, **given)
+        print_plan(plan)
+        return
     with progress("starting the machine"):
-        machine = launch(
-            image or None, args=tuple(context.obj or ()), xvfb=xvfb_at or xvfb, **given
-        )
+        machine = launch(image or None, **given)
     if not (image or context.obj or xvfb or xvfb_at):
         print(NO_IMAGE, file=sys.stderr)
     detached = bool(options.get("detach"))
@@ -80,6 +88,15 @@ def run(
         else:
             print(f"show: kju watch {machine.name}   end: Ctrl+C here", flush=True)
             _wait_until_ended(machine)
+
+
+def print_plan(plan: LaunchPlan) -> None:
+    """Print the command of a launch, then each reason on a line."""
+    print(one_line(plan.command_line) or "no program would be started", flush=True)
+    reasons = [(shlex.join(arguments), reason) for arguments, reason in plan.appended]
+    reasons += [(f"disk {disk['path']}", disk["reason"]) for disk in plan.info.get("disks", ())]
+    for subject, reason in [*reasons, *(("note", note) for note in plan.notes)]:
+        print(one_line(f"{subject}: {reason}"), file=sys.stderr)
 
 
 def _wait_until_ended(machine: Machine) -> None:
@@ -214,8 +231,17 @@ def _remove(name: Name, tag: _Tag) -> None:
         machine.snapshots.remove(tag, timeout=None)
 
 
-def _list(name: AnyName = "", json: Json = False) -> None:
-    """List a machine's snapshots, oldest first."""
+def _list(
+    name: AnyName = "",
+    json: Json = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Print each snapshot below its parent.")
+    ] = False,
+) -> None:
+    """List a machine's snapshots, oldest first.
+
+    The machine's present state descends from the current one.
+    """
     with attach_to_look(name) as machine:
         found = machine.snapshots.list()
     if json:
@@ -224,14 +250,33 @@ def _list(name: AnyName = "", json: Json = False) -> None:
     if not found:
         print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)
         return
+    rows = list(_branches(found)) if tree else [("", snapshot) for snapshot in found]
     # Tags and file names come from a disk, which may be untrusted.
-    tags = [one_line(snapshot.tag) for snapshot in found]
+    tags = [branch + one_line(snapshot.tag) for branch, snapshot in rows]
     width = max(map(len, tags))
-    for tag, snapshot in zip(tags, found, strict=True):
+    for tag, (_, snapshot) in zip(tags, rows, strict=True):
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.time))
         lacking = one_line(", ".join(snapshot.lacking))
         whole = f"  not in {lacking}" if lacking else ""
-        print(f"{tag.ljust(width)}  {when}  {_size(snapshot):>8}{whole}")
+        current = "  current" if snapshot.current else ""
+        print(f"{tag.ljust(width)}  {when}  {_size(snapshot):>8}{current}{whole}")
+
+
+def _branches(snapshots: Iterable[Snapshot]) -> Iterator[tuple[str, Snapshot]]:
+    """Yield each snapshot after its parent, with the lines that are drawn before its tag."""
+    below: dict[str | None, list[Snapshot]] = {}
+    for snapshot in snapshots:
+        below.setdefault(snapshot.parent, []).append(snapshot)
+    # A stack: a chain of snapshots may be longer than Python's limit of nested calls.
+    waiting = [("", "", root) for root in reversed(below.get(None, []))]
+    while waiting:
+        branch, indent, snapshot = waiting.pop()
+        yield branch, snapshot
+        last = True
+        for child in reversed(below.get(snapshot.tag, [])):
+            mine, rest = ("└── ", "    ") if last else ("├── ", "│   ")
+            waiting.append((indent + mine, indent + rest, child))
+            last = False
 
 
 def _size(snapshot: Snapshot) -> str:

@@ -1,8 +1,9 @@
-"""`kju screenshot`, `watch` and `view`."""
+"""`kju screenshot`, `watch`, `view` and `resize`."""
 
 from __future__ import annotations
 
 import json as json_format
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..client.launching import attach
 from ..client.surface import Surface
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import KjuError, ProducerGoneError, UnavailableError, UsageError, WaitTimeoutError
@@ -22,7 +24,7 @@ from ..viewers.targets import MachineTarget, SurfaceTarget
 from ..viewers.terminal.canvas import mean_colour
 from ..viewers.terminal.status_line import SurfaceStatus
 from ..viewers.terminal.view import show, terminal_ability
-from .command import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
+from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
@@ -32,6 +34,9 @@ _SOURCE_SECONDS = 2.0
 # Pause after a change, so that a busy guest does not wake this process for each one.
 _PAUSE = 0.2
 _LEAVES = "leaves"
+_SIZE = re.compile(r"([1-9][0-9]{0,4})[x\N{MULTIPLICATION SIGN}]([1-9][0-9]{0,4})", re.ASCII)
+#: `kju.viewers.qt.heads.Screens`
+_SCREENS = ("one", "windows", "side-by-side")
 _SCALES = tuple(scaling.value for scaling in Scaling)
 _ReleaseKey = Annotated[
     str, typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard.")
@@ -151,20 +156,31 @@ def view(
         str,
         typer.Option(
             metavar="SCALE",
-            help=f"Size of the picture: {', '.join(_SCALES)}.",
+            help=f"Size of the picture: {', '.join(_SCALES)} (default: as last time, else fit).",
             autocompletion=completing(_SCALES),
+            show_default=False,
         ),
-    ] = "fit",
+    ] = "",
     full_screen: Annotated[
         bool, typer.Option("--full-screen", "-f", help="Fill the screen.")
     ] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
     release_key: _ReleaseKey = RELEASE,
+    screens: Annotated[
+        str,
+        typer.Option(
+            metavar="SCREENS",
+            help=f"Of a machine with several: {', '.join(_SCREENS)}.",
+            autocompletion=completing(_SCREENS),
+        ),
+    ] = _SCREENS[0],
 ) -> None:
     """Show the screen in a window, and use the machine there.
 
     Closing the window leaves the machine running.
     """
+    if screens not in _SCREENS:
+        raise UsageError(f"unknown screens {screens!r}; choose from {', '.join(_SCREENS)}")
     from ..viewers.qt import view as show_window  # Qt takes 0.2 s to import
 
     show_window(
@@ -174,7 +190,36 @@ def view(
         full_screen=full_screen,
         view_only=view_only,
         release_key=release_key,
+        screens=screens,
     )
+
+
+def resize(
+    name: Name,
+    size: Annotated[
+        str, typer.Argument(metavar="SIZE", help="Width and height in pixels, such as 1280x800.")
+    ],
+    console: Console = 0,
+) -> None:
+    """Ask the guest for a size of its screen; the guest decides.
+
+    Only virtio-vga and virtio-gpu can be resized.
+    """
+    width, height = _parse_size(size)
+    with attach(name) as machine:
+        screen_of(machine, console).resize(width, height)
+
+
+def _parse_size(size: str) -> tuple[int, int]:
+    """Return width and height.
+
+    Raises:
+        UsageError: *size* is not WIDTHxHEIGHT.
+    """
+    found = _SIZE.fullmatch(size)
+    if found is None:
+        raise UsageError(f"invalid size {size!r}; write width and height, such as 1280x800")
+    return int(found[1]), int(found[2])
 
 
 class _LineReporter:

@@ -20,8 +20,8 @@ from typing import Final, Literal, TypeAlias
 from ..errors import KjuError, PeerError, UsageError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
-from ..protocol.messages import Happened, Hello, Reply, Welcome
-from ..protocol.values import Request, Role
+from ..protocol.messages import Happened, Hello, Welcome
+from ..protocol.values import Reply, Request, Role
 from ..store import running
 from ..store.running import connect
 from .requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..errors import (
     UsageError,
     WaitTimeoutError,
 )
+from ..protocol.dry_run import DryRun, Planned
 from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
 from ..protocol.messages import (
@@ -31,10 +33,12 @@ from ..protocol.messages import (
     Failed,
     Happened,
     Refused,
-    Reply,
+    Resize,
     SavedSnapshot,
 )
-from ..protocol.values import MAX_RATE, ROLES, TAG, Role
+from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, TAG, Reply, Role
+from ..store.paths import check_name
+from ..surface.layout import MAX_SIDE
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
@@ -76,6 +80,11 @@ class Snapshot(NamedTuple):
         input: The path of the log of input until then; None if nothing was logged.
         lacking: Writable disks that do not hold the snapshot; with any it cannot be loaded.
         note: The parts that could not be saved, such as the picture; None if all were.
+        parent: The tag of the snapshot that was saved or loaded last before this one was saved,
+            or of its nearest ancestor that was not removed; None for the first snapshot, and for
+            one of unknown origin.
+        current: True for the snapshot that was saved or loaded last: the machine's present state
+            descends from it. It is remembered after the machine's end.
     """
 
     tag: str
@@ -85,6 +94,35 @@ class Snapshot(NamedTuple):
     input: str | None = None
     lacking: tuple[str, ...] = ()
     note: str | None = None
+    parent: str | None = None
+    current: bool = False
+
+
+class LaunchPlan(NamedTuple):
+    """What a launch would run: the result of a dry run.
+
+    Attributes:
+        name: The machine's name.
+        kind: ``qemu`` or ``xvfb``.
+        command: The program and its arguments. QEMU inherits descriptors, whose numbers here are
+            examples, so this command cannot be run by itself.
+        appended: The arguments that kju adds, in groups, each with the reason.
+        notes: Further remarks.
+        info: The part of `Machine.info` that is known before the start: the program, the
+            accelerator, each disk with its bus.
+    """
+
+    name: str
+    kind: str
+    command: tuple[str, ...]
+    appended: tuple[tuple[tuple[str, ...], str], ...]
+    notes: tuple[str, ...]
+    info: dict[str, Any]
+
+    @property
+    def command_line(self) -> str:
+        """The command as a shell would read it; empty if no program would be started."""
+        return shlex.join(self.command)
 
 
 # ---- Requests
@@ -183,6 +221,39 @@ def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
     return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
 
 
+def dry_run_of(
+    name: str, definition: str | None = None, *, new: bool = False, disk: str = ""
+) -> DryRun:
+    """Return the request for a dry run of a defined machine, or of a definition.
+
+    Args:
+        name: The machine's name.
+        definition: The text of its definition; None for the one on the disk.
+        new: Whether the machine is still to be defined.
+        disk: The size of a new disk to make with it; empty for none.
+    """
+    return DryRun(
+        machine=check_name(name),
+        definition=definition,
+        new=new,
+        disk=disk,
+        client=client_name()[:256],
+    )
+
+
+def resize_request(console: int, width: int, height: int) -> Resize:
+    """Return the request for a size of a guest's screen.
+
+    Raises:
+        UsageError: The size is out of range.
+    """
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        raise UsageError(
+            f"a screen cannot be {width}x{height}: each side has {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
+    return Resize(console=console, width=int(width), height=int(height))
+
+
 def execute_request(command: str, arguments: dict[str, Any]) -> Execute:
     """Return the request to run a QMP command.
 
@@ -278,7 +349,32 @@ def snapshot_of(saved: SavedSnapshot, note: str = "") -> Snapshot:
         saved.input or None,
         tuple(saved.lacking),
         note or None,
+        saved.parent or None,
+        saved.current,
     )
+
+
+def plan_of(planned: Planned) -> LaunchPlan:
+    """Return the plan in a reply.
+
+    Raises:
+        PeerError: A part of it is missing.
+    """
+    info = dict(planned.plan)
+    try:
+        return LaunchPlan(
+            str(info.pop("name")),
+            str(info.pop("kind")),
+            tuple(map(str, info.pop("command"))),
+            tuple(
+                (tuple(map(str, part["arguments"])), str(part["reason"]))
+                for part in info.get("appended", ())
+            ),
+            tuple(map(str, info.get("notes", ()))),
+            info,
+        )
+    except (KeyError, TypeError) as error:
+        raise PeerError(f"the host answered a dry run without {error}", planned) from error
 
 
 def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) -> str:
@@ -323,4 +419,4 @@ def no_event(name: str, seconds: float | None) -> WaitTimeoutError:
 
 def host_failed(status: int | None) -> KjuError:
     """Return the error of a host that ended before it sent a reply."""
-    return KjuError(f"the host process ended with status {status} before the machine ran")
+    return KjuError(f"the host process ended with status {status} before it answered")

@@ -20,6 +20,7 @@ from .base import SurfaceBase, touches
 from .following import Following
 from .frame import Frame, write_picture
 from .input_devices import Keyboard, Pointer
+from .input_requests import mark_of
 from .link import (
     DEFAULT_TIMEOUT,
     Link,
@@ -30,7 +31,7 @@ from .link import (
     seconds_to,
 )
 from .origin import MachineOrigin
-from .requests import check_rate
+from .requests import check_rate, resize_request
 from .waiting import connection, run_blocking
 from .waits import Waits
 
@@ -247,6 +248,29 @@ class Screen(Following, Surface):
         if not sync and self._must_publish():
             self._publish()
         return self._copy_frame(rect, pixels=pixels, cursor=cursor)
+
+    def resize(self, width: int, height: int) -> Mark:
+        """Ask the guest for a size of this screen. Needs the control role.
+
+        The guest decides: it may round the size, take it later or ignore it. `mode` has its answer.
+        The host passes on at most four sizes a second, the newest of all clients, and the last one
+        always.
+
+        Args:
+            width: Pixels, at least 32.
+            height: Pixels, at least 32.
+
+        Returns:
+            The screen's mark before the size was passed on; the guest reacts after it.
+
+        Raises:
+            UsageError: This display cannot be resized (only virtio-vga and virtio-gpu can), or the
+                size is out of range.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        request = resize_request(self.console, width, height)
+        return mark_of(self._link.ask(request, Done))
 
     def refresh(self) -> int:
         """Have the host publish all that QEMU has reported so far.

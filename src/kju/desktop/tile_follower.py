@@ -35,9 +35,25 @@ RESPONSE_SECONDS = 2.0
 #: Seconds until the next attempt to attach.
 RETRY = 1.0
 _CLIENT = "kju desktop"
+#: The looks per second at most at a machine that has not changed for these seconds.
+STILL_RATES = ((30.0, 0.5), (5.0, 1.0))
+#: Above this rate a machine that does not change is looked at as often: the pointer is on it.
+EAGER_RATE = 2.0
 _STATES = {State.LIVE: TileState.LIVE, State.PAUSED: TileState.PAUSED}
 
 T = TypeVar("T")
+
+
+def rate_after(wanted: float, still: float) -> float:
+    """Return the looks per second at a machine.
+
+    Args:
+        wanted: The rate at which changes are to be shown.
+        still: Seconds since the last change.
+    """
+    if wanted > EAGER_RATE:
+        return wanted
+    return next((min(wanted, rate) for since, rate in STILL_RATES if still >= since), wanted)
 
 
 class TileFollower:
@@ -49,11 +65,11 @@ class TileFollower:
         wake: Called when `look` may find something new, and after changes of the board.
 
     Attributes:
-        rate: Looks per second; 0 for none.
+        rate: Looks per second; 0 for none. Lower than the wanted rate for a still machine.
     """
 
     def __init__(self, name: str, board: TileBoard, wake: Callable[[], object]) -> None:
-        self.rate = 0.0
+        self.rate = self._wanted_rate = 0.0
         self._name = name
         self._board = board
         self._wake = wake
@@ -62,6 +78,7 @@ class TileFollower:
         self._frame: Frame | None = None
         self._seen: tuple[int, State] | None = None
         self._due = 0.0
+        self._changed_at = 0.0
         self._news = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -74,9 +91,10 @@ class TileFollower:
         """Look this often, and make thumbnails of this size at most."""
         if size != self._size:
             self._size, self._seen, self._due = size, None, 0.0
-        if rate != self.rate:
-            self.rate, self._due = rate, 0.0
-            self._news.set()
+        if rate != self._wanted_rate:
+            self._wanted_rate, self._due = rate, 0.0
+            self._changed_at = asyncio.get_running_loop().time()
+            self._state_rate(rate)
 
     def close(self) -> None:
         """Take the last picture, and detach."""
@@ -93,8 +111,17 @@ class TileFollower:
         before = self._frame
         if self._look():
             # More changes within this time are taken together.
-            self._due = now + 1 / self.rate
-        return self._frame is not before
+            self._due = now + 1 / self._wanted_rate
+        if has_changed := self._frame is not before:
+            self._changed_at = now
+        self._state_rate(rate_after(self._wanted_rate, now - self._changed_at))
+        return has_changed
+
+    def _state_rate(self, rate: float) -> None:
+        """Look this often, and tell the host."""
+        if rate != self.rate:
+            self.rate = rate
+            self._news.set()
 
     def _look(self) -> bool:
         """Look at the surface; return whether anything is new."""

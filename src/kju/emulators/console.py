@@ -22,13 +22,14 @@ import logging
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from ..errors import UnavailableError
+from ..errors import UnavailableError, UsageError
 from ..memory import SurfaceProducer
 from ..sources.base import OWN_RATE
 from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface
 from .input.devices import Devices
+from .resizing import RequestSize, ResizeRequests
 from .supervisor import Supervisor, SupervisorState
 from .tasks import Tasks
 
@@ -47,11 +48,13 @@ class ConsoleFacts(NamedTuple):
         label: The emulator's name for it.
         device_address: The guest's device, for example ``pci/0000/02.0``; empty if none.
         no_vram: Why the guest's own pixels cannot be read; empty if they can.
+        no_resize: Why the guest cannot be asked for a size; empty if it can.
     """
 
     label: str
     device_address: str = ""
     no_vram: str = ""
+    no_resize: str = ""
 
 
 def fastest(rates: Collection[float | None]) -> float | None:
@@ -72,6 +75,7 @@ class Console:
         surface: Its published pixels.
         runner: Runs its source.
         devices: Its keyboard and pointer.
+        request_size: Asks its guest for a size.
     """
 
     def __init__(
@@ -80,11 +84,13 @@ class Console:
         surface: ConsoleSurface,
         runner: SourceRunner,
         devices: Devices,
+        request_size: RequestSize | None = None,
     ) -> None:
         self.facts = facts
         self.surface = surface
         self.runner = runner
         self.devices = devices
+        self._resizing = ResizeRequests(request_size) if request_size is not None else None
 
     @property
     def index(self) -> int:
@@ -154,6 +160,19 @@ class Console:
         await self.runner.supervisor.flush()
         return self.producer.version
 
+    async def resize(self, width: int, height: int) -> Mark:
+        """Ask the guest for a size; returns the mark of the screen before that.
+
+        Raises:
+            UsageError: This display cannot be resized; the message has the reason.
+            KjuError: The emulator did not take the size.
+        """
+        if self._resizing is None:
+            raise UsageError(f"this display cannot be resized: {self.facts.no_resize}")
+        mark = self.mark
+        await self._resizing.request(width, height)
+        return mark
+
     def set_paused(self, paused: bool) -> None:
         """Publish that the guest's CPUs are paused, or run again."""
         self.runner.supervisor.set_paused(paused)
@@ -182,6 +201,7 @@ class Console:
             "source": status.name,
             "reason": status.reason or self.runner.reason,
             "no_vram": self.facts.no_vram,
+            "no_resize": self.facts.no_resize,
             **self.devices.info(),
         }
 

@@ -6,7 +6,7 @@ named ``FACTORY``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +30,16 @@ class Prepared(Protocol):
     def default_name(self) -> str:
         """A name, or a file's path to take it from, for a machine without a name."""
 
+    def dry_run(self, name: str, /) -> dict[str, Any]:
+        """Return the command and its reasons, ready for JSON; see `kju.protocol.dry_run`.
+
+        Args:
+            name: The machine's name.
+
+        Raises:
+            KjuError: The emulator cannot be started so.
+        """
+
 
 PreparedT = TypeVar("PreparedT", bound=Prepared)
 
@@ -39,16 +49,20 @@ class EmulatorFactory(Generic[PreparedT]):
     """The two steps to an emulator of one kind.
 
     Attributes:
-        prepare: Checks a launch.
+        prepare: Checks a launch; see `prepare`.
         create: Makes the emulator of a checked launch.
     """
 
-    prepare: Callable[[Launch], PreparedT]
+    prepare: Callable[[Launch, Collection[str]], PreparedT]
     create: Callable[[Claim, PreparedT, MachineEvents], Emulator]
 
 
-def prepare(request: Launch) -> Prepared:
-    """Check a launch as far as possible without starting anything.
+def prepare(request: Launch, new_disks: Collection[str] = ()) -> Prepared:
+    """Check a launch as far as possible without starting or making anything.
+
+    Args:
+        request: The launch.
+        new_disks: Paths of disks that will be made before it starts; for a dry run only.
 
     Raises:
         ConflictError: Arguments contradict each other.
@@ -58,7 +72,7 @@ def prepare(request: Launch) -> Prepared:
     if any("\0" in argument for argument in request.arguments):
         raise ConflictError("an argument holds a zero byte")
     _check_surface(request.surface)
-    prepared: Prepared = _factory(request).prepare(request)
+    prepared: Prepared = _factory(request).prepare(request, new_disks)
     return prepared
 
 

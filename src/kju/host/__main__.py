@@ -1,6 +1,7 @@
 """The process of one machine: ``python -m kju.host FD``, started by `kju.launch`.
 
-FD is an inherited socket. It receives one `Launch`, which is answered by `Welcome` or `Failure`.
+FD is an inherited socket. It receives one `Launch`, which is answered by `Welcome` or `Failure`; or
+`DryRun`s, which start nothing (`kju.host.dry_run`).
 Then it is a client's connection like any other, except that a machine that is not detached ends
 with it.
 
@@ -30,6 +31,7 @@ from ..emulators.spawn import reset_signals
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system
+from ..protocol.dry_run import DryRun
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
 from ..store import running
@@ -58,20 +60,26 @@ def main(arguments: list[str]) -> int:
     except (KjuError, OSError) as error:
         print(f"kju host: no request to start a machine: {error}", file=sys.stderr)
         return REFUSED
+    if isinstance(request, DryRun):
+        from . import dry_run  # not for the host of a machine
+
+        logging.getLogger().addHandler(logging.NullHandler())
+        dry_run.serve(Launcher(owner, side, number), request)
+        return OK
     if request.detach and os.fork():
         # The launcher waits for this process; the machine is its orphan from here on.
         os._exit(OK)
     return _serve(Launcher(owner, side, number), request)
 
 
-def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch]:
+def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun]:
     owner.settimeout(REQUEST_TIMEOUT)
     while True:
         data = owner.recv(1 << 16)
         if not data:
             raise PeerError("the launcher disconnected")
         for number, request in side.receive_data(data):
-            if isinstance(request, Launch):
+            if isinstance(request, Launch | DryRun):
                 return number, request
 
 

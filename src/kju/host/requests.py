@@ -17,6 +17,7 @@ from ..emulators.base import Emulator
 from ..emulators.console import Console
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
+from ..protocol.dry_run import DryRun
 from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
@@ -113,6 +114,10 @@ async def _hello(machine: RunningMachine, client: Client, request: messages.Hell
 
 async def _launch(machine: RunningMachine, client: Client, request: Launch) -> Result:
     raise UsageError("this machine has been launched already")
+
+
+async def _dry_run(machine: RunningMachine, client: Client, request: DryRun) -> Result:
+    raise UsageError("this host has a machine: a dry run needs a host process of its own")
 
 
 async def _info(machine: RunningMachine, client: Client, request: messages.GetInfo) -> Result:
@@ -268,6 +273,11 @@ async def _point(machine: RunningMachine, client: Client, request: messages.Poin
     return _accepted(mark or console.mark)
 
 
+async def _resize(machine: RunningMachine, client: Client, request: messages.Resize) -> Result:
+    console = _console(machine, request.console)
+    return _accepted(await console.resize(request.width, request.height))
+
+
 async def _pointer(machine: RunningMachine, client: Client, request: messages.GetPointer) -> Result:
     pointer = _console(machine, request.console).devices.pointer
     return Result(messages.PointerState(absolute=await pointer.absolute(), held=pointer.held))
@@ -320,6 +330,7 @@ _CONTROL: frozenset[Role] = frozenset(("control",))
 REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Hello: _RequestRule(_hello, _ALL),
     Launch: _RequestRule(_launch, _CONTROL),
+    DryRun: _RequestRule(_dry_run, _CONTROL),
     messages.GetInfo: _RequestRule(_info, _ALL),
     messages.Stop: _RequestRule(_stop, _CONTROL),
     messages.Subscribe: _RequestRule(_subscribe, _ALL),
@@ -338,6 +349,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Keys: _RequestRule(_keys, _CONTROL),
     messages.GetLamps: _RequestRule(_lamps, _ALL),
     messages.Point: _RequestRule(_point, _CONTROL),
+    messages.Resize: _RequestRule(_resize, _CONTROL),
     messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 

@@ -8,7 +8,7 @@ Descriptors are sent with the first byte of their frame, so they have arrived wh
 complete. The message has their number.
 
 After a `PeerError` the connection is unusable: close it. The first request, and only the first, is
-`Hello`, or `Launch` where the host expects one.
+`Hello`; or, where the host expects it, `Launch`. In place of a `Launch` there may be `DryRun`s.
 
 Source:
     SCM_RIGHTS and its place in a stream: unix(7).
@@ -25,10 +25,11 @@ from typing import NamedTuple
 import msgspec
 
 from .. import errors
-from ..errors import KjuError, LimitError, MachineError, PeerError, UsageError
+from ..errors import DefinitionError, KjuError, LimitError, MachineError, PeerError, UsageError
+from .dry_run import DryRun
 from .launch_options import Launch
-from .messages import AnyRequest, Cancel, Ended, Failed, FromHost, Happened, Hello, Refused, Reply
-from .values import PROTOCOL, Message, Request, Role
+from .messages import AnyRequest, Cancel, Ended, Failed, FromHost, Happened, Hello, Refused
+from .values import PROTOCOL, Message, Reply, Request, Role
 
 MAX_FRAME = 1 << 20
 #: Descriptors that no message has claimed yet. A peer must not fill the table of open files.
@@ -137,7 +138,7 @@ class HostSide:
     """One client's connection, as the host sees it.
 
     Args:
-        launch: Whether the first request is `Launch` instead of `Hello`.
+        launch: Whether the first request is `Launch` or `DryRun` instead of `Hello`.
 
     Attributes:
         role: The client's role; None before the first request.
@@ -147,7 +148,8 @@ class HostSide:
     def __init__(self, *, launch: bool = False) -> None:
         self.role: Role | None = None
         self.client: str = ""
-        self._first: type[Hello] | type[Launch] = Launch if launch else Hello
+        self._first: tuple[type[AnyRequest], ...] = (Launch, DryRun) if launch else (Hello,)
+        self._dry = False
         self._framer = Framer()
         self._out: deque[OutgoingData] = deque()
 
@@ -174,12 +176,13 @@ class HostSide:
             self._greet(request)
         elif isinstance(request, Hello | Launch):
             raise PeerError(f"a client sent {type(request).__name__} twice", request)
+        elif self._dry != isinstance(request, DryRun) and not isinstance(request, Cancel):
+            raise PeerError(f"a client sent {type(request).__name__}, not for this host", request)
 
     def _greet(self, request: AnyRequest) -> None:
-        if not isinstance(request, self._first):
-            raise PeerError(
-                f"a client began with {type(request).__name__}, not {self._first.__name__}", request
-            )
+        if not (isinstance(request, Hello | Launch | DryRun) and isinstance(request, self._first)):
+            wanted = " or ".join(kind.__name__ for kind in self._first)
+            raise PeerError(f"a client began with {type(request).__name__}, not {wanted}", request)
         if isinstance(request, Hello) and request.protocol != PROTOCOL:
             raise PeerError(
                 f"a client speaks protocol {request.protocol}, this host {PROTOCOL}:"
@@ -188,6 +191,7 @@ class HostSide:
             )
         self.role = request.role if isinstance(request, Hello) else "control"
         self.client = request.client
+        self._dry = isinstance(request, DryRun)
 
     def send(self, message: Message, descriptors: Sequence[int] = (), *, number: int = 0) -> None:
         """Queue a notice, or the reply to the request of *number*, for `data_to_send`."""
@@ -298,22 +302,34 @@ _ERRORS: dict[str, type[KjuError]] = {
 def failure(error: KjuError) -> Failed:
     """Return an error as a reply."""
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
-    reply = Failed(error=known, message=str(error))
+    reply = Failed(error=known, message=str(error), option=error.option or "")
     if isinstance(error, MachineError):
         return msgspec.structs.replace(reply, machine=error.name or "")
     if isinstance(error, LimitError):
         numbers = {"limit": error.limit, "value": error.value, "asked": error.asked}
         return msgspec.structs.replace(reply, **numbers)
+    if isinstance(error, DefinitionError):
+        return msgspec.structs.replace(
+            reply, option=error.key or "", file=error.file or "", line=error.line or 0
+        )
     return reply
 
 
 def error_from(reply: Failed) -> KjuError:
     """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
-    cls = _ERRORS.get(reply.error, KjuError)
+    error = _error_from(_ERRORS.get(reply.error, KjuError), reply)
+    if reply.option and not isinstance(error, DefinitionError):
+        error.option = reply.option
+    return error
+
+
+def _error_from(cls: type[KjuError], reply: Failed) -> KjuError:
     if issubclass(cls, MachineError):
         return cls(reply.message, reply.machine or None)
     if issubclass(cls, LimitError):
         return cls(reply.message, reply.limit, reply.value, reply.asked)
+    if issubclass(cls, DefinitionError):
+        return cls(reply.message, reply.file or None, reply.line or None, reply.option or None)
     return cls(reply.message)
 
 

@@ -7,7 +7,8 @@ with the same number, in the order in which they are done. A `Notice` answers no
 Unknown fields are ignored, so that either side can add fields. An unknown message, or a value
 out of range, breaks the protocol.
 
-The values in them are in `values`, and `Launch` stands in `launch_options` beside its options. The
+The values in them are in `values`, `Launch` stands in `launch_options` beside its options, and the
+messages of a dry run in `dry_run`. The
 roles that may send a request are in the host's table, `kju.host.requests`.
 """
 
@@ -17,8 +18,22 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from .dry_run import DryRun, Planned
 from .launch_options import Launch
-from .values import PROTOCOL, Action, Console, KeySteps, Message, Name, Rate, Request, Role, Tag
+from .values import (
+    PROTOCOL,
+    Action,
+    Console,
+    KeySteps,
+    Message,
+    Name,
+    Rate,
+    Reply,
+    Request,
+    Role,
+    Side,
+    Tag,
+)
 
 
 class Hello(Request, frozen=True, tag="hello"):
@@ -90,6 +105,23 @@ class Point(Request, frozen=True, tag="point"):
     """
 
     actions: Annotated[list[Action], Meta(max_length=256)]
+    console: Console = 0
+
+
+class Resize(Request, frozen=True, tag="resize"):
+    """Ask the guest for a size of its screen; the guest decides. Answered by `Done`.
+
+    The host passes on at most four sizes a second: the newest, and always the last one. A request
+    is answered when its size, or a newer one, was passed on.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        console: The screen's console.
+    """
+
+    width: Side
+    height: Side
     console: Console = 0
 
 
@@ -214,6 +246,7 @@ class Subscribe(Request, frozen=True, tag="subscribe"):
 AnyRequest = (
     Hello
     | Launch
+    | DryRun
     | GetInfo
     | GetSurface
     | SetRate
@@ -222,6 +255,7 @@ AnyRequest = (
     | GetLamps
     | Keys
     | Point
+    | Resize
     | Cancel
     | Refresh
     | HoldPublishing
@@ -235,16 +269,6 @@ AnyRequest = (
     | GetSerial
     | Subscribe
 )
-
-
-class Reply(Message, frozen=True, kw_only=True):
-    """The base of all replies.
-
-    Attributes:
-        descriptors: The number of descriptors that come with this reply.
-    """
-
-    descriptors: Annotated[int, Meta(ge=0, le=4)] = 0
 
 
 class Welcome(Reply, frozen=True, tag="welcome"):
@@ -302,6 +326,8 @@ class SavedSnapshot(Struct, frozen=True, omit_defaults=True, kw_only=True):
         picture: The path of the screen at that time, a PNG; empty if missing.
         input: The path of the input log until then; empty if missing.
         lacking: Writable disks that do not hold it; with any, it cannot be loaded.
+        parent: The tag of the snapshot that was saved or loaded last before; empty if unknown.
+        current: Whether the machine's present state descends from it.
     """
 
     tag: str
@@ -310,6 +336,8 @@ class SavedSnapshot(Struct, frozen=True, omit_defaults=True, kw_only=True):
     picture: str = ""
     input: str = ""
     lacking: list[str] = field(default_factory=list)
+    parent: str = ""
+    current: bool = False
 
 
 class SnapshotList(Reply, frozen=True, tag="snapshots-reply"):
@@ -379,6 +407,8 @@ class Failed(Reply, frozen=True, tag="failure"):
         message: Its text.
         machine: The machine's name, for an error about a machine.
         limit: The limit's name, for an error about a limit; *value* and *asked* belong to it.
+        option: The option of a launch, or the key of a definition, that the error is about.
+        file: The definition that the error is about; *line* belongs to it.
     """
 
     error: str
@@ -387,6 +417,9 @@ class Failed(Reply, frozen=True, tag="failure"):
     limit: str = ""
     value: int = 0
     asked: int = 0
+    option: str = ""
+    file: str = ""
+    line: int = 0
 
 
 class Notice(Message, frozen=True, kw_only=True):
@@ -435,6 +468,7 @@ class Refused(Notice, frozen=True, tag="refused"):
 
 FromHost = (
     Welcome
+    | Planned
     | Info
     | SurfaceHandle
     | LiveHandle

@@ -26,6 +26,16 @@ class Request(Message, frozen=True, kw_only=True):
     """The base of all requests."""
 
 
+class Reply(Message, frozen=True, kw_only=True):
+    """The base of all replies.
+
+    Attributes:
+        descriptors: The number of descriptors that come with this reply.
+    """
+
+    descriptors: Annotated[int, Meta(ge=0, le=4)] = 0
+
+
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
@@ -37,6 +47,9 @@ Rate = Annotated[float, Meta(ge=0, le=MAX_RATE)]
 TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
 Tag = Annotated[str, Meta(pattern=TAG)]
 Pixel = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
+#: The shortest side of a screen that a client may ask a guest for.
+MIN_SIDE = 32
+Side = Annotated[int, Meta(ge=MIN_SIDE, le=MAX_SIDE)]
 Distance = Annotated[int, Meta(gt=-(1 << 15), lt=1 << 15)]
 Notches = Annotated[int, Meta(ge=-100, le=100)]
 

@@ -15,7 +15,7 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.waiting import subscribe
 from ..client.targets import running_names
 from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.messages import Done, GetInfo, Info, Keys, Point
+from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize
 from ..protocol.values import KINDS, Finger, To
 from ..remote import addresses
 from ..remote.addresses import Options, endpoint
@@ -36,7 +36,7 @@ MAX_EVENT = 16_000
 #: Seconds for the host to carry out an input.
 INPUT_TIMEOUT = 60.0
 
-_decode = msgspec.msgpack.Decoder(Keys | Point).decode
+_decode = msgspec.msgpack.Decoder(Keys | Point | Resize).decode
 
 #: Returns the `Admit` of a screen, by the name of the screen.
 AdmitTo = Callable[[str], Admit]

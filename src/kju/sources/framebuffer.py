@@ -6,8 +6,8 @@ Nothing announces changes there, so the memory is compared with the published pi
 Rules of this file:
 
 - One thread compares. It sleeps until a comparison is due or a request arrives.
-- For viewers that look rarely (thumbnails) it compares everything once per look, and nothing
-  between: no probes, no hot tiles, and no haste after an input.
+- For viewers that look rarely (thumbnails) it compares once per look, and nothing between: with a
+  probe, and now and then everything. There is no haste after an input.
 - The owner of the source gives the place of the picture: a guest that writes its mode registers
   moves it. The place is checked against the memory before each use.
 - The live window describes the published mode. It is withdrawn before the mode or place changes.
@@ -52,6 +52,9 @@ BRISK_FOR = 100 * MS
 #: are a millisecond and longer, and the lock costs little in comparison.
 SCAN_ALONE_FOR = 25 * MS
 
+#: For viewers that look rarely each look is a probe, and after this time one compares everything. A
+#: screen of 1280x800 that is not in the processor's caches takes 0.1 ms and 0.8 ms.
+LOOK_AT_ALL = 10_000 * MS
 #: Without a viewer that states a rate, nothing shortens the pause that the budget asks for.
 NO_LIMIT = 1 << 62
 
@@ -86,7 +89,8 @@ class FramebufferSource(ThreadedSource):
         self._live = live
         self._fits = False
         self._input_at = 0  # long ago: the clock starts when the computer does
-        self._looked_at = 0  # the last comparison for viewers that look rarely
+        # For viewers that look rarely: the last comparison, and the last one of everything.
+        self._looked_at = self._looked_at_all = 0
         # Held by the sleeping thread and released to wake it: one system call, where an Event
         # makes a lock for each wait.
         self._sleep = threading.Lock()
@@ -162,7 +166,8 @@ class FramebufferSource(ThreadedSource):
 
     def _set_pace(self) -> None:
         rate = self.look_rate
-        rest = REST if rate is None or is_slow(rate) else min(REST, int(1e9 / rate))
+        # For viewers that look rarely each scan probes: there is one per look.
+        rest = REST if rate is None else 1 if is_slow(rate) else min(REST, int(1e9 / rate))
         self.producer.set_scan_pace(rest, BRISK, HOT, COLD, SHARE, BRISK_FOR)
 
     def _publish_state(self) -> None:
@@ -234,10 +239,15 @@ class FramebufferSource(ThreadedSource):
         return due
 
     def _look(self, now: int, period: int) -> int:
-        """Compare everything if that is due; return the time of the next comparison."""
+        """Compare if a look is due; return the time of the next one."""
         if now >= self._looked_at + period:
             self._looked_at = now
-            self._compare()
+            if now >= self._looked_at_all + LOOK_AT_ALL:
+                self._looked_at_all = now
+                self._compare()
+            else:
+                place = self._place
+                self.producer.scan(self._memory, now, offset=place.offset, stride=place.stride)
             self._raise_if_lost()
         return self._looked_at + period
 

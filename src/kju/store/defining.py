@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,7 @@ from .machine_toml import Definition, write
 from .offline_snapshots import saved_snapshots
 from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
 from .running import is_alive
+from .toml_edit import known_part
 
 
 def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
@@ -60,9 +61,7 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
     with _new_machine_folder(name) as new:
         if disk:
             disk_files.make_disk(new.path / DISK, disk)
-            further = [DISK, *definition.disks]
-            where: dict[str, object] = {"disks": further} if definition.image else {"image": DISK}
-            definition = msgspec.structs.replace(definition, **where)
+            definition = with_new_disk(definition)
         text = write(msgspec.structs.replace(definition, name=name))
         try:
             machine = checked(name, new.path, text, new.path / DEFINITION_FILE)
@@ -72,6 +71,13 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
             raise UsageError(str(error).removeprefix(place).removeprefix("image: ")) from error
         new.write(DEFINITION_FILE, machine.text.encode())
     return read(name)
+
+
+def with_new_disk(definition: Definition) -> Definition:
+    """Return a definition with a disk that is made for it: its image, else its first other disk."""
+    if definition.image:
+        return msgspec.structs.replace(definition, disks=[DISK, *definition.disks])
+    return msgspec.structs.replace(definition, image=DISK)
 
 
 def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
@@ -129,6 +135,29 @@ def replace(machine: DefinedMachine, text: str) -> DefinedMachine:
     with Folder.open(machine.folder, follow_own_link=True) as folder:
         folder.write(DEFINITION_FILE, text.encode())
     return new
+
+
+def rewrite(name: str, old: str, text: str) -> None:
+    """Replace a definition's text, in which unknown keys may stand: they are kept.
+
+    Args:
+        name: The machine.
+        old: The text that the new one was made from.
+        text: The new text.
+
+    Raises:
+        DefinitionError: The known part is not valid; the old text stays.
+        ConflictError: Another program has changed the definition since.
+        FileError: It could not be written; the old text stays.
+    """
+    place = definitions_folder() / check_name(name)
+    checked(name, place, known_part(text), place / DEFINITION_FILE)
+    with Folder.open(place, follow_own_link=True) as folder:
+        if folder.read(DEFINITION_FILE) != old.encode():
+            raise ConflictError(
+                f"another program has changed {place / DEFINITION_FILE} since; open it again"
+            )
+        folder.write(DEFINITION_FILE, text.encode())
 
 
 def remove(name: str) -> list[str]:
@@ -276,11 +305,7 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
     check_name(name)
     with exclusive() as machines:
         if machines.status(name) is not None:
-            raise MachineExistsError(
-                f"a machine named {name!r} is defined already ({machines.path / name}); choose"
-                f" another name, or remove it with: kju rm {name}",
-                name,
-            )
+            raise already_defined(name)
         hidden = _hidden_name(_NEW)
         try:
             with machines.new_folder(hidden) as new:
@@ -294,6 +319,15 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
                 remove_tree(machines, hidden, _is_new)
             raise
         machines.sync()
+
+
+def already_defined(name: str) -> MachineExistsError:
+    """Return the error for the name of a new machine that a defined one has."""
+    return MachineExistsError(
+        f"a machine named {name!r} is defined already ({definitions_folder() / name}); choose"
+        f" another name, or remove it with: kju rm {name}",
+        name,
+    )
 
 
 def _hidden_name(prefix: str) -> str:
@@ -315,14 +349,22 @@ def _is_new(path: str) -> bool:
     return _is_own_file(path) or ("/" not in path and path.endswith(".qcow2"))
 
 
-def launch_request(machine: DefinedMachine, *, detach: bool, client: str) -> Launch:
+def launch_request(
+    machine: DefinedMachine, *, detach: bool, client: str, new_disks: Collection[Path] = ()
+) -> Launch:
     """Return the request that launches a defined machine.
+
+    Args:
+        machine: The machine.
+        detach: Whether it outlives its launcher.
+        client: The launcher's name.
+        new_disks: Disks that will be made before it starts; for a dry run only.
 
     Raises:
         DefinitionError: A disk is missing.
         ConflictError: The machine has clones.
     """
-    found, definition = images(machine), machine.definition
+    found, definition = images(machine, new_disks=new_disks), machine.definition
     refuse_cloned(machine.name, found)
     arguments = [word for device in definition.devices for word in ("-device", device)]
     arguments += ["-nic", "none"] if definition.network == "none" else []

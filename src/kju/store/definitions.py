@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,17 +141,26 @@ def checked(name: str, folder: Path, text: str, shown: Path) -> DefinedMachine:
     return machine
 
 
-def images(machine: DefinedMachine, shown: Path | None = None) -> list[Image]:
-    """Return the image, if there is one, and the further disks.
+def images(
+    machine: DefinedMachine, shown: Path | None = None, new_disks: Collection[Path] = ()
+) -> list[Image]:
+    """Return the image, if there is one, and the further disks; see `examined`.
 
     Raises:
         DefinitionError: One is missing or unusable; the message has file, line and key.
     """
-    return [image for image, _ in examined(machine, shown)]
+    return [image for image, _ in examined(machine, shown, new_disks)]
 
 
-def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[Image, Chain]]:
+def examined(
+    machine: DefinedMachine, shown: Path | None = None, new_disks: Collection[Path] = ()
+) -> list[tuple[Image, Chain]]:
     """Return the image and the further disks, each with every file that QEMU opens for it.
+
+    Args:
+        machine: The machine.
+        shown: The file that error messages name; its own by default.
+        new_disks: Disks that will be made before the machine starts.
 
     Raises:
         DefinitionError: One is missing, unusable or names a forbidden file; the message has
@@ -162,6 +172,9 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
     further = [("disks", index, path) for index, path in enumerate(definition.disks)]
     for key, item, path in [*wanted, *further]:
         try:
+            if machine.path(path) in new_disks:
+                found.append(disk_files.new_disk(machine.path(path)))
+                continue
             image, chain = disk_files.checked(
                 read_image(str(machine.path(path))),
                 trusted=definition.trust_disk,

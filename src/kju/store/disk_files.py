@@ -119,6 +119,12 @@ def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
     return image._replace(backing_formats=chain.formats), chain
 
 
+def new_disk(path: Path) -> tuple[Image, Chain]:
+    """Return a disk that `make_disk` will make."""
+    image = Image(str(path), Kind.DISK, "qcow2", "kju makes it")
+    return image, Chain((Layer(str(path), "qcow2", "disk"),))
+
+
 def _walk(image: Image, trusted: bool, made: Made) -> Chain:
     path, disk_format = Path(image.path), image.disk_format
     folder = path.parent.resolve()

@@ -181,15 +181,16 @@ def write(definition: Definition) -> str:
     for key in KEYS:
         value = getattr(definition, key)
         if value != getattr(defaults, key):
-            parts.append(f"{key} = {_value(value)}\n")
+            parts.append(f"{key} = {toml_value(value)}\n")
     return "".join(parts)
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return a value as TOML: a text, a number, a truth value or a list of texts."""
     if isinstance(value, list):
         if not value:
             return "[]"
-        return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]"
+        return "[\n" + "".join(f"    {toml_value(item)},\n" for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -205,7 +206,7 @@ def _escape(character: str) -> str:
 
 
 # A string is one token; the long forms come first.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\\n])*"' r"|'[^'\n]*'"
     r"|\#[^\n]*|[\[\]{}=,\n]|[^\s\[\]{}=,\"'#]+|[ \t\r]+|.",
     re.DOTALL,
@@ -263,7 +264,7 @@ def first_dotted_line(text: str, most: int) -> int | None:
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
     line = 1
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         word = match[0]
         if not word.startswith("#") and word.strip(" \t\r"):
             yield word, line
@@ -284,9 +285,9 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
                 first += 1
             name = tokens[first][0] if first < len(tokens) else "\n"
             if _is_key(name):
-                yield KeyPlace(_bare(name), line, ())
+                yield KeyPlace(key_name(name), line, ())
         elif _is_key(word) and not in_table:
-            yield KeyPlace(_bare(word), line, _items(tokens[at:end]))
+            yield KeyPlace(key_name(word), line, _items(tokens[at:end]))
         at = end + 1
 
 
@@ -323,7 +324,7 @@ def _is_key(word: str) -> bool:
     return word not in "[]{}=," and "\n" not in word
 
 
-def _bare(word: str) -> str:
+def key_name(word: str) -> str:
     """Return a key without quotes; of a dotted key, its first part."""
     if word[0] in "\"'":
         return word.strip(word[0])

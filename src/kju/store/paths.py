@@ -5,6 +5,7 @@
 | ``$XDG_RUNTIME_DIR/kju/NAME/`` | a running machine: control socket, lock, logs |
 | ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.definitions` |
 | ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
+| ``$XDG_STATE_HOME/kju/views/NAME.json`` | place, size and scale of windows |
 
 The runtime folder has mode 0700 and its owner is checked, so its contents can be trusted.
 """
@@ -191,6 +192,15 @@ def is_defined(name: str) -> bool:
 
 def kept_logs_folder() -> Path:
     """Return the folder of logs of machines that failed; it may not exist."""
+    return _state_folder() / "logs"
+
+
+def view_settings_folder() -> Path:
+    """Return the folder of what is remembered of machines' windows; it may not exist."""
+    return _state_folder() / "views"
+
+
+def _state_folder() -> Path:
     import platformdirs  # most commands do not need it
 
-    return platformdirs.user_state_path("kju", appauthor=False) / "logs"
+    return platformdirs.user_state_path("kju", appauthor=False)

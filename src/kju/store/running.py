@@ -172,6 +172,30 @@ def claim(name: str) -> Claim:
         raise RuntimeFolderError(f"{failed}; correct that, or {RUNTIME_HINT}") from error
 
 
+def free_name(image: str | None) -> str:
+    """Return a name made from *image* that no running machine has now."""
+    stem = name_for(image)
+    for number in range(1, 1000):
+        name = stem if number == 1 else f"{stem}-{number}"
+        if not is_alive(machine_paths(name)):
+            return name
+    raise MachineExistsError(f"a thousand machines named {stem!r} are running", stem)
+
+
+def require_free(name: str) -> None:
+    """Raise an error if a running machine has this name.
+
+    Raises:
+        MachineExistsError: One has.
+    """
+    if is_alive(machine_paths(name)):
+        raise MachineExistsError(
+            f"a machine named {name!r} is already running: end it with kju stop {name}, or start"
+            " another one under another name",
+            name,
+        )
+
+
 def claim_any(image: str | None) -> Claim:
     """Claim a name made from *image*, with a number appended if necessary."""
     stem = name_for(image)
@@ -251,12 +275,7 @@ def _this_process() -> str:
 
 
 def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
-    if is_alive(machine):
-        raise MachineExistsError(
-            f"a machine named {name!r} is already running: end it with kju stop {name}, or start"
-            " another one under another name",
-            name,
-        )
+    require_free(name)
     # The folder of a killed host: no host locks it, and the parent's lock is held.
     _remove(machine, folder)
     descriptor = -1

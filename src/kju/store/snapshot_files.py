@@ -1,14 +1,17 @@
-"""SHELL: the picture and the input log of a snapshot.
+"""SHELL: the picture and the input log of a snapshot, and the tree of all snapshots.
 
-They are in ``snapshots/TAG/`` of a defined machine's folder, or in ``DISK.snapshots/TAG/`` beside
-the first disk of another machine. Other users may have write access to the disk's folder: they can
-put a link or a folder of their own at ``DISK.snapshots`` at any moment, and `kju.files` refuses it.
-The input may hold passwords, and is replayed: it is read from files of this user only.
+Picture and input are in ``snapshots/TAG/`` of a defined machine's folder, or in
+``DISK.snapshots/TAG/`` beside the first disk of another machine; the tree
+(`kju.store.snapshot_tree`) is ``.tree.json`` beside the tags. Other users may have write access to
+the disk's folder: they can put a link or a folder of their own at ``DISK.snapshots`` at any moment,
+and `kju.files` refuses it. The input may hold passwords, and is replayed: it is read from files of
+this user only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -17,7 +20,11 @@ from pathlib import Path
 from ..errors import FileError, KjuError
 from ..files import Folder, failing, folder_in, is_temporary, remove_tree
 from ..protocol.values import TAG
+from . import snapshot_tree
+from .snapshot_tree import SnapshotTree
 
+#: No tag begins with a full stop.
+TREE = ".tree.json"
 PICTURE, INPUT = "screen.png", "input.jsonl"
 #: Its name in a machine's folder.
 FOLDER = "snapshots"
@@ -110,6 +117,30 @@ class SnapshotFiles:
         with self._open() as folder:
             remove_tree(folder, tag, _is_file)
 
+    def read_tree(self) -> SnapshotTree:
+        """Return the tree of the snapshots; an empty one if none was written.
+
+        Raises:
+            FileError: It cannot be read, belongs to another user, or is not a tree.
+            LimitError: It has too many bytes.
+        """
+        try:
+            with self._open() as folder:
+                return snapshot_tree.decode(folder.read(TREE, limit=snapshot_tree.MAX_BYTES))
+        except FileError as error:
+            if error.errno == errno.ENOENT:
+                return SnapshotTree()
+            raise
+
+    def write_tree(self, tree: SnapshotTree) -> None:
+        """Write the tree of the snapshots in place of the old one.
+
+        Raises:
+            FileError: It could not be written; the old one is unchanged.
+        """
+        with self._open(create=True) as folder:
+            folder.write(TREE, snapshot_tree.encode(tree))
+
     @contextlib.contextmanager
     def _open(self, *, create: bool = False) -> Iterator[Folder]:
         """Open the folder that holds a folder for each snapshot."""
@@ -138,8 +169,8 @@ class SnapshotFiles:
 
 def is_made(path: str) -> bool:
     """Return whether a path below ``snapshots/`` is one that `SnapshotFiles` makes."""
-    if not path:
-        return True  # the folder itself
+    if path in ("", TREE) or is_temporary(path):
+        return True  # "" is the folder itself
     tag, slash, name = path.partition("/")
     begun = re.fullmatch(r"\.(.+)\.new", tag)
     if not slash or not re.search(TAG, begun[1] if begun else tag):

@@ -23,6 +23,7 @@ from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
 from .pacing import Pacing
 from .sender import AskAbsolute, Input
+from .size_sender import SizeSender
 from .targets import Attachment, Facts, ViewerTarget
 
 # Longest delay before the thread notices a target's end, a new target, or the view's end.
@@ -86,6 +87,9 @@ class Listener(Protocol):
     def failed(self, reason: str) -> None:
         """Take the reason why an input was not sent."""
 
+    def size_failed(self, reason: str) -> None:
+        """Take the reason why the guest was not asked for a size."""
+
 
 class Connection:
     """The connection of one viewer.
@@ -116,6 +120,7 @@ class Connection:
         self._attachment: Attachment | None = None
         self._thread: threading.Thread | None = None
         self._facts = Facts()
+        self._sizes = SizeSender(self._resize, self._size_failed)
 
     # ---- The view's thread
 
@@ -157,6 +162,10 @@ class Connection:
             with self._changed:
                 self._changed.notify_all()  # an update that waits for its time may be due now
 
+    def request_size(self, width: int, height: int) -> None:
+        """Ask the guest for a size; the newest wins. `Listener.size_failed` takes an error."""
+        self._sizes.request(width, height)
+
     def close(self) -> None:
         """Detach for good; the machine keeps running.
 
@@ -186,6 +195,7 @@ class Connection:
 
     def _end_session(self) -> None:
         self._open = False
+        self._sizes.discard()
         self._session += 1
         self._request = None
         self._changed.notify_all()
@@ -276,6 +286,16 @@ class Connection:
         attachment, self._attachment = self._attachment, None
         if attachment is not None:
             attachment.close()
+
+    # ---- The thread of `SizeSender`
+
+    def _resize(self, width: int, height: int) -> None:
+        attachment = self._attachment
+        if attachment is not None:
+            attachment.resize(width, height)
+
+    def _size_failed(self, reason: str) -> None:
+        self._post_current(lambda: self._listener.size_failed(reason))
 
     # ---- The sender's thread: `InputEvents`
 

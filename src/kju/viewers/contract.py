@@ -67,7 +67,7 @@ class Status(NamedTuple):
         name: The target's name.
         message: The reason why the picture is not live; empty where it is.
         size: Width and height of the picture; 0, 0 without one.
-        scale: Device pixels per guest pixel.
+        scale: Device pixels per guest pixel, at every ratio of the display.
         grabbed: The guest has the whole keyboard.
         view_only: No input is sent to the guest.
         release_key: The keys that grab and release the keyboard, as a user reads them.
@@ -143,6 +143,14 @@ class Backend(ABC):
     @abstractmethod
     def view_size(self) -> tuple[int, int]:
         """Return the view's width and height."""
+
+    def whole_size(self) -> tuple[int, int]:
+        """Return the view's width and height without scroll bars."""
+        return self.view_size()
+
+    def bar_width(self) -> int:
+        """Return the width that a scroll bar takes from the view."""
+        return 0
 
     @abstractmethod
     def largest_size(self) -> tuple[int, int]:

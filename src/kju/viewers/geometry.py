@@ -3,6 +3,10 @@
 Coordinates are whole device pixels, origin at the view's top left. A toolkit counts logical
 pixels, of which a device pixel is any fraction (1.25, 1.5); only `device_pixel`, `device_size`
 and `logical_rect` convert between the two.
+
+A scale is the number of device pixels per guest pixel, at every ratio of a display: at 100 % a
+pixel of the guest is a pixel of the display. So that a guest does not look small on a display with
+a ratio of 2, a new view opens at `usual_multiple`: 200 % there.
 """
 
 from __future__ import annotations
@@ -30,6 +34,13 @@ class Scaling(StrEnum):
     """The largest whole multiple that fits, at least one; every pixel is a square."""
     ONE = "1:1"
     """A pixel of the guest is a pixel of the display; what does not fit is scrolled."""
+    WIDTH = "width"
+    """As wide as the view; what does not fit below is scrolled."""
+
+    @property
+    def enlarges(self) -> bool:
+        """True where a pixel of the guest may be larger than a pixel of the display."""
+        return self not in (Scaling.SHRINK, Scaling.ONE)
 
 
 def scaling_of(name: str) -> Scaling:
@@ -52,12 +63,14 @@ class Placement(NamedTuple):
         height: Of the picture, guest pixels.
         target: Rectangle it is drawn in; larger than the view where it is scrolled.
         view: The view, whose origin is 0, 0.
+        smooth: Pixels are mixed where the scale is not a whole multiple; else the nearest is shown.
     """
 
     width: int
     height: int
     target: Rect
     view: Rect
+    smooth: bool = True
 
     @property
     def exact(self) -> bool:
@@ -69,6 +82,16 @@ class Placement(NamedTuple):
     def scale(self) -> float:
         """Device pixels per guest pixel."""
         return self.target.width / self.width
+
+    @property
+    def averages(self) -> bool:
+        """True where a device pixel is the average of all guest pixels in it.
+
+        Below one half, a mixture of the four nearest pixels would lose strokes of a pixel's width.
+        """
+        return self.smooth and (
+            2 * self.target.width < self.width or 2 * self.target.height < self.height
+        )
 
     @property
     def visible(self) -> Rect | None:
@@ -91,7 +114,8 @@ class Placement(NamedTuple):
 
     def device_rect(self, rect: Rect) -> Rect | None:
         """Return the visible device pixels that a rectangle of the guest affects."""
-        # A smoothed pixel is mixed from its neighbours, so it reaches one further.
+        # A smoothed pixel is mixed from its neighbours, so it reaches one further. So may the
+        # nearest pixel, which a toolkit finds with rounded numbers.
         more = 0 if self.exact else 1
         left = (rect.x - more) * self.target.width // self.width
         top = (rect.y - more) * self.target.height // self.height
@@ -102,7 +126,14 @@ class Placement(NamedTuple):
 
 
 def place(
-    size: tuple[int, int], view: tuple[int, int], scaling: Scaling, scrolled: tuple[int, int]
+    size: tuple[int, int],
+    view: tuple[int, int],
+    scaling: Scaling,
+    scrolled: tuple[int, int],
+    *,
+    smooth: bool = True,
+    whole: tuple[int, int] | None = None,
+    bar: int = 0,
 ) -> Placement:
     """Place a picture in a view: centred, or scrolled where it is larger.
 
@@ -111,18 +142,47 @@ def place(
         view: Width and height of the view, device pixels, at least 1.
         scaling: Its size in the view.
         scrolled: Device pixels hidden left of and above the view; limited to those that exist.
+        smooth: See `Placement`.
+        whole: Width and height of the view without scroll bars; by default *view* has none.
+        bar: The width of a scroll bar.
     """
     (width, height), (across, down) = size, view
-    if scaling is Scaling.SHRINK and width <= across and height <= down:
-        drawn = size
-    elif scaling in (Scaling.FIT, Scaling.SHRINK):
-        drawn = _fitted(width, height, across, down)
-    else:
-        times = max(1, min(across // width, down // height)) if scaling is Scaling.INTEGER else 1
-        drawn = width * times, height * times
-    x = _origin(drawn[0], across, scrolled[0])
-    y = _origin(drawn[1], down, scrolled[1])
-    return Placement(width, height, Rect(x, y, *drawn), Rect(0, 0, across, down))
+    x, y = _drawn_size(size, view, scaling)
+    if scaling is Scaling.WIDTH and _scrolls_down(size, whole or view, bar):
+        times = across // width
+        sharp = times and across - times * width < _SLACK
+        x, y = (times * width, times * height) if sharp else (across, _height(size, across))
+    left, top = _origin(x, across, scrolled[0]), _origin(y, down, scrolled[1])
+    return Placement(width, height, Rect(left, top, x, y), Rect(0, 0, across, down), smooth)
+
+
+def _drawn_size(size: tuple[int, int], view: tuple[int, int], scaling: Scaling) -> tuple[int, int]:
+    """Return width and height of a picture that is whole in its view, or scrolled both ways."""
+    (width, height), (across, down) = size, view
+    match scaling:
+        case Scaling.SHRINK if width <= across and height <= down:
+            return size
+        case Scaling.ONE:
+            return size
+        case Scaling.INTEGER:
+            times = max(1, min(across // width, down // height))
+            return width * times, height * times
+    return _fitted(width, height, across, down)
+
+
+def _scrolls_down(size: tuple[int, int], whole: tuple[int, int], bar: int) -> bool:
+    """Return True where a picture as wide as its view is too high for it, beside a scroll bar too.
+
+    A bar that makes the picture so small that it fits would come and go without end.
+    """
+    narrower = max(1, whole[0] - bar)
+    return _height(size, narrower) > whole[1] + _SLACK * max(1, -(-size[1] // size[0]))
+
+
+def _height(size: tuple[int, int], across: int) -> int:
+    """Return the height of a picture that is drawn so wide."""
+    width, height = size
+    return max(1, (2 * height * across + width) // (2 * width))
 
 
 def _fitted(width: int, height: int, across: int, down: int) -> tuple[int, int]:
@@ -130,7 +190,7 @@ def _fitted(width: int, height: int, across: int, down: int) -> tuple[int, int]:
     if times and (across - times * width < _SLACK or down - times * height < _SLACK):
         return times * width, times * height  # sharp, at the cost of a margin below 3 pixels
     if width * down >= height * across:
-        return across, max(1, (2 * height * across + width) // (2 * width))
+        return across, _height((width, height), across)
     return max(1, (2 * width * down + height) // (2 * height)), down
 
 
@@ -165,18 +225,100 @@ def device_size(width: int, height: int, ratio: float) -> tuple[int, int]:
     return max(1, across), max(1, down)
 
 
-def preferred_size(size: tuple[int, int], largest: tuple[int, int]) -> tuple[int, int]:
-    """Return a view's size for a picture: the picture's, shrunk to the largest possible view.
+def usual_multiple(scaling: Scaling, ratio: float) -> int:
+    """Return the device pixels per guest pixel of a new view: the whole number next to the ratio.
+
+    A picture is sharp at whole numbers only. So a guest has its usual size where the ratio is
+    whole, and is at most a third smaller or a quarter larger elsewhere.
+    """
+    return max(1, math.ceil(ratio - 0.5)) if scaling.enlarges else 1
+
+
+def preferred_size(
+    size: tuple[int, int], largest: tuple[int, int], multiple: int = 1
+) -> tuple[int, int]:
+    """Return a view's size for a picture: a multiple of the picture's that is possible.
 
     Args:
         size: Of the picture.
-        largest: Of the largest view on this display, device pixels.
+        largest: Of the largest view on this display, device pixels. A picture that is larger is
+            shrunk.
+        multiple: The largest multiple.
     """
-    if size[0] <= largest[0] and size[1] <= largest[1]:
-        return size
+    for times in range(multiple, 0, -1):
+        if size[0] * times <= largest[0] and size[1] * times <= largest[1]:
+            return size[0] * times, size[1] * times
     return _fitted(*size, max(1, largest[0]), max(1, largest[1]))
 
 
-def same_size(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return True where two sizes differ by the rounding to logical pixels at most."""
-    return all(abs(a - b) < _SLACK for a, b in zip(one, other, strict=True))
+class ViewSize(NamedTuple):
+    """The size of a view, and the ratio of its display.
+
+    Attributes:
+        width: Device pixels.
+        height: Device pixels.
+        ratio: Device pixels per logical pixel.
+    """
+
+    width: int
+    height: int
+    ratio: float
+
+    def same_as(self, other: ViewSize) -> bool:
+        """Return True where two sizes differ by the rounding to logical pixels at most.
+
+        A view that moves to a display of another ratio keeps its logical size.
+        """
+        finer = max(self.ratio, other.ratio)
+        pairs = (self.width, other.width), (self.height, other.height)
+        return all(abs(a / self.ratio - b / other.ratio) * finer < _SLACK for a, b in pairs)
+
+
+def spread(heads: list[int], first: int, at: int, displays: int) -> dict[int, int]:
+    """Return the display of each of a machine's screens that fill one; the others stay windows.
+
+    Args:
+        heads: The screens with a window, in their order.
+        first: The one that the user has made fill its display.
+        at: The index of that display, from left to right.
+        displays: How many there are.
+    """
+    free = [display for display in range(displays) if display != at]
+    others = [head for head in heads if head != first]
+    return {first: at, **dict(zip(others, free, strict=False))}
+
+
+#: The part of a window by which it can be moved: height and width, logical pixels.
+_HANDLE = (24, 96)
+
+
+def on_displays(window: Rect, displays: list[Rect]) -> Rect:
+    """Return a window's place on the displays that exist now; logical pixels of the desktop.
+
+    A window whose upper edge can be reached stays. Another one moves to the display that it covers
+    most, else to the first, and is no larger than that.
+
+    Args:
+        window: The remembered place, with the frame where that is known.
+        displays: The usable part of each display, at least one.
+    """
+    handle = Rect(window.x, window.y, window.width, _HANDLE[0])
+    for display in displays:
+        part = handle.intersection(display)
+        if part and part.height == handle.height and part.width >= min(_HANDLE[1], window.width):
+            fits = window.width <= display.width and window.height <= display.height
+            return window if fits else _within(window, display)
+    return _within(window, max(displays, key=lambda display: _shared(window, display)))
+
+
+def _shared(window: Rect, display: Rect) -> int:
+    part = window.intersection(display)
+    return part.width * part.height if part else 0
+
+
+def _within(window: Rect, display: Rect) -> Rect:
+    """Return the nearest place inside a display."""
+    width, height = min(window.width, display.width), min(window.height, display.height)
+    x = min(max(window.x, display.x), display.right - width)
+    y = min(max(window.y, display.y), display.bottom - height)
+    return Rect(x, y, width, height)

@@ -8,7 +8,7 @@ from ..client.frame import Frame
 from ..surface import Change, Cursor, Mode
 from ..surface.geometry import Rect, Region
 from .contract import Backend, PointerShape
-from .geometry import Placement, Scaling, place, preferred_size, same_size
+from .geometry import Placement, Scaling, ViewSize, place, preferred_size, usual_multiple
 
 
 class ViewPicture:
@@ -16,18 +16,22 @@ class ViewPicture:
 
     Attributes:
         scaling: Its size in the view.
+        smooth: Pixels are mixed where the scale is not a whole multiple.
+        follows: The view takes the size of each new mode, unless the user has resized it.
         placement: Its place in the view; None without a picture.
         mode: The mode of the newest picture.
     """
 
-    def __init__(self, backend: Backend, scaling: Scaling) -> None:
+    def __init__(self, backend: Backend, scaling: Scaling, *, smooth: bool = True) -> None:
         self._backend = backend
         self.scaling = scaling
+        self.smooth = smooth
+        self.follows = True
         self.placement: Placement | None = None
         self.mode: Mode | None = None
         self._frame: Frame | None = None
         self._scrolled = (0, 0)
-        self._sized_for: tuple[int, int] | None = None
+        self._sized_for: ViewSize | None = None
 
     def show(self, frame: Frame | None) -> None:
         """Show another surface or mode."""
@@ -53,7 +57,10 @@ class ViewPicture:
         self.placement = None
         if self.mode is not None:
             size = self.mode.width, self.mode.height
-            self.placement = place(size, self._backend.view_size(), self.scaling, self._scrolled)
+            self.placement = place(
+                size, self._backend.view_size(), self.scaling, self._scrolled,
+                smooth=self.smooth, whole=self._backend.whole_size(), bar=self._backend.bar_width(),
+            )  # fmt: skip
         self._backend.place(self.placement)
         self._backend.repaint(None)
 
@@ -79,13 +86,35 @@ class ViewPicture:
         self._frame = frame
         self._backend.show_picture(frame)
 
+    def keep_size(self) -> None:
+        """Keep the view's size as one that the user has chosen."""
+        self._sized_for = ViewSize(0, 0, 1.0)
+
+    def take_usual_size(self) -> None:
+        """Resize the view to the guest's usual size, and follow later modes again."""
+        self._sized_for = None
+        if self.mode is not None:
+            self._follow_size(self.mode)
+
+    @property
+    def has_usual_size(self) -> bool:
+        """True where the view still has the size that it took from the mode."""
+        return self._sized_for is None or self._view_size.same_as(self._sized_for)
+
+    @property
+    def _view_size(self) -> ViewSize:
+        return ViewSize(*self._backend.view_size(), self._backend.ratio())
+
     def _follow_size(self, mode: Mode) -> None:
         """Resize the view with the mode, unless the user has resized it."""
-        largest, now = self._backend.largest_size(), self._backend.view_size()
-        if self._sized_for is None or same_size(now, self._sized_for):
-            self._sized_for = preferred_size((mode.width, mode.height), largest)
-            if not same_size(now, self._sized_for):
-                self._backend.resize(*self._sized_for)
+        if not self.follows or not self.has_usual_size:
+            return
+        backend, ratio = self._backend, self._backend.ratio()
+        multiple = usual_multiple(self.scaling, ratio)
+        size = preferred_size((mode.width, mode.height), backend.largest_size(), multiple)
+        self._sized_for = ViewSize(*size, ratio)
+        if not self._view_size.same_as(self._sized_for):
+            backend.resize(*size)
 
 
 class Cursors:

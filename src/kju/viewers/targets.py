@@ -16,9 +16,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..client.launching import attach
 from ..client.machine import Machine
-from ..client.surface import Surface
+from ..client.surface import Screen, Surface
 from ..client.targets import check_console, open_surface
-from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
+from ..errors import KjuError, ProducerGoneError, UsageError, WaitTimeoutError
 from ..protocol.values import Role
 from .sender import Sender
 
@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 # Seconds between two requests for facts. A request for the lamps takes the host 0.1 ms.
 _LAMP_SECONDS = 0.5
 _SOURCE_SECONDS = 2.0
+_NO_RESIZE_SECONDS = 0.5
 _CPU_SECONDS = 1.0
 
 
@@ -37,12 +38,14 @@ class Facts(NamedTuple):
         locks: Names of the keyboard locks that are on.
         source: The source of the pixels, such as ``vram``; empty where unknown.
         kind: The machine's kind, such as ``qemu``; empty where unknown.
+        no_resize: Why the guest cannot be asked for a size; empty where it can, or that is unknown.
         host_cpu: CPU seconds of the host so far; None where unknown.
     """
 
     locks: tuple[str, ...] = ()
     source: str = ""
     kind: str = ""
+    no_resize: str = ""
     host_cpu: float | None = None
 
 
@@ -81,6 +84,13 @@ class Attachment(Protocol):
     def save(self, path: str) -> None:
         """Write a PNG of the newest pixels."""
 
+    def resize(self, width: int, height: int) -> None:
+        """Ask the guest for a size of its screen.
+
+        Raises:
+            KjuError: The display cannot be resized, or the target does not take the size.
+        """
+
     def close(self) -> None:
         """Detach."""
 
@@ -90,12 +100,14 @@ class ViewerTarget(Protocol):
 
     Attributes:
         name: As the user knows it.
+        label: The name, and which of its screens it is.
         controls: Input is sent to it.
         with_numbers: Ask for the source and the host's CPU time as well. It may be changed at any
             time.
     """
 
     name: str
+    label: str
     controls: bool
     with_numbers: bool
 
@@ -128,6 +140,7 @@ class MachineTarget:
         with_source: bool = False,
     ) -> None:
         self.name = name
+        self.label = f"{name}, screen {console + 1}" if console else name
         self.console = console
         self.controls = not view_only
         self.layout = layout
@@ -135,14 +148,18 @@ class MachineTarget:
         self.with_numbers = False
         self._prepared: Machine | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> int:
         """Connect for the next `attach`, so that an error is raised before a view exists.
+
+        Returns:
+            How many screens the machine has.
 
         Raises:
             MachineNotFoundError: No machine of this name is running.
             UsageError: The machine has no such console.
         """
         self._prepared = self._connect()
+        return len(self._prepared.screens)
 
     def attach(self, events: InputEvents) -> Attachment:
         """Implement `ViewerTarget.attach`."""
@@ -170,6 +187,8 @@ class MachineTarget:
 
 
 class _MachineAttachment:
+    screen: Screen
+
     def __init__(self, machine: Machine, target: MachineTarget, events: InputEvents) -> None:
         self._machine, self._target = machine, target
         self.screen = machine.screens[target.console]
@@ -181,7 +200,9 @@ class _MachineAttachment:
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._had_numbers = False
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
-        self._kind = _Polled(lambda: str(machine.info().get("kind", "")), math.inf, "")
+        # Constant. Asked for after the first picture, which they would delay.
+        self._kind = _Polled(self._ask_kind, math.inf, "", _NO_RESIZE_SECONDS)
+        self._no_resize = _Polled(self._ask_no_resize, math.inf, "", _NO_RESIZE_SECONDS)
         self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, _CPU_SECONDS, None)
 
     def check(self) -> None:
@@ -197,6 +218,7 @@ class _MachineAttachment:
             self._locks.newest(),
             self._source.newest(),
             self._kind.newest(),
+            self._no_resize.newest(),
             self._host_cpu.newest(),
         )
 
@@ -207,9 +229,21 @@ class _MachineAttachment:
         return tuple(lamps.names) if lamps is not None else ()
 
     def _ask_source(self) -> str:
-        if not (self._target.with_source or self._target.with_numbers):
-            return ""
-        return str(self._machine.info()["consoles"][self._target.console]["source"])
+        wanted = self._target.with_source or self._target.with_numbers
+        return self._console_info("source") if wanted else ""
+
+    def _ask_kind(self) -> str:
+        return str(self._machine.info().get("kind", ""))
+
+    def _ask_no_resize(self) -> str:
+        return self._console_info("no_resize") if self._target.controls else ""
+
+    def _console_info(self, key: str) -> str:
+        consoles = self._machine.info().get("consoles", [])[self._target.console :]
+        return str(consoles[0].get(key, "")) if consoles else ""
+
+    def resize(self, width: int, height: int) -> None:
+        self.screen.resize(width, height)
 
     def _read_cpu(self) -> float | None:
         return cpu_seconds(self._machine.host_pid) if self._target.with_numbers else None
@@ -230,7 +264,7 @@ class SurfaceTarget:
     controls = False
 
     def __init__(self, address: str) -> None:
-        self.name = address
+        self.name = self.label = address
         self.with_numbers = False
 
     def attach(self, events: InputEvents) -> Attachment:
@@ -261,6 +295,9 @@ class _SurfaceAttachment:
     def save(self, path: str) -> None:
         self.screen.screenshot(path, cursor=True)
 
+    def resize(self, width: int, height: int) -> None:
+        raise UsageError("a surface has no guest that could be asked for a size")
+
     def close(self) -> None:
         self.screen.close()
 
@@ -279,9 +316,11 @@ def cpu_seconds(pid: int) -> float:
 class _Polled(Generic[_T]):
     """A value that is asked for again when it is old; kept where the machine does not answer."""
 
-    def __init__(self, ask: Callable[[], _T], seconds: float, first: _T) -> None:
+    def __init__(
+        self, ask: Callable[[], _T], seconds: float, first: _T, begin: float = 0.0
+    ) -> None:
         self._ask, self._seconds, self._value = ask, seconds, first
-        self._due = 0.0
+        self._due = time.monotonic() + begin
 
     def expire(self) -> None:
         """Ask again at the next `newest`."""

@@ -22,6 +22,7 @@ from .contract import Backend, Status, ViewCommand, ViewState
 from .geometry import Scaling
 from .grab import RELEASE, chord_label
 from .guest_input import GuestInput
+from .guest_size import GuestSize
 from .numbers import Numbers, Report, Usage
 from .pacing import Pacing
 from .picture import Cursors, ViewPicture
@@ -38,12 +39,15 @@ class Viewer:
         backend: Draws, and reports events.
         target: The machine's console, or surface.
         scaling: Size of the picture at first.
+        smooth: Mix pixels where the scale is not a whole multiple.
         release: The chord that grabs and releases the keyboard.
         leave: A chord that closes the view; none by default.
         follow: Wait for the next machine or producer of this name when one ends. Else the view
             gets the command to close, and `error` holds the reason.
 
     Attributes:
+        picture: The picture, its place and its size in the view.
+        guest_size: Asks the guest for the view's size.
         input: Takes the view's keyboard and pointer events.
         error: The reason why the view has closed itself.
 
@@ -57,6 +61,7 @@ class Viewer:
         target: ViewerTarget,
         *,
         scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
         release: str = RELEASE,
         leave: str = "",
         follow: bool = True,
@@ -67,8 +72,9 @@ class Viewer:
         self.error: KjuError | OSError | None = None
         self._pacing = Pacing()
         self._connection = Connection(target, self, backend.post, self._pacing)
-        self._picture = ViewPicture(backend, scaling)
-        self._cursors = Cursors(backend, self._picture)
+        self.picture = ViewPicture(backend, scaling, smooth=smooth)
+        self._cursors = Cursors(backend, self.picture)
+        self.guest_size = GuestSize(backend, self.picture, self._connection.request_size)
         self.input = GuestInput(
             backend, self._send, self._input_changed,
             controls=target.controls, release=release, leave=leave,
@@ -124,26 +130,33 @@ class Viewer:
     def resized(self) -> None:
         """Take a change of the view's size or ratio."""
         self._place()
+        self.guest_size.view_changed()
 
     def scrolled(self, x: int, y: int) -> None:
         """Take the scroll offset that the user chose."""
-        if self._picture.scroll(x, y):
+        if self.picture.scroll(x, y):
             self._place()
 
     def moved(self, x: float, y: float) -> None:
         """Take the pointer's position in toolkit pixels of the view."""
-        self.input.moved(x, y, self._picture.placement)
+        self.input.moved(x, y, self.picture.placement)
 
     # ---- Commands of the user
 
     @property
     def scaling(self) -> Scaling:
         """Size of the picture in the view."""
-        return self._picture.scaling
+        return self.picture.scaling
 
     def set_scaling(self, scaling: Scaling) -> None:
         """Draw the picture in another size."""
-        self._picture.scaling = scaling
+        self.picture.scaling = scaling
+        self._place()
+        self.guest_size.view_changed()
+
+    def set_smooth(self, smooth: bool) -> None:
+        """Mix pixels where the scale is not a whole multiple, or show the nearest."""
+        self.picture.smooth = smooth
         self._place()
 
     def set_view_only(self, on: bool) -> None:
@@ -189,20 +202,22 @@ class Viewer:
         """Implement `Listener.attached`."""
         self._attached = True
         self._shown = Shown()
+        self.guest_size.attached()
         self._connection.send(AskAbsolute())
         self._connection.request_update(self._shown)
 
     def updated(self, update: ScreenUpdate) -> None:
         """Implement `Listener.updated`."""
         if self._numbers is not None:
-            self._numbers.updated(time.monotonic(), update.read, self._picture.share(update.change))
+            self._numbers.updated(time.monotonic(), update.read, self.picture.share(update.change))
         if update.change.everything:
-            self._picture.show(update.frame)
+            self.picture.show(update.frame)
             self._place()
+            self.guest_size.view_changed()
             # Another mode may be another driver, with another kind of pointer.
             self._connection.send(AskAbsolute())
         else:
-            self._picture.repaint(update.change.rects)
+            self.picture.repaint(update.change.rects)
         self._state, self._message = self._state_of(update)
         if update.cursor is not None:
             self._cursors.set_cursor(update.cursor)
@@ -219,7 +234,7 @@ class Viewer:
             self._message = str(error)
             self._state = ViewState.ENDED
         if self._attached:
-            self._picture.detach()
+            self.picture.detach()
         self._attached = False
         self._show_status()
         if not self._follow and self.error is None:
@@ -229,6 +244,7 @@ class Viewer:
     def facts_are(self, facts: Facts) -> None:
         """Implement `Listener.facts_are`."""
         self._facts = facts
+        self.guest_size.set_refusal(facts.no_resize)
         self._show_status()
 
     def pointer_is(self, absolute: bool) -> None:
@@ -239,10 +255,14 @@ class Viewer:
         """Implement `Listener.failed`."""
         self.backend.notify(reason)
 
+    def size_failed(self, reason: str) -> None:
+        """Implement `Listener.size_failed`."""
+        self.guest_size.failed(reason)
+
     # ---- The picture and the status
 
     def _place(self) -> None:
-        self._picture.place()
+        self.picture.place()
         self._cursors.show(self.input.pointing)
         self._show_status()
 
@@ -251,11 +271,11 @@ class Viewer:
         self._show_status()
 
     def _show_status(self) -> None:
-        size, scale, placement = (0, 0), 1.0, self._picture.placement
+        size, scale, placement = (0, 0), 1.0, self.picture.placement
         if placement is not None:
             size, scale = (placement.width, placement.height), placement.scale
         status = Status(
-            self.name,
+            self._target.label,
             self._message,
             size,
             scale,
@@ -281,10 +301,8 @@ class Viewer:
                 reason = update.reason or "the guest shows none"
                 return ViewState.NO_PICTURE, f"no picture: {reason}"
             case State.GONE | State.CLOSED:
-                return (
-                    ViewState.ENDED,
-                    f"has ended: {update.reason}" if update.reason else "has ended",
-                )
-        if self._picture.mode is None:
+                said = f"has ended: {update.reason}" if update.reason else "has ended"
+                return ViewState.ENDED, said
+        if self.picture.mode is None:
             return ViewState.NO_PICTURE, "no picture yet"
         return ViewState.LIVE, ""

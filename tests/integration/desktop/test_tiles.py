@@ -89,6 +89,32 @@ def test_rate_follows_what_is_visible(change: dict[str, object], rate: float) ->
     assert view._replace(**change).rate("a") == rate  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "still", "rate"),
+    [
+        (RATE, 0, RATE),
+        (RATE, 4.9, RATE),
+        (RATE, 5, 1),
+        (RATE, 30, 0.5),
+        (RATE, 9999, 0.5),
+        (INACTIVE_RATE, 30, INACTIVE_RATE),
+        (HOVER_RATE, 9999, HOVER_RATE),
+    ],
+)
+def test_still_machine_is_looked_at_less_often(wanted: float, still: float, rate: float) -> None:
+    assert tile_follower.rate_after(wanted, still) == rate
+
+
+def test_change_of_a_still_machine_raises_its_rate(
+    host: FakeHost, shown: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_follower, "STILL_RATES", ((0.0, 1.0),))
+    until(lambda: host.machine.rates == [RATE, 1.0], what="it is still")
+    monkeypatch.undo()
+    host.machine.producer.draw((0, 0, 64, 48), noise(64, 48))
+    until(lambda: host.machine.rates == [RATE, 1.0, RATE], what="it has changed")
+
+
 def test_tile_shows_the_thumbnail_of_the_screen(host: FakeHost, shown: Wall) -> None:
     drawn = np.full((48, 64, 4), 200, np.uint8)
     host.machine.producer.draw((0, 0, 64, 48), drawn)

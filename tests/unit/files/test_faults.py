@@ -30,6 +30,7 @@ from kju.store.log_files import BoundedLog
 from kju.store.machine_toml import Definition
 from kju.store.paths import DEFINITION_FILE
 from kju.store.snapshot_files import SnapshotFiles
+from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
 FAULTS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 
@@ -154,6 +155,17 @@ def test_snapshot_save(
     )
     assert {"mkdir", "open", "write", "fsync", "rename"} <= set(failed)
     assert files.inputs("clean", 100) == b"{}\n"
+
+
+@FAULTS
+def test_snapshot_tree(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    old = SnapshotTree().saved(SnapshotId("a", 1.0))
+    new = old.saved(SnapshotId("b", 2.0))
+    files = SnapshotFiles("", str(root / "disk.qcow2"))
+    files.write_tree(old)
+    failed = sweep(root, lambda: files.write_tree(new), monkeypatch, number=number)
+    assert {"open", "write", "fsync", "rename"} <= set(failed)
+    assert files.read_tree() == new
 
 
 def test_snapshot_load(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kju.errors import RoleError
 from kju.host.requests import REQUESTS, answer, answer_at_once
 from kju.protocol import messages
+from kju.protocol.dry_run import DryRun
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
 from kju.protocol.values import Role
@@ -46,6 +47,6 @@ async def test_view_role_is_enforced(request_: messages.AnyRequest) -> None:
 
 def test_viewer_may_send_every_other_request() -> None:
     allowed = {request for request, entry in REQUESTS.items() if "view" in entry.roles}
-    denied = {Launch, *map(type, CONTROL_ONLY)}
+    denied = {Launch, DryRun, *map(type, CONTROL_ONLY)}
     assert allowed == set(REQUESTS) - denied
     assert all("control" in entry.roles for entry in REQUESTS.values())

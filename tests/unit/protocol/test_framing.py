@@ -8,9 +8,18 @@ import msgspec
 import pytest
 
 from kju import errors
-from kju.errors import KjuError, LimitError, MachineExistsError, PeerError, RoleError
+from kju.errors import (
+    ConflictError,
+    DefinitionError,
+    KjuError,
+    LimitError,
+    MachineExistsError,
+    PeerError,
+    RoleError,
+)
 from kju.protocol import framing as protocol
 from kju.protocol import messages
+from kju.protocol.dry_run import DryRun
 from kju.protocol.framing import ClientSide, HostSide, error_from, failure, pack
 from kju.protocol.launch_options import Launch
 from kju.protocol.values import Role
@@ -164,3 +173,29 @@ def test_an_internal_error_is_sent_as_its_public_base() -> None:
 
     assert type(error_from(failure(Special("x")))) is RoleError
     assert type(error_from(messages.Failed(error="exit", message="x"))) is KjuError
+
+
+def test_field_and_place_of_an_error_survive_encoding() -> None:
+    back = error_from(failure(ConflictError("text").about("disk_bus")))
+    assert back.option == "disk_bus"
+    back = error_from(failure(DefinitionError("text", "/m/machine.toml", 3, "image")))
+    assert isinstance(back, DefinitionError)
+    assert (back.file, back.line, back.key) == ("/m/machine.toml", 3, "image")
+
+
+def test_host_for_dry_runs_takes_nothing_else() -> None:
+    dry = [DryRun(machine="a"), DryRun(launch=Launch(image="/x")), messages.Cancel()]
+    numbered = b"".join(pack(each, number) for number, each in enumerate(dry, 1))
+    assert [found for _, found in HostSide(launch=True).receive_data(numbered)] == dry
+    for second in (Launch(), messages.Hello(), messages.GetInfo()):
+        side = HostSide(launch=True)
+        side.receive_data(pack(dry[0], 1))
+        with pytest.raises(PeerError):
+            side.receive_data(pack(second, 2))
+    for first in (messages.Hello(), Launch()):
+        side = HostSide(launch=isinstance(first, Launch))
+        side.receive_data(pack(first, 1))
+        with pytest.raises(PeerError, match="DryRun, not for this host"):
+            side.receive_data(pack(dry[0], 2))
+    with pytest.raises(PeerError, match="began with DryRun, not Hello"):
+        HostSide().receive_data(pack(dry[0], 1))

@@ -14,6 +14,7 @@ from support.wait import until
 
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping
+from kju.sources import framebuffer
 from kju.sources.base import Need, Phase, SourceStatus
 from kju.sources.framebuffer import MS, TRUNCATED, FramebufferSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
@@ -280,12 +281,25 @@ def test_source_compares_no_more_often_than_its_viewers_look(scene: Scene) -> No
     until(lambda: scene.published(PLACE), what="the next look")
 
 
-def test_change_of_one_row_is_found_by_the_next_look(scene: Scene) -> None:
+def test_change_of_one_row_is_found_by_one_of_eight_looks(scene: Scene) -> None:
     source = scene.source()
-    source.set_rate(20.0)
+    source.set_rate(39.0)
     for row in range(16):
         scene.drawn[row * STRIDE] ^= 255
         until(lambda: scene.published(PLACE), 5, f"row {row}")
+
+
+def test_some_looks_compare_everything(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framebuffer, "LOOK_AT_ALL", 0)
+    source = scene.source()
+    source.set_rate(0.001)
+    assert source.flush(5)
+    assert source.flush(5)  # the first may be answered before the first look
+    scene.drawn[:: STRIDE * 3] ^= 255
+    version = scene.producer.version
+    source.set_rate(30.0)
+    until(lambda: scene.published(PLACE), 5, "everything")
+    assert scene.producer.version == version + 1
 
 
 def test_higher_rate_looks_at_once(scene: Scene) -> None:

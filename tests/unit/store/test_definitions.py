@@ -29,7 +29,8 @@ from kju.store.defining import confirm, exclusive, launch_request
 from kju.store.definitions import clones_of
 from kju.store.machine_toml import Definition
 from kju.store.paths import DEFINITION_FILE, definitions_folder
-from kju.store.snapshot_files import SnapshotFiles
+from kju.store.snapshot_files import TREE, SnapshotFiles
+from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
 LOCKS = Path("/proc/locks")
 
@@ -322,9 +323,28 @@ def test_rm_removes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Pa
     for name in ("own.img", "more/own.img"):
         (made.folder / name).write_bytes(bytes(512))
     defining.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img', 'more/own.img']\n")
-    SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
+    files = SnapshotFiles(str(made.folder), "")
+    files.keep("clean", b"picture", b"{}\n")
+    files.write_tree(SnapshotTree().saved(SnapshotId("clean", 1.0)))
     assert defining.remove("web") == []
     assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_tree_of_snapshots_is_read_back_and_only_from_a_file_of_this_user(tmp_path: Path) -> None:
+    files = SnapshotFiles("", str(tmp_path / "d.qcow2"))
+    assert files.read_tree() == SnapshotTree()
+    tree = SnapshotTree().saved(SnapshotId("a", 1.5)).saved(SnapshotId("b", 2.5))
+    files.write_tree(tree)
+    assert files.read_tree() == tree
+    written = tmp_path / "d.qcow2.snapshots" / TREE
+    written.rename(tmp_path / "elsewhere")
+    written.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError):
+        files.read_tree()
+    written.unlink()
+    written.write_text("{}")
+    with pytest.raises(FileError, match="not a tree of snapshots"):
+        files.read_tree()
 
 
 def test_the_remains_of_a_failed_rm_are_removed_later(folder: Path) -> None:

@@ -6,10 +6,12 @@
 #include <drm_mode.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct buffer {
@@ -198,13 +200,22 @@ static void move(struct screen *screen, int x, int y)
     ioctl(head->card, DRM_IOCTL_MODE_CURSOR2, &to);
 }
 
+static bool preferred(int card, uint32_t id, int *width, int *height);
+
+static bool prefers(struct screen *screen, int *width, int *height)
+{
+    const struct head *head = screen->own;
+    return preferred(head->card, head->connector, width, height);
+}
+
 static const struct screen_ops ops = {.name = "drm",
                                       .flush = flush,
                                       .flip = flip,
                                       .resize = resize,
                                       .blank = blank,
                                       .cursor = cursor,
-                                      .move = move};
+                                      .move = move,
+                                      .preferred = prefers};
 
 /* The size a connected display prefers; false if nothing is connected. */
 static bool preferred(int card, uint32_t id, int *width, int *height)
@@ -253,4 +264,27 @@ int drm_open(struct screen *heads, int count, int width, int height)
             opened++;
     }
     return opened;
+}
+
+int hotplug_open(void)
+{
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    int all = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+    if (all >= 0 && bind(all, (struct sockaddr *)&kernel, sizeof kernel) < 0) {
+        close(all);
+        return -1;
+    }
+    return all;
+}
+
+bool hotplug_read(int descriptor)
+{
+    char event[4096]; /* texts, each with a zero at its end */
+    bool plugged = false;
+    for (ssize_t size; (size = recv(descriptor, event, sizeof event - 1, 0)) > 0;) {
+        event[size] = 0;
+        for (const char *at = event; at < event + size; at += strlen(at) + 1)
+            plugged = plugged || strcmp(at, "HOTPLUG=1") == 0;
+    }
+    return plugged;
 }

@@ -100,6 +100,24 @@ static void resize(int width, int height)
         say("mode %dx%d", heads[0].width, heads[0].height);
 }
 
+/* Takes the sizes that the displays prefer. */
+static void follow(void)
+{
+    bool changed = false;
+    for (int i = 0; i < head_count; i++) {
+        struct screen *head = &heads[i];
+        int width, height;
+        if (head->ops->preferred && head->ops->preferred(head, &width, &height) &&
+            (width != head->width || height != head->height))
+            changed = head->ops->resize(head, width, height) || changed;
+    }
+    if (!changed)
+        return;
+    show_all();
+    for (int i = 0; i < head_count; i++)
+        say("head %d %dx%d", i, heads[i].width, heads[i].height);
+}
+
 static void resize_to_next(void)
 {
     const char *sizes = option("sizes", "640x480,800x600,1024x768,1280x800,1920x1080,1276x714");
@@ -336,7 +354,9 @@ static void take_input(const struct pollfd *ready, int count)
 
 static void run(void)
 {
-    struct pollfd polled[1 + MAX_INPUTS] = {{.fd = 0, .events = POLLIN}};
+    int hotplug = number("follow", 0) ? hotplug_open() : -1; /* poll ignores -1 */
+    struct pollfd polled[2 + MAX_INPUTS] = {{.fd = 0, .events = POLLIN},
+                                            {.fd = hotplug, .events = POLLIN}};
     int descriptors[MAX_INPUTS], count = 0;
     int64_t next = now(), rescan = 0;
     for (;;) {
@@ -346,7 +366,7 @@ static void run(void)
             rescan = time + 500000000;
         }
         for (int i = 0; i < count; i++)
-            polled[1 + i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+            polled[2 + i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
         int rate_now = rate ? rate : rates[mode];
         bool ticking = going && rate_now > 0;
         int64_t wake = ticking && next < rescan ? next : rescan;
@@ -355,10 +375,12 @@ static void run(void)
         int64_t wait = wake - time;
         struct timespec most = {.tv_sec = wait > 0 ? wait / 1000000000 : 0,
                                 .tv_nsec = wait > 0 ? wait % 1000000000 : 0};
-        if (ppoll(polled, (nfds_t)(1 + count), &most, NULL) > 0) {
+        if (ppoll(polled, (nfds_t)(2 + count), &most, NULL) > 0) {
             if (polled[0].revents & POLLIN)
                 read_commands();
-            take_input(polled + 1, count);
+            if (polled[1].revents & POLLIN && hotplug_read(hotplug))
+                follow();
+            take_input(polled + 2, count);
             rescan = count ? rescan : 0;
         }
         if (ticking && going && now() >= next) {

@@ -36,6 +36,8 @@ struct screen_ops {
     /* Both may be NULL. */
     void (*cursor)(struct screen *, const uint32_t *argb, int size, int hot_x, int hot_y);
     void (*move)(struct screen *, int x, int y);
+    /* The size that the display prefers now. May be NULL. False: nothing is connected. */
+    bool (*preferred)(struct screen *, int *width, int *height);
 };
 
 /* The ways onto a screen. Each returns how many heads it opened, 0 if its device is not there. */
@@ -95,6 +97,11 @@ void show_box(struct screen *);
 void show_scroll(struct screen *);
 void show_pointer(void);
 void define_cursor(void);
+
+/* Changes of the displays, from the kernel: drm.c. A descriptor, -1 if there is none; and whether
+ * one is announced, after which no more are waiting. */
+int hotplug_open(void);
+bool hotplug_read(int descriptor);
 
 /* What tests have it do with registers and video memory. False: it is no such command. */
 bool command(const char *line);

@@ -19,6 +19,7 @@ from ..targets import definition, machines
 from .input_devices import Keyboard, Pointer
 from .launching import attach, clone, define, launch, mirror, remove, start
 from .machine import Machine, Snapshots
+from .planning import plan_launch, plan_start
 from .surface import Screen, Surface
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "launch",
     "machines",
     "mirror",
+    "plan_launch",
+    "plan_start",
     "remove",
     "start",
 ]

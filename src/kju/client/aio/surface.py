@@ -18,6 +18,7 @@ from ...surface.geometry import Area
 from ..base import SurfaceBase, touches
 from ..following import Following
 from ..frame import Frame, write_picture
+from ..input_requests import mark_of
 from ..link import (
     DEFAULT_TIMEOUT,
     Timeout,
@@ -27,7 +28,7 @@ from ..link import (
     seconds_to,
 )
 from ..origin import MachineOrigin
-from ..requests import check_rate
+from ..requests import check_rate, resize_request
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
 from .waiting import connection, run_blocking
@@ -250,6 +251,29 @@ class Screen(Following, Surface):
         if not sync and self._must_publish():
             await self._publish()
         return self._copy_frame(rect, pixels=pixels, cursor=cursor)
+
+    async def resize(self, width: int, height: int) -> Mark:
+        """Ask the guest for a size of this screen. Needs the control role.
+
+        The guest decides: it may round the size, take it later or ignore it. `mode` has its answer.
+        The host passes on at most four sizes a second, the newest of all clients, and the last one
+        always.
+
+        Args:
+            width: Pixels, at least 32.
+            height: Pixels, at least 32.
+
+        Returns:
+            The screen's mark before the size was passed on; the guest reacts after it.
+
+        Raises:
+            UsageError: This display cannot be resized (only virtio-vga and virtio-gpu can), or the
+                size is out of range.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        request = resize_request(self.console, width, height)
+        return mark_of(await self._link.ask(request, Done))
 
     async def refresh(self) -> int:
         """Have the host publish all that QEMU has reported so far.

@@ -41,6 +41,7 @@ class Desktop:
 
         from ..background import Background
         from ..machines import Machines
+        from .create_tabs import CreateTabs
         from .main_window import MainWindow
         from .tile_pictures import TilePictures
 
@@ -56,6 +57,7 @@ class Desktop:
         settings = load()
         self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)
         self._pictures.serve(self.window.wall)
+        self._create = CreateTabs(self.window, self.machines)
 
     def post(self, call: Callable[[], None]) -> None:
         """Call a function on Qt's thread, from any thread."""
@@ -71,6 +73,7 @@ class Desktop:
 
     def close(self) -> None:
         """End the app's threads; the machines keep running."""
+        self._create.close()
         self._pictures.close()
         self.machines.close()
         self.background.close(2.0)

@@ -116,7 +116,7 @@ class TileDelegate(QStyledItemDelegate):
     def _paint_picture(
         self, painter: QPainter, option: QStyleOptionViewItem, place: QRect, entry: MachineEntry
     ) -> None:
-        painter.fillRect(place, SURROUND)
+        painter.fillRect(place, BACKGROUND)
         image = self._picture(entry.key)
         if image is None or image.isNull():
             side = min(48, place.height() // 2)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ...errors import GeometryError
 from ...keys import Step
 from ...memory import SurfaceProducer
-from ...protocol.messages import Keys, Point
+from ...protocol.messages import Keys, Point, Resize
 from ...protocol.values import Action, Button, Request
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
@@ -187,13 +187,17 @@ class MirrorConsole(Console):
     Args:
         surface: Its surface.
         label: The name of the mirrored screen.
-        devices: Its keyboard and pointer.
+        forward: Sends requests to the other host.
     """
 
-    def __init__(self, surface: MirrorSurface, label: str, devices: Devices) -> None:
+    def __init__(self, surface: MirrorSurface, label: str, forward: Forward) -> None:
+        async def request_size(width: int, height: int) -> None:
+            await forward(Resize(width=width, height=height))
+
         self._kind = _MirrorKind()
         runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
-        super().__init__(ConsoleFacts(label), surface, runner, devices)
+        devices = mirror_devices(forward)
+        super().__init__(ConsoleFacts(label), surface, runner, devices, request_size)
 
     @property
     def source(self) -> MirrorSource | None:

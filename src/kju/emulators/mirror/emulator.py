@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import msgspec
 
 from ...errors import UnavailableError, UsageError
 from ...protocol.launch_options import Launch, Remote
-from ...protocol.messages import Keys, Point
+from ...protocol.messages import Keys, Point, Resize
 from ...protocol.values import Request
 from ...remote import addresses
 from ...remote.addresses import Options, endpoint
@@ -30,7 +30,7 @@ from ..console import Console
 from ..console_surface import surface_address
 from ..events import MachineEvents, from_remote
 from ..launch import EmulatorFactory
-from .console import MirrorConsole, MirrorSurface, mirror_devices
+from .console import MirrorConsole, MirrorSurface
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,12 @@ class _PreparedMirror(NamedTuple):
         running = self.request.running
         return running.rpartition("/")[2].partition(":")[2] or running
 
+    def dry_run(self, name: str) -> dict[str, Any]:
+        """Return an empty command: a mirror runs no program."""
+        return {"command": [], "mirror": {"screen": self.request.running}, "notes": []}
 
-def _prepare(request: Launch) -> _PreparedMirror:
+
+def _prepare(request: Launch, new_disks: Collection[str]) -> _PreparedMirror:
     """Check a launch of a mirror.
 
     Raises:
@@ -128,7 +132,7 @@ class _MirrorEmulator(Emulator):
         self._engine = await Engine.open(_connection_options(remote))
         where = surface_address(prepared.request, self._machine, 0)
         surface = MirrorSurface(0, where, self.events.note_mode, lambda: self._mirror)
-        console = MirrorConsole(surface, prepared.name, mirror_devices(self._forward))
+        console = MirrorConsole(surface, prepared.name, self._forward)
         self._consoles.append(console)
         await console.open()
         if console.source is None:
@@ -162,8 +166,8 @@ class _MirrorEmulator(Emulator):
     async def _forward(self, request: Request) -> Mark:
         if self._mirror is None:
             raise UnavailableError("the mirror is not connected yet")
-        if not isinstance(request, Keys | Point):
-            raise UsageError("a mirror forwards keys and the pointer only")
+        if not isinstance(request, Keys | Point | Resize):
+            raise UsageError("a mirror forwards keys, the pointer and sizes only")
         console = self._consoles[0]
         ours, _ = await self._mirror.input(_encode(request))
         return console.mark._replace(version=ours)

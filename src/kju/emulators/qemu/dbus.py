@@ -196,8 +196,24 @@ class DisplayBus:
             await self.call(messages.register_listener(console, sock.fileno()))
 
     async def set_ui_info(self, console: int, width: int, height: int) -> None:
-        """Ask the guest for a size; the guest decides."""
+        """Ask the guest for a size; the guest decides.
+
+        Raises:
+            QemuError: The display passes no size on to its guest.
+        """
         await self.call(messages.set_ui_info(console, width, height))
+
+    async def takes_size(self, console: int) -> bool:
+        """Return whether a console passes a size on to its guest; call it before `set_ui_info`.
+
+        QEMU refuses a size for other displays. It ignores one that equals the last one, and the
+        first one is 0x0 (dpy_set_ui_info in ui/console.c), so this does not change anything.
+        """
+        try:
+            await self.set_ui_info(console, 0, 0)
+        except QemuError:
+            return False
+        return True
 
     async def key(self, console: int, keycode: int, pressed: bool) -> None:
         """Press or release a key, by QEMU key number."""

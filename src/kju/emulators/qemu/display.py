@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ..console import Console, ConsoleFacts
 from ..console_surface import ConsoleSurface
 from ..input.devices import Devices, InputLog
 from ..input.keyboard import SharedKeyboard
+from ..resizing import RequestSize
 from ..supervisor import Supervisor
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_mode import GuestMode
@@ -28,6 +30,11 @@ from .vram import NoVideoMemoryError, VideoMemory, device_id
 log = logging.getLogger(__name__)
 
 
+#: Why the guest of another display cannot be asked for a size.
+NO_RESIZE = (
+    "QEMU passes no size on to its guest; start the machine with a display that does, such as:"
+    " -vga none -device virtio-vga"
+)
 #: The largest number of consoles that a client can name (`messages.Console`).
 MAX_CONSOLES = 16
 #: Seconds until a broken display connection is opened again.
@@ -43,6 +50,7 @@ class _QemuConsole:
         memory: Its video memory, or why that cannot be read.
         register_listener: Registers a listener with QEMU.
         devices: Its keyboard and pointer.
+        request_size: Passes a size on to the guest; None if the display takes none.
         paused: Whether the machine is paused.
 
     Attributes:
@@ -58,6 +66,7 @@ class _QemuConsole:
         memory: VideoMemory | str,
         register_listener: RegisterListener,
         devices: Devices,
+        request_size: RequestSize | None,
         *,
         paused: bool,
     ) -> None:
@@ -72,8 +81,9 @@ class _QemuConsole:
             else ModeMonitor(supervisor, policy, vram)
         )
         self.size = AnnouncedSize(properties.width, properties.height, runner.check_size)
-        facts = ConsoleFacts(properties.label, properties.device_address, no_vram)
-        self.console = Console(facts, surface, runner, devices)
+        no_resize = NO_RESIZE if request_size is None else ""
+        facts = ConsoleFacts(properties.label, properties.device_address, no_vram, no_resize)
+        self.console = Console(facts, surface, runner, devices, request_size)
 
     def announce(self, properties: dict[str, Any]) -> None:
         """Pass on properties that QEMU has announced."""
@@ -164,8 +174,10 @@ class Display:
     ) -> None:
         index = len(self.consoles)
         devices = self.input.devices(index, properties.number, qmp_name)
+        takes_size = await self.bus.takes_size(properties.number)
         head = _QemuConsole(
             self._make_surface(index), properties, memory, self._register, devices,
+            functools.partial(self._request_size, properties.number) if takes_size else None,
             paused=self.paused,
         )  # fmt: skip
         self._heads.append(head)
@@ -176,6 +188,10 @@ class Display:
     async def _register(self, number: int, theirs: socket.socket) -> None:
         """Register a listener by the current connection, which may be newer than the console."""
         await self.bus.register_listener(number, theirs)
+
+    async def _request_size(self, number: int, width: int, height: int) -> None:
+        """Pass a size on by the current connection."""
+        await self.bus.set_ui_info(number, width, height)
 
     async def keep(self, qmp: Qmp) -> None:
         """Open the connection again whenever it breaks while QEMU runs; never returns."""

@@ -33,7 +33,7 @@ from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
 from .display import Display
-from .launch import PreparedQemu, choose_accelerator, prepare
+from .launch import PreparedQemu, choose_accelerator, make_variables, prepare
 from .power_button import loss_reason
 from .program import Accelerator
 from .qmp import DISCONNECTED, Qmp
@@ -324,39 +324,15 @@ class QemuEmulator(Emulator):
 
     def info(self) -> dict[str, Any]:
         """Return QEMU, its arguments with their reasons, and its disks."""
-        found, plan = self._prepared.qemu, self.plan
-        return {
-            self.kind: {
-                "pid": self._child.pid,
-                "path": found.path,
-                "version": ".".join(map(str, found.version)),
-                "architecture": found.architecture,
-                "log": str(self._claim.paths.emulator_log(self.kind)),
-                "arguments": list(plan.user),
-                "sources": found.sources,
-            },
-            "accelerator": self._accelerator._asdict(),
-            "serial": self.plan.has_serial,
-            **plan.info(),
-            "disks": self._disks(),
-            "temporary": self.plan.temporary,
-        }
-
-    def _disks(self) -> list[dict[str, Any]]:
-        """Return each disk: its bus and the reason, and every file that QEMU opens for it."""
-        buses = dict(self.plan.buses)
-        found = []
-        for chain in self._prepared.chains:
-            path = chain.layers[0].path
-            if path in buses:
-                bus, reason = buses[path].bus, buses[path].reason
-                layers = [layer._asdict() for layer in chain.layers]
-                found.append({"path": path, "bus": bus, "reason": reason, "layers": layers})
-        return found
+        known = self._prepared.info(self.plan, self._accelerator)
+        log_file = str(self._claim.paths.emulator_log(self.kind))
+        program = {"pid": self._child.pid, **known[self.kind], "log": log_file}
+        return {**known, self.kind: program}
 
 
 def _create(claim: Claim, prepared: PreparedQemu, events: MachineEvents) -> QemuEmulator:
     """Make the emulator of a checked launch; its accelerator is tried out first."""
+    make_variables(prepared)
     return QemuEmulator(claim, prepared, choose_accelerator(prepared), events)
 
 

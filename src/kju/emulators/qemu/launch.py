@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import QemuError, UsageError
+from ...errors import KjuError, QemuError, UsageError
 from ...extras import install_program
 from ...files import Folder
 from ...protocol.launch_options import Launch, guest_values
@@ -64,6 +66,7 @@ class PreparedQemu(NamedTuple):
         firmware: The firmware, unless it is QEMU's own.
         board: The machine type's buses and devices.
         chains: The files of the image and of each further disk.
+        variables: The template of the firmware's file of variables, if that is still to be made.
     """
 
     request: Launch
@@ -73,6 +76,7 @@ class PreparedQemu(NamedTuple):
     firmware: Firmware | None = None
     board: Board = PC
     chains: tuple[Chain, ...] = ()
+    variables: str = ""
 
     @property
     def default_name(self) -> str:
@@ -108,35 +112,132 @@ class PreparedQemu(NamedTuple):
         )
         return plan(self.request.arguments, facts)
 
+    def info(self, planned: QemuPlan, runs_on: Accelerator) -> dict[str, Any]:
+        """Return the program, its arguments with their reasons, and the disks, ready for JSON."""
+        return {
+            "qemu": {
+                "path": self.qemu.path,
+                "version": ".".join(map(str, self.qemu.version)),
+                "architecture": self.qemu.architecture,
+                "arguments": list(planned.user),
+                "sources": self.qemu.sources,
+            },
+            "accelerator": runs_on._asdict(),
+            "serial": planned.has_serial,
+            **planned.info(),
+            "disks": self._disks(planned),
+            "temporary": planned.temporary,
+        }
 
-def prepare(request: Launch) -> PreparedQemu:
+    def _disks(self, planned: QemuPlan) -> list[dict[str, Any]]:
+        """Return each disk: its bus and the reason, and every file that QEMU opens for it."""
+        buses = dict(planned.buses)
+        found = []
+        for chain in self.chains:
+            path = chain.layers[0].path
+            if path in buses:
+                bus, reason = buses[path].bus, buses[path].reason
+                layers = [layer._asdict() for layer in chain.layers]
+                found.append({"path": path, "bus": bus, "reason": reason, "layers": layers})
+        return found
+
+    def dry_run(self, name: str) -> dict[str, Any]:
+        """Return the command and its reasons; the numbers of the descriptors are examples.
+
+        Raises:
+            ConflictError: The user's arguments contradict kju's.
+        """
+        runs_on = choose_accelerator(self)
+        with _about("arguments"):
+            planned = self.plan(name, 3, 4, runs_on)
+        command = [self.qemu.path, *planned.arguments]
+        image = self.image and {
+            "path": self.image.path,
+            "kind": self.image.kind.value,
+            "reason": self.image.reason,
+        }
+        return {"command": command, "image": image, **self.info(planned, runs_on)}
+
+
+@contextlib.contextmanager
+def _about(option: str) -> Iterator[None]:
+    """Say in an error of this block, for a dry run, which option it is about."""
+    try:
+        yield
+    except KjuError as error:
+        error.option = error.option or option
+        raise
+
+
+def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
     """Check a launch of QEMU.
+
+    Args:
+        request: The launch.
+        new_disks: Paths of disks that will be made before it starts.
 
     Raises:
         ConflictError: Arguments contradict each other.
         UsageError: The image cannot be read.
         QemuError: QEMU is missing or unusable.
     """
-    image = read_image(request.image) if request.image else None
-    images = [*([image] if image else []), *map(_read_disk, request.disks)]
-    seen = [
-        disk_files.checked(found, trusted=request.trust_disk, made=definitions.layers_made)
-        for found in images
-    ]
-    _check_own_disks(request)
+
+    def examined(path: str, *, further: bool) -> tuple[Image, Chain]:
+        if path in new_disks:
+            return disk_files.new_disk(Path(path))
+        with _about("disks" if further else "image"):
+            image = _read_disk(path) if further else read_image(path)
+            return disk_files.checked(
+                image, trusted=request.trust_disk, made=definitions.layers_made
+            )
+
+    seen = [examined(request.image, further=False)] if request.image else []
+    seen += [examined(path, further=True) for path in request.disks]
     checked = tuple(found for found, _ in seen)
-    image, disks = (checked[0], checked[1:]) if image else (None, checked)
-    # Contradictions do not depend on the program, so they are refused before the search for it.
-    facts = LaunchFacts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
-    plan(request.arguments, facts)
-    found = program.require(program.inspect(program.locate(request.qemu)))
-    starts_with = _find_firmware(request.firmware, request.folder, found.architecture)
-    if starts_with is None and needs_firmware(request.arguments, found.architecture, image):
-        starts_with = _firmware_without_variables(found.architecture)
+    image, disks = (checked[0], checked[1:]) if request.image else (None, checked)
+    with _about("arguments"):
+        _check_own_disks(request)
+        # Contradictions do not depend on the program: they are refused before the search for it.
+        facts = LaunchFacts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
+        plan(request.arguments, facts)
+    with _about("qemu"):
+        path = program.locate(request.qemu)
+        found = program.require(_inspected(path, _stamp(path)))
+    with _about("firmware"):
+        starts_with, variables = _find_firmware(
+            request.firmware, request.folder, found.architecture
+        )
+        if starts_with is None and needs_firmware(request.arguments, found.architecture, image):
+            starts_with = _firmware_without_variables(found.architecture)
     kernel = image.path if image and image.kind is Kind.KERNEL else ""
-    board = inspect_board(found, board_arguments(request.arguments, found.architecture, kernel))
+    words = tuple(board_arguments(request.arguments, found.architecture, kernel))
+    with _about("arguments"):
+        board = _board(found, words, tuple(map(_stamp, words)))
     chains = tuple(chain for _, chain in seen)
-    return PreparedQemu(request, found, image, disks, starts_with, board, chains)
+    return PreparedQemu(request, found, image, disks, starts_with, board, chains, variables)
+
+
+# A process that answers dry runs asks the same program many times. The stamp notices a new program
+# or another file at an argument's path.
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Return numbers that differ once a file has been changed or replaced."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return (0, 0, 0)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _inspected(path: str, stamp: tuple[int, int, int]) -> Qemu:
+    return program.inspect(path)
+
+
+@lru_cache(maxsize=64)
+def _board(found: Qemu, words: tuple[str, ...], stamps: tuple[tuple[int, int, int], ...]) -> Board:
+    return inspect_board(found, words)
 
 
 def _check_own_disks(request: Launch) -> None:
@@ -165,8 +266,20 @@ def choose_accelerator(prepared: PreparedQemu) -> Accelerator:
     return found
 
 
-def _find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
-    """Find the firmware for a machine; make its file of variables if it is missing.
+def make_variables(prepared: PreparedQemu) -> None:
+    """Make the file of the firmware's variables, if it is missing.
+
+    Raises:
+        QemuError: qemu-img is missing or fails.
+        FileError: The file cannot be made.
+    """
+    if prepared.variables:
+        with Folder.open(Path(prepared.request.folder), follow_own_link=True) as opened:
+            disk_files.convert(prepared.variables, "raw", opened, VARIABLES)
+
+
+def _find_firmware(wish: str, folder: str, architecture: str) -> tuple[Firmware | None, str]:
+    """Find the firmware for a machine, and the template of its variables if they are missing.
 
     A UEFI has two parts: code, which many machines share, and variables, which each machine has for
     itself. A defined machine's variables are a qcow2 file in its folder, so that a snapshot holds
@@ -179,18 +292,18 @@ def _find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None
 
     Raises:
         UsageError: The file cannot be read, or the machine is not defined.
-        QemuError: UEFI firmware is missing; or qemu-img is missing or fails.
+        QemuError: UEFI firmware is missing.
 
     Source:
         docs/interop/firmware.json of QEMU. Distributions describe their firmware in
         `_FIRMWARE_FOLDERS`.
     """
     if not wish:
-        return None
+        return None, ""
     if wish != "uefi":
         if not Path(wish).is_file():
             raise UsageError(f"the firmware {wish} is not a file")
-        return Firmware(wish, "", "", "asked for (firmware)")
+        return Firmware(wish, "", "", "asked for (firmware)"), ""
     if not folder:
         raise UsageError(
             "UEFI firmware stores variables, and only a defined machine has a folder for them:"
@@ -198,10 +311,8 @@ def _find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None
         )
     code, code_format, template = _uefi(architecture)
     variables = Path(folder) / VARIABLES
-    if not variables.exists():
-        with Folder.open(Path(folder), follow_own_link=True) as opened:
-            disk_files.convert(template, "raw", opened, VARIABLES)
-    return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
+    found = Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
+    return found, "" if variables.exists() else template
 
 
 def _firmware_without_variables(architecture: str) -> Firmware:

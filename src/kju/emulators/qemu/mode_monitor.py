@@ -37,7 +37,7 @@ POLL_STILL = 10.0
 #: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
 #: before the first one after a mode change.
 VERIFY = 4.0
-VERIFY_SLOW = 30.0
+VERIFY_SLOW = 60.0
 VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.
@@ -250,7 +250,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         rate = self.rate
         if rate is not None and is_slow(rate):
             # A page flip moves the picture, and the pixels at its old place may never change.
-            return max(1 / rate, POLL_BRISK) if mode.flips else max(1 / rate, POLL_SLOW)
+            return max(1 / rate, POLL_BRISK) if mode.flips else max(2 / rate, POLL_SLOW)
         last = max(mode.changed_at, self._active_at if mode.flips else 0.0)
         if now - last < BRISK_FOR:
             return POLL_BRISK

@@ -7,7 +7,8 @@
 - The guest is paused while one is saved or loaded, so that the picture is the snapshot's.
   Afterwards it runs if it ran before.
 - An operation is completed even if its client disconnects: QEMU cannot stop it.
-- The picture and the input are extras: a snapshot without them is valid, and the answer has a note.
+- The picture, the input and the parent are extras: a snapshot without them is valid, and the answer
+  has a note. If the tree cannot be written, it is valid until the machine ends.
 - The log of input is the guest's own history: after a load it continues from the snapshot's.
 - A load ends when every surface shows the loaded screen. A failed load leaves the guest paused: its
   state is unknown.
@@ -32,6 +33,7 @@ from ...protocol.input_log import Input, decode
 from ...protocol.messages import SavedSnapshot, SnapshotList
 from ...store import log_files
 from ...store.snapshot_files import SnapshotFiles
+from ...store.snapshot_tree import SnapshotId, SnapshotTree
 from .qmp import Qmp
 from .screenshot import SnapshotScreens, png_of
 from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snapshot, writable_disks
@@ -88,6 +90,8 @@ class QemuSnapshots:
         if context.keyboard is not None:
             self._devices.append(context.keyboard)
         self._screens = SnapshotScreens(qmp)
+        # None until it is read.
+        self._tree: SnapshotTree | None = None
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[SnapshotList]] = set()
 
@@ -102,12 +106,9 @@ class QemuSnapshots:
             QemuError: QEMU does not answer.
         """
         disks = await writable_disks(self._qmp)
-        found: dict[str, SavedSnapshot] = {}
-        for disk in disks:
-            for tag, saved in disk.saved.items():
-                if saved.size or tag not in found:
-                    found[tag] = saved
-        complete = [self._with_files(saved, disks) for saved in found.values()]
+        tree = await self._read_tree(disks)
+        found = [_with_parent(saved, tree) for saved in _all_saved(disks)]
+        complete = [self._with_files(saved, disks) for saved in found]
         return SnapshotList(snapshots=sorted(complete, key=lambda saved: saved.time))
 
     async def do(self, how: str, tag: str) -> SnapshotList:
@@ -153,6 +154,7 @@ class QemuSnapshots:
             raise UsageError(
                 f"the snapshot {tag!r} exists already; remove it, or choose another name"
             )
+        tree = await self._read_tree(disks)
         async with _nothing_down(self._devices), _paused(self._qmp):
             picture, note = await self._screens.picture()
             try:
@@ -161,7 +163,9 @@ class QemuSnapshots:
                 why = await explain_failure(self._qmp, disks)
                 raise QemuError(f"{error}{why}; earlier snapshots are unchanged") from error
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
-        note = "; ".join(filter(None, (self._context.temporary, missing or note)))
+        disks = await writable_disks(self._qmp)
+        untold = await self._write_tree(tree.saved(_id_of(find_snapshot(tag, disks))), disks)
+        note = "; ".join(filter(None, (self._context.temporary, missing or note or untold)))
         self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
         return SnapshotList(snapshots=[found], note=note)
@@ -173,6 +177,7 @@ class QemuSnapshots:
             where = ", ".join(saved.lacking) or "it holds disks only"
             raise UsageError(f"the snapshot {tag!r} is incomplete ({where}) and cannot be loaded")
         inputs, note = await asyncio.to_thread(_inputs_of, saved, self._files(disks))
+        tree = await self._read_tree(disks)
         was_running = await _pause(self._qmp)
         try:
             await self._run("snapshot-load", tag, disks)
@@ -195,11 +200,15 @@ class QemuSnapshots:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        return SnapshotList(snapshots=[saved], note=note)
+            tree = tree.loaded(_id_of(saved))
+            untold = await self._write_tree(tree, disks)
+        note = note or untold
+        return SnapshotList(snapshots=[_with_parent(saved, tree)], note=note)
 
     async def _remove(self, tag: str) -> SnapshotList:
         disks = await writable_disks(self._qmp)
-        saved = self._with_files(find_snapshot(tag, disks), disks)
+        tree = await self._read_tree(disks)
+        saved = self._with_files(_with_parent(find_snapshot(tag, disks), tree), disks)
         with_it = [disk.node for disk in disks if tag in disk.saved]
         await self._jobs.run(self._qmp, "snapshot-delete", {"tag": tag, "devices": with_it})
         note = ""
@@ -208,6 +217,9 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"its picture and input could not be removed: {error}"
             log.warning("snapshot %s: %s", tag, note)
+        if (kept := tree.pruned(tree.parents.keys() - {_id_of(saved)})) != tree:
+            untold = await self._write_tree(kept, disks)
+            note = note or untold
         self._context.report("snapshot-removed", {"tag": tag})
         return SnapshotList(snapshots=[saved], note=note)
 
@@ -222,6 +234,30 @@ class QemuSnapshots:
         await self._jobs.run(self._qmp, command, arguments)
 
     # -- the files
+
+    async def _read_tree(self, disks: list[Disk]) -> SnapshotTree:
+        """Return the tree of the snapshots that these disks have."""
+        if self._tree is None:
+            read = SnapshotTree()
+            try:
+                read = await asyncio.to_thread(self._files(disks).read_tree)
+            except (KjuError, OSError) as error:
+                if any(disk.file for disk in disks):
+                    log.warning("the parents of snapshots are unknown: %s", error)
+            # An operation may have ended during the read.
+            self._tree = self._tree or read
+        return self._tree.pruned({_id_of(saved) for saved in _all_saved(disks)})
+
+    async def _write_tree(self, tree: SnapshotTree, disks: list[Disk]) -> str:
+        """Remember and write the tree; return why it could not be written, or ""."""
+        self._tree = tree
+        if self._context.temporary or not any(disk.file for disk in disks):
+            return ""
+        try:
+            await asyncio.to_thread(self._files(disks).write_tree, tree)
+        except (KjuError, OSError) as error:
+            return f"the parents of snapshots are known until the machine ends only: {error}"
+        return ""
 
     def _with_files(self, saved: SavedSnapshot, disks: list[Disk]) -> SavedSnapshot:
         picture, inputs = self._files(disks).find(saved.tag)
@@ -244,6 +280,24 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             return f"neither picture nor input could be kept: {error}"
         return ""
+
+
+def _all_saved(disks: list[Disk]) -> list[SavedSnapshot]:
+    """Return the snapshots of these disks; if several have one, the one with the state."""
+    return [find_snapshot(tag, disks) for tag in {tag: None for d in disks for tag in d.saved}]
+
+
+def _id_of(saved: SavedSnapshot) -> SnapshotId:
+    return SnapshotId(saved.tag, saved.time)
+
+
+def _with_parent(saved: SavedSnapshot, tree: SnapshotTree) -> SavedSnapshot:
+    """Return a snapshot with its place in the tree."""
+    own = _id_of(saved)
+    parent = tree.parents.get(own)
+    return msgspec.structs.replace(
+        saved, parent=parent.tag if parent else "", current=own == tree.current
+    )
 
 
 def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input], str]:

@@ -44,6 +44,7 @@ _SOCKETS = "/tmp/.X11-unix/X"  # noqa: S108  the X servers' own place
 _LISTENS = re.compile(rf"\s(\d+) @?{re.escape(_SOCKETS)}(\d+)$")
 #: A mapped System V segment in /proc/PID/maps; the inode is its number.
 _MAPPED = re.compile(r"\s(\d+)\s+/SYSV[0-9a-f]{8}\b")
+_NO_RESIZE = "a program of the X server resizes it, such as: xrandr --size 800x600"
 _SHARE = "start it with -fbdir FOLDER or -shmem, or have kju start one: kju run --xvfb"
 
 
@@ -303,7 +304,8 @@ class XvfbConsole(Console):
         self.framebuffer = framebuffer
         policy = SingleSource(_FramebufferKind(framebuffer))
         runner = _FramebufferRunner(Supervisor(surface, policy), framebuffer)
-        super().__init__(ConsoleFacts("Xvfb screen 0"), surface, runner, _refusing_devices())
+        facts = ConsoleFacts("Xvfb screen 0", no_resize=_NO_RESIZE)
+        super().__init__(facts, surface, runner, _refusing_devices())
 
 
 async def _refuse(*_: object) -> NoReturn:

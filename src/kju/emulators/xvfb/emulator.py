@@ -11,13 +11,14 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import ConflictError, KjuError, UsageError, XvfbError
 from ...extras import install_program
 from ...memory.shared import Descriptor
 from ...protocol.launch_options import Launch
+from ...store.paths import machine_paths
 from ...store.running import Claim
 from ...surface import State
 from ..base import Emulator, Ended, Ending, Plan
@@ -69,6 +70,13 @@ class _PreparedXvfb(NamedTuple):
         """The name of a machine without a given one."""
         return self.request.emulator
 
+    def dry_run(self, name: str) -> dict[str, Any]:
+        """Return the command and its reasons; it is empty for an Xvfb that runs already."""
+        planned = plan(self.request.arguments, 3, str(machine_paths(name).folder))
+        command = [self.path, *planned.arguments] if self.path else []
+        program = {"path": self.path, "arguments": list(planned.user)}
+        return {"command": command, "xvfb": program, **planned.info()}
+
 
 def locate() -> str:
     """Return the Xvfb in PATH.
@@ -83,7 +91,7 @@ def locate() -> str:
     return path
 
 
-def _prepare(request: Launch) -> _PreparedXvfb:
+def _prepare(request: Launch, new_disks: Collection[str]) -> _PreparedXvfb:
     """Check a launch of Xvfb.
 
     Raises:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from ... import extras
 from ...errors import UsageError
 from ...signals import ending_signals
+from .. import settings
+from ..settings import SIDE_BY_SIDE
 from ..targets import MachineTarget
 
 if TYPE_CHECKING:
@@ -26,9 +28,18 @@ _LIBRARIES = (
 
 
 def view(
-    name: str, *, console: int, scale: str, full_screen: bool, view_only: bool, release_key: str
+    name: str,
+    *,
+    console: int,
+    scale: str,
+    full_screen: bool,
+    view_only: bool,
+    release_key: str,
+    screens: str = "one",
 ) -> None:
     """Show a machine in a window until the window is closed; the machine keeps running.
+
+    The window opens where it was, as it was. An empty *scale* is the remembered one.
 
     Raises:
         MachineNotFoundError: No machine of this name is running.
@@ -39,19 +50,42 @@ def view(
     from ..grab import ViewKeys
 
     extras.require("desktop", "a window")
-    scaling = scaling_of(scale)
+    scaling = scaling_of(scale) if scale else None
     ViewKeys(release_key)
     target = MachineTarget(name, console, view_only=view_only)
-    target.prepare()
+    count = target.prepare()
     app = application()
+    from .heads import HeadsRow, HeadWindows, Screens
+    from .remembering import WindowMemory
     from .widget import ScreenView
     from .window import MachineWindow
 
-    screen = ScreenView()
-    screen.show_target(target, scaling=scaling, release=release_key)
-    window = MachineWindow(screen)
+    known = settings.load(name)
+
+    def make_view(console: int) -> ScreenView:
+        screen, window = ScreenView(), known.window(console)
+        is_first = console == target.console
+        one = target if is_first else MachineTarget(name, console, view_only=view_only)
+        screen.show_target(
+            one, scaling=scaling or window.scaling, smooth=window.smooth, release=release_key
+        )
+        return screen
+
+    beside = screens == Screens.SIDE_BY_SIDE and count > 1
+
+    def make_window(console: int) -> MachineWindow:
+        window, index = MachineWindow(make_view(console)), SIDE_BY_SIDE if beside else console
+        WindowMemory(window, window.view, index, known.window(index))
+        return window
+
+    windows = HeadWindows(make_window, count)
+    window = windows.window(console)
+    if beside:
+        HeadsRow(window, [make_view(each) for each in range(count) if each != console])
     if full_screen:
         window.set_full_screen(True)
+    elif screens == Screens.WINDOWS:
+        windows.show_all()
     else:
         window.show()
     status = run_loop(app)

@@ -1,8 +1,9 @@
 """Qt's own palette, spacing and plain texts: helpers for the windows.
 
 The windows use the palette's colours as Qt follows them (light, dark, high contrast), with one
-exception: the surround of a guest's picture. Texts of guests, machines and QEMU are drawn as plain
-text: by default Qt draws HTML in labels and tooltips, and reads `&` in a menu as a mnemonic.
+exception: the surround of a guest's picture (`painting.BACKGROUND`). Texts of guests, machines and
+QEMU are drawn as plain text: by default Qt draws HTML in labels and tooltips, and reads `&` in a
+menu as a mnemonic.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import html
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QPalette, QResizeEvent
+from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
 
 from ...escaping import one_line
@@ -18,8 +19,6 @@ from . import icons
 
 #: The unit of spacing, in logical pixels.
 GRID = 8
-#: Around the guest's picture; the one fixed colour.
-SURROUND = QColor(24, 24, 26)
 
 
 def plain_tooltip(text: str) -> str:

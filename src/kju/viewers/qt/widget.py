@@ -1,22 +1,15 @@
 """The Qt back end: a widget that shows one screen. `Viewer` makes the decisions.
 
-Rules:
-
-- The QImage uses the surface's own memory: no copy before Qt draws.
-- The whole image is drawn in device pixels, clipped to the region to repaint. So a part drawn
-  alone has the same pixels as a whole picture, at every scale (where Qt smooths, to one level of
-  255).
+`painting` draws the picture.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QColor,
     QCursor,
     QEnterEvent,
     QFocusEvent,
@@ -26,7 +19,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
     QRegion,
     QResizeEvent,
     QShowEvent,
@@ -41,11 +33,11 @@ from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
 from ..contract import Backend, PointerShape, Status, ViewCommand, ViewState
-from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
+from ..geometry import Placement, Scaling, device_size, logical_rect
 from ..grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
-from .palette import SURROUND
+from .painting import PicturePainter, pointer
 
 # One notch of a wheel in QWheelEvent.angleDelta: eighths of a degree.
 _NOTCH = 120
@@ -80,10 +72,7 @@ class ScreenView(QAbstractScrollArea):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._image: QImage | None = None
-        self._frame: Frame | None = None  # keeps the image's memory mapped
-        self._placement: Placement | None = None
-        self._cursor: Cursor | None = None
+        self._painter = PicturePainter()
         self._guest_types = False  # Tab is the guest's, and does not move the focus
         self._painted: Callable[[], None] | None = None
         self._window_handle: QWindow | None = None
@@ -107,17 +96,25 @@ class ScreenView(QAbstractScrollArea):
         console: int = 0,
         view_only: bool = False,
         scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
         release: str,
     ) -> None:
         """Show a console of a machine, once per view; arguments as of `Viewer`."""
         target = MachineTarget(name, console, view_only=view_only)
-        self.show_target(target, scaling=scaling, release=release)
+        self.show_target(target, scaling=scaling, smooth=smooth, release=release)
 
     def show_target(
-        self, target: ViewerTarget, *, scaling: Scaling = Scaling.FIT, release: str
+        self,
+        target: ViewerTarget,
+        *,
+        scaling: Scaling = Scaling.FIT,
+        smooth: bool = True,
+        release: str,
     ) -> None:
         """Show a target, once per view; arguments as of `Viewer`."""
-        self.viewer = Viewer(_QtBackend(self), target, scaling=scaling, release=release)
+        self.viewer = Viewer(
+            _QtBackend(self), target, scaling=scaling, smooth=smooth, release=release
+        )
 
     def _call(self, call: Callable[[], None]) -> None:
         call()
@@ -236,6 +233,13 @@ class ScreenView(QAbstractScrollArea):
 
     # ---- Geometry
 
+    def event(self, event: QEvent) -> bool:
+        done = super().event(event)
+        # The logical size stays when a window moves to a display of another ratio.
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.viewer.resized()
+        return done
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.viewer.resized()
 
@@ -249,7 +253,7 @@ class ScreenView(QAbstractScrollArea):
 
     def place(self, placement: Placement | None) -> None:
         """Implement `Backend.place`."""
-        self._placement = placement
+        self._painter.placement = placement
         bars = self.horizontalScrollBar(), self.verticalScrollBar()
         room = placement.room if placement else (0, 0)
         for bar, far, page in zip(bars, room, self.device_size(), strict=True):
@@ -260,10 +264,7 @@ class ScreenView(QAbstractScrollArea):
 
     def show_picture(self, frame: Frame | None) -> None:
         """Implement `Backend.show_picture`."""
-        self._image = None  # before its memory is unmapped
-        self._frame = frame
-        if frame is not None:
-            self._image = _image_on(frame)
+        self._painter.show(frame)
 
     def on_painted(self, call: Callable[[], None] | None) -> None:
         """Implement `Backend.on_painted`."""
@@ -271,20 +272,11 @@ class ScreenView(QAbstractScrollArea):
 
     def show_cursor(self, cursor: Cursor | None) -> None:
         """Implement `Backend.draw_cursor`."""
-        self._cursor = cursor
+        self._painter.cursor = cursor
 
     def picture(self) -> QImage:
         """Return a copy of the guest's pixels with its cursor; a null image without a picture."""
-        if self._image is None:
-            return QImage()
-        picture = self._image.convertToFormat(QImage.Format.Format_RGB32).copy()
-        cursor = self.viewer.cursor
-        if cursor is not None and cursor.visible and cursor.shape.size:
-            painter = QPainter(picture)
-            left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
-            painter.drawImage(QPoint(left, top), _cursor_image(cursor))
-            painter.end()
-        return picture
+        return self._painter.copy(self.viewer.cursor)
 
     def show_status(self, status: Status) -> None:
         """Implement `Backend.show_status`."""
@@ -298,39 +290,10 @@ class ScreenView(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         ratio = self.devicePixelRatioF()
         painter.scale(1 / ratio, 1 / ratio)
-        placement, view = self._placement, QRect(0, 0, *self.device_size())
-        view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may remain at the edges
-        if placement is None or self._image is None:
-            painter.fillRect(view, SURROUND)
-        else:
-            target = QRect(*placement.target)
-            # Qt's types do not say that iterating a region gives rectangles.
-            margins: Any = QRegion(view).subtracted(QRegion(target))
-            for margin in margins:
-                painter.fillRect(margin, SURROUND)
-            smooth = QPainter.RenderHint.SmoothPixmapTransform
-            painter.setRenderHint(smooth, not placement.exact)
-            if placement.scale == 1 and placement.exact:
-                painter.drawImage(target.topLeft(), self._image)
-            else:
-                painter.drawImage(target, self._image)
-            self._paint_cursor(painter, placement)
+        self._painter.paint(painter, self.device_size(), event.region(), ratio)
         painter.end()
         if self._painted is not None:
             self._painted()
-
-    def _paint_cursor(self, painter: QPainter, placement: Placement) -> None:
-        cursor = self._cursor
-        if cursor is None:
-            return
-        scale, target = placement.scale, placement.target
-        height, width = cursor.shape.shape[:2]
-        left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
-        painter.setClipRect(QRect(*target), Qt.ClipOperation.IntersectClip)
-        where = QRectF(
-            target.x + left * scale, target.y + top * scale, width * scale, height * scale
-        )
-        painter.drawImage(where, _cursor_image(cursor))
 
 
 class _QtBackend(Backend):
@@ -344,6 +307,13 @@ class _QtBackend(Backend):
 
     def view_size(self) -> tuple[int, int]:
         return self._view.device_size()
+
+    def whole_size(self) -> tuple[int, int]:
+        size = self._view.maximumViewportSize()
+        return device_size(size.width(), size.height(), self.ratio())
+
+    def bar_width(self) -> int:
+        return math.ceil(self._view.verticalScrollBar().sizeHint().width() * self.ratio())
 
     def largest_size(self) -> tuple[int, int]:
         window, view = self._view.window(), self._view.viewport()
@@ -379,7 +349,7 @@ class _QtBackend(Backend):
         self._view.on_painted(call)
 
     def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
-        self._view.viewport().setCursor(_pointer(shape, cursor, scale, self.ratio()))
+        self._view.viewport().setCursor(pointer(shape, cursor, scale, self.ratio()))
 
     def draw_cursor(self, cursor: Cursor | None) -> None:
         self._view.show_cursor(cursor)
@@ -410,53 +380,3 @@ class _QtBackend(Backend):
 
     def command(self, command: ViewCommand) -> None:
         self._view.commanded.emit(command)
-
-
-def _image_on(frame: Frame) -> QImage:
-    """Return a QImage on a frame's own memory, which must outlive it."""
-    height, width = frame.shape[:2]
-    stride = frame.strides[0]
-    size = stride * (height - 1) + width * frame.strides[1]
-    plain = np.asarray(frame)
-    memory = np.lib.stride_tricks.as_strided(plain, (size,), (1,), writeable=False)
-    kind = QImage.Format.Format_RGB32 if frame.ndim == 3 else QImage.Format.Format_Grayscale8
-    return QImage(memory.data, width, height, stride, kind)
-
-
-def _cursor_image(cursor: Cursor) -> QImage:
-    """Return a copy of a guest's cursor."""
-    height, width = cursor.shape.shape[:2]
-    shape = np.ascontiguousarray(cursor.shape)
-    return QImage(shape.data, width, height, width * 4, QImage.Format.Format_ARGB32).copy()
-
-
-def _pointer(shape: PointerShape, cursor: Cursor | None, scale: float, ratio: float) -> QCursor:
-    if shape is PointerShape.ARROW:
-        return QCursor(Qt.CursorShape.ArrowCursor)
-    if shape is PointerShape.DOT:
-        return _dot(ratio)
-    if shape is PointerShape.HIDDEN or cursor is None:
-        return QCursor(Qt.CursorShape.BlankCursor)
-    image = _cursor_image(cursor)
-    if scale != 1:
-        size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
-        image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)
-    image.setDevicePixelRatio(ratio)
-    # Qt takes the hot spot in logical pixels, and the image in device pixels.
-    hot = [device_pixel((at + 0.5) * scale / ratio, 0, 1)[0] for at in (cursor.hot_x, cursor.hot_y)]
-    return QCursor(QPixmap.fromImage(image), *hot)
-
-
-def _dot(ratio: float) -> QCursor:
-    """Return a white dot with a dark rim, for guests that draw their own pointer, or none."""
-    side, middle = 7, 3
-    picture = QPixmap(round(side * ratio), round(side * ratio))
-    picture.setDevicePixelRatio(ratio)
-    picture.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(picture)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QColor(0, 0, 0, 160))
-    painter.setBrush(QColor(255, 255, 255, 220))
-    painter.drawEllipse(QRectF(1.5, 1.5, 4, 4))
-    painter.end()
-    return QCursor(picture, middle, middle)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QPalette, QResizeEvent
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction, QCloseEvent, QPalette, QResizeEvent
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from ...escaping import one_line
 from ..badge import badge_of
 from ..contract import Status, ViewCommand
-from ..geometry import Scaling
 from .badge import BadgeWidget
 from .capture import Capture
 from .key_actions import KeyActions
@@ -17,17 +16,13 @@ from .machine_actions import MachineActions
 from .menu import Console, ConsoleMenu, Section
 from .numbers import NumbersOverlay
 from .palette import GRID, PlainLabel, use_role
+from .remembering import keep_inside
+from .scale_menu import add_scale_actions
 from .strip import Strip
 from .widget import ScreenView
 
 _NOTE_MS = 3000
 _FIRST_SIZE = QSize(720, 428)
-_SCALES = {
-    Scaling.FIT: "Fit the window",
-    Scaling.SHRINK: "Fit, never enlarged",
-    Scaling.INTEGER: "Whole multiples",
-    Scaling.ONE: "1:1",
-}
 
 
 class MachineWindow(QWidget):
@@ -101,14 +96,7 @@ class MachineWindow(QWidget):
             Section.VIEW, "Full screen", lambda: self.execute(ViewCommand.FULL_SCREEN),
             icon="full-screen", command=ViewCommand.FULL_SCREEN, checkable=True,
         )  # fmt: skip
-        scales = menu.submenu(Section.VIEW, "Scale", "scale")
-        group = QActionGroup(self)
-        for scaling, label in _SCALES.items():
-            action = scales.addAction(label)
-            action.setCheckable(True)
-            action.setChecked(scaling is viewer.scaling)
-            action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
-            group.addAction(action)
+        add_scale_actions(menu.submenu(Section.VIEW, "Scale", "scale"), self.view)
         menu.separate(Section.VIEW)
         self._show_numbers = menu.add(
             Section.VIEW, "Numbers", lambda: self.show_numbers(self.numbers.isHidden()),
@@ -134,6 +122,10 @@ class MachineWindow(QWidget):
         self._menu.consumed = keyboard.popup_key(number, down)
         if was_grabbed and not keyboard.grabbed:
             self._menu.root.close()
+
+    def screens_menu(self) -> QMenu:
+        """Add the menu of a machine's further screens, and return it."""
+        return self._menu.submenu(Section.VIEW, "Screens", "view")
 
     # ---- Commands
 
@@ -171,6 +163,7 @@ class MachineWindow(QWidget):
     def _take_size(self, size: QSize) -> None:
         if not self.isFullScreen() and not self.isMaximized():
             self.resize(size + (self.size() - self.view.viewport().size()))
+            keep_inside(self)
 
     # ---- Status and messages
 

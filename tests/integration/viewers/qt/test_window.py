@@ -122,6 +122,7 @@ def all_actions(menu: QMenu) -> Iterator[QAction]:
             continue
         yield action
         if isinstance(below := action.menu(), QMenu) and action.isEnabled():
+            below.aboutToShow.emit()
             yield from all_actions(below)
 
 

@@ -280,7 +280,8 @@ def _wished(board: Board, drive: _Drive, wish: str) -> DriveAttachment:
         return found._replace(reason=f"{wish}, asked for (disk-bus)")
     possible = [bus for bus in DISK_BUSES if _KINDS[bus](board, drive) is not None]
     can = ", ".join(possible) or "none of them"
-    raise ConflictError(f"{board.title} has no bus for --disk-bus {wish}; it takes: {can}")
+    why = f"{board.title} has no bus for --disk-bus {wish}; it takes: {can}"
+    raise ConflictError(why).about("disk_bus")
 
 
 def _own(board: Board, drive: _Drive) -> DriveAttachment | None:

@@ -99,11 +99,14 @@ def _refuse(options: Sequence[QemuOption], given: UserOptions, facts: LaunchFact
         if fields(option.value, "").get("id", "").startswith(PREFIX):
             raise ConflictError(f"{option.written}: ids that begin with {PREFIX!r} are kju's own")
     if facts.memory and given.has("m"):
-        raise ConflictError(f"memory={facts.memory} and the QEMU argument -m: give one of them")
+        why = f"memory={facts.memory} and the QEMU argument -m: give one of them"
+        raise ConflictError(why).about("memory")
     if facts.cpus and given.has("smp"):
-        raise ConflictError(f"cpus={facts.cpus} and the QEMU argument -smp: give one of them")
+        why = f"cpus={facts.cpus} and the QEMU argument -smp: give one of them"
+        raise ConflictError(why).about("cpus")
     if facts.firmware and given.firmware:
-        raise ConflictError("firmware, and a QEMU argument that names another: give one of them")
+        why = "firmware, and a QEMU argument that names another: give one of them"
+        raise ConflictError(why).about("firmware")
     if facts.image and facts.image.kind is Kind.KERNEL and given.has("kernel"):
         raise ConflictError(f"{facts.image.path} is a kernel, and -kernel names another: give one")
 

@@ -1,0 +1,111 @@
+"""The tree of a machine's snapshots: each one's parent, and the machine's own place. I/O-free.
+
+- The parent of a snapshot is the one that was saved or loaded last before it was saved, on these
+  disks: a machine that ended and was started again goes on from the same place.
+- A snapshot of unknown origin has no parent: it was saved before parents were recorded, or by
+  another program. It can be the parent of others.
+- If a snapshot is removed, its children get its parent; so does the machine, if it was there.
+- A snapshot is known by its tag and its time: a removed one's tag can be used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..errors import FileError
+
+#: Bytes of a tree's file. A qcow2 disk holds at most 65,536 snapshots.
+MAX_BYTES = 16 << 20
+
+
+class SnapshotId(NamedTuple):
+    """The identity of a snapshot: its tag, and the time of its saving in seconds."""
+
+    tag: str
+    time: float
+
+
+_NOTHING: Mapping[SnapshotId, SnapshotId | None] = MappingProxyType({})
+
+
+class SnapshotTree(NamedTuple):
+    """The parents of snapshots.
+
+    Attributes:
+        parents: The parent of each known snapshot. A parent stands before its children.
+        current: The snapshot that the machine's present state descends from; None for none.
+    """
+
+    parents: Mapping[SnapshotId, SnapshotId | None] = _NOTHING
+    current: SnapshotId | None = None
+
+    def saved(self, new: SnapshotId) -> SnapshotTree:
+        """Return the tree after a new snapshot was saved."""
+        return SnapshotTree({**self.parents, new: self.current}, new)
+
+    def loaded(self, old: SnapshotId) -> SnapshotTree:
+        """Return the tree after a snapshot was loaded."""
+        return SnapshotTree({**self.parents, old: self.parents.get(old)}, old)
+
+    def pruned(self, existing: Collection[SnapshotId]) -> SnapshotTree:
+        """Return the tree without the snapshots that no longer exist."""
+        if self.parents.keys() <= set(existing):
+            return self
+        # The nearest existing one: of each removed snapshot, and of each existing one itself.
+        nearest: dict[SnapshotId | None, SnapshotId | None] = {None: None}
+        kept: dict[SnapshotId, SnapshotId | None] = {}
+        for found, parent in self.parents.items():
+            nearest[found] = found if found in existing else nearest[parent]
+            if found in existing:
+                kept[found] = nearest[parent]
+        return SnapshotTree(kept, nearest[self.current])
+
+
+class _Node(Struct, frozen=True, array_like=True):
+    tag: Annotated[str, Meta(max_length=256)]
+    time: float
+    #: The parent's place in the list; -1 for none.
+    parent: Annotated[int, Meta(ge=-1)]
+
+
+class _File(Struct, frozen=True):
+    version: Literal[1]
+    snapshots: Annotated[list[_Node], Meta(max_length=1 << 16)]
+    current: Annotated[int, Meta(ge=-1)]
+
+
+def encode(tree: SnapshotTree) -> bytes:
+    """Return a tree as the content of a file."""
+    places: dict[SnapshotId | None, int] = {None: -1}
+    nodes = []
+    for found, parent in tree.parents.items():
+        nodes.append(_Node(found.tag, found.time, places[parent]))
+        places[found] = len(nodes) - 1
+    return msgspec.json.encode(_File(1, nodes, places[tree.current])) + b"\n"
+
+
+def decode(data: bytes) -> SnapshotTree:
+    """Return the tree in a file's content.
+
+    Raises:
+        FileError: It is not a tree.
+    """
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FileError(f"this is not a tree of snapshots: {error}") from error
+    ids = [SnapshotId(node.tag, node.time) for node in file.snapshots]
+    parents: dict[SnapshotId, SnapshotId | None] = {}
+    for place, node in enumerate(file.snapshots):
+        # A parent stands before its children, so there are no loops.
+        if node.parent >= place or ids[place] in parents:
+            raise FileError(f"this is not a tree of snapshots: {node.tag!r} is out of place")
+        parents[ids[place]] = ids[node.parent] if node.parent >= 0 else None
+    if file.current >= len(ids):
+        raise FileError("this is not a tree of snapshots: the current one is missing")
+    return SnapshotTree(parents, ids[file.current] if file.current >= 0 else None)

@@ -1,0 +1,104 @@
+"""Several screens: a window each over several displays, or side by side in one window."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fake_host import fake_host
+
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+
+DISPLAYS = [
+    {"name": "left", "x": 0, "y": 0, "width": 1000, "height": 800},
+    {"name": "right", "x": 1000, "y": 0, "width": 1200, "height": 900, "dpr": 2},
+]
+
+
+@pytest.fixture
+def host(runtime_folder: None) -> Iterator[object]:
+    with fake_host() as host:
+        host.machine.info["consoles"] = [{"no_resize": ""}]
+        host.machine.producer.set_mode(320, 200)
+        yield host
+
+
+def run_scene(folder: Path, body: str) -> str:
+    """Run statements in a process whose displays are `DISPLAYS`: Qt reads them once."""
+    config = folder / "displays.json"
+    config.write_text(json.dumps({"synchronousWindowSystemEvents": False, "screens": DISPLAYS}))
+    script = f"from support.heads_scene import *\n{body}\nend()\n"
+    environment = os.environ | {
+        "QT_QPA_PLATFORM": f"offscreen:configfile={config}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "XDG_STATE_HOME": str(folder),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_full_screen_spreads_over_the_displays_and_back(host, tmp_path: Path) -> None:
+    run_scene(
+        tmp_path,
+        """
+windows = HeadWindows(make_window, 3)
+windows.show_all()
+until(lambda: all(w.view.viewer.picture.mode for w in windows.windows))
+windows.windows[1].set_full_screen(True)
+until(lambda: sum(w.isFullScreen() for w in windows.windows) == 2)
+places = [w.screen().name() for w in windows.windows if w.isFullScreen()]
+assert sorted(places) == ["left", "right"], places
+assert not windows.windows[2].isFullScreen(), "there is no third display"
+windows.windows[0].set_full_screen(False)
+until(lambda: not any(w.isFullScreen() for w in windows.windows))
+""",
+    )
+
+
+def test_menu_opens_the_windows_of_other_screens(host, tmp_path: Path) -> None:
+    run_scene(
+        tmp_path,
+        """
+windows = HeadWindows(make_window, 2)
+windows.show(0)
+actions = {a.text(): a for m in windows.windows[0].findChildren(QMenu) for a in m.actions()}
+actions["Screen 2"].trigger()
+until(lambda: len(windows.windows) == 2 and windows.windows[1].isVisible())
+second = windows.windows[1]
+actions["Screen 2"].trigger()
+assert windows.windows[1] is second, "at most one for each screen"
+second.close()
+run()
+assert len(windows.windows) == 1
+actions["A window for each screen"].trigger()
+until(lambda: len(windows.windows) == 2 and windows.windows[1] is not second)
+""",
+    )
+
+
+def test_screens_side_by_side_have_their_sizes(host, tmp_path: Path) -> None:
+    run_scene(
+        tmp_path,
+        """
+window = make_window(0)
+other = make_view(0)
+row = HeadsRow(window, [other])
+window.show()
+until(lambda: all(v.viewer.picture.placement for v in row.views))
+until(lambda: [v.viewer.backend.view_size() for v in row.views] == [(320, 200)] * 2)
+assert [v.viewer.picture.placement.scale for v in row.views] == [1.0, 1.0]
+window.resize(1000, 500)
+until(lambda: all(v.viewer.picture.placement.scale > 1.4 for v in row.views))
+window.close()
+until(lambda: not other.viewer._connection._open)
+""",
+    )

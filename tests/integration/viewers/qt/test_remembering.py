@@ -1,0 +1,153 @@
+"""A window opens where it was, as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fake_host import fake_host
+from support.wait import until
+
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+
+from kju.viewers import settings
+from kju.viewers.geometry import Scaling
+from kju.viewers.settings import WindowSettings
+
+
+@pytest.fixture(autouse=True)
+def host(runtime_folder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with fake_host() as host:
+        host.machine.info["consoles"] = [{"no_resize": ""}]
+        host.machine.producer.set_mode(320, 200)
+        yield host
+
+
+class Opened:
+    """A window of the fake machine, opened as the command does."""
+
+    def __init__(self, console: int = 0) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        self.app = QApplication.instance() or QApplication(["kju"])
+        from kju.viewers.grab import RELEASE
+        from kju.viewers.qt.remembering import WindowMemory
+        from kju.viewers.qt.widget import ScreenView
+        from kju.viewers.qt.window import MachineWindow
+
+        known = settings.load("fake").window(console)
+        view = ScreenView()
+        view.show_machine(
+            "fake", console=console, scaling=known.scaling, smooth=known.smooth, release=RELEASE
+        )
+        self.window = MachineWindow(view)
+        self.memory = WindowMemory(self.window, view, console, known)
+        self.viewer = view.viewer
+        self.window.show()
+        self.until(lambda: self.viewer.picture.mode is not None)
+
+    def until(self, condition) -> None:
+        def ran():
+            self.app.processEvents()
+            return condition()
+
+        until(ran)
+
+    def close(self) -> WindowSettings:
+        """Close it; return what was saved."""
+        self.window.close()
+        self.app.processEvents()
+        if self.memory._saving is not None:
+            self.memory._saving.join()
+        self.window.deleteLater()
+        self.app.processEvents()
+        return settings.load("fake").window(0)
+
+
+def test_place_size_and_scale_are_restored() -> None:
+    first = Opened()
+    first.window.move(120, 90)
+    first.window.resize(500, 380)
+    first.until(lambda: first.viewer.picture.placement.view.width == 500)
+    first.viewer.set_scaling(Scaling.WIDTH)
+    first.viewer.set_smooth(False)
+    saved = first.close()
+    assert saved == WindowSettings((120, 90), (500, 380), False, Scaling.WIDTH, smooth=False)
+    second = Opened()
+    try:
+        assert (second.window.x(), second.window.y()) == (120, 90)
+        assert (second.window.width(), second.window.height()) == (500, 380)
+        assert second.viewer.scaling is Scaling.WIDTH
+        assert not second.viewer.picture.smooth
+    finally:
+        second.close()
+
+
+def test_size_that_follows_the_guest_is_not_remembered(host) -> None:
+    first = Opened()
+    first.until(lambda: first.viewer.backend.view_size() == (320, 200))
+    first.window.move(10, 20)
+    assert first.close() == WindowSettings(place=(10, 20))
+    host.machine.producer.set_mode(400, 250)
+    second = Opened()
+    try:
+        second.until(lambda: second.viewer.backend.view_size() == (400, 250))
+    finally:
+        second.close()
+
+
+def test_window_of_a_display_that_is_gone_is_brought_back() -> None:
+    settings.update(
+        "fake", lambda known: known.windows.update({0: WindowSettings((5000, 4000), (300, 220))})
+    )
+    opened = Opened()
+    try:
+        display = opened.window.screen().availableGeometry()
+        assert display.contains(opened.window.geometry())
+    finally:
+        opened.close()
+
+
+def test_window_larger_than_the_display_is_shrunk() -> None:
+    settings.update(
+        "fake", lambda known: known.windows.update({0: WindowSettings((0, 0), (9000, 9000))})
+    )
+    opened = Opened()
+    try:
+        display = opened.window.screen().availableGeometry()
+        assert opened.window.width() <= display.width()
+        assert opened.window.height() <= display.height()
+    finally:
+        opened.close()
+
+
+def test_sticky_size_asks_the_guest_when_its_picture_is_there(monkeypatch) -> None:
+    from kju.client.surface import Screen
+
+    asked = []
+    monkeypatch.setattr(Screen, "resize", lambda self, *size: asked.append(size))
+    settings.update(
+        "fake",
+        lambda known: known.windows.update({0: WindowSettings(size=(500, 380), sticky=True)}),
+    )
+    opened = Opened()
+    try:
+        opened.until(lambda: asked)
+        assert asked[-1] == opened.viewer.backend.view_size()
+    finally:
+        assert opened.close().sticky
+
+
+def test_another_windows_settings_are_kept() -> None:
+    settings.update("fake", lambda known: known.windows.update({1: WindowSettings(smooth=False)}))
+    settings.update("fake", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
+    first = Opened()
+    first.window.move(33, 44)
+    first.close()
+    known = settings.load("fake")
+    assert known.window(0).place == (33, 44)
+    assert not known.window(1).smooth
+    assert known.window(3).sticky

@@ -1,0 +1,51 @@
+"""Windows of the fake machine, in a process of their own: for `run_scene` of test_heads.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QApplication, QMenu
+
+from kju.viewers.grab import RELEASE
+from kju.viewers.qt.heads import HeadsRow, HeadWindows
+from kju.viewers.qt.widget import ScreenView
+from kju.viewers.qt.window import MachineWindow
+
+from . import wait
+
+__all__ = [
+    "HeadWindows", "HeadsRow", "QMenu", "app", "end", "make_view", "make_window", "run",
+    "until",
+]  # fmt: skip
+
+app = QApplication(["kju"])
+
+
+def make_view(console: int) -> ScreenView:
+    """Return a view of the fake machine's only screen, whichever is asked for."""
+    view = ScreenView()
+    view.show_machine("fake", release=RELEASE)
+    return view
+
+
+def make_window(console: int) -> MachineWindow:
+    return MachineWindow(make_view(console))
+
+
+def run() -> None:
+    app.processEvents()
+
+
+def until(condition: Callable[[], object]) -> None:
+    def ran() -> object:
+        run()
+        return condition()
+
+    wait.until(ran)
+
+
+def end() -> None:
+    """End without Python's teardown of Qt's objects."""
+    for window in app.topLevelWidgets():
+        window.close()
+    run()

@@ -105,8 +105,8 @@ def of_qemu(
     Args:
         folder: Parent of its own folder.
         arguments: QEMU's.
-        display: ``vnc`` or ``spice`` (sockets in its folder), ``dbus``, ``gtk`` (the whole X
-            screen) or ``none``.
+        display: ``vnc`` or ``spice`` (sockets in its folder), ``vnc-tcp``, ``dbus``, ``gtk`` (the
+            whole X screen) or ``none``.
         x11: Its environment, for ``gtk``.
     """
     here = Path(tempfile.mkdtemp(dir=folder))
@@ -114,9 +114,10 @@ def of_qemu(
     spice = f"unix=on,addr={here}/spice,disable-ticketing=on"
     shown = {
         "vnc": ["-display", "none", "-vnc", f"unix:{here}/vnc"],
+        "vnc-tcp": ["-display", "none", "-vnc", "127.0.0.1:0,to=99"],
         "spice": ["-display", "none", "-spice", spice],
         "dbus": ["-display", "dbus,p2p=yes", "-vnc", f"unix:{here}/vnc"],
-        "gtk": ["-display", "gtk,full-screen=on"],
+        "gtk": ["-display", "gtk,full-screen=on,zoom-to-fit=on"],
         "none": ["-display", "none"],
     }[display]
     words = [qemu, "-nodefaults", *arguments, *lines(here), *shown]

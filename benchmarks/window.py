@@ -25,7 +25,7 @@ from .measure import Curve, Figure, amount, own_memory, percentile, progress
 from .rig import Rig
 from .shown import Shown
 from .start import installed
-from .windows import WAYS, Way
+from .windows import WAYS
 from .xserver import XServer, started, xserver
 
 WIDTH, HEIGHT = 1280, 800
@@ -37,7 +37,7 @@ HOLD = 0.02
 PRESSES = {"still": 25, "animation": 50}
 STARTS = 4
 #: Seconds for the notes that some viewers show at first; pixels of a pointer.
-NOTES, POINTER = 8.0, 1024
+NOTES, POINTER = 12.0, 1024
 #: Seconds of the measurement at rest.
 REST = 10.0
 #: Further windows of the same process.
@@ -166,16 +166,16 @@ def rested(chosen: Rig, viewer: int, taken: Taken) -> None:
     taken.rest = {name: Shown.cpu_of(pid) - before[name] for name, pid in pids.items()}
 
 
-def shown_picture(server: XServer, way: Way, folder: Path | None, name: str) -> None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        windows.save_picture(server, folder / f"{name}.png")
+def save_picture(server: XServer, name: str) -> None:
+    """Write the X server's screen where the user wants it."""
+    if folder := os.environ.get("KJU_BENCH_PICTURES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        windows.save_picture(server, Path(folder, f"{name}.png"))
 
 
 def measure(name: str, server: XServer, folder: str) -> Taken:
     """Measure one window."""
     way, taken = WAYS[name], Taken()
-    pictures = os.environ.get("KJU_BENCH_PICTURES")
     arguments = guests.measured("VGA", via="vram", mode="still", size=f"{WIDTH}x{HEIGHT}")
     with windows.machine(way, folder, arguments, server) as chosen:
         chosen.line.tell("still")
@@ -190,7 +190,7 @@ def measure(name: str, server: XServer, folder: str) -> Taken:
             server.do("mousemove", str(WIDTH // 2), str(HEIGHT // 2))
             until_notes_are_gone(server, picture)
             until_still(server, way.title)
-            shown_picture(server, way, Path(pictures) if pictures else None, name)
+            save_picture(server, name)
             check_square(server, way.title)
             presses(server, "still", taken)
             rested(chosen, viewer, taken)
@@ -312,6 +312,7 @@ def figures(folder: str) -> Iterator[Figure | Curve]:
             try:
                 results[name] = measure(name, server, folder)
             except (RuntimeError, TimeoutError) as error:  # the others continue
+                save_picture(server, f"{name}-failed")
                 yield Figure("window", f"not measured: {WAYS[name].title}", 0, "", None, "",
                              str(error))  # fmt: skip
                 continue

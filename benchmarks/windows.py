@@ -47,8 +47,8 @@ class Way(NamedTuple):
     words: Callable[[Rig], list[str]]
 
 
-def _remote(address: str) -> Callable[[Rig], list[str]]:
-    return lambda chosen: ["--full-screen", f"{address}://{chosen.folder}/{address[:-5]}"]
+def _remote_vnc(chosen: Rig) -> list[str]:
+    return ["--full-screen", f"vnc://127.0.0.1:{chosen.keys.command('query-vnc')['service']}"]
 
 
 WAYS = {
@@ -61,10 +61,13 @@ WAYS = {
         lambda chosen: ["-FullScreen", "-SecurityTypes=None", "-ReconnectOnError=0",
                         "-AlertOnFatalError=0", f"{chosen.folder}/vnc"],
     ),
-    "remote-vnc": Way("remote-viewer on VNC", "vnc", "remote-viewer", "virt-viewer",
-                      _remote("vnc+unix")),
-    "remote-spice": Way("remote-viewer on SPICE", "spice", "remote-viewer", "virt-viewer",
-                        _remote("spice+unix")),
+    "remote-vnc": Way(
+        "remote-viewer on VNC", "vnc-tcp", "remote-viewer", "virt-viewer", _remote_vnc
+    ),
+    "remote-spice": Way(
+        "remote-viewer on SPICE", "spice", "remote-viewer", "virt-viewer",
+        lambda chosen: ["--full-screen", f"spice+unix://{chosen.folder}/spice"],
+    ),
     "gtk": Way("QEMU's gtk window", "gtk", "", "qemu-system-gui", lambda chosen: []),
 }  # fmt: skip
 

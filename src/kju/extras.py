@@ -11,7 +11,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,10 +71,10 @@ def missing_packages(name: str, only: str = "") -> list[str]:
 
     Args:
         name: A name in `EXTRAS`.
-        only: The only module to check (default: all).
+        only: The only module to check (default: all required ones); it may be an optional one.
     """
-    modules = EXTRAS[name].modules
-    wanted = {only: modules[only]} if only else modules
+    extra = EXTRAS[name]
+    wanted = {only: (extra.modules | extra.others)[only]} if only else extra.modules
     return [package for module, package in wanted.items() if not _installed(module)]
 
 
@@ -124,6 +124,8 @@ def install_command(name: str) -> str:
 
 def _requirement(name: str) -> str:
     """Return the requirement for pip, with the source that kju was installed from if known."""
+    from importlib import metadata  # it takes 20 ms to import, and few commands need it
+
     try:
         text = metadata.distribution("kju").read_text("direct_url.json")
         url = str(json.loads(text)["url"]) if text else ""

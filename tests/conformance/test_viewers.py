@@ -478,6 +478,17 @@ def test_change_after_an_input_does_not_wait_for_the_display(open_view, host, mo
     eventually(view, lambda: np.array_equal(view.pixels, whole), "drawn at once")
 
 
+def test_host_learns_the_rate_of_a_fast_display(open_view, host, monkeypatch):
+    view = open_view(show=False)
+    rate = [75.0]
+    monkeypatch.setattr(view.viewer.backend, "frame_seconds", lambda: 1 / rate[0])
+    view.show()
+    eventually(view, lambda: host.machine.rates[-1:] == [75.0])
+    rate[0] = 30.0
+    paint(host, 2)
+    eventually(view, lambda: host.machine.rates[-1:] == [None], "the usual rate")
+
+
 def test_numbers_are_collected_on_request(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)

@@ -337,3 +337,24 @@ def test_demo_runs_across_a_network(folder):
     differs = np.asarray(left, int) != np.asarray(right, int)
     assert differs.mean() < 0.05
     assert np.asarray(right).any()
+
+
+def test_record_writes_a_video_that_plays(invaders):
+    pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
+    from kju.viewers.playback import VideoReader
+
+    child = subprocess.Popen(
+        [*KJU, "record", invaders, "game.mp4"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until(lambda: Path("game.mp4").exists() and Path("game.mp4").stat().st_size > 5000)
+    kju("key", invaders, "spc")
+    until(lambda: Path("game.mp4.input.jsonl").stat().st_size > 0)
+    child.send_signal(signal.SIGINT)
+    out, error = child.communicate(timeout=PATIENCE)
+    assert (child.returncode, out.decode().strip()) == (0, "game.mp4"), error
+    with VideoReader("game.mp4") as reader:
+        assert reader.picture(len(reader.timeline.times) - 1).any()
+        assert [event.words for event in reader.timeline.events] == [" "]
+    done = kju("record", invaders, "game.mp4", check=False)
+    assert done.returncode == 1
+    assert b"choose another name" in done.stderr

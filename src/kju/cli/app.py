@@ -73,6 +73,7 @@ SECTIONS = (
                 "wait", "wait", "Wait until the screen shows something, and print its position."
             ),
             _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
+            _Entry("record", "recording", "Record the screen as a video until Ctrl+C."),
         ),
     ),
     _Section(

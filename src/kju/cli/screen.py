@@ -21,14 +21,12 @@ from ..surface import State
 from ..viewers.geometry import Scaling
 from ..viewers.grab import RELEASE, ViewKeys
 from ..viewers.targets import MachineTarget, SurfaceTarget
-from ..viewers.terminal.canvas import mean_colour
-from ..viewers.terminal.status_line import SurfaceStatus
-from ..viewers.terminal.view import show, terminal_ability
 from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
+    from ..viewers.terminal.status_line import SurfaceStatus
 
 _SOURCE_SECONDS = 2.0
 # Pause after a change, so that a busy guest does not wake this process for each one.
@@ -112,6 +110,8 @@ def watch(
     """
     # Wrong names are reported before the terminal changes its mode.
     ViewKeys(release_key)
+    from ..viewers.terminal.view import show, terminal_ability  # a window does not need it
+
     find_layout(layout)
     live = sys.stdout.isatty() and not json and terminal_ability().moves
     if is_address(name):
@@ -135,6 +135,8 @@ def watch_machine(
 ) -> None:
     """Show a machine that is attached already."""
     screen = screen_of(machine, console)
+    from ..viewers.terminal.view import show, terminal_ability
+
     if sys.stdout.isatty() and not as_json and terminal_ability().moves:
         target = MachineTarget(machine.name, console, with_source=True)
         show(target, leave_hint=hint, seconds=seconds)
@@ -284,6 +286,8 @@ class _LineReporter:
         state, reason = surface.state
         if self._gone and state in (State.LIVE, State.PAUSED):
             state, reason = State.GONE, self._gone  # it died without closing the surface
+        from ..viewers.terminal.status_line import SurfaceStatus
+
         return SurfaceStatus(
             self._name, surface.mode, version, rate, self._source_text, state, reason or "",
             self._mean_colour(),
@@ -291,6 +295,8 @@ class _LineReporter:
 
     def _mean_colour(self) -> tuple[int, int, int] | None:
         try:
+            from ..viewers.terminal.canvas import mean_colour
+
             return mean_colour(self._surface.view())
         except UnavailableError:
             return None

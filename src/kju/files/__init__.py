@@ -3,6 +3,7 @@
     folder      a folder of this user's: write, read, remove, lock, listen
     tree        remove a folder that holds only files of kju
     writing     the steps of a write; a file at a path that the user named (``-o screen.png``)
+    growing     a file that the user named and that can be read while it is written: a recording
     ownership   whose a file, folder or peer is
     failure     the error for a failed operation; limits of open files and of the bytes read
 
@@ -11,7 +12,7 @@ Rules:
 - A folder is opened once, without following a link, and its owner is checked. Later calls use that
   descriptor, so renaming or replacing the folder has no effect on them.
 - A file appears whole: a temporary file in the same folder, fsync, rename, fsync of the folder.
-  A write that fails leaves the old file and no temporary one.
+  A write that fails leaves the old file and no temporary one. (`growing` is the exception.)
 - Only regular files of this user (or root) are read.
 - Only files that kju wrote are removed; a folder with other files in it is refused.
 - Every failure is a `kju.errors.FileError` that names the file.
@@ -30,12 +31,14 @@ from .failure import (
     read_file,
 )
 from .folder import Folder, folder_in, private_folder
+from .growing import GrowingFile
 from .ownership import Peer, peer_of
 from .tree import Known, listing, remove_tree, unknown
 from .writing import check_new, is_temporary, make_folders, write_output
 
 __all__ = [
     "Folder",
+    "GrowingFile",
     "Known",
     "Peer",
     "check_new",

@@ -50,7 +50,7 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def _write_fully(descriptor: int, data: bytes) -> None:
+def write_fully(descriptor: int, data: bytes) -> None:
     """Write all of *data*, with as many calls as write(2) needs."""
     view = memoryview(data)
     while view:
@@ -92,7 +92,7 @@ def create_file(
                 if mode is not None:
                     # The mode given to open(2) is reduced by the umask.
                     os.fchmod(descriptor, mode)
-                _write_fully(descriptor, data)
+                write_fully(descriptor, data)
                 if durable:
                     os.fsync(descriptor)
             finally:
@@ -257,7 +257,7 @@ def write_output(
         return
     # Without *replace*, an existing link is refused like a file, so it is not followed.
     target = target if replace else Path(path)
-    folder = _open_parent(target)
+    folder = open_parent(target)
     try:
         if replace:
             replace_file(folder, target, data, _mode(target, mode))
@@ -279,7 +279,7 @@ def check_new(path: str | os.PathLike[str]) -> None:
     target = own_target(Path(path))
     if is_open_file(target) or _is_special(target):
         return
-    release(_open_parent(Path(path)))
+    release(open_parent(Path(path)))
     if os.path.lexists(path):
         taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         raise _exists(Path(path), file_error(taken, path, "written")) from None
@@ -290,7 +290,12 @@ def _exists(target: Path, error: KjuError) -> FileError:
     return FileError(why, str(target), errno.EEXIST)
 
 
-def _open_parent(target: Path) -> int:
+def open_parent(target: Path) -> int:
+    """Return a descriptor of a file's folder.
+
+    Raises:
+        FileError: The folder cannot be opened.
+    """
     with failing(target, "written"):
         try:
             return os.open(target.parent, os.O_RDONLY | _PARENT)
@@ -352,6 +357,6 @@ def _write_through(target: Path, data: bytes) -> None:
     with failing(target, "written"):
         descriptor = os.open(target, flags)
         try:
-            _write_fully(descriptor, data)
+            write_fully(descriptor, data)
         finally:
             os.close(descriptor)

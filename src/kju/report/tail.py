@@ -106,7 +106,7 @@ class RecordedInput:
 
     def entries(self) -> list[Input]:
         """Return the entries of all consoles, with times on the record's clock."""
-        return [entry for line in self._lines for entry in _entries(*line, self._offset)]
+        return [entry for line in self._lines for entry in timed_entries(*line, self._offset)]
 
     def close(self) -> None:
         """Close the log."""
@@ -114,8 +114,17 @@ class RecordedInput:
             self._tail.close()
 
 
-def _entries(since: float, until: float, line: bytes, offset: float) -> list[Input]:
-    """Decode a line. Its times are limited to those of the reads around it: a clock may be set."""
+def timed_entries(since: float, until: float, line: bytes, offset: float) -> list[Input]:
+    """Decode a line, and set its times to another clock.
+
+    The times are limited to those of the reads around it: a clock may be set.
+
+    Args:
+        since: Time of the read before, on the new clock.
+        until: Time of the read that returned the line.
+        line: The line; an invalid one gives no entries.
+        offset: Seconds from the log's clock to the new one.
+    """
     from msgspec.structs import replace
 
     with contextlib.suppress(FormatError):

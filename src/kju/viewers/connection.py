@@ -29,6 +29,8 @@ from .targets import Attachment, Facts, ViewerTarget
 # Longest delay before the thread notices a target's end, a new target, or the view's end.
 _POLL_SECONDS = 0.25
 _CLOSE_TIMEOUT = 2.0
+# A host publishes about as often without a viewer that states its rate.
+_USUAL_RATE = 40
 
 
 class Shown(NamedTuple):
@@ -120,6 +122,7 @@ class Connection:
         self._attachment: Attachment | None = None
         self._thread: threading.Thread | None = None
         self._facts = Facts()
+        self._rate: float | None = None
         self._sizes = SizeSender(self._resize, self._size_failed)
 
     # ---- The view's thread
@@ -144,6 +147,10 @@ class Connection:
             was_open = self._open
             self._end_session()
             self._open = was_open
+
+    def set_rate(self, rate: float) -> None:
+        """Tell the host how often this display shows a picture, where it is more than usual."""
+        self._rate = float(round(rate)) if rate > _USUAL_RATE else None
 
     def request_update(self, shown: Shown) -> None:
         """Request one `Listener.updated` with everything newer than *shown*."""
@@ -234,6 +241,7 @@ class Connection:
         screen, self._request = attachment.screen, Shown()
         self._attachment = attachment
         self._post_current(self._listener.attached)
+        rate: float | None = None
         while self._open and session == self._session:
             try:
                 attachment.check()
@@ -243,6 +251,9 @@ class Connection:
                     self._post_update(screen, NOTHING_TAKEN)
                 raise
             self._post_facts(attachment)
+            if rate != self._rate:
+                rate = self._rate
+                attachment.set_rate(rate)
             with self._changed:
                 request = self._request
                 if request is None:

@@ -81,6 +81,9 @@ class Attachment(Protocol):
     def facts(self) -> Facts:
         """Return the newest facts."""
 
+    def set_rate(self, rate: float | None) -> None:
+        """State how often the pixels are shown, per second; None for the usual rate."""
+
     def save(self, path: str) -> None:
         """Write a PNG of the newest pixels."""
 
@@ -222,6 +225,9 @@ class _MachineAttachment:
             self._host_cpu.newest(),
         )
 
+    def set_rate(self, rate: float | None) -> None:
+        self.screen.set_rate(rate)
+
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:
             return ()
@@ -291,6 +297,9 @@ class _SurfaceAttachment:
 
     def facts(self) -> Facts:
         return Facts()
+
+    def set_rate(self, rate: float | None) -> None:
+        pass  # its producer publishes at its own rate
 
     def save(self, path: str) -> None:
         self.screen.screenshot(path, cursor=True)

@@ -94,6 +94,11 @@ class Viewer:
         return self._target.name
 
     @property
+    def target(self) -> ViewerTarget:
+        """The machine's console, or surface."""
+        return self._target
+
+    @property
     def view_only(self) -> bool:
         """True where no input is sent."""
         return not self._target.controls
@@ -223,7 +228,9 @@ class Viewer:
             self._cursors.set_cursor(update.cursor)
             self._cursors.show(self.input.pointing)
         self._show_status()
-        self._pacing.drew(time.monotonic(), self.backend.frame_seconds())
+        frame = self.backend.frame_seconds()
+        self._pacing.drew(time.monotonic(), frame)
+        self._connection.set_rate(1 / frame)
         self._shown = Shown(update.change.mark, self._cursors.version, update.state)
         self._connection.request_update(self._shown)
 

@@ -1,0 +1,66 @@
+"""`kju record` and `kju play`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..client.targets import attach_to_look, check_console
+from ..errors import KjuError
+from ..escaping import one_line
+from .command import AnyName, Console, Seconds
+
+_TICK_SECONDS = 0.5
+
+
+def record(
+    name: AnyName = "",
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A new .mp4, .webm or .gif (default: NAME and the time, .mp4).",
+            show_default=False,
+        ),
+    ] = "",
+    console: Console = 0,
+    seconds: Seconds = 0,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Write no file with the input beside the video.")
+    ] = False,
+) -> None:
+    """Record the screen as a video until Ctrl+C.
+
+    The file plays up to the end if the machine ends or the disk is full. FILE.input.jsonl has the
+    keys and pointer actions of all clients, which may be passwords; only you can read it.
+    """
+    from ..viewers.recording import Recorded, Recorder, clock  # PyAV is optional
+
+    with attach_to_look(name) as machine:
+        check_console(machine, console)
+    path = Path(file or time.strftime(f"{name}-%Y%m%d-%H%M%S.mp4"))
+    ended: list[Recorded] = []
+    recorder = Recorder(name, console, path, ended.append, with_input=not no_input)
+    shows = sys.stderr.isatty()
+    try:
+        deadline = time.monotonic() + seconds if seconds else float("inf")
+        while time.monotonic() < deadline:
+            if recorder.wait(min(_TICK_SECONDS, max(0.0, deadline - time.monotonic()))):
+                break
+            if shows:
+                print(f"\rREC {clock(recorder.seconds)}", end="", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        recorder.stop()
+    recorder.wait()
+    if shows:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    result = ended[0]
+    if result.error or not result.playable:
+        raise KjuError(result.words)
+    print(one_line(str(result.path)))

@@ -325,3 +325,56 @@ def test_palette_is_followed(app: App):
         assert app.wall.grab().toImage().pixelColor(2, 300).lightness() < before
     finally:
         app.qt.setPalette(QPalette())
+
+
+@pytest.fixture
+def create(app: App) -> Iterator[object]:
+    from kju.desktop.qt.create_tabs import CreateTabs
+
+    tabs = CreateTabs(app.window, app.machines)
+    yield tabs
+    tabs.close()
+
+
+def test_dropped_image_opens_one_page_and_cancel_closes_it(app: App, create, tmp_path: Path):
+    from kju.desktop.empty import EmptyAction
+
+    define("web")
+    app.until_names("web")
+    image = tmp_path / "web.img"
+    image.write_bytes(bytes(1024))
+    app.wall.files_dropped.emit([image], None)
+    page = create.pages[""]
+    assert app.window.tabs.currentWidget() is page
+    assert (page.form.values["image"], page.form.name) == (str(image), "web-2")
+    app.window.page.empty.pressed.emit(EmptyAction.NEW)
+    assert create.pages == {"": page} and app.window.tabs.count() == 2
+    page.cancelled.emit()
+    assert not create.pages and app.window.tabs.count() == 1
+
+
+def test_edit_is_for_one_defined_machine_and_returns_to_the_wall(app: App, create):
+    define("web", "build")
+    app.until_names("build", "web")
+    app.wall.select(MachineKey("", "web"))
+    assert create._edit.isEnabled()
+    app.wall.selectAll()
+    app.until(lambda: not create._edit.isEnabled())
+    app.wall.select(MachineKey("", "web"))
+    app.until(create._edit.isEnabled)
+    create._edit.trigger()
+    page = create.pages["web"]
+    app.until(lambda: page.form.old is not None)
+    page.form.set("memory", "64M")
+    page.foot.save.click()
+    app.until(lambda: not create.pages)
+    assert app.window.tabs.currentWidget() is app.window.page
+    assert (definitions_folder() / "web" / "machine.toml").read_text() == 'memory = "64M"\n'
+
+
+def test_closed_tab_ends_its_page(app: App, create):
+    create.new_machine()
+    app.window.tabs.tabCloseRequested.emit(1)
+    app.until(lambda: not create.pages)
+    create.new_machine()
+    assert app.window.tabs.count() == 2

@@ -19,6 +19,8 @@ from ..targets import MachineTarget
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
+#: A property of the application that is set when a signal ends it: windows ask nothing then.
+ENDING = "kju-ending"
 _LIBRARIES = (
     "on Debian: apt install libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0"
     " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1"
@@ -152,6 +154,7 @@ def run_loop(app: QApplication) -> int:
 
     def end(number: int, frame: object) -> None:
         asked.append(128 + number)
+        app.setProperty(ENDING, True)
         app.closeAllWindows()
 
     # Python runs signal handlers between its own instructions, and Qt's loop executes none while

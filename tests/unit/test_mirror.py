@@ -46,6 +46,11 @@ SUITES: dict[str, str] = {
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"
     ),
+    "integration/viewers/test_screen_tools.py": (
+        "viewers.qt.background viewers.qt.needle_dialog viewers.qt.paste_dialog "
+        "viewers.qt.paste_tool viewers.qt.picker viewers.qt.player viewers.qt.record_tool "
+        "viewers.qt.tools"
+    ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
@@ -76,7 +81,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.painting viewers.qt.widget",
+    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

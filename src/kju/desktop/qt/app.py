@@ -34,6 +34,7 @@ def show_desktop(names: Sequence[str]) -> None:
     from ..machines import Machines
     from .create_tabs import CreateTabs
     from .main_window import MainWindow
+    from .managing import Managing
 
     class Posts(QObject):
         posted = Signal(object)
@@ -43,6 +44,7 @@ def show_desktop(names: Sequence[str]) -> None:
     machines = Machines(posts.posted.emit)
     background = Background(posts.posted.emit)
     window = MainWindow(machines, background, load())
+    managing = Managing(window, machines, posts.posted.emit)
     create = CreateTabs(window, machines)
 
     def open_names(request: OpenRequest) -> None:
@@ -59,6 +61,7 @@ def show_desktop(names: Sequence[str]) -> None:
         status = run_loop(app)
     finally:
         first.close()
+        managing.close()
         create.close()
         machines.close()
         background.close(2.0)

@@ -48,7 +48,7 @@ class App:
         self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
         self.machines = Machines(self._posts.posted.emit)
         self.background = Background(self._posts.posted.emit)
-        self.window = MainWindow(self.machines, self.background, DesktopSettings())
+        self.window = MainWindow(self.machines, self.background, DesktopSettings(panel_shown=True))
         self.managing = Managing(self.window, self.machines, self._posts.posted.emit)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))
@@ -226,6 +226,8 @@ def test_the_panel_follows_the_selected_machine(
     width = app.window.wall.width()
     panel.set_collapsed(True)
     app.until(lambda: app.window.wall.width() > width)
+    assert not app.window.settings.panel_shown
+    assert app.window.settings.panel_width >= 200
     assert panel.width() < 64
     panel.set_collapsed(False)
     app.until(lambda: abs(app.window.wall.width() - width) <= 2)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
@@ -101,7 +102,10 @@ class Managing(QObject):
         window.wall.set_tile_actions(self._tile_actions)
         window.wall.files_dropped.connect(self._take_files)
         window.remote_opened.connect(self._open_remote)
-        window.page.set_side_panel(self.panel, USUAL_WIDTH)
+        window.page.set_side_panel(self.panel, window.settings.panel_width or USUAL_WIDTH)
+        self.panel.set_collapsed(not window.settings.panel_shown)
+        self.panel.collapsed.connect(lambda on: self._remember_panel())
+        self.panel.resized.connect(lambda width: self._remember_panel())
         if (layout := window.page.layout()) is not None:
             layout.addWidget(self.typing)
         self._machines.subscribe(self._machines_changed)
@@ -147,6 +151,14 @@ class Managing(QObject):
         self.panel.take_event(key, event)
         if (page := self._pages.get(key)) is not None:
             page.model.on_event(key, event.name)
+
+    def _remember_panel(self) -> None:
+        settings = msgspec.structs.replace(
+            self._window.settings,
+            panel_width=self.panel.open_width,
+            panel_shown=not self.panel.is_collapsed,
+        )
+        self._window.remember(settings)
 
     # ---- Snapshots
 

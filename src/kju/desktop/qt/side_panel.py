@@ -177,6 +177,11 @@ class SidePanel(QWidget):
         if isinstance(splitter, QSplitter):
             splitter.setSizes([max(1, splitter.width() - width), width])
 
+    @property
+    def open_width(self) -> int:
+        """The width while it is not collapsed."""
+        return self._width
+
     def sizeHint(self) -> QSize:
         return QSize(USUAL_WIDTH, super().sizeHint().height())
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QGuiApplication, QKeyEvent, QPain
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from ...keys import from_x11
+from ...viewers import settings
 from ...viewers.grab import HOLD_MS, KeyEvent, Repeats
 from ...viewers.qt.palette import GRID, tool_button, wrapped_label
 from ..actions import ActionRunner
@@ -47,7 +48,7 @@ class TypingBar(QFrame):
 
     def __init__(self, runner: ActionRunner, page: QWidget) -> None:
         super().__init__(page)
-        self.typing = TypeToAll(runner, Poster(self).post, self._show_state)
+        self.typing = TypeToAll(runner, Poster(self).post, self._show_state, layout_of=_layout_of)
         self._repeats = Repeats()
         self._releases = QTimer(self, singleShot=True, interval=HOLD_MS)
         self._releases.timeout.connect(lambda: self._report(self._repeats.flush()))
@@ -137,6 +138,11 @@ class TypingBar(QFrame):
         # it, and its keys would be commands there: that ends the typing.
         if event.reason() not in _LEAVES_WINDOW:
             self.typing.stop()
+
+
+def _layout_of(name: str) -> str:
+    """Return the keyboard layout that is remembered for a machine; it reads a file."""
+    return settings.load(name).layout or "us"
 
 
 class _Border(QWidget):

@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable
 
 import msgspec
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QImage, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
@@ -66,6 +66,9 @@ class MainWindow(QMainWindow):
         machine_menu: The menu of the selected machines, which is the wall's context menu too.
         consoles: The open consoles.
     """
+
+    #: A machine of another computer is to be opened: its `MachineEntry`, and True for a window.
+    remote_opened = Signal(object, bool)
 
     def __init__(
         self,
@@ -138,7 +141,7 @@ class MainWindow(QMainWindow):
         self._forget = self.add_action(
             self.machine_menu, "Remove from the wall", self._forget_selected
         )
-        view = self.add_menu("&View")
+        view = self.view_menu = self.add_menu("&View")
         self.add_action(view, "&Search", self._focus_search, "Ctrl+F")
         self.add_action(view, "Select &all", self.wall.selectAll)  # the wall's own Ctrl+A
         self.add_action(view, "&Wall", self.show_wall, "Ctrl+1")
@@ -177,13 +180,15 @@ class MainWindow(QMainWindow):
 
     def _selection_changed(self) -> None:
         selected = self.wall.selected()
-        shows = [entry for entry in selected if _has_console(entry)]
+        shows = [entry for entry in selected if _has_console(entry) or not entry.is_local]
         for action in (self._open_tab, self._open_window):
             action.setEnabled(bool(shows))
         self._forget.setVisible(any(_is_over(entry) for entry in selected))
 
     def _open(self, entry: MachineEntry, in_window: bool) -> None:
-        if not _has_console(entry):
+        if not entry.is_local:
+            self.remote_opened.emit(entry, in_window)
+        elif not _has_console(entry):
             self.say(f"{entry.name} is {entry.state.value}")
         elif in_window:
             self.consoles.open_window(entry.name)
@@ -192,7 +197,7 @@ class MainWindow(QMainWindow):
 
     def _open_selected(self, in_window: bool) -> None:
         for entry in self.wall.selected():
-            if _has_console(entry):
+            if _has_console(entry) or not entry.is_local:
                 self._open(entry, in_window)
 
     def open_machine(self, name: str) -> None:

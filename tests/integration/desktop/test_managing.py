@@ -184,7 +184,11 @@ def test_snapshots_are_saved_loaded_branched_and_removed(
     machine.stop()
     app.until_state("web", MachineState.OFF)
     app.until(lambda: not page.buttons["Save"].isEnabled() and page.buttons["Branch"].isEnabled())
-    assert len(page.model.state.forest.by_tag) == 3
+    # The tree of a machine that is off, from its disks and its folder.
+    forest = page.model.state.forest
+    depths = {node.snapshot.tag: node.depth for node in forest.nodes()}
+    assert depths == {"base": 0, "before": 1, "outside": 1}
+    assert forest.here.tag == "outside"
     page.buttons["Branch"].click()
     app.answer(name="copy")
     app.until(lambda: page.model.state.message == "copy runs from base", "the clone")

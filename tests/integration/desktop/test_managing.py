@@ -48,7 +48,9 @@ class App:
         self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
         self.machines = Machines(self._posts.posted.emit)
         self.background = Background(self._posts.posted.emit)
-        self.window = MainWindow(self.machines, self.background, DesktopSettings(panel_shown=True))
+        self.window = MainWindow(
+            self.machines, self.background, DesktopSettings(panel_shown=True, told_running=True)
+        )
         self.managing = Managing(self.window, self.machines, self._posts.posted.emit)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))

@@ -1,4 +1,4 @@
-"""Actions on one or many machines: which apply, what they do, and their results in words.
+"""Actions on one or many machines: conditions, execution, and results in words.
 
 `ActionRunner.run` returns at once: the calls run on threads, with a queue for each machine. A
 machine whose host is stopped fails by itself and delays no other. Of a run's progress its owner
@@ -67,7 +67,7 @@ class ActionRule(NamedTuple):
         states: The states of a machine in which it applies.
         done: The past participle, for summaries: "3 machines stopped".
         needs_definition: It applies to machines with a definition only.
-        warning: What a user loses; an action with a warning is confirmed first.
+        warning: Data that a user may lose; an action with a warning is confirmed first.
     """
 
     states: frozenset[MachineState]
@@ -163,8 +163,8 @@ class ActionRun(NamedTuple):
         number: Counts runs; never reused.
         action: The action.
         keys: The machines.
-        outcomes: The results so far: why it failed; empty for a success.
-        notes: What a user should know of machines that succeeded.
+        outcomes: The results until now: the reason of a failure; empty for a success.
+        notes: Remarks on machines that succeeded.
     """
 
     number: int
@@ -185,7 +185,7 @@ class ActionRun(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """The result so far in one line, safe to show."""
+        """The result until now in one line, safe to show."""
         done, many = self.action.rule.done, len(self.keys)
         succeeded = len(self.outcomes) - len(self.failures)
         if many == 1:

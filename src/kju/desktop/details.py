@@ -134,7 +134,7 @@ def _memory_rows(info: Mapping[str, Any], memory_use: int | None) -> list[Row]:
 
 
 def guest_memory(arguments: Sequence[str]) -> str:
-    """Return the guest's memory in QEMU's arguments; empty if they do not say."""
+    """Return the guest's memory in QEMU's arguments; empty without the option."""
     for option, value in itertools.pairwise(arguments):
         if option == "-m":
             size = value.partition(",")[0].removeprefix("size=")

@@ -20,7 +20,7 @@ class LogText(NamedTuple):
     Attributes:
         lines: Its lines, oldest first, safe to show.
         paths: The files, for following them; empty for those of a machine that has ended.
-        note: What is shown, if it is not the log of a running machine.
+        note: A remark on a log that is missing or old.
     """
 
     lines: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What the side panel shows of the selected machine, and when it reads that. No toolkit.
+"""State of the side panel: facts about the selected machine, read when needed. No toolkit.
 
 Everything that is read is read on a thread, one reading at a time for each kind: of the requests
 during a reading one is kept. Nothing is read while the panel is hidden or shows another page, and
@@ -38,7 +38,7 @@ class PanelPage(Enum):
 
 
 class PanelState(NamedTuple):
-    """What the panel shows.
+    """Facts on the panel.
 
     Attributes:
         entry: The machine; None for none.
@@ -92,7 +92,7 @@ class PanelModel:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what the visible page shows."""
+        """Read the facts of the visible page."""
         entry, page = self.state.entry, self._page
         if entry is None or page not in (PanelPage.DETAILS, PanelPage.LOG):
             return

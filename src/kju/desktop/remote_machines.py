@@ -211,7 +211,7 @@ class RemoteMachines:
     # ---- Mirrors
 
     def mirror(self, key: MachineKey) -> str:
-        """Return the name of a local mirror of a remote machine; start one if there is none.
+        """Return the name of a local mirror of a remote machine; start one if it is missing.
 
         It waits: call it on an action's thread.
 

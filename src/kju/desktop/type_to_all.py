@@ -206,7 +206,7 @@ class TypeToAll:
             self._send(SetKey(number, False))
 
     def text(self, text: str) -> None:
-        """Type a text in every machine, after the keys so far."""
+        """Type a text in every machine, after earlier keys."""
         if self.state.phase is Phase.ON and text:
             self.release_all()
             self._send(InsertText(text))

@@ -48,7 +48,9 @@ class App:
         self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
         self.machines = Machines(self._posts.posted.emit)
         self.background = Background(self._posts.posted.emit)
-        self.window = MainWindow(self.machines, self.background, DesktopSettings(panel_shown=True))
+        self.window = MainWindow(
+            self.machines, self.background, DesktopSettings(panel_shown=True, told_running=True)
+        )
         self.managing = Managing(self.window, self.machines, self._posts.posted.emit)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))
@@ -184,7 +186,11 @@ def test_snapshots_are_saved_loaded_branched_and_removed(
     machine.stop()
     app.until_state("web", MachineState.OFF)
     app.until(lambda: not page.buttons["Save"].isEnabled() and page.buttons["Branch"].isEnabled())
-    assert len(page.model.state.forest.by_tag) == 3
+    # The tree of a machine that is off, from its disks and its folder.
+    forest = page.model.state.forest
+    depths = {node.snapshot.tag: node.depth for node in forest.nodes()}
+    assert depths == {"base": 0, "before": 1, "outside": 1}
+    assert forest.here.tag == "outside"
     page.buttons["Branch"].click()
     app.answer(name="copy")
     app.until(lambda: page.model.state.message == "copy runs from base", "the clone")

@@ -38,7 +38,7 @@ class Question(QDialog):
     Args:
         parent: The window.
         title: The window's title.
-        text: The question; its first line says what will be done.
+        text: The question; its first line names the action.
         button: The word of the button that does it.
         then: Called if that is pressed.
         choice: A box to tick; empty for none.

@@ -1,4 +1,4 @@
-"""Hook what is done with machines into the main window: menus, side panel, pages, drops."""
+"""Actions on machines in the main window: menus, side panel, pages, dropped files."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def load() -> DesktopSettings:
     return DesktopSettings()
 
 
-def save(settings: DesktopSettings) -> None:
+def store(settings: DesktopSettings) -> None:
     """Remember settings."""
     with (
         contextlib.suppress(KjuError, OSError),

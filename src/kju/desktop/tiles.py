@@ -173,7 +173,7 @@ class _Looker:
         if (follower := self._followers.pop(name, None)) is not None:
             follower.close()
             self._board.set_state(name, TileState.OFF)
-            self._files.save(name)
+            self._files.keep(name)
 
     def stop(self) -> None:
         """Have `run` return."""
@@ -188,7 +188,7 @@ class _Looker:
             now = loop.time()
             for name, follower in self._followers.items():
                 if follower.look(now):
-                    self._files.save_sometimes(name, now)
+                    self._files.keep_sometimes(name, now)
             self._board.report()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
@@ -233,13 +233,13 @@ class _PictureFiles:
             self._saved[name] = 1
             self._wake()
 
-    def save_sometimes(self, name: str, now: float) -> None:
+    def keep_sometimes(self, name: str, now: float) -> None:
         """Save the picture of a running machine, `SAVE_INTERVAL` after the last time."""
         if now >= self._saved_at.setdefault(name, now) + SAVE_INTERVAL:
             self._saved_at[name] = now
-            self.save(name)
+            self.keep(name)
 
-    def save(self, name: str) -> None:
+    def keep(self, name: str) -> None:
         """Save the picture of a machine if the file has an older one."""
         picture = self._board.tile(name).picture
         if picture is not None and self._saved.get(name) != picture.version:

@@ -43,7 +43,8 @@ def save(name: str, pixels: Pixels) -> bool:
 
     shown = np.ascontiguousarray(pixels[..., 2::-1] if pixels.ndim == 3 else pixels)
     file = io.BytesIO()
-    Image.fromarray(shown).save(file, "PNG", compress_level=1)
+    image = Image.fromarray(shown)
+    image.save(file, "PNG", compress_level=1)
     with Folder.open(definitions_folder() / name, follow_own_link=True) as folder:
         folder.write(FILE, file.getvalue(), durable=False)
     return True

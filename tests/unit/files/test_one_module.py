@@ -56,6 +56,7 @@ EXCEPTIONS = {
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
+    ("store/last_pictures.py", "image.save"),
     (
         "emulators/qemu/screenshot.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",

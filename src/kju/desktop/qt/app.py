@@ -65,7 +65,7 @@ class Desktop:
         """Call a function on Qt's thread, from any thread."""
         self._posts.posted.emit(call)
 
-    def open(self, request: OpenRequest) -> None:
+    def show(self, request: OpenRequest) -> None:
         """Show the main window, and the consoles of a request."""
         for name in request.names:
             self.window.open_machine(name)
@@ -100,9 +100,9 @@ def show_desktop(names: Sequence[str]) -> None:
         return
     app = application()
     desktop = Desktop()
-    first = FirstInstance(lambda request: desktop.post(lambda: desktop.open(request)))
+    first = FirstInstance(lambda request: desktop.post(lambda: desktop.show(request)))
     desktop.machines.open()
-    desktop.open(OpenRequest(list(names)))
+    desktop.show(OpenRequest(list(names)))
     try:
         status = run_loop(app)
     finally:

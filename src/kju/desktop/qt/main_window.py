@@ -347,7 +347,7 @@ class MainWindow(QMainWindow):
             self._tell_running()
             return
         settings = self.current_settings()
-        self._background.run(lambda: stored.save(settings))
+        self._background.run(lambda: stored.store(settings))
         self.consoles.close_all()
         self._texts.close()
         self._check_soon.stop()

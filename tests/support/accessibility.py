@@ -125,13 +125,13 @@ def _call(
 
 
 @contextlib.contextmanager
-def accessibility_bus() -> Iterator[AccessibilityBus]:
-    """Run a session bus and AT-SPI on it."""
+def accessibility_bus(display: str) -> Iterator[AccessibilityBus]:
+    """Run a session bus and AT-SPI on it, for the programs of a display."""
     if not shutil.which("dbus-daemon") or not any(Path(path).exists() for path in _LAUNCHERS):
         pytest.skip("there is no AT-SPI here: apt install at-spi2-core dbus")
     daemon = subprocess.Popen(
         ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"],
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"DISPLAY": ""},
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"DISPLAY": display},
     )  # fmt: skip
     try:
         assert daemon.stdout is not None

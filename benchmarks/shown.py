@@ -53,8 +53,8 @@ class Shown:
         data = base64.b64encode(np.ascontiguousarray(rows).data).decode()
         self._tell(f"b64write {MEMORY + y * self._width * 4:#x} {rows.nbytes} {data}")
 
-    def paint(self, pixels: np.ndarray) -> None:
-        """Store the whole screen as fast as a guest could; return when it is stored.
+    def paint(self, pixels: np.ndarray, y: int = 0) -> None:
+        """Store the whole screen, or rows of it, as fast as a guest could; return when stored.
 
         QEMU's protocol alone takes 32 to 190 ms of its main thread. So the pixels are written
         directly to its memory, and the protocol stores one byte in each page, which marks the page
@@ -62,10 +62,12 @@ class Shown:
         """
         descriptor, start = self._video = self._video or self._find()
         data = np.ascontiguousarray(pixels)
-        os.pwrite(descriptor, data.data, start)
+        base = y * self._width * 4
+        os.pwrite(descriptor, data.data, start + base)
         flat = data.reshape(-1)
         places = range(3, data.nbytes, PAGE)
-        self._sock.sendall(b"".join(b"writeb %#x %#x\n" % (MEMORY + at, flat[at]) for at in places))
+        first = MEMORY + base
+        self._sock.sendall(b"".join(b"writeb %#x %#x\n" % (first + at, flat[at]) for at in places))
         for _ in places:
             self._done("writeb")
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from support import guests, xservers
+from support.accessibility import SHOWING, Node, accessibility_bus
 from support.wait import until
 
 import kju
 from kju.desktop import first_steps
 from kju.store import running
+from kju.store.paths import definitions_folder
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
@@ -41,8 +43,8 @@ def run(display: str, *words: str) -> str:
     return "" if done.returncode else done.stdout
 
 
-def start(display: str, *names: str) -> subprocess.Popen[str]:
-    environment = xservers.environment(display)
+def start(display: str, *names: str, **variables: str) -> subprocess.Popen[str]:
+    environment = xservers.environment(display) | variables
     for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY"):
         environment.pop(name, None)
     return subprocess.Popen(
@@ -55,8 +57,8 @@ def start(display: str, *names: str) -> subprocess.Popen[str]:
 def desktop(display: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*names: str) -> subprocess.Popen[str]:
-        started.append(start(display, *names))
+    def begin(*names: str, **variables: str) -> subprocess.Popen[str]:
+        started.append(start(display, *names, **variables))
         return started[-1]
 
     yield begin
@@ -66,7 +68,7 @@ def desktop(display: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def windows(display: str) -> list[str]:
-    return run(display, "search", "--onlyvisible", "--name", "^kju$").split()
+    return run(display, "search", "--onlyvisible", "--name", "kju$").split()
 
 
 def test_second_start_raises_the_first_and_opens_its_machines(display: str, desktop):
@@ -136,3 +138,23 @@ def test_cancelled_check_ends_and_finds_nothing():
     check = first_steps.SetupCheck()
     check.cancel()
     assert not check.run().known
+
+
+def test_screen_reader_finds_every_machine_and_control(display: str, desktop):
+    folder = definitions_folder() / "build"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "machine.toml").write_text('labels = ["shop"]')
+    with accessibility_bus(display) as bus:
+        desktop(**bus.environment)
+
+        def tile() -> list[Node]:
+            program = bus.program("kju")
+            return program.find("list item", "build") if program else []
+
+        until(tile, what="the tile on the bus")
+        tree = bus.program("kju")
+        assert tree is not None
+        assert tile()[0].name == "build, off, labels: shop"
+        assert not [node for node in tree.unnamed if SHOWING in node.states], str(tree)
+        for name in ("Show running machines", "Search machines", "Size of the tiles"):
+            assert [node for node in tree.walk() if node.name == name], str(tree)

@@ -1,4 +1,4 @@
-"""The guest's video memory: access for clients, and idle time without viewers."""
+"""The guest's video memory: access for clients, idle time without viewers, rates of viewers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import time
 
 import numpy as np
 import pytest
-from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
+from support.paint_guest import MIB, MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
 from support.wait import until
 
+import kju
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 from kju.errors import RoleError
 from kju.protocol.messages import GetLive, LiveHandle
+from kju.surface.thumbnail import shrink
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
+
+#: Looks per second of a thumbnail.
+RATE = 5.0
 
 
 def test_view_client_gets_no_descriptor(guest: Guest) -> None:
@@ -120,4 +125,48 @@ def test_lasting_mode_without_video_memory_uses_a_listener(guest: Guest) -> None
     finally:
         guest.look()
     guest.becomes("vram")
+    guest.equals()
+
+
+def shows(screen: kju.Screen, dump: np.ndarray) -> bool:
+    """Return whether the thumbnail is that of QEMU's own picture."""
+    if screen.mode[:2] != dump.shape[1::-1]:
+        return False
+    wanted = shrink(np.dstack((dump[..., ::-1], dump[..., 0])), 160, 120)
+    return np.array_equal(screen.thumbnail(160, 120), wanted)
+
+
+def test_host_looks_at_the_rate_of_a_thumbnail(guest: Guest) -> None:
+    guest.leave()
+    try:
+        with kju.attach(guest.machine.name, "view", rate=RATE) as viewer:
+            screen = viewer.screen
+            info = viewer.info()
+            assert info["consoles"][0]["rate"] == RATE
+            views = [client["views"] for client in info["clients"] if client["views"]]
+            assert views == [[{"console": 0, "rate": RATE}]]
+            assert info["consoles"][0]["source"] == "vram"
+            began, version = time.monotonic(), screen.version
+            for number in range(20):
+                guest.tell(f"fill {number} 0 {MIB}")
+            # One publication for each look, however often the guest draws.
+            most = (time.monotonic() - began) * RATE + 2
+            assert screen.version - version <= most
+            with guest.monitor.paused():
+                dump = guest.monitor.screendump()
+                until(lambda: shows(screen, dump), SEEN, "the picture")
+            guest.show(640, 480)
+            until(lambda: screen.mode[:2] == (640, 480), SEEN, "the mode after its pixels")
+            guest.show(*MODE, bits=16)
+            until(lambda: guest.source == "screendump", SEEN, "screenshots of another mode")
+            with guest.monitor.paused():
+                dump = guest.monitor.screendump()
+                until(lambda: shows(screen, dump), SEEN, "the picture of another mode")
+            read = len(guest.machine.log.read_text())
+            screen.set_rate(0)
+            until(lambda: "no client views it" in guest.machine.log.read_text()[read:], SEEN)
+            screen.set_rate(None)
+            assert guest.console()["rate"] is None
+    finally:
+        guest.look()
     guest.equals()

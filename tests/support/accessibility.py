@@ -125,8 +125,12 @@ def _call(
 
 
 @contextlib.contextmanager
-def accessibility_bus(display: str) -> Iterator[AccessibilityBus]:
-    """Run a session bus and AT-SPI on it, for the programs of a display."""
+def accessibility_bus(display: str = "") -> Iterator[AccessibilityBus]:
+    """Run a session bus and AT-SPI on it.
+
+    Args:
+        display: The X server of the registry, which may end without one.
+    """
     if not shutil.which("dbus-daemon") or not any(Path(path).exists() for path in _LAUNCHERS):
         pytest.skip("there is no AT-SPI here: apt install at-spi2-core dbus")
     daemon = subprocess.Popen(

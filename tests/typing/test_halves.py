@@ -21,6 +21,8 @@ FUNCTIONS = [
     "launch",
     "machines",
     "mirror",
+    "plan_launch",
+    "plan_start",
     "remove",
     "start",
 ]

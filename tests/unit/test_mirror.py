@@ -35,15 +35,21 @@ SUITES: dict[str, str] = {
     "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
     "integration/desktop/test_main_window.py": (
         "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "
-        "desktop.qt.main_window desktop.qt.shortcut_sheet desktop.qt.tile_actions "
-        "desktop.qt.tile_delegate desktop.qt.text_search desktop.qt.wall desktop.qt.wall_model "
-        "desktop.qt.wall_page"
+        "desktop.qt.main_window "
+        "desktop.qt.shortcut_sheet desktop.qt.state_icons desktop.qt.text_search "
+        "desktop.qt.tile_actions desktop.qt.tile_delegate desktop.qt.tile_pictures "
+        "desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/test_tiles.py": "desktop.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"
+    ),
+    "integration/viewers/test_screen_tools.py": (
+        "viewers.qt.background viewers.qt.needle_dialog viewers.qt.paste_dialog "
+        "viewers.qt.paste_tool viewers.qt.picker viewers.qt.player viewers.qt.record_tool "
+        "viewers.qt.tools"
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing "
@@ -75,7 +81,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
-    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.painting viewers.qt.widget",
+    "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),

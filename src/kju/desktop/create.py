@@ -154,7 +154,7 @@ class CreateForm:
         """The fields of this machine."""
         return tuple(field for field in FIELDS if self.is_new or not field.only_new)
 
-    def open(self, name: str, text: str) -> None:
+    def edit(self, name: str, text: str) -> None:
         """Show an existing machine's definition.
 
         Raises:

@@ -63,6 +63,16 @@ class _Defined:
     def __init__(self) -> None:
         self.stamp = (0, 0)
         self.labels: tuple[str, ...] = ()
+        #: Why it cannot be used; empty if it can.
+        self.fault = ""
+
+    def read(self, name: str) -> None:
+        """Read it again."""
+        self.labels, self.fault = (), ""
+        try:
+            self.labels = tuple(definitions.read(name).definition.labels)
+        except (KjuError, OSError) as error:
+            self.fault = f"the definition is not valid: {error}"
 
 
 class LocalMachines:
@@ -183,7 +193,8 @@ class LocalMachines:
             if known is not None and known.stamp == stamp:
                 continue
             known = self._defined.setdefault(name, _Defined())
-            known.stamp, known.labels = stamp, _labels(name)
+            known.stamp = stamp
+            known.read(name)
             if (entry := self._running.get(name)) is not None:
                 self._report(entry)
             elif name not in self._followers:
@@ -205,9 +216,10 @@ class LocalMachines:
         defined = self._defined.get(name)
         if defined is not None:
             state = MachineState.ENDED if failed else MachineState.OFF
-            labels = defined.labels
+            entry = MachineEntry(key, state, reason, labels=defined.labels, defined=True)
             self._drop_ended(name)
-            self._reports.entry_is(MachineEntry(key, state, reason, labels=labels, defined=True))
+            faults = (defined.fault,) if defined.fault else ()
+            self._reports.entry_is(entry._replace(warnings=faults))
         elif reason:
             self._drop_ended(name)
             self._ended.append(name)
@@ -247,7 +259,8 @@ class LocalMachines:
             except WaitTimeoutError as error:
                 self._report_silent(name, str(error))
             except KjuError as error:
-                reason, failed = str(error), True
+                # Its first words name the machine, as the tile does.
+                reason, failed = str(error).partition(": ")[2] or str(error), True
                 if _is_alive(name):
                     # The next machine of this name.
                     self._report(MachineEntry(_key(name), MachineState.STARTING))
@@ -336,10 +349,3 @@ def _stamp(file: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_mtime_ns, status.st_ino
-
-
-def _labels(name: str) -> tuple[str, ...]:
-    """Return the labels of a definition; none of one that is wrong."""
-    with contextlib.suppress(KjuError, OSError):
-        return tuple(definitions.read(name).definition.labels)
-    return ()

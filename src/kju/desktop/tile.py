@@ -6,8 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
@@ -32,8 +33,8 @@ class TilePicture(NamedTuple):
     """One picture of a tile.
 
     Attributes:
-        pixels: ``(height, width, 4)`` bytes, B G R X with X = 255, or ``(height, width)``;
-            read-only and C-contiguous. They never change.
+        pixels: ``(height, width, 4)`` bytes, B G R X with X = 255; read-only and C-contiguous. They
+            never change.
         version: Counts the pictures of this tile.
         guest_size: Width and height of the guest's screen; of the picture itself if it was loaded
             from a file.
@@ -62,7 +63,15 @@ class Tile(NamedTuple):
     def showing(
         self, pixels: npt.NDArray[np.uint8], guest_size: tuple[int, int] | None = None
     ) -> Tile:
-        """Return the tile with another picture."""
+        """Return the tile with another picture.
+
+        Args:
+            pixels: As of `TilePicture`; or ``(height, width)``, which is shown in grey.
+            guest_size: Width and height of the guest's screen.
+        """
+        if pixels.ndim == 2:
+            pixels = np.dstack((pixels, pixels, pixels, np.full_like(pixels, 255)))
+            pixels.flags.writeable = False
         version = self.picture.version + 1 if self.picture else 1
         size = guest_size or (pixels.shape[1], pixels.shape[0])
         return self._replace(picture=TilePicture(pixels, version, size))

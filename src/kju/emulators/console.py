@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds from the last client's detaching to the rest.
 GRACE = 1.0
+#: Looks per second: a client's lower rate counts as this one. A client may send any number, and its
+#: inverse must be a time.
+LEAST_RATE = 0.001
 #: Seconds that a rest waits for a source that is being replaced; a listener is registered in 30 ms.
 REPLACEMENT_TIMEOUT = 1.0
 
@@ -267,7 +270,7 @@ class SourceRunner:
 
     def set_rate(self, client: object, rate: float | None) -> None:
         """Note how often a client looks that views the console, or attaches next."""
-        self._clients[client] = rate
+        self._clients[client] = None if rate is None else max(rate, LEAST_RATE)
         self._rate_changed()
 
     def _rate_changed(self) -> None:

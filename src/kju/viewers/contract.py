@@ -36,6 +36,8 @@ class ViewCommand(Enum):
     LOUPE = "loupe"
     NUMBERS = "numbers"
     RECORD = "record"
+    #: Show the app's wall of all machines.
+    WALL = "wall"
 
 
 class ViewState(Enum):

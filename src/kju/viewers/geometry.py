@@ -219,6 +219,13 @@ def logical_rect(rect: Rect, ratio: float) -> Rect:
     return Rect(left, top, right - left, bottom - top)
 
 
+def device_cover(rect: Rect, ratio: float) -> Rect:
+    """Return the smallest rectangle of device pixels that covers a logical rectangle."""
+    left, top = math.floor(rect.x * ratio), math.floor(rect.y * ratio)
+    right, bottom = math.ceil(rect.right * ratio), math.ceil(rect.bottom * ratio)
+    return Rect(left, top, right - left, bottom - top)
+
+
 def device_size(width: int, height: int, ratio: float) -> tuple[int, int]:
     """Return the whole device pixels in a view of a logical size, at least 1 x 1."""
     across, down = device_pixel(width, height, ratio)

@@ -39,6 +39,7 @@ SHORTCUT_LETTERS = {
     "l": ViewCommand.LOUPE,
     "n": ViewCommand.NUMBERS,
     "r": ViewCommand.RECORD,
+    "h": ViewCommand.WALL,
 }
 SHORTCUTS = {NUMBERS[letter]: command for letter, command in SHORTCUT_LETTERS.items()}
 RELEASE = "ctrl-alt"

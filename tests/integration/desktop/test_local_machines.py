@@ -138,9 +138,13 @@ def test_definitions_are_followed(model: Model):
     model.until_state("web", None)
 
 
-def test_wrong_definition_is_shown_without_labels(model: Model):
-    define("wrong", "this is not TOML")
-    assert model.until_state("wrong", S.OFF).labels == ()
+def test_wrong_definition_is_shown_with_its_fault(model: Model):
+    file = define("wrong", "this is not TOML")
+    found = model.until_state("wrong", S.OFF)
+    assert "machine.toml:1" in found.warnings[0]
+    file.write_text('labels = ["good"]')
+    model.posts.until(lambda: model.entry("wrong").warnings == ())
+    assert model.entry("wrong").labels == ("good",)
 
 
 def test_claimed_name_is_starting_until_its_host_answers(model: Model):

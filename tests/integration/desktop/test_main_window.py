@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import xservers
 from support.wait import until
 
 import kju
@@ -17,7 +18,9 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent, QPalette, QWheelEvent
-from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox, QWidget
+
+from kju.viewers.qt import ENDING
 
 S = MachineState
 
@@ -80,7 +83,9 @@ class App:
         return [entry.name for entry in self.wall.selected()]
 
     def close(self) -> None:
+        self.qt.setProperty(ENDING, True)
         self.window.close()
+        self.qt.setProperty(ENDING, False)
         self.machines.close()
         self.background.close(10)
         self.window.deleteLater()
@@ -93,8 +98,8 @@ def app(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     made = App()
     yield made
     made.close()
-    ours = {t.name for t in threading.enumerate() if t.name.startswith("kju-")}
-    assert not ours
+    ended = {"kju-machines", "kju-work", "kju-view"}
+    assert not ended & {thread.name for thread in threading.enumerate()}
 
 
 def define(*names: str, text: str = "") -> None:
@@ -161,28 +166,77 @@ def test_search_and_filter_hide_and_show_all_brings_back(app: App):
     assert app.window.page.stack.currentWidget() is app.wall
 
 
-def test_console_opens_in_a_tab_moves_to_a_window_and_closes(app: App):
+@pytest.fixture
+def screen(app: App) -> Iterator[kju.Machine]:
+    """A machine that runs, and is selected on the wall."""
+    xservers.need("Xvfb")
     with kju.launch(xvfb=True, name="screen") as machine:
-        app.until(
-            lambda: (
-                app.names() == ["screen"]
-                and app.wall.tiles.entry(app.wall.tiles.index(0)).state is S.RUNNING
-            )
-        )
+        key = MachineKey("", "screen")
+        app.until(lambda: key in app.machines.entries and app.machines.entries[key].state.runs)
         app.click("screen")
-        app.key(app.wall, Qt.Key.Key_Return)
-        assert app.window.tabs.count() == 2
-        console = app.window.tabs.currentWidget()
-        assert console.is_tab
-        app.window.consoles.detach(console)
-        assert app.window.tabs.count() == 1
-        assert console.isVisible() and not console.is_tab
-        app.window.consoles.attach(console)
-        assert app.window.tabs.count() == 2
-        app.window.tabs.tabCloseRequested.emit(1)
-        app.until(lambda: app.window.tabs.count() == 1)
-        assert machine.is_alive
-        assert "keeps running" in app.window.statusBar().currentMessage()
+        yield machine
+        app.window.consoles.close_all()
+
+
+def test_console_opens_in_a_tab_moves_to_a_window_and_closes(app: App, screen: kju.Machine):
+    app.key(app.wall, Qt.Key.Key_Return)
+    console = app.window.tabs.currentWidget()
+    assert app.window.tabs.count() == 2
+    assert console.is_tab
+    console.moved.emit()
+    assert app.window.tabs.count() == 1
+    assert console.isVisible()
+    assert not console.is_tab
+    console.moved.emit()
+    assert app.window.tabs.count() == 2
+    app.window.tabs.tabCloseRequested.emit(1)
+    app.until(lambda: app.window.tabs.count() == 1)
+    assert screen.is_alive
+    assert "keeps running" in app.window.statusBar().currentMessage()
+
+
+def test_console_opens_in_a_window_with_shift(app: App, screen: kju.Machine):
+    app.key(app.wall, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    assert app.window.tabs.count() == 1
+    (console,) = [w for w in app.qt.topLevelWidgets() if getattr(w, "name", "") == "screen"]
+    app.window.consoles.open_tab("screen")
+    assert app.window.tabs.count() == 1  # its window is raised
+    console.close()
+    app.until(lambda: "keeps running" in app.window.statusBar().currentMessage())
+
+
+def test_full_screen_leaves_the_tab_and_returns_to_it(app: App, screen: kju.Machine):
+    console = app.window.consoles.open_tab("screen")
+    console.set_full_screen(True)
+    assert console.isFullScreen()
+    assert app.window.tabs.count() == 1
+    console.set_full_screen(False)
+    app.until(lambda: app.window.tabs.count() == 2)
+    assert console.is_tab
+
+
+def test_keys_in_a_console_are_not_shortcuts_of_the_window(app: App, screen: kju.Machine):
+    console = app.window.consoles.open_tab("screen")
+    event = QKeyEvent(
+        QEvent.Type.ShortcutOverride, Qt.Key.Key_W, Qt.KeyboardModifier.ControlModifier, "w"
+    )
+    event.ignore()
+    app.qt.sendEvent(console.view, event)
+    assert event.isAccepted()
+    console.wall_wanted.emit()
+    assert app.window.tabs.currentWidget() is app.window.page
+
+
+def test_window_says_once_that_machines_keep_running(app: App, screen: kju.Machine):
+    app.window.close()
+    assert app.window.isVisible()
+    (box,) = app.window.findChildren(QMessageBox)
+    assert "keep running" in box.text()
+    box.button(QMessageBox.StandardButton.Cancel).click()
+    assert app.window.isVisible()
+    app.window.close()
+    assert not app.window.isVisible()
+    app.window.show()
 
 
 def test_machine_that_is_off_is_not_opened(app: App):
@@ -271,3 +325,56 @@ def test_palette_is_followed(app: App):
         assert app.wall.grab().toImage().pixelColor(2, 300).lightness() < before
     finally:
         app.qt.setPalette(QPalette())
+
+
+@pytest.fixture
+def create(app: App) -> Iterator[object]:
+    from kju.desktop.qt.create_tabs import CreateTabs
+
+    tabs = CreateTabs(app.window, app.machines)
+    yield tabs
+    tabs.close()
+
+
+def test_dropped_image_opens_one_page_and_cancel_closes_it(app: App, create, tmp_path: Path):
+    from kju.desktop.empty import EmptyAction
+
+    define("web")
+    app.until_names("web")
+    image = tmp_path / "web.img"
+    image.write_bytes(bytes(1024))
+    app.wall.files_dropped.emit([image], None)
+    page = create.pages[""]
+    assert app.window.tabs.currentWidget() is page
+    assert (page.form.values["image"], page.form.name) == (str(image), "web-2")
+    app.window.page.empty.pressed.emit(EmptyAction.NEW)
+    assert create.pages == {"": page} and app.window.tabs.count() == 2
+    page.cancelled.emit()
+    assert not create.pages and app.window.tabs.count() == 1
+
+
+def test_edit_is_for_one_defined_machine_and_returns_to_the_wall(app: App, create):
+    define("web", "build")
+    app.until_names("build", "web")
+    app.wall.select(MachineKey("", "web"))
+    assert create._edit.isEnabled()
+    app.wall.selectAll()
+    app.until(lambda: not create._edit.isEnabled())
+    app.wall.select(MachineKey("", "web"))
+    app.until(create._edit.isEnabled)
+    create._edit.trigger()
+    page = create.pages["web"]
+    app.until(lambda: page.form.old is not None)
+    page.form.set("memory", "64M")
+    page.foot.save.click()
+    app.until(lambda: not create.pages)
+    assert app.window.tabs.currentWidget() is app.window.page
+    assert (definitions_folder() / "web" / "machine.toml").read_text() == 'memory = "64M"\n'
+
+
+def test_closed_tab_ends_its_page(app: App, create):
+    create.new_machine()
+    app.window.tabs.tabCloseRequested.emit(1)
+    app.until(lambda: not create.pages)
+    create.new_machine()
+    assert app.window.tabs.count() == 2

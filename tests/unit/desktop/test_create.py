@@ -177,7 +177,7 @@ x = 1
 
 def test_edit_keeps_comments_and_unknown_keys_byte_for_byte() -> None:
     form = CreateForm()
-    form.open("web", OLD)
+    form.edit("web", OLD)
     assert not form.is_new and form.errors == {}
     assert form.text == OLD and form.disk == ""
     assert "disk" not in {field.key for field in form.fields}
@@ -201,14 +201,14 @@ def test_definition_with_a_wrong_value_is_left_to_the_editor() -> None:
     form = CreateForm()
     for text in ("memory = 'lots'", "memory = [", "image = 1"):
         with pytest.raises(DefinitionError, match="kju edit web"):
-            form.open("web", text)
+            form.edit("web", text)
     assert form.is_new
 
 
 def test_text_that_the_form_cannot_change_is_an_error() -> None:
     """An escaped name of a key is valid TOML, and is not found by its name."""
     form = CreateForm()
-    form.open("web", '"mem\\u006fry" = "2G"\n')
+    form.edit("web", '"mem\\u006fry" = "2G"\n')
     form.set("memory", "4G")
     assert form.dry_run() is None
     assert form.errors

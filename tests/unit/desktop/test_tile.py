@@ -64,3 +64,13 @@ def test_other_reason_is_a_change() -> None:
     reports.board.set_state("a", TileState.NO_PICTURE, "blank")
     reports.board.report()
     assert reports == [{"a"}, {"a"}]
+
+
+def test_picture_of_one_byte_per_pixel_is_shown_in_grey() -> None:
+    pixels = np.arange(600, dtype=np.uint16).astype(np.uint8).reshape(20, 30)
+    picture = Tile("a").showing(pixels).picture
+    assert picture is not None
+    assert picture.pixels.shape == (20, 30, 4)
+    assert (picture.pixels[..., :3] == pixels[..., None]).all()
+    assert (picture.pixels[..., 3] == 255).all()
+    assert picture.pixels.flags.c_contiguous and not picture.pixels.flags.writeable

@@ -15,7 +15,7 @@ from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import Console, ConsoleFacts, SourceRunner, fastest
+from kju.emulators.console import LEAST_RATE, Console, ConsoleFacts, SourceRunner, fastest
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
@@ -437,6 +437,14 @@ async def test_source_takes_the_rate_of_its_fastest_client(made: Scene) -> None:
     await console.set_rate("wall", None)
     assert source.look_rate is None
     assert console.runner.viewing("window") is None
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-9, LEAST_RATE])
+async def test_very_low_rate_counts_as_the_lowest(made: Scene, rate: float) -> None:
+    await made.console.attach("wall", rate)
+    assert made.sources[0].look_rate == LEAST_RATE
+    await made.console.set_rate("wall", rate)
+    assert made.console.info()["rate"] == LEAST_RATE
 
 
 async def test_next_source_takes_the_rate_too(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ... import extras
 from ...client.targets import attach_to_look
 from ...viewers.qt import application, run_loop
 from ..settings import load
 from ..single_instance import FirstInstance, OpenRequest, send_to_first
+
+#: The app's icon; the package installs it for desktops, too.
+_ICON = Path(__file__).parents[1] / "kju.svg"
+
+if TYPE_CHECKING:
+    from ..background import Background
+    from ..machines import Machines
+    from .main_window import MainWindow
+
+
+class Desktop:
+    """The parts of the app. Qt's application exists already.
+
+    Attributes:
+        machines: All machines.
+        background: Runs what may block.
+        window: The main window.
+    """
+
+    machines: Machines
+    background: Background
+    window: MainWindow
+
+    def __init__(self) -> None:
+        from PySide6.QtCore import QObject, Qt, Signal
+        from PySide6.QtGui import QIcon
+        from PySide6.QtWidgets import QApplication
+
+        from ..background import Background
+        from ..machines import Machines
+        from .create_tabs import CreateTabs
+        from .main_window import MainWindow
+        from .tile_pictures import TilePictures
+
+        class Posts(QObject):
+            posted = Signal(object)
+
+        self._posts = posts = Posts()
+        posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
+        self.machines = Machines(self.post)
+        self.background = Background(self.post)
+        QApplication.setWindowIcon(QIcon(str(_ICON)))
+        self._pictures = TilePictures(self.machines, self.post)
+        settings = load()
+        self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)
+        self._pictures.serve(self.window.wall)
+        self._create = CreateTabs(self.window, self.machines)
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Call a function on Qt's thread, from any thread."""
+        self._posts.posted.emit(call)
+
+    def open(self, request: OpenRequest) -> None:
+        """Show the main window, and the consoles of a request."""
+        for name in request.names:
+            self.window.open_machine(name)
+        self.window.show()
+        self.window.raise_()
+        self.window.activateWindow()
+
+    def close(self) -> None:
+        """End the app's threads; the machines keep running."""
+        self._create.close()
+        self._pictures.close()
+        self.machines.close()
+        self.background.close(2.0)
 
 
 def show_desktop(names: Sequence[str]) -> None:
@@ -28,39 +96,14 @@ def show_desktop(names: Sequence[str]) -> None:
     if send_to_first(OpenRequest(list(names))):
         return
     app = application()
-    from PySide6.QtCore import QObject, Qt, Signal
-
-    from ..background import Background
-    from ..machines import Machines
-    from .create_tabs import CreateTabs
-    from .main_window import MainWindow
-
-    class Posts(QObject):
-        posted = Signal(object)
-
-    posts = Posts()
-    posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
-    machines = Machines(posts.posted.emit)
-    background = Background(posts.posted.emit)
-    window = MainWindow(machines, background, load())
-    create = CreateTabs(window, machines)
-
-    def open_names(request: OpenRequest) -> None:
-        for name in request.names:
-            window.open_machine(name)
-        window.show()
-        window.raise_()
-        window.activateWindow()
-
-    first = FirstInstance(lambda request: posts.posted.emit(lambda: open_names(request)))
-    machines.open()
-    open_names(OpenRequest(list(names)))
+    desktop = Desktop()
+    first = FirstInstance(lambda request: desktop.post(lambda: desktop.open(request)))
+    desktop.machines.open()
+    desktop.open(OpenRequest(list(names)))
     try:
         status = run_loop(app)
     finally:
         first.close()
-        create.close()
-        machines.close()
-        background.close(2.0)
+        desktop.close()
     if status:
         raise SystemExit(status)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QTabWidget
 
-from ...escaping import one_line
 from ...viewers.contract import ViewCommand
 from ...viewers.grab import RELEASE
+from ...viewers.qt.menu import Section
+from ...viewers.qt.palette import plain_action
 from ...viewers.qt.widget import ScreenView
 from ...viewers.qt.window import MachineWindow
 
@@ -17,42 +19,64 @@ from ...viewers.qt.window import MachineWindow
 class Console(MachineWindow):
     """One machine's console; a tab or a window."""
 
-    #: A command that concerns the tab: full screen, close.
-    tab_command = Signal(object)
+    #: It is to fill the display, from its tab; or to return there.
+    full_screen_wanted = Signal()
+    moved = Signal()
+    wall_wanted = Signal()
     closed = Signal()
 
     def __init__(self, name: str) -> None:
         view = ScreenView()
         view.show_machine(name, release=RELEASE)
         super().__init__(view)
+        view.installEventFilter(self)
         self.name = name
         #: It returns to its tab after the full screen.
         self.was_tab = False
+        menu = self.console.menu
+        menu.separate(Section.VIEW)
+        self._move = menu.add(Section.VIEW, "Move into a window", self.moved.emit, icon="view")
+        menu.add(
+            Section.VIEW,
+            "Show all machines",
+            self.wall_wanted.emit,
+            icon="machine",
+            command=ViewCommand.WALL,
+        )
 
     @property
     def is_tab(self) -> bool:
         """True while it is a tab of the main window."""
         return not self.isWindow()
 
-    def execute(self, command: ViewCommand) -> None:
-        """Execute a command of the window; the main window does so while this is a tab."""
-        if self.is_tab:
-            self.tab_command.emit(command)
+    def show_place(self) -> None:
+        """Name the other place in the menu."""
+        text = "Move into a window" if self.is_tab else "Move into a tab"
+        self.console.menu.set_text(self._move, text)
+
+    def set_full_screen(self, on: bool) -> None:
+        """Fill the display with the picture, or return to the window or the tab."""
+        if on and self.is_tab:
+            self.full_screen_wanted.emit()
         else:
-            super().execute(command)
+            super().set_full_screen(on)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         left = event.type() == QEvent.Type.WindowStateChange and not self.isFullScreen()
         if left and self.was_tab and self.isWindow():
             self.was_tab = False
-            QTimer.singleShot(0, lambda: self.tab_command.emit(ViewCommand.FULL_SCREEN))
+            QTimer.singleShot(0, self.full_screen_wanted.emit)
 
-    def event(self, event: QEvent) -> bool:
-        result = super().event(event)
-        if event.type() == QEvent.Type.Close:
-            self.closed.emit()
-        return result
+    def eventFilter(self, source: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()  # every key is the guest's, those of the main window's actions too
+            return True
+        return super().eventFilter(source, event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        super().closeEvent(event)
+        self.closed.emit()
 
 
 class Consoles(QObject):
@@ -62,6 +86,8 @@ class Consoles(QObject):
         tabs: The tabs of the main window.
         on_closed: Called with the name of a machine whose console was closed.
     """
+
+    wall_wanted = Signal()
 
     def __init__(self, tabs: QTabWidget, on_closed: Callable[[str], None]) -> None:
         super().__init__(tabs)
@@ -84,6 +110,7 @@ class Consoles(QObject):
         if console is None:
             console = self._create(name)
             console.show()
+            console.show_place()
         elif console.is_tab:
             self.detach(console)
         self.show(console)
@@ -109,13 +136,17 @@ class Consoles(QObject):
         console.resize(size)
         console.move(at)
         console.show()
+        console.show_place()
         console.view.setFocus()
 
     def attach(self, console: Console) -> None:
         """Move a console from its window into a tab."""
         if console.is_tab or self._open.get(console.name) is not console:
             return
+        if console.isFullScreen():
+            console.set_full_screen(False)
         self._add_tab(console)
+        console.show_place()
         self.show(console)
 
     def close(self, console: Console) -> None:
@@ -133,22 +164,28 @@ class Consoles(QObject):
     def _create(self, name: str) -> Console:
         console = Console(name)
         self._open[name] = console
-        console.tab_command.connect(lambda command: self._execute(console, command))
+        console.full_screen_wanted.connect(lambda: self._full_screen(console))
+        console.moved.connect(lambda: self._move(console))
+        console.wall_wanted.connect(self.wall_wanted)
         console.closed.connect(lambda: self._closed(console))
         return console
 
     def _add_tab(self, console: Console) -> None:
-        label = one_line(console.name).replace("&", "&&")
-        index = self._tabs.addTab(console, label)
+        index = self._tabs.addTab(console, plain_action(console.name))
         self._tabs.setTabToolTip(index, "")
 
-    def _execute(self, console: Console, command: ViewCommand) -> None:
-        if command is ViewCommand.CLOSE:
-            self.close(console)
-        elif console.is_tab:
+    def _full_screen(self, console: Console) -> None:
+        """Fill the display from a tab, or return to the tab."""
+        if console.is_tab:
             self.detach(console)
             console.was_tab = True
             console.set_full_screen(True)
+        else:
+            self.attach(console)
+
+    def _move(self, console: Console) -> None:
+        if console.is_tab:
+            self.detach(console)
         else:
             self.attach(console)
 

@@ -172,7 +172,7 @@ class CreatePage(QWidget):
             if isinstance(text, KjuError):
                 raise text
             form = CreateForm()
-            form.open(name, text)
+            form.edit(name, text)
         except KjuError as error:
             self.form.fail(error)
             self._refresh()

@@ -5,11 +5,22 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
+import msgspec
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QIcon, QImage, QKeySequence
-from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox, QTabBar, QTabWidget, QWidget
+from PySide6.QtGui import QAction, QCloseEvent, QImage, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QTabBar,
+    QTabWidget,
+    QWidget,
+)
 
 from ...escaping import one_line
+from ...viewers.qt import ENDING
+from ...viewers.qt.palette import plain_action
 from .. import first_steps
 from .. import settings as stored
 from ..background import Background
@@ -47,7 +58,6 @@ class MainWindow(QMainWindow):
         background: Runs what may block.
         settings: Those of the last run.
         picture: Returns a machine's newest picture.
-        icon: Returns the icon of a state.
 
     Attributes:
         page: The page of the wall.
@@ -63,18 +73,18 @@ class MainWindow(QMainWindow):
         background: Background,
         settings: DesktopSettings,
         picture: Callable[[MachineKey], QImage | None] = lambda key: None,
-        icon: Callable[[MachineState], QIcon] = lambda state: QIcon(),
     ) -> None:
         super().__init__()
         self._machines = machines
         self._background = background
         self._settings = settings
-        self.page = WallPage(machines, picture, icon)
+        self.page = WallPage(machines, picture)
         self.wall: Wall = self.page.wall
         self.tabs = QTabWidget(documentMode=True, movable=True, tabsClosable=True)
         self.tabs.addTab(self.page, "Machines")
         self._fix_first_tab()
         self.tabs.tabCloseRequested.connect(self._close_tab)
+        self.tabs.currentChanged.connect(self._tab_changed)
         self.setCentralWidget(self.tabs)
         self._texts = TextSearch(self.page, machines, background.post)
         self._texts.failed.connect(self.say)
@@ -82,6 +92,7 @@ class MainWindow(QMainWindow):
         self._check = first_steps.SetupCheck()
         self._check_soon = QTimer(self, singleShot=True, interval=_CHECK_MS)
         self._check_soon.timeout.connect(self.check_setup)
+        self.consoles.wall_wanted.connect(self._raise_wall)
         self._groups: dict[str, QMenu] = {}
         self.machine_menu = self.add_menu("&Machine")
         self._make_actions()
@@ -90,7 +101,7 @@ class MainWindow(QMainWindow):
         self.wall.selection_changed.connect(self._selection_changed)
         self.page.empty.pressed.connect(self._empty_pressed)
         self.page.setup_wanted.connect(self._check_soon.start)
-        self.setWindowTitle("kju")
+        self._tab_changed(0)
         self.statusBar().setSizeGripEnabled(False)
         self._restore()
         self._selection_changed()
@@ -233,13 +244,26 @@ class MainWindow(QMainWindow):
     def add_page(self, page: QWidget, title: str) -> None:
         """Show a page in a tab of its own."""
         if self.tabs.indexOf(page) < 0:
-            self.tabs.addTab(page, one_line(title).replace("&", "&&"))
+            self.tabs.addTab(page, plain_action(title))
         self.tabs.setCurrentWidget(page)
+
+    def _tab_changed(self, index: int) -> None:
+        is_wall = self.tabs.widget(index) is self.page
+        # The status line is the wall's: a console has its own.
+        self.statusBar().setVisible(is_wall)
+        name = self.tabs.tabText(index).replace("&&", "&")
+        self.setWindowTitle("kju" if is_wall else f"{name} \N{EN DASH} kju")
+        self._detach.setEnabled(isinstance(self.tabs.widget(index), Console))
 
     def show_wall(self) -> None:
         """Show the wall and give it the focus."""
         self.tabs.setCurrentWidget(self.page)
         self.wall.setFocus()
+
+    def _raise_wall(self) -> None:
+        self.show_wall()
+        self.raise_()
+        self.activateWindow()
 
     def _focus_search(self) -> None:
         self.tabs.setCurrentWidget(self.page)
@@ -272,9 +296,11 @@ class MainWindow(QMainWindow):
 
     def _restore(self) -> None:
         known = self._settings
-        self.resize(*((known.width, known.height) if known.width else _FIRST_SIZE))
         if known.width:
-            self.move(known.x, known.y)
+            # Not `move`, which counts the frame: the window would wander with each start.
+            self.setGeometry(known.x, known.y, known.width, known.height)
+        else:
+            self.resize(*_FIRST_SIZE)
         if known.maximized:
             self.setWindowState(self.windowState() | Qt.WindowState.WindowMaximized)
         self.wall.set_tile_width(known.tile_width or TILE_WIDTHS[1])
@@ -282,23 +308,34 @@ class MainWindow(QMainWindow):
             if order.name == known.order:
                 self.page.set_order(order)
 
+    @property
+    def settings(self) -> DesktopSettings:
+        """The settings that are remembered when the window closes."""
+        return self._settings
+
+    def remember(self, settings: DesktopSettings) -> None:
+        """Remember these settings when the window closes; its place and sizes are added."""
+        self._settings = settings
+
     def current_settings(self) -> DesktopSettings:
         """Return the settings to remember."""
         place = self.normalGeometry() if self.isMaximized() else self.geometry()
-        return DesktopSettings(
+        return msgspec.structs.replace(
+            self._settings,
             x=place.x(),
             y=place.y(),
             width=place.width(),
             height=place.height(),
             maximized=self.isMaximized(),
             tile_width=self.wall.tile_width,
-            panel_width=self._settings.panel_width,
-            panel_shown=self._settings.panel_shown,
             order=self.page.order.name,
-            told_running=self._settings.told_running,
         )
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        if self._must_tell():
+            event.ignore()
+            self._tell_running()
+            return
         settings = self.current_settings()
         self._background.run(lambda: stored.save(settings))
         self.consoles.close_all()
@@ -306,6 +343,32 @@ class MainWindow(QMainWindow):
         self._check_soon.stop()
         self._check.cancel()
         event.accept()
+
+    def _must_tell(self) -> bool:
+        """Return whether to say that machines outlive the app: once, and not to a signal."""
+        runs = any(entry.state.runs for entry in self._machines.entries.values())
+        ends = bool(QApplication.instance().property(ENDING))  # type: ignore[union-attr]
+        return runs and not ends and not self._settings.told_running
+
+    def _tell_running(self) -> None:
+        box = QMessageBox(
+            QMessageBox.Icon.Information,
+            "kju",
+            "The machines keep running. Closing this window does not stop them; kju desktop shows"
+            " them again.",
+            QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel,
+            self,
+        )
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setDefaultButton(QMessageBox.StandardButton.Close)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.finished.connect(self._told)
+        box.open()
+
+    def _told(self, result: int) -> None:
+        self._settings = msgspec.structs.replace(self._settings, told_running=True)
+        if result == QMessageBox.StandardButton.Close:
+            self.close()
 
 
 def _plain(text: str) -> str:

@@ -11,12 +11,12 @@ from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ...viewers.qt.painting import BACKGROUND
+from ...viewers.qt.palette import GRID
 from ..entry import MachineEntry, MachineKey, MachineState
 from ..words import name_text, note_text, state_text
+from .state_icons import state_icon, warning_icon
 from .wall_model import ENTRY_ROLE
 
-#: Pixels of the grid that everything is aligned to.
-GRID = 8
 _RADIUS = 6
 #: Width and height of a picture's place.
 _ASPECT = (16, 10)
@@ -39,19 +39,16 @@ class TileDelegate(QStyledItemDelegate):
     Args:
         parent: The wall.
         picture: Returns a machine's newest picture, at the size of the place in device pixels.
-        icon: Returns the icon of a state.
     """
 
     def __init__(
         self,
         parent: QWidget,
         picture: Callable[[MachineKey], QImage | None],
-        icon: Callable[[MachineState], QIcon],
     ) -> None:
         super().__init__(parent)
         self.width = 256
         self._picture = picture
-        self._icon = icon
 
     def tile_size(self, font: QFont) -> QSize:
         """Return the size of every tile."""
@@ -127,7 +124,10 @@ class TileDelegate(QStyledItemDelegate):
             icon = QRect(0, 0, side, side)
             icon.moveCenter(place.center())
             painter.setOpacity(0.5)
-            self._icon(entry.state).paint(painter, icon)
+            state_icon(entry.state).paint(painter, icon, mode=QIcon.Mode.Selected)
+            self._paint_lack(
+                painter, place.adjusted(GRID, icon.bottom() - place.y(), -GRID, 0), entry
+            )
             painter.setOpacity(1)
             return
         ratio = painter.device().devicePixelRatioF()
@@ -140,6 +140,13 @@ class TileDelegate(QStyledItemDelegate):
         painter.setOpacity(1 if live else _OFF_OPACITY)
         painter.drawImage(target, image)
         painter.setOpacity(1)
+
+    def _paint_lack(self, painter: QPainter, place: QRect, entry: MachineEntry) -> None:
+        """Say why a running machine has no picture."""
+        if entry.state.runs:
+            text = "no screen" if entry.screens == 0 else "no picture yet"
+            painter.setPen(Qt.GlobalColor.white)  # on the picture's surround
+            painter.drawText(place, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text)
 
     def _paint_texts(
         self,
@@ -157,19 +164,24 @@ class TileDelegate(QStyledItemDelegate):
         painter.setFont(bold)
         _draw_elided(painter, parts.name, name_text(entry))
         painter.setFont(option.font)
-        side = parts.state.height()
-        mark = QRect(parts.state.x(), parts.state.y(), side, side)
-        icon = self._icon(entry.state)
-        if icon.isNull():
-            side = -4
-        else:
-            mode = QIcon.Mode.Selected if selected else QIcon.Mode.Normal
-            icon.paint(painter, mark, mode=mode)
-        text = parts.state.adjusted(side + 4, 0, 0, 0)
+        mode = QIcon.Mode.Selected if selected else QIcon.Mode.Normal
+        text = _draw_icon(painter, parts.state, state_icon(entry.state), mode)
         _draw_elided(painter, text, state_text(entry, time.time()))
-        if not selected and not entry.warnings:
+        note = parts.note
+        if entry.warnings:
+            note = _draw_icon(painter, note, warning_icon(), mode)
+        elif not selected:
             painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
-        _draw_elided(painter, parts.note, note_text(entry))
+        _draw_elided(painter, note, note_text(entry))
+
+
+def _draw_icon(painter: QPainter, place: QRect, icon: QIcon, mode: QIcon.Mode) -> QRect:
+    """Draw an icon at the beginning of a line; return the rest of the line."""
+    if icon.isNull():
+        return place
+    side = place.height()
+    icon.paint(painter, QRect(place.x(), place.y(), side, side), mode=mode)
+    return place.adjusted(side + 4, 0, 0, 0)
 
 
 def _draw_elided(painter: QPainter, place: QRect, text: str) -> None:

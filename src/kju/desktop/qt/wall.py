@@ -25,7 +25,6 @@ from PySide6.QtGui import (
     QDragMoveEvent,
     QDropEvent,
     QHideEvent,
-    QIcon,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -35,10 +34,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QWidget
 
-from ..entry import MachineEntry, MachineKey, MachineState
+from ...viewers.qt.palette import GRID
+from ..entry import MachineEntry, MachineKey
 from ..machines import Machines
 from .tile_actions import TileAction, TileActions
-from .tile_delegate import GRID, TileDelegate
+from .tile_delegate import TileDelegate
 from .wall_model import WallModel
 
 #: Least, usual and greatest width of a tile.
@@ -57,7 +57,6 @@ class Wall(QListView):
     Args:
         machines: All machines.
         picture: Returns a machine's newest picture.
-        icon: Returns the icon of a state.
         parent: Its parent widget.
 
     Attributes:
@@ -79,14 +78,15 @@ class Wall(QListView):
         self,
         machines: Machines,
         picture: Callable[[MachineKey], QImage | None],
-        icon: Callable[[MachineState], QIcon],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.tiles = WallModel(machines, self)
-        self._delegate = TileDelegate(self, picture, icon)
+        self._delegate = TileDelegate(self, picture)
         self._machines = machines
         self._hovered: MachineKey | None = None
+        self._least_width = TILE_WIDTHS[1]
+        self._least_width = TILE_WIDTHS[1]
         self._anchor = QPersistentModelIndex()
         self._uptime = QTimer(self, interval=_UPTIME_MS)
         self._uptime.timeout.connect(self.viewport().update)
@@ -99,7 +99,7 @@ class Wall(QListView):
         self.setMovement(QListView.Movement.Static)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setUniformItemSizes(True)
-        self.setSpacing(GRID // 2)
+        self.setSpacing(0)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setSelectionRectVisible(True)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -162,7 +162,7 @@ class Wall(QListView):
         if not self.isVisible():
             return set()
         view = self.viewport().rect()
-        size = self._delegate.tile_size(self.font())
+        size = self.gridSize()
         rows = range(self.tiles.rowCount())
         found = set()
         first = self._first_row_in_view(view, size)
@@ -175,8 +175,8 @@ class Wall(QListView):
         return found
 
     def _first_row_in_view(self, view: QRect, size: QSize) -> int:
-        across = max(1, (view.width() - GRID) // (size.width() + GRID // 2))
-        line = max(0, self.verticalScrollBar().value() // (size.height() + GRID // 2) - 2)
+        across = max(1, view.width() // max(1, size.width()))
+        line = max(0, self.verticalScrollBar().value() // size.height() - 2)
         return min(line * across, self.tiles.rowCount())
 
     @property
@@ -191,16 +191,16 @@ class Wall(QListView):
 
     @property
     def tile_width(self) -> int:
-        """The width of every tile."""
-        return self._delegate.width
+        """The least width of the tiles: they grow until their columns fill the wall."""
+        return self._least_width
 
     def set_tile_width(self, width: int) -> None:
-        """Set the width of every tile."""
+        """Set the least width of the tiles."""
         least, _, most = TILE_WIDTHS
         width = max(least, min(most, width))
-        if width != self._delegate.width:
-            self._delegate.width = width
-            self.scheduleDelayedItemsLayout()
+        if width != self._least_width:
+            self._least_width = width
+            self._spread()
             self.tile_width_changed.emit(width)
             self._rows_changed()
 
@@ -282,8 +282,25 @@ class Wall(QListView):
         event.accept()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        self._spread()
         super().resizeEvent(event)
         self._rows_changed()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._spread()
+
+    def _spread(self) -> None:
+        """Let the tiles grow until their columns fill the width."""
+        # Qt leaves a pixel free; the scroll bar's width is always left for it.
+        room = self.width() - self.verticalScrollBar().sizeHint().width() - 2
+        columns = max(1, room // (self._least_width + GRID))
+        self._delegate.width = max(self._least_width, room // columns - GRID)
+        tile = self._delegate.tile_size(self.font())
+        cell = QSize(tile.width() + GRID, tile.height() + GRID)
+        if cell != self.gridSize():
+            self.setGridSize(cell)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -17,6 +17,9 @@ from ..words import name_text, spoken_text, tooltip_lines
 #: The role of the `MachineEntry`.
 ENTRY_ROLE = int(Qt.ItemDataRole.UserRole)
 
+#: Facts that every tile has room for.
+_LINES_ON_TILE = 2
+
 _Index = QModelIndex | QPersistentModelIndex
 _TOP = QModelIndex()
 
@@ -76,9 +79,11 @@ class WallModel(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return spoken_text(entry, time.time())
         if role == Qt.ItemDataRole.ToolTipRole:
+            lines = tooltip_lines(entry, time.time())
+            if len(lines) <= _LINES_ON_TILE:
+                return None  # the tile has them, and a tooltip would cover its buttons
             # Qt would take a line with tags for HTML.
-            lines = map(html.escape, tooltip_lines(entry, time.time()))
-            return "<qt>" + "<br>".join(lines) + "</qt>"
+            return "<qt>" + "<br>".join(map(html.escape, lines)) + "</qt>"
         return None
 
     def repaint(self, key: MachineKey) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QIcon, QImage, QKeyEvent
+from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -21,13 +21,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...viewers.qt.palette import GRID
 from ..empty import EmptyAction, Setup, no_machines, nothing_found
-from ..entry import MachineKey, MachineState
+from ..entry import MachineKey
 from ..machines import Machines
 from ..search import Filter, Order, parse
 from .empty_page import EmptyPage
 from .flow_layout import FlowLayout
-from .tile_delegate import GRID
 from .wall import TILE_WIDTHS, Wall
 
 #: Milliseconds after the last key before a search begins.
@@ -59,7 +59,6 @@ class WallPage(QWidget):
     Args:
         machines: All machines.
         picture: Returns a machine's newest picture.
-        icon: Returns the icon of a state.
 
     Attributes:
         wall: The wall.
@@ -78,11 +77,10 @@ class WallPage(QWidget):
         self,
         machines: Machines,
         picture: Callable[[MachineKey], QImage | None],
-        icon: Callable[[MachineState], QIcon],
     ) -> None:
         super().__init__()
         self._machines = machines
-        self.wall = Wall(machines, picture, icon)
+        self.wall = Wall(machines, picture)
         self.search = SearchField()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.wall)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
-from ...errors import UsageError
+from ...errors import FileError, UsageError
 from ...signals import ending_signals
 from .. import settings
 from ..settings import SIDE_BY_SIDE
@@ -19,6 +19,8 @@ from ..targets import MachineTarget
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
+#: A property of the application that is set when a signal ends it: windows ask nothing then.
+ENDING = "kju-ending"
 _LIBRARIES = (
     "on Debian: apt install libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0"
     " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1"
@@ -91,6 +93,27 @@ def view(
         raise SystemExit(status)
 
 
+def play(path: str) -> None:
+    """Play a recording in a window until the window is closed.
+
+    Raises:
+        UsageError: There is no display.
+        MissingError: The extra ``desktop`` is not installed.
+        FileError: The file cannot be read.
+    """
+    extras.require("desktop", "a window")
+    extras.require("desktop", "playing a video", only="av")
+    if not Path(path).is_file():
+        raise FileError(f"{path} cannot be read: it is not a file", path)
+    app = application()
+    from .player import PlayerWindow
+
+    player = PlayerWindow(path)
+    player.show()
+    if status := run_loop(app):
+        raise SystemExit(status)
+
+
 def application() -> QApplication:
     """Return Qt's application.
 
@@ -152,6 +175,7 @@ def run_loop(app: QApplication) -> int:
 
     def end(number: int, frame: object) -> None:
         asked.append(128 + number)
+        app.setProperty(ENDING, True)
         app.closeAllWindows()
 
     # Python runs signal handlers between its own instructions, and Qt's loop executes none while

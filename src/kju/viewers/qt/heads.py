@@ -175,7 +175,10 @@ class HeadsRow(QWidget):
         height = max(each.height() for each in self._wanted.values())
         around = window.size() - self.size()
         room = window.screen().availableSize() - (window.frameGeometry().size() - window.size())
-        window.resize((QSize(width, height) + around).boundedTo(room))
+        room -= around
+        if width > room.width():
+            width, height = room.width(), height * room.width() // width
+        window.resize(QSize(width, min(height, room.height())) + around)
         keep_inside(window)
 
     def eventFilter(self, source: QObject, event: QEvent) -> bool:

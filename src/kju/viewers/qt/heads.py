@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from ..contract import Status
 from ..geometry import spread
+from .painting import BACKGROUND
 from .remembering import keep_inside
 from .widget import ScreenView
 
@@ -139,6 +140,10 @@ class HeadsRow(QWidget):
 
     def __init__(self, window: MachineWindow, others: Sequence[ScreenView]) -> None:
         super().__init__(window)
+        palette = self.palette()
+        palette.setColor(self.backgroundRole(), BACKGROUND)
+        self.setPalette(palette)
+        self.setAutoFillBackground(True)  # the gap
         self._window = window
         self.views = [window.view, *others]
         self._wanted: dict[ScreenView, QSize] = {}

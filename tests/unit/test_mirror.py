@@ -46,6 +46,11 @@ SUITES: dict[str, str] = {
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"
     ),
+    "integration/viewers/test_screen_tools.py": (
+        "viewers.qt.background viewers.qt.needle_dialog viewers.qt.paste_dialog "
+        "viewers.qt.paste_tool viewers.qt.picker viewers.qt.player viewers.qt.record_tool "
+        "viewers.qt.tools"
+    ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"

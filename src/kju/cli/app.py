@@ -74,6 +74,7 @@ SECTIONS = (
             ),
             _Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
             _Entry("record", "recording", "Record the screen as a video until Ctrl+C."),
+            _Entry("play", "recording", "Play a recording in a window, with its input beside it."),
         ),
     ),
     _Section(

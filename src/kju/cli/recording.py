@@ -64,3 +64,14 @@ def record(
     if result.error or not result.playable:
         raise KjuError(result.words)
     print(one_line(str(result.path)))
+
+
+def play(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A video, such as `kju record` makes.")
+    ],
+) -> None:
+    """Play a recording in a window, with its input beside it."""
+    from ..viewers.qt import play as show_player  # Qt takes 0.2 s to import
+
+    show_player(file)

@@ -57,9 +57,11 @@ class MachineSettings(Struct, omit_defaults=True):
 
     Attributes:
         windows: The windows of its screens, by the console's index, or `SIDE_BY_SIDE`.
+        layout: The guest's keyboard layout, as the user chose it; empty before that.
     """
 
     windows: dict[int, WindowSettings] = field(default_factory=dict)
+    layout: str = ""
 
     def window(self, console: int) -> WindowSettings:
         """Return the settings of one window."""

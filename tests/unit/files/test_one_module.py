@@ -69,6 +69,7 @@ EXCEPTIONS = {
     ("viewers/machine_control.py", "machine.snapshots.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     ("viewers/connection.py", "attachment.save"),
+    ("viewers/qt/needle_dialog.py", "needle.save"),
     # A video, into a file of `kju.files`; and one that is read.
     ("viewers/video.py", "av.open"), ("viewers/playback.py", "av.open"),
     ("viewers/terminal/view.py", "self.viewer.save"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
-from ...errors import UsageError
+from ...errors import FileError, UsageError
 from ...signals import ending_signals
 from .. import settings
 from ..settings import SIDE_BY_SIDE
@@ -90,6 +90,27 @@ def view(
         window.show()
     status = run_loop(app)
     if status:
+        raise SystemExit(status)
+
+
+def play(path: str) -> None:
+    """Play a recording in a window until the window is closed.
+
+    Raises:
+        UsageError: There is no display.
+        MissingError: The extra ``desktop`` is not installed.
+        FileError: The file cannot be read.
+    """
+    extras.require("desktop", "a window")
+    extras.require("desktop", "playing a video", only="av")
+    if not Path(path).is_file():
+        raise FileError(f"{path} cannot be read: it is not a file", path)
+    app = application()
+    from .player import PlayerWindow
+
+    player = PlayerWindow(path)
+    player.show()
+    if status := run_loop(app):
         raise SystemExit(status)
 
 

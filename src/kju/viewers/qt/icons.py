@@ -24,6 +24,8 @@ NAMES = {
     "disconnected": "wifi-slash",
     "end": "x-circle",
     "eye": "eye",
+    "frame-after": "skip-forward",
+    "frame-before": "skip-back",
     "full-screen": "corners-out",
     "gauge": "gauge",
     "keyboard": "keyboard",

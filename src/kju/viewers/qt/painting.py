@@ -51,6 +51,11 @@ class PicturePainter:
         if frame is not None:
             self._image = image_on(frame)
 
+    @property
+    def frame(self) -> Frame | None:
+        """The picture's memory; None without a picture."""
+        return self._frame
+
     def copy(self, cursor: Cursor | None) -> QImage:
         """Return a copy of the picture with a cursor in it; a null image without a picture."""
         if self._image is None:

@@ -262,6 +262,16 @@ class ScreenView(QAbstractScrollArea):
 
     # ---- Painting
 
+    @property
+    def frame(self) -> Frame | None:
+        """The picture, in the machine's own memory; None without one."""
+        return self._painter.frame
+
+    @property
+    def placement(self) -> Placement | None:
+        """The picture's place in the viewport, device pixels; None without a picture."""
+        return self._painter.placement
+
     def show_picture(self, frame: Frame | None) -> None:
         """Implement `Backend.show_picture`."""
         self._painter.show(frame)

@@ -19,6 +19,7 @@ from .palette import GRID, PlainLabel, use_role
 from .remembering import keep_inside
 from .scale_menu import add_scale_actions
 from .strip import Strip
+from .tools import ScreenTools
 from .widget import ScreenView
 
 _NOTE_MS = 3000
@@ -35,6 +36,7 @@ class MachineWindow(QWidget):
         view: The same.
         console: Its parts, for modules with further actions.
         numbers: The figures of the window, hidden at first.
+        tools: Paste, loupe, text, needles and recording.
     """
 
     def __init__(self, view: ScreenView) -> None:
@@ -52,6 +54,7 @@ class MachineWindow(QWidget):
         self._add_view_actions()
         self._capture = Capture(self.console)
         self._strip.add(self._capture.button)
+        self.tools: ScreenTools = ScreenTools(self.console)
         self._status = Status(viewer.name)
         self._menu.add(
             None, "Close; the machine keeps running", lambda: self.execute(ViewCommand.CLOSE),

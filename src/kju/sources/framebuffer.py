@@ -54,7 +54,7 @@ SCAN_ALONE_FOR = 25 * MS
 
 #: For viewers that look rarely each look is a probe, and after this time one compares everything. A
 #: screen of 1280x800 that is not in the processor's caches takes 0.1 ms and 0.8 ms.
-LOOK_AT_ALL = 10_000 * MS
+LOOK_AT_ALL = 30_000 * MS
 #: Without a viewer that states a rate, nothing shortens the pause that the budget asks for.
 NO_LIMIT = 1 << 62
 

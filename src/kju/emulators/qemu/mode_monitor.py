@@ -33,7 +33,7 @@ CALM_AFTER = 5.0
 #: published, which asks QEMU nothing. The registers are read after a publication, because a new
 #: mode changes pixels, and after `POLL_STILL` in any case.
 POLL_SLOW = 2.0
-POLL_STILL = 10.0
+POLL_STILL = 30.0
 #: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
 #: before the first one after a mode change.
 VERIFY = 4.0

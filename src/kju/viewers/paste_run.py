@@ -7,16 +7,19 @@ end of the connection releases whatever is left. So no key stays down, whatever 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import aio
 from ..errors import KjuError
 from .paste import PastePlan, counted
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .. import aio
 
 # Seconds between two reports of the progress.
 _REPORT_SECONDS = 0.05
@@ -116,6 +119,8 @@ class PasteRun:
     # ---- The thread
 
     def _run(self) -> None:
+        import asyncio  # 70 ms with `kju.aio`, which a window must not wait for at its start
+
         try:
             asyncio.run(self._type_in_all())
         finally:
@@ -125,6 +130,8 @@ class PasteRun:
             self._post(lambda: self._on_end(result))
 
     async def _type_in_all(self) -> None:
+        import asyncio
+
         typing = asyncio.gather(*map(self._type_in, self._targets))
         with self._lock:
             self._typing = asyncio.get_running_loop(), typing
@@ -134,6 +141,10 @@ class PasteRun:
             await typing
 
     async def _type_in(self, target: PasteTarget) -> None:
+        import asyncio
+
+        from .. import aio
+
         try:
             async with await aio.attach(target.machine) as machine:
                 keyboard = machine.screens[target.console].keyboard
@@ -160,6 +171,8 @@ class PasteRun:
 
 async def _until_released(machine: aio.Machine, console: int) -> None:
     """Return when no key is down in the guest, or after `_RELEASE_SECONDS`."""
+    import asyncio
+
     with contextlib.suppress(TimeoutError, KjuError, OSError):
         async with asyncio.timeout(_RELEASE_SECONDS):
             while (await machine.info())["consoles"][console]["keys_held"]:

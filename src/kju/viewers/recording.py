@@ -25,7 +25,6 @@ from ..client.targets import check_console
 from ..errors import FormatError, KjuError, ProducerGoneError, UnavailableError
 from ..files import GrowingFile
 from ..protocol.input_log import encode
-from ..report.tail import Tail, timed_entries
 from ..surface import NOTHING_TAKEN, Mark, State
 from .video import VideoFile, require_recorder, video_kind
 
@@ -198,11 +197,15 @@ class _InputFile:
         self._console = console
         self._offset = time.time() - float(machine.info().get("started", time.time()))
         self._read_at = 0.0
+        from ..report.tail import Tail  # a window must not wait for it at its start
+
         self._tail = Tail(machine._paths.input_log)
         self._file = GrowingFile(input_path(path), mode=0o600)
 
     def read(self, now: float) -> None:
         """Write the entries since the last time; *now* is the video's time."""
+        from ..report.tail import timed_entries
+
         since, self._read_at = self._read_at, now
         for line in self._tail.read():
             for entry in timed_entries(since, now, line, self._offset):

@@ -32,8 +32,7 @@ class NumbersOverlay(QFrame):
         self._timer.timeout.connect(self._refresh)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAutoFillBackground(True)
-        self.setBackgroundRole(QPalette.ColorRole.ToolTipBase)
-        self.setForegroundRole(QPalette.ColorRole.ToolTipText)
+        self.setBackgroundRole(QPalette.ColorRole.Window)
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName("Numbers")
         parent.installEventFilter(self)
@@ -53,7 +52,6 @@ class NumbersOverlay(QFrame):
     def _label(self, text: str) -> QLabel:
         label = QLabel(text)
         label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setForegroundRole(QPalette.ColorRole.ToolTipText)
         return label
 
     @property

@@ -210,17 +210,21 @@ class CreateForm:
             found.append("No image is given: the guest has no disk.")
         if self.disk and "disk" not in self._touched and self._image.get("kind") == "cdrom":
             found.append(f"The image is a CD: an empty disk of {self.disk} is made to install on.")
-        if self.old is not None and (unknown := unknown_keys(self.old)):
+        if self._unknown:
+            unknown = ", ".join(map(one_line, self._unknown))
             found.append(
-                f"kju does not know {', '.join(map(one_line, unknown))}: this is kept, and the"
-                " machine cannot start with it."
+                f"kju does not know {unknown}: this is kept, and the machine cannot start with it."
             )
         return found
 
     @property
-    def is_changed(self) -> bool:
-        """True if the user has changed a field."""
-        return bool(self._touched)
+    def can_start(self) -> bool:
+        """True if the definition has no unknown key, with which no machine starts."""
+        return not self._unknown
+
+    @property
+    def _unknown(self) -> list[str]:
+        return unknown_keys(self.old) if self.old is not None else []
 
     @property
     def command_line(self) -> str:
@@ -230,7 +234,7 @@ class CreateForm:
     @property
     def command_hint(self) -> str:
         """What stands in place of an empty command line."""
-        return "There is an error in a field." if self.errors else "QEMU is asked..."
+        return "There is an error." if self.errors else "QEMU is asked..."
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
@@ -288,7 +292,8 @@ class CreateForm:
             return None
         return DryRun(
             machine=self.name,
-            definition=text,
+            # What the machine would run without the unknown keys, with which it cannot start.
+            definition=known_part(text),
             new=self.is_new,
             disk=self.disk,
             client="kju desktop",

@@ -158,6 +158,9 @@ def test_edit_keeps_the_rest_of_the_definition_and_saves(page: Page, iso: Path) 
     assert page.editor("memory").text() == "64M"
     assert not page.editor("name").isEnabled() and "disk" not in page.widget.view.rows
     page.type("memory", "128M")
+    assert "-m 128M" in page.planned()
+    # With an unknown key it can be saved, and not started.
+    assert page.foot.save.isEnabled() and not page.foot.start.isEnabled()
     QTest.mouseClick(page.foot.save, Qt.MouseButton.LeftButton)
     page.until(lambda: page.sent, f"saved, not {page.form.errors}")
     assert page.sent == [("saved", "web")]

@@ -204,8 +204,8 @@ class CreatePage(QWidget):
         notes = [*self.form.notes, *([_RUNNING] if self._running else [])]
         self.foot.refresh(general, notes)
         if not self._busy:
-            for button in (self.foot.start, self.foot.save):
-                button.setEnabled(not errors)
+            self.foot.save.setEnabled(not errors)
+            self.foot.start.setEnabled(not errors and self.form.can_start)
 
     # -- Qt's events
 

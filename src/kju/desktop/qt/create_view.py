@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QScrollArea,
@@ -212,9 +213,17 @@ def _fill(widget: QWidget, rows: list[FieldRow]) -> None:
         label = QLabel("" if row.field.kind is Kind.SWITCH else row.field.label)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setBuddy(row.editor)
-        # Beside the widget, not beside the widget with its error.
-        label.setMinimumHeight(min(row.editor.sizeHint().height(), 4 * GRID))
+        # Beside the widget's first line, not in the middle of the widget and its error.
+        label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)
+        label.setContentsMargins(0, _line_margin(label), 0, 0)
         layout.addRow(label, row)
+
+
+def _line_margin(label: QLabel) -> int:
+    """Return the space above the text of a line edit."""
+    line = QLineEdit()
+    line.setFont(label.font())
+    return max(0, (line.sizeHint().height() - label.fontMetrics().height()) // 2)
 
 
 def _show(box: QPlainTextEdit, text: str) -> None:

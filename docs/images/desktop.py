@@ -47,6 +47,10 @@ def start(stack: ExitStack) -> None:
     machines = {
         name: stack.enter_context(kju.launch(name=name, args=args)) for name, args in wanted.items()
     }
+    deadline = time.monotonic() + SECONDS
+    while machines["paused"].screen.mode.height != 400 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(5)  # the game has drawn
     machines["paused"].pause()
     for name in ("web-1", "web-2"):
         kju.define(name, disk="1G")

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from support import guests, xservers
 from support.accessibility import SHOWING, Node, accessibility_bus
+from support.posts import Posts
 from support.wait import until
 
 import kju
 from kju.desktop import first_steps
+from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.screen_texts import ScreenTexts
+from kju.desktop.search import parse
 from kju.store import running
 from kju.store.paths import definitions_folder
 
@@ -158,3 +162,20 @@ def test_screen_reader_finds_every_machine_and_control(display: str, desktop):
         assert not [node for node in tree.unnamed if SHOWING in node.states], str(tree)
         for name in ("Show running machines", "Search machines", "Size of the tiles"):
             assert [node for node in tree.walk() if node.name == name], str(tree)
+
+
+def test_screens_of_text_consoles_are_read_for_a_search():
+    posts, read = Posts(), []
+    texts = ScreenTexts(posts.post, lambda: read.append(1))
+    entry = MachineEntry(MachineKey("", "web"), MachineState.RUNNING)
+    with kju.launch(args=["-m", "16"], name="web"):
+
+        def found() -> bool:
+            texts.read([entry])
+            return parse('text:"no bootable device"').matches(entry, texts.text(entry.key))
+
+        posts.until(found, "the firmware's last line")
+    assert read
+    texts.drop()
+    assert texts.text(entry.key) == ""
+    texts.close()

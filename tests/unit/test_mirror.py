@@ -32,6 +32,11 @@ SUITES: dict[str, str] = {
     "integration/desktop/test_create_page.py": (
         "desktop.qt.create_fields desktop.qt.create_page desktop.qt.create_view"
     ),
+    "integration/desktop/test_managing.py": (
+        "desktop.log_tail desktop.panel desktop.qt.action_menu desktop.qt.computers_dialog "
+        "desktop.qt.dialogs desktop.qt.managing desktop.qt.pictures desktop.qt.side_panel "
+        "desktop.qt.snapshot_page desktop.qt.typing_bar"
+    ),
     "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
     "integration/desktop/test_main_window.py": (
         "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "

@@ -75,6 +75,12 @@ class MachineEntry(NamedTuple):
         return self.key.name
 
     @property
+    def has_console(self) -> bool:
+        """True if its screen can be opened here: also while it starts or does not answer."""
+        gone = self.state in (MachineState.OFF, MachineState.ENDED)
+        return self.is_local and not gone and self.screens != 0
+
+    @property
     def is_local(self) -> bool:
         """True for a machine of this computer."""
         return not self.key.host

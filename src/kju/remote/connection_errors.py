@@ -124,8 +124,12 @@ def answers_quic(where: Endpoint) -> bool:
 def _connect(where: Endpoint) -> socket.socket:
     if where.protocol == "unix":
         made = socket.socket(socket.AF_UNIX)
-        made.settimeout(STEP_TIMEOUT)
-        made.connect(where.host)
+        try:
+            made.settimeout(STEP_TIMEOUT)
+            made.connect(where.host)
+        except OSError:
+            made.close()
+            raise
         return made
     return socket.create_connection((where.host.strip("[]"), where.port), STEP_TIMEOUT)
 

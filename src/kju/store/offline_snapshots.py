@@ -6,16 +6,18 @@ Source:
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
 
-from ..errors import QemuError
+from ..errors import KjuError, QemuError
 from ..protocol.messages import SavedSnapshot
 from . import disk_files
 from .definitions import VARIABLES, DefinedMachine, images, read
 from .image import Image, Kind
 from .snapshot_files import SnapshotFiles
+from .snapshot_tree import SnapshotId, SnapshotTree
 
 _QCOW2_MAGIC = b"QFI\xfb"
 #: Snapshots of one disk that are read; QEMU's format allows 65,536.
@@ -50,14 +52,29 @@ def saved_snapshots(name: str) -> list[SavedSnapshot]:
         for tag, snapshot in saved.items():
             if snapshot.size or tag not in found:
                 found[tag] = snapshot
+    tree = SnapshotTree()
+    with contextlib.suppress(KjuError):  # without it every snapshot is a root
+        tree = files.read_tree()
+    tree = tree.pruned({_id_of(saved) for saved in found.values()})
     complete = []
     for tag, snapshot in found.items():
         picture, inputs = files.find(tag)
-        lacking = [str(disk) for disk, saved in by_disk.items() if tag not in saved]
+        parent = tree.parents.get(_id_of(snapshot))
         complete.append(
-            msgspec.structs.replace(snapshot, picture=picture, input=inputs, lacking=lacking)
+            msgspec.structs.replace(
+                snapshot,
+                picture=picture,
+                input=inputs,
+                lacking=[str(disk) for disk, saved in by_disk.items() if tag not in saved],
+                parent=parent.tag if parent else "",
+                current=tree.current == _id_of(snapshot),
+            )
         )
     return sorted(complete, key=lambda saved: saved.time)
+
+
+def _id_of(saved: SavedSnapshot) -> SnapshotId:
+    return SnapshotId(saved.tag, saved.time)
 
 
 def writable_disks(machine: DefinedMachine) -> list[Image]:

@@ -378,3 +378,36 @@ def test_closed_tab_ends_its_page(app: App, create):
     app.until(lambda: not create.pages)
     create.new_machine()
     assert app.window.tabs.count() == 2
+
+
+def test_window_opens_where_it_was_and_inside_the_display(app: App):
+    from kju.desktop.qt.main_window import MainWindow
+    from kju.desktop.settings import DesktopSettings
+
+    display = app.window.screen().availableGeometry()
+    known = DesktopSettings(x=50, y=60, width=500, height=400)
+    window = MainWindow(app.machines, app.background, known)
+    assert window.geometry().getRect() == (50, 60, 500, 400)
+    assert window.current_settings().x == 50
+    far = DesktopSettings(x=90_000, y=90_000, width=50_000, height=400)
+    window = MainWindow(app.machines, app.background, far)
+    assert display.contains(window.geometry())
+
+
+def test_tile_offers_open_and_the_given_actions(app: App, screen: kju.Machine):
+    from PySide6.QtGui import QIcon
+
+    from kju.desktop.qt.tile_actions import TileAction
+
+    pressed: list[str] = []
+    app.wall.set_tile_actions(
+        lambda entry: [TileAction("Pause", QIcon(), lambda: pressed.append(entry.name))]
+    )
+    app.wall.setFocus()
+    app.until(app.wall.actions_bar.isVisible, "the buttons of the tile with the focus")
+    buttons = {b.accessibleName(): b for b in app.wall.actions_bar.findChildren(QAbstractButton)}
+    assert set(buttons) == {"Pause screen", "Open screen"}
+    buttons["Pause screen"].click()
+    buttons["Open screen"].click()
+    assert pressed == ["screen"]
+    assert app.window.tabs.count() == 2

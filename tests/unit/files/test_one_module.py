@@ -74,7 +74,10 @@ EXCEPTIONS = {
     ("viewers/video.py", "av.open"), ("viewers/playback.py", "av.open"),
     ("viewers/terminal/view.py", "self.viewer.save"),
     # A snapshot, in QEMU's disks.
-    ("cli/machines.py", "machine.snapshots.save"),
+    ("cli/machines.py", "machine.snapshots.save"), ("desktop/actions.py", "machine.snapshots.save"),
+    ("desktop/qt/snapshot_page.py", "self.model.save"),
+    ("desktop/snapshot_tree.py", "machine.snapshots.save"),
+    ("desktop/snapshot_tree.py", "self._work.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._mirror.open"),

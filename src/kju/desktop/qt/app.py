@@ -43,6 +43,7 @@ class Desktop:
         from ..machines import Machines
         from .create_tabs import CreateTabs
         from .main_window import MainWindow
+        from .managing import Managing
         from .tile_pictures import TilePictures
 
         class Posts(QObject):
@@ -58,6 +59,7 @@ class Desktop:
         self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)
         self._pictures.serve(self.window.wall)
         self._create = CreateTabs(self.window, self.machines)
+        self._managing = Managing(self.window, self.machines, self.post)
 
     def post(self, call: Callable[[], None]) -> None:
         """Call a function on Qt's thread, from any thread."""
@@ -73,6 +75,7 @@ class Desktop:
 
     def close(self) -> None:
         """End the app's threads; the machines keep running."""
+        self._managing.close()
         self._create.close()
         self._pictures.close()
         self.machines.close()

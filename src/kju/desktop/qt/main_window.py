@@ -6,8 +6,8 @@ import html
 from collections.abc import Callable
 
 import msgspec
-from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QImage, QKeySequence
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QImage, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -19,6 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from ...escaping import one_line
+from ...surface.geometry import Rect
+from ...viewers.geometry import on_displays
 from ...viewers.qt import ENDING
 from ...viewers.qt.palette import plain_action
 from .. import first_steps
@@ -66,6 +68,9 @@ class MainWindow(QMainWindow):
         machine_menu: The menu of the selected machines, which is the wall's context menu too.
         consoles: The open consoles.
     """
+
+    #: A machine of another computer is to be opened: its `MachineEntry`, and True for a window.
+    remote_opened = Signal(object, bool)
 
     def __init__(
         self,
@@ -138,7 +143,7 @@ class MainWindow(QMainWindow):
         self._forget = self.add_action(
             self.machine_menu, "Remove from the wall", self._forget_selected
         )
-        view = self.add_menu("&View")
+        view = self.view_menu = self.add_menu("&View")
         self.add_action(view, "&Search", self._focus_search, "Ctrl+F")
         self.add_action(view, "Select &all", self.wall.selectAll)  # the wall's own Ctrl+A
         self.add_action(view, "&Wall", self.show_wall, "Ctrl+1")
@@ -177,13 +182,15 @@ class MainWindow(QMainWindow):
 
     def _selection_changed(self) -> None:
         selected = self.wall.selected()
-        shows = [entry for entry in selected if _has_console(entry)]
+        shows = [entry for entry in selected if entry.has_console or not entry.is_local]
         for action in (self._open_tab, self._open_window):
             action.setEnabled(bool(shows))
         self._forget.setVisible(any(_is_over(entry) for entry in selected))
 
     def _open(self, entry: MachineEntry, in_window: bool) -> None:
-        if not _has_console(entry):
+        if not entry.is_local:
+            self.remote_opened.emit(entry, in_window)
+        elif not entry.has_console:
             self.say(f"{entry.name} is {entry.state.value}")
         elif in_window:
             self.consoles.open_window(entry.name)
@@ -192,7 +199,7 @@ class MainWindow(QMainWindow):
 
     def _open_selected(self, in_window: bool) -> None:
         for entry in self.wall.selected():
-            if _has_console(entry):
+            if entry.has_console or not entry.is_local:
                 self._open(entry, in_window)
 
     def open_machine(self, name: str) -> None:
@@ -297,8 +304,11 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         known = self._settings
         if known.width:
+            usable = [screen.availableGeometry() for screen in QGuiApplication.screens()]
+            displays = [Rect(p.x(), p.y(), p.width(), p.height()) for p in usable]
+            wanted = Rect(known.x, known.y, known.width, known.height)
             # Not `move`, which counts the frame: the window would wander with each start.
-            self.setGeometry(known.x, known.y, known.width, known.height)
+            self.setGeometry(*on_displays(wanted, displays) if displays else wanted)
         else:
             self.resize(*_FIRST_SIZE)
         if known.maximized:
@@ -374,12 +384,6 @@ class MainWindow(QMainWindow):
 def _plain(text: str) -> str:
     """Return a text that Qt does not take for HTML."""
     return html.escape(one_line(text))
-
-
-def _has_console(entry: MachineEntry) -> bool:
-    """Return whether a machine's console can be shown: also that of one that starts or is stuck."""
-    gone = (MachineState.OFF, MachineState.ENDED)
-    return entry.is_local and entry.state not in gone and entry.screens != 0
 
 
 def _is_over(entry: MachineEntry) -> bool:

@@ -34,6 +34,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QWidget
 
+from ...viewers.qt import icons
 from ...viewers.qt.palette import GRID
 from ..entry import MachineEntry, MachineKey
 from ..machines import Machines
@@ -215,9 +216,14 @@ class Wall(QListView):
     # ---- Actions on a tile
 
     def set_tile_actions(self, actions: Callable[[MachineEntry], list[TileAction]]) -> None:
-        """Show these actions on the tile below the pointer, or with the focus."""
-        self.actions_bar.choose = actions
+        """Show these actions, and Open, on the tile below the pointer or with the focus."""
+        self.actions_bar.choose = lambda entry: [*actions(entry), *self._open_actions(entry)]
         self._place_actions()
+
+    def _open_actions(self, entry: MachineEntry) -> list[TileAction]:
+        if not entry.has_console:
+            return []
+        return [TileAction("Open", icons.icon("view"), lambda: self.opened.emit(entry, False))]
 
     def _place_actions(self) -> None:
         key = self._hovered

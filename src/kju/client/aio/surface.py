@@ -294,10 +294,11 @@ class Screen(Following, Surface):
         object has opened.
 
         Args:
-            rate: Looks per second. 2 suits a thumbnail: the host compares twice a second, and QEMU
-                draws for no listener. 0 ends the viewing: nothing is published for this program.
-                None, the rate at first, is the host's own pace: about 40 a second in an eighth of
-                a core at most. A rate above 40 may take more of a core.
+            rate: Looks per second. 2 suits a thumbnail: the host compares twice a second, and
+                registers no listener for a display with shared video memory. 0 ends the viewing:
+                nothing is published for this program. None, the rate at first, is the host's own
+                pace: about 40 a second in an eighth of a core at most. A rate above 40 may take
+                more of a core.
 
         Raises:
             UsageError: *rate* is negative or above 1000.

@@ -266,8 +266,9 @@ def report(title: str, taken: Taken, ours: bool) -> Iterator[Figure | Curve]:
                  f"the guest drew {taken.drawn:.1f}/s",
                  0.97 * taken.drawn if ours else None)  # fmt: skip
     rest = ", ".join(f"{name} {1000 * used:.0f} ms" for name, used in taken.rest.items())
-    yield Figure("window", f"CPU in {REST:.0f} s at rest: {title}", sum(taken.rest.values()), "s",
-                 None, "", rest)  # fmt: skip
+    seconds = amount("REST", REST)
+    yield Figure("window", f"CPU in {seconds:.0f} s at rest: {title}", sum(taken.rest.values()),
+                 "s", None, "", rest)  # fmt: skip
     if taken.starts:
         yield Figure("window", f"first picture from a shell: {title}",
                      statistics.median(taken.starts), "ms", TARGETS["start"] if ours else None, "",

@@ -104,8 +104,8 @@ def window(way: Way, chosen: Rig, server: XServer) -> Iterator[tuple[int, float]
         return
     with tempfile.TemporaryDirectory(prefix="kju-bench-") as home:
         environment = installed() | server.environment
-        if way.display != "kju":
-            environment |= {"HOME": home}  # none of the user's settings
+        # None of the user's settings; kju finds the machine by HOME where no runtime folder is set.
+        environment |= {"XDG_STATE_HOME" if way.display == "kju" else "HOME": home}
         begun = time.monotonic()
         command = [way.program, *way.words(chosen)]
         with started(command, environment=environment) as process:

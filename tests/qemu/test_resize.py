@@ -112,6 +112,21 @@ def test_viewer_and_size_out_of_range_are_refused(followed) -> None:
         machine.screen.resize(0, 600)
 
 
+def test_mirror_passes_the_size_on(followed) -> None:
+    pytest.importorskip("zenoh")
+    machine, _ = followed
+    command = [sys.executable, "-m", "kju.cli", "serve", machine.name, "--prefix", "lab"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert "serving" in server.stdout.readline()
+            with kju.attach(f"zenoh:lab/{machine.name}") as mirror:
+                mirror.screen.resize(944, 711)
+                until(lambda: size_of(mirror.screen) == (944, 711), FOLLOWS)
+        finally:
+            server.terminate()
+
+
 def test_other_display_refuses_with_the_reason(runtime_folder: None) -> None:
     with kju.launch(args=[*guests.TCG, "-vga", "std", "-S"], memory="64M") as machine:
         before = machine.screen.mode

@@ -109,13 +109,14 @@ def size_of(machine: kju.Machine) -> tuple[int, int]:
 
 
 def has_place(view: View, where: Placement) -> bool:
-    """Return whether the picture's edges are there: a grid and colours, beside a dark strip."""
+    """Return whether the picture ends there, and below the view is one colour: the strip's."""
     shown = xservers.picture(view.display, view.id)
-    if shown.shape[0] <= where.target.bottom + 2:
+    if shown.shape[0] <= where.view.height + 4:
         return False
-    inside = shown[where.target.bottom - 2, where.target.x + 4 : where.target.right // 2]
-    below = shown[where.view.height + 2, where.target.x + 4 : where.target.right // 2]
-    return bool(inside.max() > 90 > below[:3].max())
+    left = where.target.x + 4
+    inside = shown[where.target.bottom - 2, left : where.target.right // 2]
+    below = shown[where.view.height + 3, left : left + 4]
+    return bool(np.ptp(inside) > 60 and not np.ptp(below.reshape(-1, 3), axis=0).any())
 
 
 def test_sticky_guest_takes_every_size_of_the_window(followed, display: str) -> None:

@@ -280,6 +280,10 @@ class ViewSize(NamedTuple):
         pairs = (self.width, other.width), (self.height, other.height)
         return all(abs(a / self.ratio - b / other.ratio) * finer < _SLACK for a, b in pairs)
 
+    def is_as_wide_as(self, other: ViewSize) -> bool:
+        """Return True where two sizes have the same device pixels across."""
+        return abs(self.width - other.width) < _SLACK
+
 
 def spread(heads: list[int], first: int, at: int, displays: int) -> dict[int, int]:
     """Return the display of each of a machine's screens that fill one; the others stay windows.

@@ -55,6 +55,7 @@ class ViewPicture:
     def place(self) -> None:
         """Place the picture anew in the view, and paint everything."""
         self.placement = None
+        self._follow_ratio()
         if self.mode is not None:
             size = self.mode.width, self.mode.height
             self.placement = place(
@@ -88,7 +89,7 @@ class ViewPicture:
 
     def keep_size(self) -> None:
         """Keep the view's size as one that the user has chosen."""
-        self._sized_for = ViewSize(0, 0, 1.0)
+        self._sized_for = ViewSize(0, 0, self._backend.ratio())
 
     def take_usual_size(self) -> None:
         """Resize the view to the guest's usual size, and follow later modes again."""
@@ -104,6 +105,19 @@ class ViewPicture:
     @property
     def _view_size(self) -> ViewSize:
         return ViewSize(*self._backend.view_size(), self._backend.ratio())
+
+    def _follow_ratio(self) -> None:
+        """Take the usual size again on a display of another ratio.
+
+        A view that moves there keeps its logical size, or its device pixels (X11); then the rest of
+        its window takes another share of the height.
+        """
+        before, now = self._sized_for, self._view_size
+        if before is None or self.mode is None or before.ratio == now.ratio:
+            return
+        if now.same_as(before) or now.is_as_wide_as(before):
+            self._sized_for = None
+            self._follow_size(self.mode)
 
     def _follow_size(self, mode: Mode) -> None:
         """Resize the view with the mode, unless the user has resized it."""

@@ -97,12 +97,13 @@ class Recorder:
         self._on_end = on_end
         self._with_input = with_input
         self._stopping = threading.Event()
+        # Not `Thread.join`: a KeyboardInterrupt in it marks the running thread as ended.
+        self._ended = threading.Event()
         self._began = time.monotonic()
         self._file: VideoFile | None = None
         self._input: _InputFile | None = None
-        self._thread = threading.Thread(target=self._run, name="kju-record")
         # Not a daemon: the end of the process waits until the file is finished.
-        self._thread.start()
+        threading.Thread(target=self._run, name="kju-record").start()
 
     @property
     def seconds(self) -> float:
@@ -116,16 +117,21 @@ class Recorder:
     def close(self) -> None:
         """Stop, and return when the file is finished, or after five seconds."""
         self.stop()
-        self._thread.join(_CLOSE_TIMEOUT)
+        self._ended.wait(_CLOSE_TIMEOUT)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the recording has ended; return False if it has not."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._ended.wait(seconds)
 
     # ---- The thread
 
     def _run(self) -> None:
+        try:
+            self._on_end(self._record_and_finish())
+        finally:
+            self._ended.set()
+
+    def _record_and_finish(self) -> Recorded:
         error = ""
         try:
             with attach(self._machine, "view") as machine:
@@ -141,7 +147,7 @@ class Recorder:
         if self._input is not None:
             self._input.close()
         frames = self._file.frames if self._file is not None else 0
-        self._on_end(Recorded(self.path, seconds, frames, error, frames > 0))
+        return Recorded(self.path, seconds, frames, error, frames > 0)
 
     def _record(self, machine: Machine) -> None:
         check_console(machine, self._console)

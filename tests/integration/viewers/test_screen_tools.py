@@ -283,6 +283,21 @@ def test_loupe_follows_the_pointer_and_sends_nothing(window: Window, host: FakeH
     assert not host.machine.steps
 
 
+def test_chord_opens_the_loupe(window: Window, host: FakeHost):
+    from PySide6.QtCore import QEvent, Qt
+    from PySide6.QtGui import QKeyEvent
+
+    ctrl, alt, letter = 37, 64, 46  # X11's codes
+    for code in (ctrl, alt, letter):
+        none = Qt.KeyboardModifier.NoModifier
+        event = QKeyEvent(QEvent.Type.KeyPress, 0, none, code, 0, 0)
+        window.app.sendEvent(window.view, event)
+    window.until(lambda: window.tools.overlay, "the loupe")
+    # The focus has left the picture, so the keys of the chord are up in the guest.
+    window.until(lambda: len(host.machine.steps) == 4)
+    assert sorted(down for _, down in host.machine.steps) == [False, False, True, True]
+
+
 def test_loupe_again_closes_it(window: Window):
     window.tools.pick(Purpose.LOUPE)
     window.tools.pick(Purpose.LOUPE)

@@ -12,6 +12,7 @@ from ...viewers.contract import ViewCommand
 from ...viewers.grab import RELEASE
 from ...viewers.qt.menu import Section
 from ...viewers.qt.palette import plain_action
+from ...viewers.qt.remembering import remember
 from ...viewers.qt.widget import ScreenView
 from ...viewers.qt.window import MachineWindow
 
@@ -30,6 +31,7 @@ class Console(MachineWindow):
         view.show_machine(name, release=RELEASE)
         super().__init__(view)
         view.installEventFilter(self)
+        remember(self, view, 0)
         self.name = name
         #: It returns to its tab after the full screen.
         self.was_tab = False

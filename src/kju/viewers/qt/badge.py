@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
@@ -41,6 +41,7 @@ class BadgeWidget(QFrame):
         row.addWidget(self._icon)
         row.addWidget(self._text, 1)
         row.addWidget(self._button)
+        self.setCursor(Qt.CursorShape.ArrowCursor)  # not the guest's
         self.hide()
 
     def show_badge(self, badge: Badge | None) -> None:

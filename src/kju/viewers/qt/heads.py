@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from ..contract import Status
 from ..geometry import spread
+from .painting import BACKGROUND
 from .remembering import keep_inside
 from .widget import ScreenView
 
@@ -139,6 +140,10 @@ class HeadsRow(QWidget):
 
     def __init__(self, window: MachineWindow, others: Sequence[ScreenView]) -> None:
         super().__init__(window)
+        palette = self.palette()
+        palette.setColor(self.backgroundRole(), BACKGROUND)
+        self.setPalette(palette)
+        self.setAutoFillBackground(True)  # the gap
         self._window = window
         self.views = [window.view, *others]
         self._wanted: dict[ScreenView, QSize] = {}
@@ -175,7 +180,10 @@ class HeadsRow(QWidget):
         height = max(each.height() for each in self._wanted.values())
         around = window.size() - self.size()
         room = window.screen().availableSize() - (window.frameGeometry().size() - window.size())
-        window.resize((QSize(width, height) + around).boundedTo(room))
+        room -= around
+        if width > room.width():
+            width, height = room.width(), height * room.width() // width
+        window.resize(QSize(width, min(height, room.height())) + around)
         keep_inside(window)
 
     def eventFilter(self, source: QObject, event: QEvent) -> bool:

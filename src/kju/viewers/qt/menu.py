@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -184,8 +184,12 @@ class ConsoleMenu(QObject):
     def open_at(self, place: QPoint) -> None:
         """Show the menu at a point of the display, with its first item chosen for the keyboard."""
         self.root.popup(place)
+        # Later: a submenu that is shown before its menu is drawn hides that behind the window.
+        QTimer.singleShot(0, self._choose_first)
+
+    def _choose_first(self) -> None:
         first = next((a for a in self.root.actions() if a.isVisible() and a.isEnabled()), None)
-        if first is not None:
+        if first is not None and self.root.isVisible():
             self.root.setActiveAction(first)
 
 

@@ -90,7 +90,7 @@ def tool_button(icon: str, word: str, parent: QWidget | None = None) -> QToolBut
     button = QToolButton(parent)
     button.setIcon(icons.icon(icon))
     button.setText(plain_action(word))
-    button.setToolTip(plain_tooltip(word))
+    button.setToolTip(word)  # one of the window's own words
     button.setAccessibleName(word)
     style = Qt.ToolButtonStyle.ToolButtonIconOnly
     if not icons.has_icons():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
@@ -10,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...surface.geometry import Rect
 from ..geometry import on_displays
-from ..settings import SIDE_BY_SIDE, MachineSettings, WindowSettings, update_soon
+from ..settings import SIDE_BY_SIDE, MachineSettings, WindowSettings, load, update_soon
 from .widget import ScreenView
 
 # A window that is dragged has sixty places a second; one second after the last it is saved.
@@ -32,8 +33,9 @@ def keep_inside(window: QWidget) -> None:
 class WindowMemory(QObject):
     """Restores the place, size and scale of one screen's window, and saves their changes.
 
-    A window whose size follows the guest's modes has only its place saved. The file is written on a
-    thread, a second after the last change and when the window closes.
+    A window whose size follows the guest's modes has only its place saved, and one that is part of
+    another window keeps the place that is known. The file is written on a thread, a second after
+    the last change and when the window closes.
 
     Args:
         window: The window.
@@ -48,7 +50,7 @@ class WindowMemory(QObject):
         super().__init__(window)
         self._window, self._view, self._console = window, view, console
         self._saved = known
-        self._place, self._size = known.place, known.size
+        self._place, self._size, self._maximized = known.place, known.size, known.maximized
         self._saving: threading.Thread | None = None
         self._soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._soon.timeout.connect(self.save)
@@ -56,6 +58,12 @@ class WindowMemory(QObject):
         window.installEventFilter(self)
 
     def _restore(self, known: WindowSettings) -> None:
+        viewer = self._view.viewer
+        if self._window.isWindow():
+            self._restore_place(known)
+        viewer.guest_size.set_sticky(known.sticky and not viewer.view_only)
+
+    def _restore_place(self, known: WindowSettings) -> None:
         window, viewer = self._window, self._view.viewer
         width, height = known.size or (window.width(), window.height())
         displays = [_usable_part(each) for each in QGuiApplication.screens()]
@@ -69,10 +77,9 @@ class WindowMemory(QObject):
             viewer.picture.keep_size()
         if known.maximized:
             window.setWindowState(window.windowState() | Qt.WindowState.WindowMaximized)
-        viewer.guest_size.set_sticky(known.sticky and not viewer.view_only)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() in _CHANGES and self._window.isVisible():
+        if event.type() in _CHANGES and self._window.isVisible() and self._window.isWindow():
             self._note_geometry()
             self._soon.start()
         elif event.type() == QEvent.Type.Close:
@@ -81,6 +88,7 @@ class WindowMemory(QObject):
 
     def _note_geometry(self) -> None:
         window = self._window
+        self._maximized = window.isMaximized()
         if not (window.isMaximized() or window.isFullScreen() or window.isMinimized()):
             self._place = window.x(), window.y()
             picture = self._view.viewer.picture
@@ -92,7 +100,7 @@ class WindowMemory(QObject):
         self._soon.stop()
         viewer = self._view.viewer
         now = WindowSettings(
-            self._place, self._size, self._window.isMaximized(), viewer.scaling,
+            self._place, self._size, self._maximized, viewer.scaling,
             viewer.picture.smooth, viewer.guest_size.sticky,
         )  # fmt: skip
         if now == self._saved:
@@ -108,3 +116,20 @@ class WindowMemory(QObject):
 def _usable_part(display: QScreen) -> Rect:
     part = display.availableGeometry()
     return Rect(part.x(), part.y(), part.width(), part.height())
+
+
+def remember(window: QWidget, view: ScreenView, console: int) -> None:
+    """Restore a window as soon as its settings were read, on a thread, and save their changes."""
+    viewer = view.viewer
+
+    def read() -> None:
+        known = load(viewer.name).window(console)
+        with contextlib.suppress(RuntimeError):  # the window has been deleted
+            viewer.backend.post(lambda: restore(known))
+
+    def restore(known: WindowSettings) -> None:
+        viewer.set_scaling(known.scaling)
+        viewer.set_smooth(known.smooth)
+        WindowMemory(window, view, console, known)
+
+    threading.Thread(target=read, name="kju-settings", daemon=True).start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QIcon, QPalette, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from ..contract import Status
 from . import icons
@@ -15,18 +15,12 @@ _NARROW = 70
 
 
 class Strip(QWidget):
-    """The strip of one window.
+    """The strip of one window."""
 
-    Args:
-        menu: The menu of its last button.
-    """
-
-    def __init__(self, menu: QMenu) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._lock, self._left, self._right = icon_label(), PlainLabel(), PlainLabel()
         self._menu_button = tool_button("menu", "Menu")
-        self._menu_button.setMenu(menu)
-        self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._grabbed: bool | None = None
         use_role(self, QPalette.ColorRole.Window, QPalette.ColorRole.WindowText)
         self.setAccessibleName("Status")

@@ -44,11 +44,12 @@ class MachineWindow(QWidget):
         self.view = view
         viewer = view.viewer
         self._menu = ConsoleMenu(self, viewer.input.release_key)
-        self._strip = Strip(self._menu.root)
-        self._note = Note(view)
+        self._strip = Strip()
+        # Children of the viewport: Qt tells a screen reader of no others in a scroll area.
+        self._note = Note(view.viewport())
         self.console = Console(self, view, self._menu, self._note.show_text, self._strip.add)
         self._machine = MachineActions(self.console)
-        self._badge = BadgeWidget(view, self._machine.run)
+        self._badge = BadgeWidget(view.viewport(), self._machine.run)
         self.numbers = NumbersOverlay(viewer, view)
         self._keys = KeyActions(self.console)
         self._add_view_actions()
@@ -83,6 +84,7 @@ class MachineWindow(QWidget):
         self._machine.state_changed.connect(lambda _: self._show_badge())
         opens = QAction(self)
         opens.triggered.connect(self._open_menu)
+        self._strip.menu_button.clicked.connect(self._open_menu)
         menu.bind(ViewCommand.MENU, opens)
         menu.refused.connect(self._note.show_text)
         menu.root.aboutToShow.connect(lambda: viewer.input.popup(True))

@@ -151,3 +151,39 @@ def test_another_windows_settings_are_kept() -> None:
     assert known.window(0).place == (33, 44)
     assert not known.window(1).smooth
     assert known.window(3).sticky
+
+
+def test_settings_are_read_on_a_thread_for_a_tab_of_the_app() -> None:
+    from PySide6.QtWidgets import QApplication, QTabWidget
+
+    app = QApplication.instance() or QApplication(["kju"])
+    from kju.viewers.grab import RELEASE
+    from kju.viewers.qt.remembering import WindowMemory, remember
+    from kju.viewers.qt.widget import ScreenView
+    from kju.viewers.qt.window import MachineWindow
+
+    known = WindowSettings((50, 60), (333, 222), scaling=Scaling.ONE, smooth=False)
+    settings.update("fake", lambda all_: all_.windows.update({0: known}))
+    view, tabs = ScreenView(), QTabWidget()
+    view.show_machine("fake", release=RELEASE)
+    window = MachineWindow(view)
+    tabs.addTab(window, "fake")
+    tabs.show()
+    remember(window, view, 0)
+
+    def restored() -> bool:
+        app.processEvents()
+        return view.viewer.scaling is Scaling.ONE and bool(window.findChildren(WindowMemory))
+
+    until(restored)
+    (memory,) = window.findChildren(WindowMemory)
+    tabs.resize(700, 500)
+    view.viewer.set_scaling(Scaling.WIDTH)
+    app.processEvents()
+    memory.save()
+    memory._saving.join()
+    saved = settings.load("fake").window(0)
+    assert saved == WindowSettings((50, 60), (333, 222), scaling=Scaling.WIDTH, smooth=False)
+    window.close()
+    tabs.deleteLater()
+    app.processEvents()

@@ -45,7 +45,7 @@ def test_pip_installs_from_the_same_source_as_kju(monkeypatch, tmp_path, url, re
 
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
     monkeypatch.setattr(extras, "__file__", str(tmp_path / "lib" / "site" / "kju" / "extras.py"))
-    monkeypatch.setattr(extras.metadata, "distribution", lambda name: Distribution())
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
     words = shlex.split(extras.install_command("text"))
     assert words == [sys.executable, "-m", "pip", "install", requirement]
 

@@ -13,7 +13,7 @@ def desktop(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Running machines to open in tabs (default: none).",
             show_default=False,
             autocompletion=running_machines,

@@ -105,13 +105,18 @@ class App:
         self.qt.processEvents()
 
 
+def names_of_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
 @pytest.fixture
 def app(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     made = App()
     yield made
     made.close()
-    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("kju-")])
+    # The thread of the windows' preferences is the program's, and other tests may have started it.
+    until(lambda: not {n for n in names_of_threads() if n.startswith("kju-")} - {"kju-prefs"})
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ class Polled:
         (path,) = (p for p in folder.iterdir() if "vga.vram" in str(p.readlink()))
         with path.open("rb") as file:
             memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
-        self._pixels = np.frombuffer(memory, np.uint8, count=width * height * 4)
-        self._pixels = self._pixels.reshape(height, width, 4)
+        pixels = np.frombuffer(memory, np.uint8, count=width * height * 4)
+        self._pixels: np.ndarray = pixels.reshape(height, width, 4)
 
     def wait(self) -> None:
         time.sleep(PAUSE)

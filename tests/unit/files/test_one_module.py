@@ -66,9 +66,6 @@ EXCEPTIONS = {
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
-    ("store/last_pictures.py", "Image.fromarray(shown).save"),
-    ("desktop/tiles.py", "self._files.save"), ("desktop/tiles.py", "self.save"),
-    ("desktop/qt/app.py", "desktop.open"), ("desktop/qt/main_window.py", "stored.save"),
     ("viewers/qt/capture.py", "buffer.open"),
     ("viewers/machine_control.py", "machine.snapshots.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),

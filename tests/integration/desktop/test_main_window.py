@@ -272,6 +272,7 @@ def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):
     for action in app.window.findChildren(QAction):
         if keys := action.shortcuts():
             assert any(keys[0].toString() in each for each in shown), action.text()
+    sheet.window().close()
 
 
 def test_every_control_has_a_name_for_screen_readers(app: App):

@@ -10,6 +10,7 @@ from support.console_text import console
 
 from kju.surface.geometry import Rect
 from kju.viewers.screen_text import read_now
+from kju.vision import ocr
 
 
 def test_text_console_is_read_exactly_without_the_extra(monkeypatch: pytest.MonkeyPatch):
@@ -23,6 +24,7 @@ def test_text_console_is_read_exactly_without_the_extra(monkeypatch: pytest.Monk
 
 def test_other_screens_say_how_to_get_the_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tesserocr", None)
+    monkeypatch.setattr(ocr, "_idle", {})  # engines of earlier tests
     noise = np.random.default_rng(1).integers(0, 256, (100, 100, 4), np.uint8)
     read = read_now(noise, Rect(0, 0, 100, 100))
     assert not read.text

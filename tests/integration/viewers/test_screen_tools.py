@@ -72,8 +72,8 @@ class Window:
         """Return the dialog that is open, or None."""
         from PySide6.QtWidgets import QDialog
 
-        shown = [each for each in self.app.topLevelWidgets() if isinstance(each, QDialog)]
-        return next((each for each in shown if each.isVisible()), None)
+        shown = [each for each in self.window.findChildren(QDialog) if each.isVisible()]
+        return next(iter(shown), None)
 
     def note(self) -> str:
         from PySide6.QtWidgets import QLabel

@@ -20,7 +20,7 @@ from kju.store.paths import name_for
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_has_a_factory(kind: str) -> None:
     module = import_module(f"kju.emulators.{kind}.emulator")
-    assert list(signature(module.FACTORY.prepare).parameters) == ["request"]
+    assert list(signature(module.FACTORY.prepare).parameters) == ["request", "new_disks"]
     assert list(signature(module.FACTORY.create).parameters) == ["claim", "prepared", "events"]
     emulators = [
         each

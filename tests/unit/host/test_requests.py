@@ -24,6 +24,8 @@ CONTROL_ONLY = [
     messages.Power(how="reset"),
     messages.Execute(command="stop"),
     messages.ChangeSnapshot(how="save", tag="a"),
+    messages.ChangeCd(),
+    messages.Resize(width=800, height=600),
 ]
 
 

@@ -105,18 +105,20 @@ class App:
         self.qt.processEvents()
 
 
-def names_of_threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
+def threads() -> set[threading.Thread]:
+    """Return kju's threads, without that of the windows' preferences: it is the program's."""
+    found = threading.enumerate()
+    return {one for one in found if one.name.startswith("kju-") and one.name != "kju-prefs"}
 
 
 @pytest.fixture
 def app(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    before = threads()
     made = App()
     yield made
     made.close()
-    # The thread of the windows' preferences is the program's, and other tests may have started it.
-    until(lambda: not {n for n in names_of_threads() if n.startswith("kju-")} - {"kju-prefs"})
+    until(lambda: threads() <= before, what="the app's threads have ended")
 
 
 @pytest.fixture

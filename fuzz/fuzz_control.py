@@ -14,6 +14,7 @@ import msgspec
 with harness.instrumented():
     from kju.errors import KjuError, PeerError
     from kju.protocol import messages, values
+    from kju.protocol.dry_run import DryRun, Planned
     from kju.protocol.framing import (
         MAX_EVENTS,
         MAX_FRAME,
@@ -61,12 +62,17 @@ def seeds() -> list[bytes]:
         messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
         messages.ChangeSnapshot(how="save", tag="a.b-c_1"),
         messages.GetSnapshots(),
+        messages.ChangeCd(path="/cd.iso"),
+        messages.Resize(width=1280, height=800),
+        messages.SetRate(console=1, rate=2.0),
+        DryRun(machine="m", definition='image = "d.qcow2"', disk="20G"),
         messages.GetSerial(),
         messages.Subscribe(since=7),
         messages.Welcome(machine="m", role="view", consoles=2),
         messages.Info(info={"name": "m", "n": [1, 2.5, None, True, b"x"]}),
         messages.SurfaceHandle(descriptors=1, console=0, size=4096),
         messages.LiveHandle(descriptors=1, console=0),
+        Planned(plan={"name": "m", "command": ["qemu", "-m", "1G"]}),
         messages.Done(version=7),
         messages.Failed(error="LimitError", message="full"),
         messages.Executed(value='{"return": [1, null]}'),

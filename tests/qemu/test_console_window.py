@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +28,7 @@ import sys
 from PySide6.QtWidgets import QApplication, QWidget
 class Target(QWidget):
     def dragEnterEvent(self, event):
+        print("entered", flush=True)
         event.acceptProposedAction()
     def dropEvent(self, event):
         print(event.mimeData().urls()[0].toLocalFile(), flush=True)
@@ -229,24 +229,23 @@ def test_screenshot_is_dragged_out_of_the_window_as_a_file(guest: Guest, window,
             place = strip_button(one, 1)
             one.run("mousemove", "--window", one.id, *place, "mousedown", "1")
             os.set_blocking(target.stdout.fileno(), False)
-            said = ""
+            said: list[str] = []
 
-            def dropped() -> bool:
-                nonlocal said
-                # The drag begins when the picture is written; then each movement counts.
-                for x in (600, 1000, 1040, 1041):
+            def heard() -> list[str]:
+                with contextlib.suppress(TypeError):  # nothing is there
+                    said.extend((target.stdout.read() or "").split())
+                return said
+
+            def entered() -> bool:
+                # The drag begins when the picture is written; it follows the pointer from then on.
+                for x in (1000, 1040):
                     asked(managed, "mousemove", str(x), "200")
-                asked(managed, "mouseup", "1")
-                end = time.monotonic() + 2
-                while not said and time.monotonic() < end:
-                    with contextlib.suppress(TypeError):
-                        said += target.stdout.read() or ""
-                if not said:
-                    one.run("mousemove", "--window", one.id, *place, "mousedown", "1")
-                return "\n" in said
+                return "entered" in heard()
 
-            until(dropped, STARTS, "the file is dropped")
-            with Image.open(said.strip()) as image:
+            until(entered, STARTS, "the target is offered the file")
+            asked(managed, "mouseup", "1")
+            until(lambda: heard()[-1:] != ["entered"], STARTS, "the file is dropped")
+            with Image.open(said[-1]) as image:
                 assert image.size == guest.screen.mode[:2]
         finally:
             asked(managed, "mouseup", "1")

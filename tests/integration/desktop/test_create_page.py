@@ -15,10 +15,11 @@ from kju.store.paths import definitions_folder
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QFont
+from PySide6.QtCore import QEvent, QMimeData, Qt, QUrl
+from PySide6.QtGui import QFont
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
+from support.qt_drops import drop
 
 
 class Page:
@@ -97,15 +98,7 @@ def test_dropped_cd_fills_the_page_and_start_makes_and_starts_the_machine(
 ) -> None:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(iso))])
-    how = (
-        Qt.DropAction.CopyAction,
-        data,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    for event in (QDragEnterEvent(QPoint(10, 10), *how), QDropEvent(QPointF(10, 10), *how)):
-        page.qt.sendEvent(page.widget, event)
-        assert event.isAccepted()
+    assert drop(page.widget, data)
     assert page.editor("image").text() == str(iso)
     assert page.editor("name").text() == "debian-2"
     page.until(lambda: page.editor("disk").text() == "20G", "a disk is proposed")

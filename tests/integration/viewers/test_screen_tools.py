@@ -211,27 +211,18 @@ def test_hostile_text_is_shown_escaped(window: Window):
 
 
 def test_dropped_text_is_typed(window: Window, host: FakeHost):
-    from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-    from PySide6.QtGui import QDragEnterEvent, QDropEvent
+    from PySide6.QtCore import QMimeData, QUrl
+    from support.qt_drops import drop
 
     settings.update("fake", lambda machine: setattr(machine, "layout", "en-us"))
-
-    def drop(data: QMimeData) -> bool:
-        with_, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-        enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, with_, none)
-        window.app.sendEvent(window.view.viewport(), enter)
-        event = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, with_, none)
-        event.ignore()
-        window.app.sendEvent(window.view.viewport(), event)
-        return enter.isAccepted() and event.isAccepted()
 
     text, file = QMimeData(), QMimeData()
     text.setText("q")
     file.setText("file:///x.iso")
     file.setUrls([QUrl("file:///x.iso")])
-    assert drop(text)
+    assert drop(window.view.viewport(), text)
     window.until(lambda: typed(host) == [NUMBERS["q"]])
-    assert not drop(file)
+    assert not drop(window.view.viewport(), file)
 
 
 def test_empty_clipboard_says_so(window: Window, host: FakeHost):

@@ -24,7 +24,7 @@ pytestmark = [
 
 BLOCK = 500.0
 #: Commands that run until the reader ends them, or need a terminal, a display or a computer more.
-UNTIL_ENDED = {"watch", "view", "play", "serve", "router", "mirror", "edit", "console"}
+UNTIL_ENDED = {"watch", "view", "desktop", "play", "serve", "router", "mirror", "edit", "console"}
 
 
 @pytest.fixture

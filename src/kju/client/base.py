@@ -290,7 +290,7 @@ class SurfaceBase:
 
         Raises:
             GeometryError: A side is below 1.
-            UnavailableError: There is no picture; the message is the producer's reason.
+            UnavailableError: The picture is missing; the message is the producer's reason.
             MemoryLostError: The file of the surface was truncated.
         """
         consumer = self._open()

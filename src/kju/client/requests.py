@@ -99,7 +99,7 @@ class Snapshot(NamedTuple):
 
 
 class LaunchPlan(NamedTuple):
-    """What a launch would run: the result of a dry run.
+    """The command that a launch would run: the result of a dry run.
 
     Attributes:
         name: The machine's name.

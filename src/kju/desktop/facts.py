@@ -18,7 +18,7 @@ class Client(NamedTuple):
 
     Attributes:
         pid: Its process.
-        name: Its name, as it told the host.
+        name: Its name, as in its greeting.
         role: ``view`` or ``control``.
     """
 

@@ -201,7 +201,7 @@ class LocalMachines:
                 self._show_stopped(name)
 
     def _report(self, entry: MachineEntry) -> None:
-        """Report the entry of a running machine, with what its definition says."""
+        """Report the entry of a running machine, with the labels and faults of its definition."""
         defined = self._defined.get(entry.name)
         labels = defined.labels if defined else ()
         entry = entry._replace(labels=labels, defined=defined is not None)
@@ -306,7 +306,7 @@ class LocalMachines:
     # ---- Hosts that are stopped
 
     async def _look_for_stopped(self) -> None:
-        """Report hosts that are stopped by a signal: nothing else tells of it."""
+        """Report hosts that are stopped by a signal: no event reports it."""
         before: dict[str, MachineEntry] = {}
         while True:
             await self._visible.wait()

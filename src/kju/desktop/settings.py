@@ -36,7 +36,7 @@ class DesktopSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         panel_width: Width of the side panel; 0 for the usual one.
         panel_shown: The side panel is shown.
         order: Name of the wall's order.
-        told_running: The user has been told that machines outlive the app.
+        told_running: The user has seen the message that machines outlive the app.
     """
 
     x: _Pixels = 0

@@ -118,7 +118,7 @@ class TileFollower:
         return has_changed
 
     def _state_rate(self, rate: float) -> None:
-        """Look this often, and tell the host."""
+        """Look this often, and state the rate to the host."""
         if rate != self.rate:
             self.rate = rate
             self._news.set()
@@ -170,7 +170,7 @@ class TileFollower:
             await asyncio.sleep(RETRY)
 
     def _lose(self, error: Exception) -> None:
-        """Show why there is no connection."""
+        """Show the reason of a missing connection."""
         log.info("%s: %s", self._name, error)
         if isinstance(error, (MachineGoneError, MachineNotFoundError)):
             state = TileState.OFF

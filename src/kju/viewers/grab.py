@@ -72,7 +72,9 @@ class GrabPolicy(StrEnum):
 
 
 class Grab:
-    """Decides who has the keyboard. Each method returns True where the guest has it from now on.
+    """Gives the keyboard to the guest or to the desktop.
+
+    Each method returns True where the guest has the keyboard from now on.
 
     Attributes:
         policy: Occasions at which the guest gets it.

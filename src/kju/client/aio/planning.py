@@ -1,4 +1,4 @@
-"""Dry runs: what a launch would run, without starting anything, for asyncio."""
+"""Dry runs: the command of a launch, without starting anything, for asyncio."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Planner:
         self._child: subprocess.Popen[bytes] | None = None
 
     async def plan(self, request: DryRun, *, timeout: Timeout = START) -> LaunchPlan:
-        """Return what a launch would run. One call at a time.
+        """Return the command of a launch, and the reasons. One call at a time.
 
         Args:
             request: See `kju.client.requests.dry_run_of`.

@@ -90,7 +90,7 @@ def show_desktop(names: Sequence[str]) -> None:
 
     Raises:
         MachineNotFoundError: No machine of a name is running.
-        UsageError: There is no display.
+        UsageError: The display is missing.
         MissingError: The extra ``desktop`` is not installed.
     """
     extras.require("desktop", "a window")

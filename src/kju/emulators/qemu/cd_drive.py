@@ -95,7 +95,7 @@ class QemuCdDrive:
         """Return QEMU's name, or the path, of the first CD drive.
 
         Raises:
-            UsageError: There is none.
+            UsageError: The machine lacks one.
             QemuError: QEMU does not answer, or its answer is invalid.
         """
         answer = await self._qmp.execute("query-block")

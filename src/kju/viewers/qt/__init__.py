@@ -97,7 +97,7 @@ def play(path: str) -> None:
     """Play a recording in a window until the window is closed.
 
     Raises:
-        UsageError: There is no display.
+        UsageError: The display is missing.
         MissingError: The extra ``desktop`` is not installed.
         FileError: The file cannot be read.
     """

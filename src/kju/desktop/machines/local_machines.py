@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..client.aio.link import AsyncLink
-from ..client.requests import Event, event_of
-from ..errors import KjuError, WaitTimeoutError
-from ..protocol.messages import Done, GetInfo, Info, Subscribe
-from ..store import definitions, running
-from ..store.paths import DEFINITION_FILE, NAME, Paths, definitions_folder, runtime_folder
-from ..store.watching import FolderWatch
+from ...client.aio.link import AsyncLink
+from ...client.requests import Event, event_of
+from ...errors import KjuError, WaitTimeoutError
+from ...protocol.messages import Done, GetInfo, Info, Subscribe
+from ...store import definitions, running
+from ...store.paths import DEFINITION_FILE, NAME, Paths, definitions_folder, runtime_folder
+from ...store.watching import FolderWatch
 from .entry import MachineEntry, MachineKey, MachineState
 from .facts import MachineFacts
 

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ..client.requests import Event
+from ...client.requests import Event
 from .entry import MachineEntry, MachineKey
 from .local_machines import LocalMachines
 

@@ -1,6 +1,6 @@
 """Machines of other computers (`kju serve`) in the model. No toolkit.
 
-- The addresses that a user adds are remembered in the user's state folder.
+- The addresses that a user adds are remembered (`remote_addresses`).
 - One asyncio thread follows all of them. Each is asked every `LOOK_SECONDS` for its screens, and
   the time of a question without an answer is the round trip.
 - An address that cannot be reached keeps its machines, with the reason and the time of the next
@@ -19,26 +19,26 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-from msgspec import Meta, Struct
-
-from .. import extras
-from ..client import launching
-from ..client.machine import Machine
-from ..errors import FileError, KjuError, LimitError, UsageError
-from ..escaping import one_line
-from ..files import Folder
-from ..remote import addresses
-from ..remote.addresses import Options, endpoint
-from ..remote.transport import Engine
-from ..remote.trust import Trust, default_folder
+from ...client import launching
+from ...client.machine import Machine
+from ...errors import KjuError, UsageError
+from ...escaping import one_line
+from ...remote import addresses
+from ...remote.transport import Engine
 from .entry import MachineEntry, MachineKey, MachineState
 from .machine_queues import MachineQueues
+from .remote_addresses import (
+    MAX_ADDRESSES,
+    RemoteAddress,
+    address_fault,
+    addresses_folder,
+    read_addresses,
+    write_addresses,
+)
 
-#: Addresses, and screens of one address.
-MAX_ADDRESSES, MAX_SCREENS = 32, 256
+#: Screens of one address.
+MAX_SCREENS = 256
 #: Seconds between two questions to an address, and for its answer.
 LOOK_SECONDS, ANSWER_SECONDS = 5.0, 4.0
 #: Seconds until the next attempt, at first and at most.
@@ -47,54 +47,6 @@ FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 _MAX_REASON = 300
 #: A key that no sender has: the question for it measures the round trip.
 _NOBODY = addresses.presence("kju-round-trip")
-_FILE = "remote-machines.json"
-_MAX_FILE = 1 << 16
-
-
-class RemoteAddress(Struct, frozen=True):
-    """One address that a user added.
-
-    Attributes:
-        connect: ``HOST:PORT``, ``PROTOCOL/HOST:PORT``, or ``unix:PATH``.
-        user: The user's name at that sender; empty without certificates.
-        insecure: The connection is not encrypted.
-    """
-
-    connect: Annotated[str, Meta(min_length=1, max_length=300)]
-    user: Annotated[str, Meta(max_length=256)] = ""
-    insecure: bool = False
-
-    def options(self) -> Options:
-        """Return the options of a session with this address.
-
-        Raises:
-            UsageError: The address is not valid, or the connection would be unprotected.
-        """
-        where = endpoint(self.connect, "tcp")
-        if "/" not in self.connect and not where.is_local and not self.insecure:
-            where = endpoint(self.connect, "tls")
-        encrypted = where.protocol in ("tls", "quic")
-        if encrypted and not self.user:
-            raise UsageError(
-                "an encrypted connection needs your user name at that computer (its key is"
-                " installed with kju cert take FILE)"
-            )
-        tls = Trust(default_folder()).tls(self.user) if encrypted else None
-        made = Options(connect=[where], tls=tls)
-        made.check(insecure=self.insecure)
-        return made
-
-
-def address_fault(address: RemoteAddress) -> str:
-    """Return why an address cannot be used; empty if it can."""
-    if not address.connect:
-        return "an address is needed, such as host1:7447"
-    try:
-        extras.require("remote", "a machine of another computer")
-        address.options()
-    except KjuError as error:
-        return str(error)
-    return ""
 
 
 class RemoteMachines:
@@ -121,7 +73,7 @@ class RemoteMachines:
         self.addresses: list[RemoteAddress] = []
         self.fault = ""
         self._post, self._update, self._discard = post, update, discard
-        self._folder = folder or state_folder()
+        self._folder = folder or addresses_folder()
         self._entries: dict[MachineKey, MachineEntry] = {}
         self._follower = _Follower(self._take_from_thread)
         self._files = MachineQueues("kju-remote-file", 1)
@@ -422,49 +374,3 @@ def unreachable(
         )
         for entry in known
     ]
-
-
-# ---- The file of addresses
-
-
-def state_folder() -> Path:
-    """Return the app's own folder in the user's state folder; it may not exist."""
-    import platformdirs
-
-    return platformdirs.user_state_path("kju", appauthor=False) / "desktop"
-
-
-def read_addresses(folder: Path) -> list[RemoteAddress]:
-    """Return the remembered addresses; an empty list without any.
-
-    Raises:
-        FileError: The file cannot be read, or is not a list of addresses.
-        LimitError: It is too long.
-    """
-    path = folder / _FILE
-    if not path.exists():
-        return []
-    with Folder.open(folder, follow_own_link=True) as opened:
-        data = opened.read(_FILE, limit=_MAX_FILE)
-    try:
-        found = msgspec.json.decode(data, type=list[RemoteAddress])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FileError(
-            f"{path} is not a list of addresses: {error}; correct or remove it", str(path)
-        ) from error
-    if len(found) > MAX_ADDRESSES:
-        raise LimitError(
-            f"{path} has {len(found)} addresses, and at most {MAX_ADDRESSES} are followed",
-            "addresses", MAX_ADDRESSES, len(found),
-        )  # fmt: skip
-    return list({address.connect: address for address in found}.values())
-
-
-def write_addresses(folder: Path, addresses: list[RemoteAddress]) -> None:
-    """Remember addresses.
-
-    Raises:
-        FileError: They could not be written; the old ones stay.
-    """
-    with Folder.open(folder, create=True, follow_own_link=True) as opened:
-        opened.write(_FILE, msgspec.json.encode(addresses) + b"\n")

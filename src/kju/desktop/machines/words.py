@@ -5,7 +5,7 @@ Every text is one line and safe to draw: texts of guests, QEMU and peers are esc
 
 from __future__ import annotations
 
-from ..escaping import one_line
+from ...escaping import one_line
 from .entry import MachineEntry, duration_text
 
 #: Characters of a reason or a name of a program.

@@ -1,7 +1,7 @@
 """The form that makes or edits a machine: its fields, their errors, the definition. No toolkit.
 
 - Each field is checked at each change by the definitions' own decoder, without any I/O. What needs
-  files or QEMU is found by a dry run, which a thread asks for (`kju.desktop.create_worker`).
+  files or QEMU is found by a dry run, which a thread asks for (`kju.desktop.pages.create_worker`).
 - Each change has a number, the *revision*. Only the answer to the newest dry run counts.
 - The definition of an existing machine is edited as text: its comments and every key that this form
   does not have, or kju does not know, are kept byte for byte.
@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..client.requests import LaunchPlan
-from ..errors import DefinitionError, KjuError, UsageError
-from ..escaping import one_line
-from ..protocol.dry_run import DryRun
-from ..protocol.values import DISK_BUSES, size_fault
-from ..store.machine_toml import MAX_DOTS, Definition, decode, first_dotted_line
-from ..store.paths import check_name, name_for
-from ..store.toml_edit import changed, known_part, unknown_keys
+from ...client.requests import LaunchPlan
+from ...errors import DefinitionError, KjuError, UsageError
+from ...escaping import one_line
+from ...protocol.dry_run import DryRun
+from ...protocol.values import DISK_BUSES, size_fault
+from ...store.machine_toml import MAX_DOTS, Definition, decode, first_dotted_line
+from ...store.paths import check_name, name_for
+from ...store.toml_edit import changed, known_part, unknown_keys
 
 #: The size of the disk that is proposed for an installation from a CD.
 PROPOSED_DISK = "20G"

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..client.launching import start
-from ..client.planning import Planner
-from ..client.requests import LaunchPlan
-from ..errors import KjuError
-from ..files import Folder
-from ..protocol.dry_run import DryRun
-from ..store import defining, definitions
-from ..store.machine_toml import decode
-from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
+from ...client.launching import start
+from ...client.planning import Planner
+from ...client.requests import LaunchPlan
+from ...errors import KjuError
+from ...files import Folder
+from ...protocol.dry_run import DryRun
+from ...store import defining, definitions
+from ...store.machine_toml import decode
+from ...store.paths import DEFINITION_FILE, check_name, definitions_folder
 from .create import Order
 
 #: Seconds without a change before a dry run begins.

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..store.machine_toml import Definition
-from .entry import MachineEntry, duration_text
+from ...store.machine_toml import Definition
+from ..machines.entry import MachineEntry, duration_text
 
 #: Clients or disks that are shown; a machine with more has a row with their number.
 MAX_ROWS = 64

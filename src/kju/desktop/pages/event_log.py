@@ -7,9 +7,9 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-from ..client.requests import Event
-from ..escaping import one_line
-from .entry import MachineKey
+from ...client.requests import Event
+from ...escaping import one_line
+from ..machines.entry import MachineKey
 
 #: Events of one machine, as many as a host keeps; and machines with events.
 MAX_EVENTS, MAX_MACHINES = 256, 512

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from ..escaping import one_line
-from ..protocol.values import KINDS
-from ..store import log_files, running
-from ..store.paths import Paths, machine_paths
+from ...escaping import one_line
+from ...protocol.values import KINDS
+from ...store import log_files, running
+from ...store.paths import Paths, machine_paths
 
 #: Bytes read at the end of a log, and characters of one line.
 TAIL_BYTES, MAX_LINE = 48 << 10, 1000

@@ -15,13 +15,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..client.targets import all_info
-from ..errors import KjuError
-from ..escaping import one_line
-from ..store import definitions
-from .actions import ActionRunner
+from ...client.targets import all_info
+from ...errors import KjuError
+from ...escaping import one_line
+from ...store import definitions
+from ..actions import ActionRunner
+from ..machines.entry import MachineEntry, MachineKey
 from .details import Section, details
-from .entry import MachineEntry, MachineKey
 from .log_tail import LogText, read_logs
 
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)

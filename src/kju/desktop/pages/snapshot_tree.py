@@ -11,16 +11,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..client import launching
-from ..client.machine import Machine
-from ..client.requests import Snapshot, snapshot_of
-from ..errors import KjuError
-from ..escaping import one_line
-from ..protocol.values import TAG
-from ..store import offline_snapshots, running
-from ..store.paths import machine_paths
-from .actions import SNAPSHOT_SECONDS, ActionRunner, control, listed_names
-from .entry import MachineEntry, MachineKey
+from ...client import launching
+from ...client.machine import Machine
+from ...client.requests import Snapshot, snapshot_of
+from ...errors import KjuError
+from ...escaping import one_line
+from ...protocol.values import TAG
+from ...store import offline_snapshots, running
+from ...store.paths import machine_paths
+from ..actions import SNAPSHOT_SECONDS, ActionRunner, control, listed_names
+from ..machines.entry import MachineEntry, MachineKey
 
 #: Characters of a message.
 _MAX_MESSAGE = 400

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ..escaping import one_line
+from ...escaping import one_line
 from .search import Filter
 
 _MAX_TEXT = 400

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..client.launching import attach
-from ..errors import MissingError
-from .background import Background
-from .entry import MachineEntry, MachineKey
+from ...client.launching import attach
+from ...errors import MissingError
+from ..background import Background
+from ..machines.entry import MachineEntry, MachineKey
 
 #: Threads that read; tesseract takes a second of one core for a full screen.
 _WORKERS = 2

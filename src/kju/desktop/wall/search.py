@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from .entry import MachineEntry, MachineKey, MachineState
+from ..machines.entry import MachineEntry, MachineKey, MachineState
 
 _WORD = re.compile(r'(?:(name|state|label|host|text):)?(?:"([^"]*)"?|(\S+))', re.IGNORECASE)
 #: Words of a query; a pasted page must not make the wall slow.

@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
-from ..client.aio.link import AsyncLink
-from ..client.base import SurfaceBase
-from ..client.frame import Frame
-from ..client.link import only_descriptor
-from ..errors import (
+from ...client.aio.link import AsyncLink
+from ...client.base import SurfaceBase
+from ...client.frame import Frame
+from ...client.link import only_descriptor
+from ...errors import (
     KjuError,
     MachineGoneError,
     MachineNotFoundError,
@@ -23,8 +23,8 @@ from ..errors import (
     UnavailableError,
     WaitTimeoutError,
 )
-from ..protocol.messages import Done, GetSurface, SetRate, SurfaceHandle
-from ..surface import State
+from ...protocol.messages import Done, GetSurface, SetRate, SurfaceHandle
+from ...surface import State
 from .tile import TileBoard, TileState
 
 log = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from ..errors import KjuError
-from ..store import last_pictures
+from ...errors import KjuError
+from ...store import last_pictures
 from .tile import Tile, TileBoard, TilePicture, TileState
 from .tile_follower import TileFollower
 

@@ -25,8 +25,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..keys import NUMBERS, Step, parse_chord
-from .contract import Backend, ViewCommand
+from ...keys import NUMBERS, Step, parse_chord
+from ..contract import Backend, ViewCommand
 
 #: Letters that are commands while the release key is held and nothing is grabbed.
 SHORTCUT_LETTERS = {

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from ..keys import Step
-from .contract import Backend, ViewCommand
-from .geometry import Placement, device_pixel
+from ...keys import Step
+from ..contract import Backend, ViewCommand
+from ..geometry import Placement, device_pixel
+from ..picture import Pointing
 from .grab import RELEASE, Grab, GrabPolicy, ViewKeys
-from .picture import Pointing
 from .sender import AskAbsolute, Input, InsertText, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn
 
 _Point = tuple[int, int]

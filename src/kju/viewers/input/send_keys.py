@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..keys import parse_chord
+from ...keys import parse_chord
 from .grab import chord_label
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..errors import ClosedError, InputError, KjuError, MachineGoneError, UsageError
+from ...errors import ClosedError, InputError, KjuError, MachineGoneError, UsageError
 
 # Time to send the last releases when the view closes. The host releases keys by itself when the
 # connection ends, so little is lost after it.

@@ -6,7 +6,7 @@ import shlex
 from pathlib import PurePath
 from typing import NamedTuple
 
-from ..surface.geometry import Rect
+from ...surface.geometry import Rect
 
 #: Pixels by which a needle may move, where the search is limited to its neighbourhood.
 MARGIN = 20

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
 
-from ..errors import LimitError
-from ..keys.keyboards import LAYOUTS
-from ..keys.layouts import layout as find_layout
+from ...errors import LimitError
+from ...keys.keyboards import LAYOUTS
+from ...keys.layouts import layout as find_layout
 
 #: Characters above which the text is shown before it is typed.
 PREVIEW_ABOVE = 200

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import KjuError
+from ...errors import KjuError
 from .paste import PastePlan, counted
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .. import aio
+    from ... import aio
 
 # Seconds between two reports of the progress.
 _REPORT_SECONDS = 0.05
@@ -143,7 +143,7 @@ class PasteRun:
     async def _type_in(self, target: PasteTarget) -> None:
         import asyncio
 
-        from .. import aio
+        from ... import aio
 
         try:
             async with await aio.attach(target.machine) as machine:

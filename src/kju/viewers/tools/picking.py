@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..surface.geometry import Rect
-from ..vision.areas import cut_out
+from ...surface.geometry import Rect
+from ...vision.areas import cut_out
 
 if TYPE_CHECKING:
     import numpy.typing as npt

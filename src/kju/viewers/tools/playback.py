@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from ..errors import FileError, FormatError, KjuError, LimitError
-from ..files import read_file
-from ..protocol.input_log import decode
-from ..report.story import StoryEvent, described
+from ...errors import FileError, FormatError, KjuError, LimitError
+from ...files import read_file
+from ...protocol.input_log import decode
+from ...report.story import StoryEvent, described
 from .recording import clock, input_path
 from .video import require_recorder
 

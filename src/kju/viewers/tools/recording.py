@@ -20,17 +20,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..client.launching import attach
-from ..client.targets import check_console
-from ..errors import FormatError, KjuError, ProducerGoneError, UnavailableError
-from ..files import GrowingFile
-from ..protocol.input_log import encode
-from ..surface import NOTHING_TAKEN, Mark, State
+from ...client.launching import attach
+from ...client.targets import check_console
+from ...errors import FormatError, KjuError, ProducerGoneError, UnavailableError
+from ...files import GrowingFile
+from ...protocol.input_log import encode
+from ...surface import NOTHING_TAKEN, Mark, State
 from .video import VideoFile, require_recorder, video_kind
 
 if TYPE_CHECKING:
-    from ..client.machine import Machine
-    from ..client.surface import Screen
+    from ...client.machine import Machine
+    from ...client.surface import Screen
 
 # Longest delay before the thread notices the end of the machine or of the recording.
 _POLL_SECONDS = 0.25
@@ -197,14 +197,14 @@ class _InputFile:
         self._console = console
         self._offset = time.time() - float(machine.info().get("started", time.time()))
         self._read_at = 0.0
-        from ..report.tail import Tail  # a window must not wait for it at its start
+        from ...report.tail import Tail  # a window must not wait for it at its start
 
         self._tail = Tail(machine._paths.input_log)
         self._file = GrowingFile(input_path(path), mode=0o600)
 
     def read(self, now: float) -> None:
         """Write the entries since the last time; *now* is the video's time."""
-        from ..report.tail import timed_entries
+        from ...report.tail import timed_entries
 
         since, self._read_at = self._read_at, now
         for line in self._tail.read():

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import extras
-from ..errors import KjuError
-from ..surface.geometry import Rect
+from ... import extras
+from ...errors import KjuError
+from ...surface.geometry import Rect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class ScreenText(NamedTuple):
 def read_now(pixels: Pixels, region: Rect) -> ScreenText:
     """Read a rectangle of a picture; takes up to a second where the text is recognised."""
     try:
-        from ..vision.ocr import read
+        from ...vision.ocr import read
 
         text = read(pixels, region)
     except KjuError as error:

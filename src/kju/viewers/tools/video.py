@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from .. import extras
-from ..errors import FileError, UsageError
-from ..files import GrowingFile
+from ... import extras
+from ...errors import FileError, UsageError
+from ...files import GrowingFile
 
 if TYPE_CHECKING:
     import numpy.typing as npt

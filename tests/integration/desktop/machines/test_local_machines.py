@@ -16,9 +16,9 @@ from support.posts import Posts
 
 import kju
 from kju.client.requests import Event
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.local_machines import MAX_ENDED
-from kju.desktop.machines import Machines
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.local_machines import MAX_ENDED
+from kju.desktop.machines.machines import Machines
 from kju.store import running
 from kju.store.paths import definitions_folder
 

@@ -11,8 +11,9 @@ import pytest
 from support.posts import Posts
 
 import kju
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.remote_machines import RemoteAddress, RemoteMachines
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.remote_addresses import RemoteAddress
+from kju.desktop.machines.remote_machines import RemoteMachines
 
 pytest.importorskip("zenoh")
 

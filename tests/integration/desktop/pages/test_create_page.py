@@ -26,7 +26,7 @@ class Page:
     """A create page and what it has sent."""
 
     def __init__(self, *taken: str) -> None:
-        from kju.desktop.qt.create_page import CreatePage
+        from kju.desktop.qt.pages.create_page import CreatePage
 
         self.qt = QApplication.instance() or QApplication(["kju"])
         self.sent: list[tuple[str, ...]] = []

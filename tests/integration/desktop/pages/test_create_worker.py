@@ -14,8 +14,8 @@ import pytest
 from support.wait import until
 
 from kju.client.requests import LaunchPlan, dry_run_of
-from kju.desktop.create import Order
-from kju.desktop.create_worker import DryRuns, Made, make, read_definition
+from kju.desktop.pages.create import Order
+from kju.desktop.pages.create_worker import DryRuns, Made, make, read_definition
 from kju.errors import (
     ConflictError,
     DefinitionError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.posts import Posts
 
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.screen_texts import ScreenTexts
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.wall.screen_texts import ScreenTexts
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 

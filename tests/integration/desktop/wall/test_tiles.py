@@ -12,9 +12,9 @@ import pytest
 from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
-from kju.desktop import tile_follower
-from kju.desktop import tiles as module
-from kju.desktop.tiles import HOVER_RATE, INACTIVE_RATE, RATE, Tile, Tiles, TileState, View
+from kju.desktop.wall import tile_follower
+from kju.desktop.wall import tiles as module
+from kju.desktop.wall.tiles import HOVER_RATE, INACTIVE_RATE, RATE, Tile, Tiles, TileState, View
 from kju.memory import SurfaceProducer
 from kju.store import defining, last_pictures
 from kju.store.machine_toml import Definition

@@ -10,8 +10,8 @@ from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
 from kju.keys import layout
-from kju.viewers.paste import PastePlan
-from kju.viewers.paste_run import PasteResult, PasteRun, PasteTarget
+from kju.viewers.tools.paste import PastePlan
+from kju.viewers.tools.paste_run import PasteResult, PasteRun, PasteTarget
 
 
 class Typing:

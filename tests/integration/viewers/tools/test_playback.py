@@ -11,15 +11,15 @@ from support.wait import until
 
 from kju.protocol.input_log import Input, encode
 from kju.report.story import StoryEvent
-from kju.viewers.playback import (
+from kju.viewers.tools.playback import (
     PictureLoader,
     Timeline,
     VideoReader,
     event_words,
     precise_clock,
 )
-from kju.viewers.recording import input_path
-from kju.viewers.video import VideoFile
+from kju.viewers.tools.recording import input_path
+from kju.viewers.tools.video import VideoFile
 
 pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
 

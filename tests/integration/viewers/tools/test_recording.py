@@ -14,8 +14,8 @@ from support.wait import until
 from kju.errors import UsageError
 from kju.protocol.input_log import Input, decode, encode
 from kju.surface.geometry import Rect
-from kju.viewers.playback import VideoReader
-from kju.viewers.recording import Recorded, Recorder, clock, input_path
+from kju.viewers.tools.playback import VideoReader
+from kju.viewers.tools.recording import Recorded, Recorder, clock, input_path
 
 pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
 

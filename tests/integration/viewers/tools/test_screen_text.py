@@ -9,7 +9,7 @@ import pytest
 from support.console_text import console
 
 from kju.surface.geometry import Rect
-from kju.viewers.screen_text import read_now
+from kju.viewers.tools.screen_text import read_now
 from kju.vision import ocr
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from kju.errors import FileError, FormatError, UsageError
 from kju.files import growing
-from kju.viewers.playback import VideoReader
-from kju.viewers.video import KINDS, VideoFile, fitted, video_kind
+from kju.viewers.tools.playback import VideoReader
+from kju.viewers.tools.video import KINDS, VideoFile, fitted, video_kind
 
 av = pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
 

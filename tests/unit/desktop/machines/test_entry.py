@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState, duration_text
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState, duration_text
 
 
 def test_entry_has_the_name_and_place_of_its_key():

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.facts import MAX_CLIENTS, MachineFacts
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.facts import MAX_CLIENTS, MachineFacts
 
 OWN = 77
 

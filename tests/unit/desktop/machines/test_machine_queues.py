@@ -6,7 +6,7 @@ import threading
 
 from support.wait import until
 
-from kju.desktop.machine_queues import MAX_WAITING, MachineQueues
+from kju.desktop.machines.machine_queues import MAX_WAITING, MachineQueues
 
 
 def test_calls_of_one_machine_run_in_their_order() -> None:

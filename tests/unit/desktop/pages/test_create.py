@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kju.client.requests import LaunchPlan
-from kju.desktop.create import FIELDS, PROPOSED_DISK, CreateForm
+from kju.desktop.pages.create import FIELDS, PROPOSED_DISK, CreateForm
 from kju.errors import ConflictError, DefinitionError, KjuError, QemuError
 from kju.store.machine_toml import KEYS, Definition, decode
 from kju.store.toml_edit import known_part

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kju.desktop.details import details, guest_memory, rate_text
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.pages.details import details, guest_memory, rate_text
 from kju.store.machine_toml import Definition
 
 ENTRY = MachineEntry(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kju.client.requests import Event
-from kju.desktop.entry import MachineKey
-from kju.desktop.event_log import MAX_EVENTS, MAX_LINE, MAX_MACHINES, EventLog, event_line
+from kju.desktop.machines.entry import MachineKey
+from kju.desktop.pages.event_log import MAX_EVENTS, MAX_LINE, MAX_MACHINES, EventLog, event_line
 
 WEB = MachineKey("", "web")
 

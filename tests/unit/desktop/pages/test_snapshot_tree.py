@@ -9,8 +9,8 @@ from support.wait import until
 
 from kju.client.requests import Snapshot
 from kju.desktop.actions import ActionRunner
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.snapshot_tree import (
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.pages.snapshot_tree import (
     SnapshotForest,
     SnapshotModel,
     SnapshotWork,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kju.desktop.empty import EmptyAction, Setup, no_machines, nothing_found, setup_of
-from kju.desktop.search import Filter
+from kju.desktop.wall.empty import EmptyAction, Setup, no_machines, nothing_found, setup_of
+from kju.desktop.wall.search import Filter
 
 GOOD = [
     {"check": "qemu", "passed": True, "details": "/usr/bin/qemu-system-x86_64"},

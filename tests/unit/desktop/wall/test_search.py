@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.search import MAX_WORDS, Filter, Order, Query, parse, shown
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.wall.search import MAX_WORDS, Filter, Order, Query, parse, shown
 
 S = MachineState
 

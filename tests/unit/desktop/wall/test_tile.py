@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kju.desktop.tile import Tile, TileBoard, TileState
+from kju.desktop.wall.tile import Tile, TileBoard, TileState
 
 PIXELS = np.zeros((20, 30, 4), np.uint8)
 

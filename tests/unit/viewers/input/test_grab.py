@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kju.errors import UsageError
 from kju.keys import NUMBERS
 from kju.viewers.contract import ViewCommand
-from kju.viewers.grab import SHORTCUTS, Grab, GrabPolicy, KeyEvent, Repeats, ViewKeys
+from kju.viewers.input.grab import SHORTCUTS, Grab, GrabPolicy, KeyEvent, Repeats, ViewKeys
 
 CTRL, CTRL_R, ALT, A, F, F2 = (NUMBERS[n] for n in ("ctrl", "ctrl_r", "alt", "a", "f", "f2"))
 TAB, SUPER, LEFT, L = (NUMBERS[n] for n in ("tab", "meta_l", "left", "l"))

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kju.keys import NUMBERS
 from kju.viewers.contract import Stub, ViewCommand
-from kju.viewers.grab import GrabPolicy
-from kju.viewers.guest_input import GuestInput, NotchCounter, Relative
-from kju.viewers.sender import SetButton, SetKey
+from kju.viewers.input.grab import GrabPolicy
+from kju.viewers.input.guest_input import GuestInput, NotchCounter, Relative
+from kju.viewers.input.sender import SetButton, SetKey
 
 CTRL, ALT, A, TAB = (NUMBERS[n] for n in ("ctrl", "alt", "a", "tab"))
 

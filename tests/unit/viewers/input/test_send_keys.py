@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import chain
 
 from kju.keys import NUMBERS, parse_chord
-from kju.viewers.grab import ViewKeys
-from kju.viewers.send_keys import DESKTOP_CHORDS, FIRST, GROUPS
+from kju.viewers.input.grab import ViewKeys
+from kju.viewers.input.send_keys import DESKTOP_CHORDS, FIRST, GROUPS
 
 
 def test_every_chord_has_keys_and_a_label_of_its_own():

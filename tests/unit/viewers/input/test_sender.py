@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.wait import until
 
 from kju.errors import InputError, MachineGoneError, QemuError, UsageError
-from kju.viewers.sender import MoveBy, MoveTo, Repeat, Sender, SetButton, SetKey, Turn, merged
+from kju.viewers.input.sender import MoveBy, MoveTo, Repeat, Sender, SetButton, SetKey, Turn, merged
 
 
 class Machine:

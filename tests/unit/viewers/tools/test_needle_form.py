@@ -8,7 +8,7 @@ from pathlib import PurePath
 import pytest
 
 from kju.surface.geometry import Rect
-from kju.viewers.needle_form import NeedleForm
+from kju.viewers.tools.needle_form import NeedleForm
 
 FORM = NeedleForm("web", Rect(10, 20, 30, 40), (640, 480), PurePath("/n"), "login", 0.95)
 

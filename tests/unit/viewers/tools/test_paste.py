@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kju.errors import LimitError, UsageError
 from kju.keys.keyboards import LAYOUTS
-from kju.viewers.paste import (
+from kju.viewers.tools.paste import (
     MAX_CHARACTERS,
     MAX_LISTED,
     PIECE,

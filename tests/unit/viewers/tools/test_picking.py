@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.surface.geometry import Rect
-from kju.viewers.picking import LOUPE_CELLS, Picking, Purpose, loupe, loupe_place
+from kju.viewers.tools.picking import LOUPE_CELLS, Picking, Purpose, loupe, loupe_place
 
 HALF = LOUPE_CELLS // 2
 

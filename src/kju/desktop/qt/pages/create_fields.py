@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ..create import Field, Kind
+from ...pages.create import Field, Kind
 
 #: The grid, in Qt's pixels.
 GRID = 8

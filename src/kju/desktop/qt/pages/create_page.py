@@ -1,7 +1,7 @@
 """The page that makes or edits a machine: its fields, QEMU's command line, Start.
 
-`kju.desktop.create` decides; `kju.desktop.create_worker` runs what can block. This draws, and
-forwards what the user does.
+`kju.desktop.pages.create` decides; `kju.desktop.pages.create_worker` runs what can block. This
+draws, and forwards what the user does.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from ...client.requests import LaunchPlan
-from ...errors import KjuError
-from ...escaping import one_line
-from ..create import CreateForm
-from ..create_worker import DryRuns, Made, make, read_definition
+from ....client.requests import LaunchPlan
+from ....errors import KjuError
+from ....escaping import one_line
+from ...pages.create import CreateForm
+from ...pages.create_worker import DryRuns, Made, make, read_definition
 from .create_view import CreateView, Foot
 
 _RUNNING = "The machine is running: changes take effect at its next start."

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QTabWidget
 
-from ...escaping import one_line
-from ..empty import EmptyAction
-from ..entry import MachineEntry, MachineKey, MachineState
-from ..machines import Machines
+from ....escaping import one_line
+from ...machines.entry import MachineEntry, MachineKey, MachineState
+from ...machines.machines import Machines
+from ...wall.empty import EmptyAction
+from ..main_window import MainWindow
 from .create_page import CreatePage
-from .main_window import MainWindow
 
 _NEW = "New machine"
 _AT_REST = (MachineState.OFF, MachineState.ENDED)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ..create import CreateForm, Kind
+from ...pages.create import CreateForm, Kind
 from .create_fields import GRID, FieldRow, Fold, Notice, plain_label
 
 _TITLE_SIZE = 1.3

@@ -25,17 +25,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...client.requests import Event
-from ...escaping import lines, one_line
-from ...viewers.qt import icons
-from ...viewers.qt.palette import GRID, PlainLabel, plain_tooltip, tool_button
-from ..actions import ActionRunner
-from ..details import Section
-from ..entry import MachineEntry, MachineKey
-from ..event_log import EventLog, event_line
-from ..log_tail import LogText
-from ..panel import PanelModel, PanelPage
-from ..snapshot_tree import SnapshotModel
+from ....client.requests import Event
+from ....escaping import lines, one_line
+from ....viewers.qt import icons
+from ....viewers.qt.palette import GRID, PlainLabel, plain_tooltip, tool_button
+from ...actions import ActionRunner
+from ...machines.entry import MachineEntry, MachineKey
+from ...pages.details import Section
+from ...pages.event_log import EventLog, event_line
+from ...pages.log_tail import LogText
+from ...pages.panel import PanelModel, PanelPage
+from ...pages.snapshot_tree import SnapshotModel
 from .snapshot_page import Poster
 
 #: Logical pixels.

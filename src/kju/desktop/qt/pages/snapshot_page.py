@@ -20,22 +20,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...client.requests import Snapshot
-from ...escaping import one_line
-from ...viewers.qt import icons
-from ...viewers.qt.palette import GRID, PlainLabel, plain_tooltip
-from ..actions import ActionRunner, proposed_clone_name, proposed_tag
-from ..entry import MachineEntry
-from ..removal import size_words
-from ..snapshot_tree import (
+from ....client.requests import Snapshot
+from ....escaping import one_line
+from ....viewers.qt import icons
+from ....viewers.qt.palette import GRID, PlainLabel, plain_tooltip
+from ...actions import ActionRunner, proposed_clone_name, proposed_tag
+from ...machines.entry import MachineEntry
+from ...pages.snapshot_tree import (
     SnapshotForest,
     SnapshotModel,
     removal_question,
     tag_fault,
     unusable,
 )
-from .action_menu import name_fault
-from .dialogs import Field, Form, Question
+from ...removal import size_words
+from ..action_menu import name_fault
+from ..dialogs import Field, Form, Question
 from .pictures import small_picture
 
 PICTURE = QSize(112, 70)

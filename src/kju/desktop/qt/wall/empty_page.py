@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...viewers.qt.palette import GRID
-from ..empty import EmptyState
+from ....viewers.qt.palette import GRID
+from ...wall.empty import EmptyState
 
 _WIDTH_IN_LETTERS = 56
 

@@ -6,8 +6,8 @@ import functools
 
 from PySide6.QtGui import QIcon
 
-from ...viewers.qt import icons
-from ..entry import MachineState
+from ....viewers.qt import icons
+from ...machines.entry import MachineState
 
 _NAMES = {
     MachineState.RUNNING: "start",

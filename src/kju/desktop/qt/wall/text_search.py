@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 
-from ..machines import Machines
-from ..screen_texts import ScreenTexts
+from ...machines.machines import Machines
+from ...wall.screen_texts import ScreenTexts
 from .wall_page import WallPage
 
 #: Milliseconds between two readings of the screens.

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
-from ..entry import MachineEntry, MachineKey
+from ...machines.entry import MachineEntry, MachineKey
 
 _SIDE = 20
 _MARGIN = 4

@@ -10,10 +10,10 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ...viewers.qt.painting import BACKGROUND
-from ...viewers.qt.palette import GRID
-from ..entry import MachineEntry, MachineKey, MachineState
-from ..words import name_text, note_text, state_text
+from ....viewers.qt.painting import BACKGROUND
+from ....viewers.qt.palette import GRID
+from ...machines.entry import MachineEntry, MachineKey, MachineState
+from ...machines.words import name_text, note_text, state_text
 from .state_icons import state_icon, warning_icon
 from .wall_model import ENTRY_ROLE
 

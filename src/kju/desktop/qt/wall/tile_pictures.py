@@ -1,4 +1,4 @@
-"""The pictures of the tiles as Qt images: `desktop.tiles` makes them, the wall draws them."""
+"""The pictures of the tiles as Qt images: `desktop.wall.tiles` makes them, the wall draws them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtGui import QImage
 
-from ..entry import MachineKey, MachineState
-from ..machines import Machines
-from ..tiles import TilePicture, Tiles
+from ...machines.entry import MachineKey, MachineState
+from ...machines.machines import Machines
+from ...wall.tiles import TilePicture, Tiles
 from .wall import Wall
 
 _STOPPED = (MachineState.OFF, MachineState.ENDED)

@@ -34,10 +34,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QWidget
 
-from ...viewers.qt import icons
-from ...viewers.qt.palette import GRID
-from ..entry import MachineEntry, MachineKey
-from ..machines import Machines
+from ....viewers.qt import icons
+from ....viewers.qt.palette import GRID
+from ...machines.entry import MachineEntry, MachineKey
+from ...machines.machines import Machines
 from .tile_actions import TileAction, TileActions
 from .tile_delegate import TileDelegate
 from .wall_model import WallModel

@@ -9,10 +9,10 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from ..entry import MachineEntry, MachineKey
-from ..machines import Machines
-from ..search import Filter, Order, Query, shown
-from ..words import name_text, spoken_text, tooltip_lines
+from ...machines.entry import MachineEntry, MachineKey
+from ...machines.machines import Machines
+from ...machines.words import name_text, spoken_text, tooltip_lines
+from ...wall.search import Filter, Order, Query, shown
 
 #: The role of the `MachineEntry`.
 ENTRY_ROLE = int(Qt.ItemDataRole.UserRole)

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...viewers.qt.palette import GRID
-from ..empty import EmptyAction, Setup, no_machines, nothing_found
-from ..entry import MachineKey
-from ..machines import Machines
-from ..search import Filter, Order, parse
+from ....viewers.qt.palette import GRID
+from ...machines.entry import MachineKey
+from ...machines.machines import Machines
+from ...wall.empty import EmptyAction, Setup, no_machines, nothing_found
+from ...wall.search import Filter, Order, parse
 from .empty_page import EmptyPage
 from .flow_layout import FlowLayout
 from .wall import TILE_WIDTHS, Wall

@@ -33,12 +33,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QFileDialog, QToolButton
 
-from ...errors import KjuError
-from ...files import Folder, make_folders, write_output
-from ...store.paths import runtime_folder
-from ..contract import Status, ViewCommand
-from .menu import Console, Section
-from .palette import tool_button
+from ....errors import KjuError
+from ....files import Folder, make_folders, write_output
+from ....store.paths import runtime_folder
+from ...contract import Status, ViewCommand
+from ..menu import Console, Section
+from ..palette import tool_button
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _NO_PICTURE = "there is no picture yet"

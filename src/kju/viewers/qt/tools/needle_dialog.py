@@ -25,14 +25,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...errors import KjuError
-from ...escaping import lines, one_line
-from ...surface.geometry import Rect
-from ...vision.needle import SIMILARITY, Needle
-from ..needle_form import MARGIN, NeedleForm
-from ..screen_text import ScreenText
-from .background import Background
-from .palette import GRID
+from ....errors import KjuError
+from ....escaping import lines, one_line
+from ....surface.geometry import Rect
+from ....vision.needle import SIMILARITY, Needle
+from ...tools.needle_form import MARGIN, NeedleForm
+from ...tools.screen_text import ScreenText
+from ..background import Background
+from ..palette import GRID
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -23,10 +23,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...escaping import lines, one_line
-from ..paste import PastePlan, counted, layout_choices
-from ..paste_run import PasteResult, PasteRun, PasteTarget
-from .palette import GRID, use_role
+from ....escaping import lines, one_line
+from ...tools.paste import PastePlan, counted, layout_choices
+from ...tools.paste_run import PasteResult, PasteRun, PasteTarget
+from ..palette import GRID, use_role
 
 #: Characters that the preview shows.
 _SHOWN = 20_000

@@ -5,15 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QLocale, QObject
 from PySide6.QtGui import QAction, QDragMoveEvent, QDropEvent, QGuiApplication
 
-from ...errors import LimitError
-from ...escaping import one_line
-from .. import settings
-from ..contract import Status, ViewCommand
-from ..paste import PastePlan, preferred_layout
-from ..paste_run import PasteResult, PasteTarget
-from ..targets import MachineTarget
-from .background import Background
-from .menu import Console, Section
+from ....errors import LimitError
+from ....escaping import one_line
+from ... import settings
+from ...contract import Status, ViewCommand
+from ...targets import MachineTarget
+from ...tools.paste import PastePlan, preferred_layout
+from ...tools.paste_run import PasteResult, PasteTarget
+from ..background import Background
+from ..menu import Console, Section
 from .paste_dialog import PasteDialog, TypingBar
 
 

@@ -24,12 +24,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLabel, QWidget
 
-from ...surface.geometry import Rect
-from ..geometry import Placement, device_pixel
-from ..picking import FAR_STEP, LOUPE_CELLS, LOUPE_SCALE, Loupe, Picking, Purpose, loupe
-from ..picking import loupe_place as place_beside
-from .palette import GRID, use_role
-from .widget import ScreenView
+from ....surface.geometry import Rect
+from ...geometry import Placement, device_pixel
+from ...tools.picking import FAR_STEP, LOUPE_CELLS, LOUPE_SCALE, Loupe, Picking, Purpose, loupe
+from ...tools.picking import loupe_place as place_beside
+from ..palette import GRID, use_role
+from ..widget import ScreenView
 
 # Over the parts that are not chosen.
 _SHADE = QColor(0, 0, 0, 110)

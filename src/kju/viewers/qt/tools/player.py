@@ -25,12 +25,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...escaping import one_line
-from ..playback import PictureLoader, Timeline, event_words, precise_clock
-from . import icons
-from .background import Background
-from .painting import BACKGROUND
-from .palette import GRID, plain_tooltip, tool_button
+from ....escaping import one_line
+from ...tools.playback import PictureLoader, Timeline, event_words, precise_clock
+from .. import icons
+from ..background import Background
+from ..painting import BACKGROUND
+from ..palette import GRID, plain_tooltip, tool_button
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,17 +8,17 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QStandardPaths, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QToolButton
 
-from ...errors import KjuError
-from ...escaping import one_line
-from ...files import make_folders
-from ..contract import ViewCommand
-from ..recording import Recorded, Recorder, clock
-from ..targets import MachineTarget
-from ..video import KINDS, missing_recorder
-from . import icons
-from .background import Background
-from .menu import Console, Section
-from .palette import plain_tooltip
+from ....errors import KjuError
+from ....escaping import one_line
+from ....files import make_folders
+from ...contract import ViewCommand
+from ...targets import MachineTarget
+from ...tools.recording import Recorded, Recorder, clock
+from ...tools.video import KINDS, missing_recorder
+from .. import icons
+from ..background import Background
+from ..menu import Console, Section
+from ..palette import plain_tooltip
 
 _TICK_MS = 1000
 _FILTERS = ";;".join(f"{kind.title} (*{kind.suffix})" for kind in KINDS.values())

@@ -9,15 +9,15 @@ import numpy as np
 from PySide6.QtCore import QEvent, QObject, QStandardPaths
 from PySide6.QtGui import QGuiApplication
 
-from ...escaping import one_line
-from ...surface.geometry import Rect
-from ..contract import ViewCommand
-from ..picking import Purpose
-from ..screen_text import ScreenText, missing_reader, read_now
-from .background import Background
-from .menu import Console, Section
+from ....escaping import one_line
+from ....surface.geometry import Rect
+from ...contract import ViewCommand
+from ...tools.picking import Purpose
+from ...tools.screen_text import ScreenText, missing_reader, read_now
+from ..background import Background
+from ..menu import Console, Section
+from ..palette import plain_tooltip
 from .needle_dialog import NeedleDialog, TextDialog
-from .palette import plain_tooltip
 from .paste_tool import PasteTool
 from .picker import PickOverlay
 from .record_tool import RecordTool

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 from .. import extras
@@ -101,6 +102,7 @@ class Mirror:
         audience: Join the audience; its members share one stream and have the role `view`.
         lossy: Accept photographic areas as JPEG first.
         codec: The preferred codec; empty for the best one.
+        threads: Draws; by default a thread of this mirror's own.
         on_status: Called with each new status of the link.
         on_event: Called with each event of the machine.
         on_drawn: Called after a message may have changed the target.
@@ -122,6 +124,7 @@ class Mirror:
         audience: bool = False,
         lossy: bool = False,
         codec: str = "",
+        threads: Executor | None = None,
         on_status: Callable[[LinkStatus], object] = lambda status: None,
         on_event: Callable[[MachineEvent], object] = lambda event: None,
         on_drawn: Callable[[], object] = lambda: None,
@@ -132,7 +135,7 @@ class Mirror:
         self._options = _SessionOptions(role, user, prove, audience, lossy, offered)
         self._calls = _Callbacks(on_event, on_drawn)
         self._loop = asyncio.get_running_loop()
-        self._queue = DrawingQueue(self._begin_drawing, self._process)
+        self._queue = DrawingQueue(self._begin_drawing, self._process, threads)
         self._report = StatusReport(on_status)
         self._inputs, self._marks = PendingInputs(), VersionMarks()
         self._times, self._rate = _Times(), StatedRate()

@@ -398,8 +398,12 @@ class SenderSession:
         if not self.pace.allows(now):
             return viewer.next_state(serial)
         version = viewer.version
+        if self.pace.is_between:
+            viewer.begin_update()
         made = viewer.next_message(serial, now, max_bytes)
         self.pace.record(made.message if made else None, version, now)
+        if self.pace.rate is not None and viewer.is_update_sent:
+            self.pace.finish()
         return made
 
 

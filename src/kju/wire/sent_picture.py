@@ -5,6 +5,9 @@ Rules:
 - A viewer that has caught up with the encoder gets the steps that all viewers get. One that is
   behind (it was slow, has lost a segment, or is new) gets whole tiles until it has caught up.
 - After a loss, segments that were sent later and build on the lost one count as lost too.
+- An update (`kju.wire.update_pace`) has the newest content of each tile, not each change since the
+  last one. It ends when each tile that was behind at its beginning has been sent once: others may
+  change all the time.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
     from ..surface.consumer import Consumer
     from ..surface.geometry import Rect
+
+#: The most steps since its last update that a viewer gets one by one. With more, which a faster
+#: viewer got, it gets whole tiles.
+MAX_REPLAYED = 8
 
 
 class SentPicture:
@@ -57,6 +64,8 @@ class SentPicture:
         #: The viewer was sent all changes up to this version; 0 for none. Empty segments are sent
         #: until it has reached the other one.
         self._complete_version, self._wanted_version = 0, 1
+        #: The generation of the encoder at the beginning of the present update.
+        self._update_generation = 0
         self._state: tuple[int, str] | None = None
         self._cursor_version: int | None = None
         self._cursor_shape: bytes | None = None
@@ -82,6 +91,25 @@ class SentPicture:
     def confirm(self, version: int) -> None:
         """Tell the viewer soon that it has all changes up to a version, if nothing changes too."""
         self._wanted_version = max(1, version)
+
+    # ---- updates ----
+
+    def begin_update(self) -> None:
+        """Begin an update of a viewer that does not get each change."""
+        newest = self._update_generation = self._encoder.generation
+        if self._tile_generations is None and newest > self._generation + MAX_REPLAYED:
+            self._fall_behind()
+
+    @property
+    def is_update_sent(self) -> bool:
+        """True for a viewer that is behind, once every tile of its update has been sent."""
+        generations = self._tile_generations
+        if generations is None:
+            return False
+        return not (self._is_behind(generations) & (generations < self._update_generation)).any()
+
+    def _is_behind(self, generations: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self._encoder.changed_at > generations
 
     # ---- losses ----
 
@@ -194,7 +222,7 @@ class SentPicture:
     ) -> InFlight | None:
         encoder = self._encoder
         if self._tile_generations is not None:
-            behind = np.flatnonzero(encoder.changed_at > self._tile_generations)
+            behind = np.flatnonzero(self._is_behind(self._tile_generations))
             if len(behind):
                 return self._make_repair(serial, behind, now, max_bytes)
             self._generation, self._tile_generations = encoder.generation, None
@@ -238,7 +266,9 @@ class SentPicture:
         self, serial: int, behind: npt.NDArray[np.intp], now: float, max_bytes: int
     ) -> InFlight:
         encoder, generations = self._encoder, self._fall_behind()
-        step = encoder.repair(behind, max_bytes, generations[behind] == encoder.born, now)
+        due = behind[generations[behind] < self._update_generation]
+        tiles = due if len(due) else behind
+        step = encoder.repair(tiles, max_bytes, generations[tiles] == encoder.born, now)
         generations[step.tiles] = encoder.generation
         is_last = len(step.tiles) == len(behind)
         if not is_last:

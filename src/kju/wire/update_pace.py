@@ -5,7 +5,7 @@ Rules:
 - A viewer that looks twice a second gets two *updates* a second. An update is one or more messages
   with the newest content of everything that has changed. Nothing is kept between two updates.
 - An update ends when the viewer was sent all changes up to the version that the screen had at its
-  beginning. So an update of a screen that changes all the time ends.
+  beginning, or the owner says so. So an update of a screen that changes all the time ends.
 - A viewer that lacks something (it is new, or a message was lost) gets it at once, at any rate.
 - A change after a longer time without one is sent at once.
 """
@@ -44,6 +44,11 @@ class UpdatePace:
         """The time from which the next update may begin; None if no limit holds it back."""
         return self._due if self.rate and self._target is None else None
 
+    @property
+    def is_between(self) -> bool:
+        """True if the next pixels begin an update."""
+        return self.rate is not None and self._target is None
+
     def require(self, version: int = 1) -> None:
         """Begin an update at once, up to a version: the viewer lacks something."""
         self._target = max(version, self._target or 1)
@@ -53,6 +58,11 @@ class UpdatePace:
         if self.rate is None or self._target is not None:
             return True
         return self.rate > 0 and now >= self._due
+
+    def finish(self) -> None:
+        """End the update: all of it was sent, and the viewer has a picture."""
+        if self._has_picture:
+            self._target = None
 
     def record(self, message: Numbered | None, version: int, now: float) -> None:
         """Record the message that was made while pixels were allowed.

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
 from ..protocol.launch_options import Launch, guest_values
-from ..protocol.messages import SavedSnapshot
+from ..protocol.snapshots import SavedSnapshot
 from . import disk_files, last_pictures, snapshot_files
 from .definitions import (
     DISK,

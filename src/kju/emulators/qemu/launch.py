@@ -163,7 +163,6 @@ class PreparedQemu(NamedTuple):
         }
         return {"command": command, "image": image, **self.info(planned, runs_on)}
 
-
     def _check_start(self, planned: QemuPlan, *, runs: bool) -> None:
         """Look for faults that QEMU would report.
 

@@ -147,9 +147,11 @@ def _has_open(process: Path, wanted: os.stat_result) -> bool:
 def _title(process: Path) -> str:
     words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
     program = Path(words[0]).name if words else "a process"
-    names = [fields(o.value, "guest").get("guest", "") for o in parse(words[1:]) if o.name == "name"]
-    named = f"{names[-1]!r} ({program}, process " if names and names[-1] else f"{program} (process "
-    return f"{named}{process.name})"
+    options = [option for option in parse(words[1:]) if option.name == "name"]
+    name = fields(options[-1].value, "guest").get("guest", "") if options else ""
+    if name:
+        return f"{name!r} ({program}, process {process.name})"
+    return f"{program} (process {process.name})"
 
 
 def check_ports(options: Sequence[QemuOption]) -> None:

@@ -266,7 +266,7 @@ def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):
     from PySide6.QtGui import QAction
     from PySide6.QtWidgets import QTableWidget
 
-    app.window.show_shortcuts()
+    app.window.menus.show_shortcuts()
     (sheet,) = app.window.findChildren(QTableWidget)
     shown = {sheet.item(row, 2).text() for row in range(sheet.rowCount())}
     for action in app.window.findChildren(QAction):

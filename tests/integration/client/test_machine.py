@@ -770,9 +770,9 @@ def test_machines_lists_running_and_defined_ones(
     file = call(api, api.module.define, "web", disk="1M", memory="64M")
     copy = call(api, api.module.clone, "web", "copy")
     assert api.module.machines() == [
-        kju.MachineEntry("copy", False, copy),
-        kju.MachineEntry("fake", True, None),
-        kju.MachineEntry("web", False, file),
+        kju.ListedMachine("copy", False, copy),
+        kju.ListedMachine("fake", True, None),
+        kju.ListedMachine("web", False, file),
     ]
     assert api.module.definition("copy").base == "web"
     assert api.module.definition("web").memory == "64M"

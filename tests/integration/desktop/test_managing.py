@@ -18,7 +18,7 @@ from kju.client import launching
 from kju.desktop.actions import Action
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.desktop.pages.panel import PanelPage
-from kju.desktop.type_to_all import Phase
+from kju.desktop.type_to_all import TypingPhase
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
@@ -259,7 +259,7 @@ def test_keys_and_texts_go_to_all_selected_machines(
     bar = app.managing.typing
     app.window.wall.selectAll()
     app.managing._type.trigger()
-    app.until(lambda: bar.typing.state.phase is Phase.ON)
+    app.until(lambda: bar.typing.state.phase is TypingPhase.ON)
     assert bar._border.isVisible()
     app.key(A, True)
 
@@ -273,7 +273,7 @@ def test_keys_and_texts_go_to_all_selected_machines(
     assert not bar._border.isVisible()
     app.until(lambda: not any(m.info()["consoles"][0]["keys_held"] for m in machines))
     app.managing._type.trigger()
-    app.until(lambda: bar.typing.state.phase is Phase.ON)
+    app.until(lambda: bar.typing.state.phase is TypingPhase.ON)
     QGuiApplication.clipboard().setText("x" * 300)
     bar.paste.click()
     assert "Type 300 characters into 2 machines?" in app.dialog().label.text()

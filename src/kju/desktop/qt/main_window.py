@@ -27,7 +27,7 @@ from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
 from ..settings import DesktopSettings
 from ..wall.search import Order
-from .consoles import Console, Consoles
+from .consoles import ConsolePane, Consoles
 from .menu_bar import MainMenuBar
 from .wall.first_steps import FirstSteps
 from .wall.text_search import TextSearch
@@ -178,7 +178,7 @@ class MainWindow(QMainWindow):
         self.statusBar().setVisible(is_wall)
         name = self.tabs.tabText(index).replace("&&", "&")
         self.setWindowTitle("kju" if is_wall else f"{name} \N{EN DASH} kju")
-        self._detach.setEnabled(isinstance(self.tabs.widget(index), Console))
+        self._detach.setEnabled(isinstance(self.tabs.widget(index), ConsolePane))
 
     def show_wall(self) -> None:
         """Show the wall and give it the focus."""
@@ -200,12 +200,12 @@ class MainWindow(QMainWindow):
 
     def _detach_tab(self) -> None:
         widget = self.tabs.currentWidget()
-        if isinstance(widget, Console):
+        if isinstance(widget, ConsolePane):
             self.consoles.detach(widget)
 
     def _close_tab(self, index: int) -> None:
         widget = self.tabs.widget(index)
-        if isinstance(widget, Console):
+        if isinstance(widget, ConsolePane):
             self.consoles.close(widget)
         elif widget is not None and widget is not self.page:
             self.tabs.removeTab(index)

@@ -19,7 +19,7 @@ from ..actions import Action, control, refusal
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
 from ..machines.remote_machines import RemoteMachines
-from .action_menu import MachineActions
+from .action_menu import ActionMenu
 from .computers_dialog import ComputersDialog
 from .dialogs import Question
 from .main_window import MainWindow
@@ -54,7 +54,7 @@ class Managing(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._machines, self._post = window, machines, post
-        self.actions = MachineActions(window, self._local_names)
+        self.actions = ActionMenu(window, self._local_names)
         self.panel = SidePanel(self.actions.runner)
         self.typing = TypingBar(self.actions.runner, window.page)
         self.remotes = RemoteMachines(post, machines.update, machines.discard)

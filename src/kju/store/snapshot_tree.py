@@ -31,7 +31,9 @@ class SnapshotId(NamedTuple):
     time: float
 
 
-_Integer = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+#: A size comes from the disk, where a guest can write it: it may be negative, and then counts as 0.
+_Size = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class DiskSnapshot(Struct, rename="kebab"):
@@ -42,9 +44,9 @@ class DiskSnapshot(Struct, rename="kebab"):
     """
 
     name: str
-    vm_state_size: _Integer = 0
-    date_sec: _Integer = 0
-    date_nsec: _Integer = 0
+    vm_state_size: _Size = 0
+    date_sec: _Count = 0
+    date_nsec: _Count = 0
 
     def saved(self) -> SavedSnapshot:
         """Return it in the form of the control protocol."""

@@ -41,7 +41,7 @@ class Window:
             text=True,
         )
         self.id = ""
-        until(self._found, STARTS, "the window")
+        until(self._found, "the window")
 
     def _found(self) -> bool:
         assert self.process.poll() is None, self.process.stderr.read()
@@ -87,7 +87,7 @@ class Window:
             except subprocess.CalledProcessError:
                 return False  # it is not mapped yet
 
-        until(same, STARTS, f"the window shows the guest's pixels {what}")
+        until(same, f"the window shows the guest's pixels {what}")
 
     def end(self) -> int:
         if self.process.poll() is None:

@@ -65,7 +65,7 @@ class Page:
             self.qt.processEvents()
             return condition()
 
-        until(holds, 60, what)
+        until(holds, what)
 
     def planned(self) -> str:
         self.until(lambda: self.form.plan is not None, f"planned, not {self.form.errors}")

@@ -104,7 +104,7 @@ def test_dry_run_that_hangs_is_given_up_and_the_next_one_works(data: Path) -> No
         assert host not in children("kju.host")
     finally:
         asked.runs.close()
-    until(lambda: not planner_threads() and not children("kju.host"), BOUND, "all ends")
+    until(lambda: not planner_threads() and not children("kju.host"), "all ends")
 
 
 def children(word: str) -> list[int]:

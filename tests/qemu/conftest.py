@@ -6,9 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 from support.paint_guest import MODE, Guest, booted
+from support.view_window import managed_display
 from support.wait import until
 
 from kju.client.targets import running_names
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[str]:
+    """Start a display with a window manager for the tests of a file."""
+    with managed_display() as display:
+        yield display
 
 
 @pytest.fixture(scope="module")

@@ -32,18 +32,6 @@ def display() -> Iterator[str]:
         yield display
 
 
-@pytest.fixture(scope="module")
-def managed() -> Iterator[str]:
-    """A display with a window manager."""
-    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
-    with (
-        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
-        xservers.program(display, "openbox"),
-    ):
-        until(lambda: asked(display, "get_num_desktops"), "openbox")
-        yield display
-
-
 @pytest.fixture
 def window(display: str) -> Iterator[object]:
     opened: list[Window] = []

@@ -106,6 +106,18 @@ def asked(display: str, *words: str) -> str:
 
 
 @contextlib.contextmanager
+def managed_display() -> Iterator[str]:
+    """A display of its own with a window manager."""
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
+    with (
+        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
+        xservers.program(display, "openbox"),
+    ):
+        until(lambda: asked(display, "get_num_desktops"), "openbox")
+        yield display
+
+
+@contextlib.contextmanager
 def elsewhere(window: Window) -> Iterator[None]:
     """Give the focus to another window."""
     with xservers.program(window.display, "xclock", "-title", "elsewhere"):

@@ -808,6 +808,19 @@ def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
 OPENED = [messages.SessionWelcome(1, 7, "zstd", "view"), ModeUpdate(1, 5, 64, 48)]
 
 
+def assert_ends_without_drawing(
+    viewer: Viewer, steps: list[messages.FromSender], message: messages.FromSender, why: str
+) -> None:
+    """Receive a session's first messages and an invalid one."""
+    for step in steps:
+        viewer.receiver.receive(step, 0.0)
+    before = viewer.target.pixels.copy()
+    with pytest.raises(PeerError, match=why):
+        viewer.receiver.receive(message, 1.0)
+    assert viewer.receiver.stage is Stage.CLOSED
+    assert np.array_equal(viewer.target.pixels, before)
+
+
 @pytest.mark.parametrize(
     ("message", "why"),
     [
@@ -822,14 +835,7 @@ OPENED = [messages.SessionWelcome(1, 7, "zstd", "view"), ModeUpdate(1, 5, 64, 48
 def test_an_invalid_message_ends_the_session_without_drawing(
     message: messages.FromSender, why: str
 ) -> None:
-    viewer = Scene().view()
-    for step in OPENED:
-        viewer.receiver.receive(step, 0.0)
-    before = viewer.target.pixels.copy()
-    with pytest.raises(PeerError, match=why):
-        viewer.receiver.receive(message, 1.0)
-    assert viewer.receiver.stage is Stage.CLOSED
-    assert np.array_equal(viewer.target.pixels, before)
+    assert_ends_without_drawing(Scene().view(), OPENED, message, why)
 
 
 LOSSY = [messages.SessionWelcome(1, 7, "zstd", "view", lossy=True), ModeUpdate(1, 5, 64, 48)]
@@ -856,13 +862,7 @@ def test_an_invalid_photo_ends_the_session_without_drawing(
     message: messages.LossySegment, why: str
 ) -> None:
     viewer = Scene().view(codecs=["zstd", "jpeg"], lossy=True)
-    for step in LOSSY:
-        viewer.receiver.receive(step, 0.0)
-    before = viewer.target.pixels.copy()
-    with pytest.raises(PeerError, match=why):
-        viewer.receiver.receive(message, 1.0)
-    assert viewer.receiver.stage is Stage.CLOSED
-    assert np.array_equal(viewer.target.pixels, before)
+    assert_ends_without_drawing(viewer, LOSSY, message, why)
 
 
 def test_photos_over_the_pixel_limit_are_not_decoded() -> None:

@@ -142,6 +142,9 @@ ACROSS = {
     "wire/test_pixels.py",
     "wire/test_predict.py",
     "wire/test_session.py",
+    "wire/test_session_greeting.py",
+    "wire/test_session_hostile.py",
+    "wire/test_session_loss.py",
 }
 
 

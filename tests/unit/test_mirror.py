@@ -97,7 +97,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
         "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
-        "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
+        "emulators.qemu.arguments.plan"
     ),
     "unit/emulators/qemu/test_snapshots.py": "emulators.qemu.snapshot_disks",
     "unit/emulators/test_console.py": (

@@ -37,9 +37,10 @@ def pytest_sessionstart() -> None:
 @pytest.fixture(autouse=True)
 def no_process_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """End the processes that a test leaves behind, and fail it."""
+    older = leftovers.running()
     monkeypatch.setenv(leftovers.TEST, str(tmp_path))
     yield
-    left = leftovers.end_processes_of(str(tmp_path))
+    left = leftovers.end_processes_of(str(tmp_path), older)
     assert not left, f"processes outlived their test: {left}"
 
 

@@ -12,12 +12,19 @@ HANG = 180.0
 
 
 def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -> None:
-    """Return when *condition* holds; fail when it does not within HANG, or *seconds* if longer."""
+    """Return when *condition* holds; fail when it does not within HANG, or *seconds* if longer.
+
+    A condition that is costly to ask is asked less often, so that it takes at most half of a
+    processor from the program that it waits for.
+    """
     seconds = max(seconds, HANG)
-    deadline = time.monotonic() + seconds
+    asked = time.monotonic()
+    deadline = asked + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
-        time.sleep(0.005)
+        answered = time.monotonic()
+        assert answered < deadline, f"not within {seconds} s: {what or condition}"
+        time.sleep(min(max(answered - asked, 0.005), 0.1))
+        asked = time.monotonic()
 
 
 async def until_async(condition: Callable[[], object], what: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import leftovers
+from support import accelerator, leftovers
 
 if TYPE_CHECKING:
     from kju.remote.trust import Trust
@@ -58,6 +58,7 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from kju.client.targets import running_names
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    accelerator.keep_answer(tmp_path)
     yield tmp_path / "kju"
     assert running_names() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,11 +46,16 @@ def no_process_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where logs of killed machines are kept, and machines: never the user's own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return tmp_path / "state"
+    yield tmp_path / "state"
+    # A process keeps the preferences of its windows, and the folder they are in, until it ends.
+    preferences = sys.modules.get("kju.viewers.preferences")
+    if preferences and preferences.shared_preferences.cache_info().currsize:
+        preferences.shared_preferences().flush()
+        preferences.shared_preferences.cache_clear()
 
 
 @pytest.fixture

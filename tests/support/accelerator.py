@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from kju.emulators.qemu import program
-
 FILE = ".accelerator.json"
 
 
 @functools.cache
 def _answer() -> bytes:
     """Return the file in which kju keeps its answer; empty where it does not try KVM."""
+    from kju.emulators.qemu import program
+
     found = shutil.which("qemu-system-x86_64")
     if not found:
         return b""

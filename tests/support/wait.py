@@ -11,18 +11,17 @@ from collections.abc import Callable
 HANG = 180.0
 
 
-def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -> None:
-    """Return when *condition* holds; fail when it does not within HANG, or *seconds* if longer.
+def until(condition: Callable[[], object], what: str = "") -> None:
+    """Return when *condition* holds; fail when it does not within HANG.
 
     A condition that is costly to ask is asked less often, so that it takes at most half of a
     processor from the program that it waits for.
     """
-    seconds = max(seconds, HANG)
     asked = time.monotonic()
-    deadline = asked + seconds
+    deadline = asked + HANG
     while not condition():
         answered = time.monotonic()
-        assert answered < deadline, f"not within {seconds} s: {what or condition}"
+        assert answered < deadline, f"not within {HANG} s: {what or condition}"
         time.sleep(min(max(answered - asked, 0.005), 0.1))
         asked = time.monotonic()
 

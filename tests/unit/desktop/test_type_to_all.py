@@ -10,7 +10,7 @@ from support.wait import until
 
 from kju.desktop.actions import ActionRunner
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.type_to_all import MAX_TARGETS, Phase, TypeToAll
+from kju.desktop.type_to_all import MAX_TARGETS, TypeToAll, TypingPhase
 from kju.errors import InputError, MachineNotFoundError
 from kju.keys import NUMBERS
 
@@ -71,7 +71,7 @@ class Wall:
 
     def start(self, *names: str) -> None:
         self.typing.start([entry(name) for name in names])
-        self.run(lambda: self.typing.state.phase is Phase.ON)
+        self.run(lambda: self.typing.state.phase is TypingPhase.ON)
 
     def end(self) -> None:
         """End the typing; every connection is closed."""
@@ -114,7 +114,7 @@ def test_no_key_counts_before_all_have_connected(make_wall: Callable[..., Wall])
     wall = make_wall("one")
     wall.typing.start([entry("one")])
     wall.typing.key(A, True)
-    wall.run(lambda: wall.typing.state.phase is Phase.ON)
+    wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
     wall.typing.key(B, True)
     until(lambda: wall.guests["one"].pressed)
     assert wall.guests["one"].pressed == [B]
@@ -168,7 +168,7 @@ def test_a_machine_that_does_not_run_is_left_out(
 ) -> None:
     wall = make_wall("on")
     wall.typing.start([entry("off", state), entry("on")])
-    wall.run(lambda: wall.typing.state.phase is Phase.ON)
+    wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
     assert [key.name for key, _ in wall.typing.state.failed] == ["off"]
 
 

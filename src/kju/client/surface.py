@@ -16,6 +16,7 @@ from ..protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandl
 from ..surface import NOTHING_TAKEN, Change, Mark
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
+from .acting import Acting
 from .base import SurfaceBase, touches
 from .following import Following
 from .frame import Frame, write_picture
@@ -181,7 +182,7 @@ class Surface(Waits):
         self.close()
 
 
-class Screen(Following, Surface):
+class Screen(Acting, Following, Surface):
     """The screen of one console: a `Surface` that follows the machine.
 
     When a larger surface replaces this one, the screen continues there. When the machine ends,

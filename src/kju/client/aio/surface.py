@@ -29,6 +29,7 @@ from ..link import (
 )
 from ..origin import MachineOrigin
 from ..requests import check_rate, resize_request
+from .acting import Acting
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
 from .waiting import connection, run_blocking
@@ -184,7 +185,7 @@ class Surface(Waits):
         self.close()
 
 
-class Screen(Following, Surface):
+class Screen(Acting, Following, Surface):
     """The screen of one console: a `Surface` that follows the machine.
 
     When a larger surface replaces this one, the screen continues there. When the machine ends,

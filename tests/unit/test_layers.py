@@ -22,7 +22,7 @@ LAYERS = (
     {"wire"},
     {"files"},
     {"memory", "vision", "store"},
-    {"sources", "remote"},
+    {"sources", "remote", "acting"},
     {"client", "aio", "emulators"},
     {"serving", "report", "host"},
     {"viewers"},
@@ -45,6 +45,7 @@ APART = {
 }
 #: Modules and folders that take buffers and bytes, and hold no descriptor, thread or clock.
 CORE = (
+    "acting",
     "errors",
     "escaping",
     "surface",

@@ -2,26 +2,32 @@
 
 The answer begins with the first change of pixels after the input, and ends when nothing has changed
 for a time. Changes are counted from a mark, so that pixels published before the input do not count.
-A blinking text cursor is no change, as for `kju.Screen.wait_stable`.
+A blinking text cursor does not count, as for `kju.Screen.wait_stable`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from ..surface import Mark
 from ..surface.geometry import Rect, Region, bounding
-from ..vision.areas import check_rect
+from ..vision.areas import check_rect, cut_out, pixel_words
 from ..vision.looking import Condition, Seen
-from ..vision.pixels import Movement, differing
+from ..vision.pixels import Movement
 from .checks import check_seconds
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ..vision.pixels import Pixels
 
 FrameT = TypeVar("FrameT")
 
+#: The side of the squares whose neighbours belong to one change, in pixels.
+_CELL = 16
 #: The longest of the times of an answer, in seconds.
 MAX_WAIT = 3600.0
 
@@ -56,6 +62,9 @@ class Answer(NamedTuple, Generic[FrameT]):
     def rect(self) -> Rect | None:
         """The smallest rectangle around all of `rects`; None without one."""
         return bounding(self.rects) if self.rects else None
+
+    def __repr__(self) -> str:
+        return f"<Answer: {self.words}, version {self.version}>"
 
     @property
     def words(self) -> str:
@@ -163,4 +172,76 @@ class Answering(Condition["Answer[Pixels]"]):
         if before is None or before.shape != seen.pixels.shape:
             return (seen.region,)
         damage = [seen.region] if self._damage is None else self._damage.take()
-        return tuple(differing(before, seen.pixels, damage, self.ignored))
+        return tuple(changed_boxes(before, seen.pixels, damage, self.ignored))
+
+
+def changed_boxes(
+    before: Pixels, after: Pixels, damage: Iterable[Rect], ignored: Iterable[Rect]
+) -> list[Rect]:
+    """Return boxes around the pixels that differ, one around each group; none overlaps another.
+
+    Args:
+        before: A picture.
+        after: Another one of the same size.
+        damage: Rectangles in which they may differ; inside both.
+        ignored: Rectangles that are not compared.
+    """
+    differs = np.zeros(after.shape[:2], bool)
+    for rect in damage:
+        cut_out(differs, rect)[...] = pixel_words(cut_out(before, rect)) != pixel_words(
+            cut_out(after, rect)
+        )
+    for rect in ignored:
+        cut_out(differs, rect)[...] = False
+    height, width = differs.shape
+    boxes: list[Rect] = []
+    for cells in _groups(_cells(differs)):
+        rows, columns = [row for row, _ in cells], [column for _, column in cells]
+        left, top = min(columns) * _CELL, min(rows) * _CELL
+        right = min((max(columns) + 1) * _CELL, width)
+        bottom = min((max(rows) + 1) * _CELL, height)
+        boxes.append(Rect(left, top, right - left, bottom - top))
+    return [_tight(differs, box) for box in _joined(boxes)]
+
+
+def _cells(differs: npt.NDArray[np.bool_]) -> set[tuple[int, int]]:
+    """Return the row and column of each cell with a difference."""
+    height, width = differs.shape
+    padded = np.pad(differs, ((0, -height % _CELL), (0, -width % _CELL)))
+    grid = padded.reshape(padded.shape[0] // _CELL, _CELL, -1, _CELL).any((1, 3))
+    return {(int(row), int(column)) for row, column in np.argwhere(grid)}
+
+
+def _groups(cells: set[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the groups of neighbouring cells; *cells* is empty then."""
+    while cells:
+        group = [cells.pop()]
+        for row, column in group:  # it grows meanwhile
+            for near in [(row + dy, column + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]:
+                if near in cells:
+                    cells.remove(near)
+                    group.append(near)
+        yield group
+
+
+def _joined(boxes: list[Rect]) -> list[Rect]:
+    """Join boxes that overlap, until none does; from the top, then from the left."""
+    todo, done = boxes, list[Rect]()
+    while todo:
+        box = todo.pop()
+        overlapping = [other for other in done if other.intersection(box)]
+        if overlapping:
+            done = [other for other in done if other not in overlapping]
+            todo.append(bounding([box, *overlapping]))
+        else:
+            done.append(box)
+    return sorted(done, key=lambda box: (box.y, box.x))
+
+
+def _tight(differs: npt.NDArray[np.bool_], box: Rect) -> Rect:
+    """Return the smallest rectangle around the differences in a box that has one."""
+    part = cut_out(differs, box)
+    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    x, y = int(columns[0]), int(rows[0])
+    width, height = int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+    return Rect(box.x + x, box.y + y, width, height)

@@ -18,7 +18,7 @@ Point: TypeAlias = tuple[int, int]
 
 
 def is_whole(value: object) -> bool:
-    """Check for a whole number; True and False are none."""
+    """Check for a whole number that is not True or False."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

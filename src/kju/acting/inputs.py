@@ -393,13 +393,13 @@ def as_inputs(given: Sequence[AnyInput | Sequence[AnyInput]]) -> list[AnyInput]:
     """Return the inputs of a call: each an input or a list of inputs.
 
     Raises:
-        UsageError: There is none, or a value is not an input.
+        UsageError: The call has no input, or a value is not an input.
     """
     flat: list[object] = []
     for one in given:
         flat += one if isinstance(one, list | tuple) else [one]
     if not flat:
-        raise UsageError("there is no input: give one, such as kju.acting.Chord('enter')")
+        raise UsageError("an input is missing: give one, such as kju.acting.Chord('enter')")
     inputs: list[AnyInput] = []
     for each in flat:
         if not isinstance(each, KINDS):

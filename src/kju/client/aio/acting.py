@@ -62,8 +62,8 @@ class Acting(Waits):
         r"""Send inputs, and return the guest's answer when the screen has settled.
 
         Only changes after the input count: the wait begins at the mark of the first input. A
-        blinking text cursor is no change, as for `wait_stable`. If the guest does nothing, the
-        answer says so; that is no error.
+        blinking text cursor does not count, as for `wait_stable`. A guest that does nothing is not
+        an error: `changed` is False.
 
         Args:
             inputs: Values of `kju.acting`, such as ``Chord("ctrl-l")``, ``Type("ls\n")`` and
@@ -87,7 +87,7 @@ class Acting(Waits):
             MachineGoneError: The machine has ended.
         """
         # A program that only looks needs no keys, and imports nothing of this.
-        from ...acting.answer import Answering, Times
+        from ...acting.answer import Answer, Answering, Times
         from ...acting.inputs import as_inputs, check_points, words_of
         from .sending import send
 
@@ -98,13 +98,13 @@ class Acting(Waits):
         check_points(wanted, self.mode.width, self.mode.height)
         answering = Answering(words_of(wanted), times, ignore, before)
         mark = await send(self.keyboard, self.pointer, wanted, answering)
-        answer = await self._wait(answering, region, times.limit, mark)
-        frame = converted(answer.frame, pixels)
-        return answer._replace(frame=frame)  # type: ignore[arg-type, return-value]
+        found = await self._wait(answering, region, times.limit, mark)
+        frame = converted(found.frame, pixels)  # type: ignore[arg-type]  # the wait got a frame
+        return Answer(found.changed, found.settled, found.seconds, found.rects, frame, found.mark)
 
 
 def _frame_before(surface: Waits) -> Frame | None:
-    """Return the newest picture; None where there is none."""
+    """Return the newest picture, or None."""
     try:
         return looks.newest_frame(surface)
     except UnavailableError:

@@ -193,7 +193,7 @@ def changed_boxes(
         )
     for rect in ignored:
         cut_out(differs, rect)[...] = False
-    height, width = differs.shape
+    height, width = after.shape[:2]
     boxes: list[Rect] = []
     for cells in _groups(_cells(differs)):
         rows, columns = [row for row, _ in cells], [column for _, column in cells]

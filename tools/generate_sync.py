@@ -33,6 +33,7 @@ MODULES = (
     "acting",
     "input_devices",
     "launching",
+    "locators",
     "machine",
     "planning",
     "sending",

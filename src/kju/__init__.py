@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .client.input_devices import Keyboard, Pointer
     from .client.launching import attach, clone, define, launch, mirror, remove, start
     from .client.link import DEFAULT_TIMEOUT, Timeout
+    from .client.locators import Expectation, Locator, expect
     from .client.machine import Machine, Snapshots
     from .client.planning import plan_launch, plan_start
     from .client.requests import Event, LaunchPlan, Snapshot
@@ -53,6 +54,7 @@ __all__ = [
     "Definition",
     "Event",
     "Events",
+    "Expectation",
     "Frame",
     "Input",
     "Keyboard",
@@ -60,6 +62,7 @@ __all__ = [
     "Lamps",
     "LaunchOptions",
     "LaunchPlan",
+    "Locator",
     "Machine",
     "MachineEntry",
     "Mark",
@@ -88,6 +91,7 @@ __all__ = [
     "define",
     "definition",
     "errors",
+    "expect",
     "get_include",
     "launch",
     "machines",
@@ -110,6 +114,7 @@ _HOME = {
     "Definition": "store.machine_toml",
     "Event": "client.requests",
     "Events": "client.waiting",
+    "Expectation": "client.locators",
     "Frame": "client.frame",
     "Input": "protocol.input_log",
     "Keyboard": "client.input_devices",
@@ -117,6 +122,7 @@ _HOME = {
     "Lamps": "keys.codes",
     "LaunchOptions": "protocol.launch_options",
     "LaunchPlan": "client.requests",
+    "Locator": "client.locators",
     "Machine": "client.machine",
     "MachineEntry": "client.targets",
     "Mark": "surface.model",
@@ -142,6 +148,7 @@ _HOME = {
     "clone": "client.launching",
     "define": "client.launching",
     "definition": "client.targets",
+    "expect": "client.locators",
     "launch": "client.launching",
     "machines": "client.targets",
     "mirror": "client.launching",

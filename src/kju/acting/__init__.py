@@ -1,4 +1,4 @@
-"""Inputs for `kju.Screen.act`, and the guest's answer. I/O-free."""
+"""Inputs for `kju.Screen.act`, the guest's answer, and the errors of locators. I/O-free."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from .inputs import (
     Type,
     Wheel,
 )
+from .locating import AmbiguousTargetError, ExpectationError
 
 __all__ = [
+    "AmbiguousTargetError",
     "Answer",
     "AnyInput",
     "ButtonDown",
@@ -28,6 +30,7 @@ __all__ = [
     "Chord",
     "Click",
     "Drag",
+    "ExpectationError",
     "KeyDown",
     "KeyUp",
     "Move",

@@ -16,7 +16,6 @@ from ..protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandl
 from ..surface import NOTHING_TAKEN, Change, Mark
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
-from .acting import Acting
 from .base import SurfaceBase, touches
 from .following import Following
 from .frame import Frame, write_picture
@@ -31,6 +30,7 @@ from .link import (
     seconds_of,
     seconds_to,
 )
+from .locators import Locating
 from .origin import MachineOrigin
 from .requests import check_rate, resize_request
 from .waiting import connection, run_blocking
@@ -182,7 +182,7 @@ class Surface(Waits):
         self.close()
 
 
-class Screen(Acting, Following, Surface):
+class Screen(Locating, Following, Surface):
     """The screen of one console: a `Surface` that follows the machine.
 
     When a larger surface replaces this one, the screen continues there. When the machine ends,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.acting_host import ActingMachine, Later, acting_host, animated
+from support.acting_host import ActingMachine, Api, Later, acting_host, animated
 from support.wait import until
 
 import kju
@@ -48,33 +47,11 @@ def host(runtime_folder: Path) -> Iterator[ActingMachine]:
         yield machine
 
 
-class Api:
-    """One half of the API, behind calls that return finished results."""
-
-    def __init__(self, module: Any) -> None:
-        self.runner = asyncio.Runner() if module is kju.aio else None
-        self.module = module
-
-    def attach(self, role: str = "control") -> Any:
-        return self(self.module.attach, "acting", role)
-
-    def __call__(self, function: Any, *args: Any, **named: Any) -> Any:
-        if self.runner is None:
-            return function(*args, **named)
-
-        async def inside() -> Any:
-            result = function(*args, **named)
-            return await result if inspect.isawaitable(result) else result
-
-        return self.runner.run(inside())
-
-
 @pytest.fixture(params=["kju", "kju.aio"])
 def api(request: pytest.FixtureRequest) -> Iterator[Api]:
     made = Api(kju if request.param == "kju" else kju.aio)
     yield made
-    if made.runner is not None:
-        made.runner.close()
+    made.close()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ LAYERS = (
     {"client", "aio", "emulators"},
     {"serving", "report", "host"},
     {"viewers"},
-    {"guests"},
+    {"guests", "agents"},
     {"desktop"},
     {"cli"},
 )
@@ -46,6 +46,9 @@ APART = {
 #: Modules and folders that take buffers and bytes, and hold no descriptor, thread or clock.
 CORE = (
     "acting",
+    "agents.dialects",
+    "agents.marks",
+    "agents.pictures",
     "errors",
     "escaping",
     "surface",

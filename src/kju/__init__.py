@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import acting, aio, errors, memory, report, vision
+    from . import acting, agents, aio, errors, memory, report, vision
     from .client.frame import Frame
     from .client.input_devices import Keyboard, Pointer
     from .client.launching import attach, clone, define, launch, mirror, remove, start
@@ -85,6 +85,7 @@ __all__ = [
     "TextMatch",
     "Timeout",
     "acting",
+    "agents",
     "aio",
     "attach",
     "clone",
@@ -173,7 +174,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("acting", "aio", "errors", "memory", "report", "serving", "vision"):
+    elif name in ("acting", "agents", "aio", "errors", "memory", "report", "serving", "vision"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

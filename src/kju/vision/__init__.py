@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .finding import Found
 from .match import Match
 from .needle import Needle
 from .text import Line, Text, TextMatch, Word
@@ -9,6 +10,7 @@ from .timeout import Best, ScreenError, ScreenTimeoutError
 
 __all__ = [
     "Best",
+    "Found",
     "Line",
     "Match",
     "Needle",

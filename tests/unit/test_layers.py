@@ -47,7 +47,7 @@ APART = {
 CORE = (
     "acting",
     "agents.dialects",
-    "agents.marks",
+    "agents.labels",
     "agents.pictures",
     "errors",
     "escaping",

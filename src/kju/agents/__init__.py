@@ -1,4 +1,4 @@
-"""Tools for models that use a screen: dialects of actions, pictures with their points, marks.
+"""Tools for models that use a screen: dialects of actions, pictures, numbered labels.
 
 `kju.agents.aio` has the same names for asyncio.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from .computer import Computer, Outcome
 from .dialects import DIALECTS, ActionError
-from .marks import Marks, NumberedBox
+from .labels import Label, Labels
 from .pictures import Picture, View
 
 __all__ = [
     "DIALECTS",
     "ActionError",
     "Computer",
-    "Marks",
-    "NumberedBox",
+    "Label",
+    "Labels",
     "Outcome",
     "Picture",
     "View",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..client.frame import Frame
 from ..errors import MissingError
 from ..surface import Mark
-from .marks import Marks, boxes_of
+from .labels import Labels, boxes_of
 from .pictures import View
 
 
@@ -15,8 +15,8 @@ def mark_of(frame: Frame) -> Mark:
     return Mark(frame.incarnation, epoch, frame.version)
 
 
-def marks_of(frame: Frame, view: View, language: str) -> Marks:
-    """Return numbered marks on a picture.
+def labels_of(frame: Frame, view: View, language: str) -> Labels:
+    """Return numbered labels on a picture.
 
     Args:
         frame: The whole screen, B G R X.
@@ -32,4 +32,4 @@ def marks_of(frame: Frame, view: View, language: str) -> Marks:
         text = read(frame, view.region, language)
     except MissingError:
         text = None
-    return Marks(frame, boxes_of(frame, view.region, text), view)
+    return Labels(frame, boxes_of(frame, view.region, text), view)

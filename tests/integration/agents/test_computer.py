@@ -112,7 +112,9 @@ def test_points_of_another_mode_are_refused(api: Api, screen: Any, host: ActingM
     tool = computer(api, screen)
     api(tool.screenshot)
     host.producer.set_mode(320, 200)
-    with pytest.raises(ActionError, match="the screen is 320x200 now.*of 640x400: take a screensh"):
+    with pytest.raises(
+        ActionError, match=r"the screen is 320x200 now.*of 640x400: take a screensh"
+    ):
         api(tool.do, {"action": "left_click", "coordinate": [1, 1]})
     api(tool.screenshot)
     api(tool.do, {"action": "left_click", "coordinate": [1, 1]})
@@ -126,27 +128,27 @@ def test_a_screen_that_never_settles_says_so(api: Api, screen: Any, host: Acting
     assert "still changing at the limit" in done.text and not done.answer.settled
 
 
-def test_marks_are_clicked_by_number(api: Api, screen: Any, host: ActingMachine) -> None:
+def test_labels_are_clicked_by_number(api: Api, screen: Any, host: ActingMachine) -> None:
     tool = computer(api, screen)
-    with pytest.raises(ActionError, match="ask for marks first"):
-        api(tool.click_mark, 1)
-    marks = api(tool.marks)
-    by_text = {box.text: box for box in marks.boxes}
+    with pytest.raises(ActionError, match="ask for labels first"):
+        api(tool.click_label, 1)
+    labels = api(tool.labels)
+    by_text = {box.text: box for box in labels.boxes}
     install = by_text["Install"]
     before = api(screen.frame, pixels="rgb")
-    assert (marks.picture.pixels != np.asarray(before)).any()
-    version = marks.mark.version
-    api(tool.click_mark, install.number, version=version, count=2)
+    assert (labels.picture.pixels != np.asarray(before)).any()
+    version = labels.mark.version
+    api(tool.click_label, install.number, version=version, count=2)
     x, y = host.log[0].x, host.log[0].y  # type: ignore[attr-defined]
     assert Rect(32, 16, 56, 16).contains(Rect(x, y, 1, 1))
     assert host.log[1:] == [*LEFT, *LEFT]
     with pytest.raises(ActionError, match=f"of version {version}, not {version - 1}"):
-        api(tool.click_mark, install.number, version=version - 1)
-    with pytest.raises(UsageError, match="no mark 99"):
-        api(tool.click_mark, 99)
+        api(tool.click_label, install.number, version=version - 1)
+    with pytest.raises(UsageError, match="no label 99"):
+        api(tool.click_label, 99)
     host.show("", "  [ Remove! ]   [ Cancel ]")
-    with pytest.raises(UsageError, match="has changed at mark"):
-        api(tool.click_mark, install.number)
+    with pytest.raises(UsageError, match="has changed at label"):
+        api(tool.click_label, install.number)
     assert len(host.log) == 5
 
 

@@ -14,7 +14,7 @@ from ...client.frame import Frame
 from ...surface.geometry import Area, Rect
 from .. import looks
 from ..dialects import ActionError, Options, Plan, dialect_of
-from ..marks import Marks
+from ..labels import Labels
 from ..pictures import Picture, Size, View, picture_of, view_of
 
 #: The largest picture by default: models reduce larger ones themselves.
@@ -80,7 +80,7 @@ class Computer:
         self._times = {"first": first, "still": still, "limit": limit}
         self._view: View | None = None
         self._pointer: tuple[int, int] | None = None
-        self._marks: Marks | None = None
+        self._labels: Labels | None = None
 
     @property
     def tool(self) -> dict[str, Any]:
@@ -148,12 +148,12 @@ class Computer:
         )  # fmt: skip
         return await run_blocking(picture_of, frame, view)
 
-    # ---- Marks
+    # ---- Labels
 
-    async def marks(self, *, language: str = "eng") -> Marks:
-        """Return numbered marks on a picture of the screen; `click_mark` takes the numbers.
+    async def labels(self, *, language: str = "eng") -> Labels:
+        """Return numbered labels on a picture of the screen; `click_label` takes the numbers.
 
-        Without Tesseract the marks of a screen that is not a text console come from edges only.
+        Without Tesseract the labels of a screen that is not a text console come from edges only.
 
         Raises:
             MissingError: OpenCV is not installed.
@@ -161,33 +161,33 @@ class Computer:
         """
         frame = await self.screen.frame(consistent=True, sync=True, pixels="bgrx")
         self._view = view = self._whole(looks.mark_of(frame))
-        self._marks = await run_blocking(looks.marks_of, frame, view, language)
-        return self._marks
+        self._labels = await run_blocking(looks.labels_of, frame, view, language)
+        return self._labels
 
-    async def click_mark(
+    async def click_label(
         self, number: int, *, version: int | None = None, button: str = "left", count: int = 1
     ) -> Outcome:
-        """Click a mark of the newest picture with marks.
+        """Click a label of the newest picture with labels.
 
         Args:
-            number: The mark's number.
-            version: The version of the picture, ``marks.mark.version``; other marks are refused.
+            number: The number of the label.
+            version: The version of the picture, ``labels.mark.version``; other labels are refused.
             button: The name of the button.
             count: 2 for a double click.
 
         Raises:
-            UsageError: There is no such mark, the marks are of another version, or the screen has
+            UsageError: There is no such label, the labels are of another version, or the screen has
                 changed at its place.
         """
-        marks = self._marks
-        if marks is None:
-            raise ActionError("no marks were given out yet: ask for marks first")
-        if version is not None and version != marks.mark.version:
+        labels = self._labels
+        if labels is None:
+            raise ActionError("no labels were given out yet: ask for labels first")
+        if version is not None and version != labels.mark.version:
             raise ActionError(
-                f"the newest marks are of version {marks.mark.version}, not {version}: use these"
+                f"the newest labels are of version {labels.mark.version}, not {version}: use these"
             )
         now = await self.screen.frame(consistent=True, sync=True, pixels="bgrx")
-        point = await run_blocking(marks.point, number, now)
+        point = await run_blocking(labels.point, number, now)
         return await self._carry_out(Plan(), [Click(*point, button, count)])
 
     # ---- Views

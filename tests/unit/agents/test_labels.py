@@ -1,4 +1,4 @@
-"""Numbered marks: from text and edges, drawn, and valid for the pixels that were marked."""
+"""Numbered labels: from text and edges, drawn, and valid for the pixels that were marked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from support.console_text import console
 
-from kju.agents.marks import Marks, NumberedBox, boxes_of
+from kju.agents.labels import Label, Labels, boxes_of
 from kju.agents.pictures import Size, view_of
 from kju.errors import UsageError
 from kju.surface import Mark
@@ -40,7 +40,7 @@ def line(text, x, y, width):
 TEXT = Text((line("Name", 40, 206, 40), line("Install", 115, 108, 50)), "tesseract")
 
 
-def test_marks_come_from_text_and_from_edges():
+def test_labels_come_from_text_and_from_edges():
     boxes = boxes_of(form(), Rect(0, 0, 640, 400), TEXT)
     assert [box.number for box in boxes] == [1, 2, 3, 4]
     button, icon, label, field = boxes
@@ -61,31 +61,31 @@ def test_wide_gaps_divide_a_line():
 def test_numbers_are_drawn_on_a_copy():
     frame = form()
     before = frame.copy()
-    marks = Marks(frame, boxes_of(frame, Rect(0, 0, 640, 400), TEXT), view_of(SCREEN, MARK))
+    labels = Labels(frame, boxes_of(frame, Rect(0, 0, 640, 400), TEXT), view_of(SCREEN, MARK))
     assert np.array_equal(frame, before)
     plain = before[..., 2::-1]
-    changed = np.argwhere((marks.picture.pixels != plain).any(2))
+    changed = np.argwhere((labels.picture.pixels != plain).any(2))
     assert len(changed) > 200
-    small = Marks(frame, marks.boxes, view_of(SCREEN, MARK, most=(320, 200)))
+    small = Labels(frame, labels.boxes, view_of(SCREEN, MARK, most=(320, 200)))
     assert small.picture.pixels.shape == (200, 320, 3)
-    assert marks.words().splitlines()[0] == "1: Install at 140,115"
+    assert labels.words().splitlines()[0] == "1: Install at 140,115"
 
 
 def test_a_mark_is_valid_for_its_pixels_only():
     frame = form()
-    boxes = [NumberedBox(1, Rect(100, 100, 81, 31), "Install")]
-    marks = Marks(frame, boxes, view_of(SCREEN, MARK))
+    boxes = [Label(1, Rect(100, 100, 81, 31), "Install")]
+    labels = Labels(frame, boxes, view_of(SCREEN, MARK))
     elsewhere = frame.copy()
     elsewhere[300:, :] = 0
-    assert marks.point(1, elsewhere) == (140, 115)
+    assert labels.point(1, elsewhere) == (140, 115)
     elsewhere[110, 120] = 0
-    with pytest.raises(UsageError, match="has changed at mark 1 since version 42.*new marks"):
-        marks.point(1, elsewhere)
-    with pytest.raises(UsageError, match="ask for new marks"):
-        marks.point(1, np.zeros((480, 640, 4), np.uint8))
+    with pytest.raises(UsageError, match=r"has changed at label 1 since version 42.*new labels"):
+        labels.point(1, elsewhere)
+    with pytest.raises(UsageError, match="ask for new labels"):
+        labels.point(1, np.zeros((480, 640, 4), np.uint8))
     for number in (0, 2, -1, True, 1.0, "1"):
-        with pytest.raises(UsageError, match="no mark .*: the marks are 1 to 1"):
-            marks.point(number, frame)
-    empty = Marks(frame, [], view_of(SCREEN, MARK))
+        with pytest.raises(UsageError, match=r"no label .*: the labels are 1 to 1"):
+            labels.point(number, frame)
+    empty = Labels(frame, [], view_of(SCREEN, MARK))
     with pytest.raises(UsageError, match="it has none"):
         empty.box(1)

@@ -1,8 +1,8 @@
-"""Numbered marks on a picture of a screen, for models that point badly.
+"""Numbered labels on a picture of a screen, for models that point badly.
 
 Boxes come from the text that was read and from edges, which show buttons, fields and icons. A box
-that frames one text takes its place. The numbers are valid for the pixels that were marked: a mark
-whose place has changed is refused.
+that frames one text takes its place. The numbers are valid for the pixels that were labelled: a
+label whose place has changed is refused.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-#: The most marks of one picture.
-MAX_MARKS = 200
+#: The most labels of one picture.
+MAX_LABELS = 200
 #: Sides of boxes from edges, in pixels: smaller ones are noise, larger ones are windows.
 _MIN_SIDE, _MAX_WIDTH, _MAX_HEIGHT = 8, 480, 80
 #: A frame around a text is at most so many times as large as the text.
 _MAX_FRAME = 12
 #: Words further apart than this many heights are two texts.
 _GAP = 1.5
-# Marks whose middles are in one band of this height are numbered from the left.
+# Labels whose middles are in one band of this height are numbered from the left.
 _ROW = 12
 _COLOURS = ((214, 40, 40), (0, 92, 200), (0, 120, 60), (150, 60, 190), (190, 90, 0), (0, 120, 130))
 
 
-class NumberedBox(NamedTuple):
-    """One mark.
+class Label(NamedTuple):
+    """One label.
 
     Attributes:
         number: Its number on the picture, from 1.
@@ -53,21 +53,21 @@ class NumberedBox(NamedTuple):
     text: str | None = None
 
 
-class Marks:
-    """The marks of one picture.
+class Labels:
+    """The labels of one picture.
 
     Attributes:
-        boxes: The marks, from the top; of marks at one height the left one first.
-        mark: The state of the screen that was marked.
+        boxes: The labels, from the top; of labels at one height the left one first.
+        mark: The state of the screen that was labelled.
         picture: The picture with the numbers.
     """
 
-    def __init__(self, frame: Pixels, boxes: Sequence[NumberedBox], view: View) -> None:
-        """Draw the marks.
+    def __init__(self, frame: Pixels, boxes: Sequence[Label], view: View) -> None:
+        """Draw the labels.
 
         Args:
             frame: The whole screen: B G R X, or one byte a pixel.
-            boxes: The marks.
+            boxes: The labels.
             view: The view of the picture.
         """
         self.boxes = tuple(boxes)
@@ -78,27 +78,27 @@ class Marks:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def box(self, number: int) -> NumberedBox:
-        """Return a mark.
+    def box(self, number: int) -> Label:
+        """Return a label.
 
         Raises:
-            UsageError: The picture has no such mark.
+            UsageError: The picture has no such label.
         """
         valid = isinstance(number, int) and not isinstance(number, bool)
         if not valid or not 1 <= number <= len(self.boxes):
-            known = f"the marks are 1 to {len(self.boxes)}" if self.boxes else "it has none"
-            raise UsageError(f"the picture has no mark {number!r:.20}: {known}")
+            known = f"the labels are 1 to {len(self.boxes)}" if self.boxes else "it has none"
+            raise UsageError(f"the picture has no label {number!r:.20}: {known}")
         return self.boxes[number - 1]
 
     def point(self, number: int, now: Pixels) -> tuple[int, int]:
-        """Return the pixel of the screen to click for a mark.
+        """Return the pixel of the screen to click for a label.
 
         Args:
-            number: The mark's.
-            now: The whole screen now, in the order of channels of the frame that was marked.
+            number: The number of the label.
+            now: The whole screen now, in the order of channels of the frame that was labelled.
 
         Raises:
-            UsageError: The picture has no such mark, or the screen has changed at its place.
+            UsageError: The picture has no such label, or the screen has changed at its place.
         """
         box = self.box(number)
         old, new = self._frame, now
@@ -107,21 +107,21 @@ class Marks:
         )
         if not same:
             raise UsageError(
-                f"the screen has changed at mark {number} since version {self.mark.version}, which"
-                " the marks belong to: ask for new marks"
+                f"the screen has changed at label {number} since version {self.mark.version}, which"
+                " the labels belong to: ask for new labels"
             )
         return middle(box.rect)
 
     def words(self) -> str:
-        """Return a list of the marks with their texts, one a line."""
+        """Return a list of the labels with their texts, one a line."""
         return "\n".join(
             "{}: {} at {},{}".format(box.number, box.text or "(no text)", *middle(box.rect))
             for box in self.boxes
         )
 
 
-def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[NumberedBox]:
-    """Return the marks of a part of a screen.
+def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[Label]:
+    """Return the labels of a part of a screen.
 
     Args:
         frame: The whole screen: B G R X, or one byte a pixel.
@@ -137,8 +137,7 @@ def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[NumberedBox
     found = _without_overlaps([*boxes, *((rect, None) for rect in free)])
     found = sorted(found, key=lambda one: (middle(one[0])[1] // _ROW, one[0].x))
     return [
-        NumberedBox(number, rect, words)
-        for number, (rect, words) in enumerate(found[:MAX_MARKS], 1)
+        Label(number, rect, words) for number, (rect, words) in enumerate(found[:MAX_LABELS], 1)
     ]
 
 
@@ -165,7 +164,7 @@ def _joined_words(words: Iterable[object]) -> tuple[Rect, str]:
 
 def _edges(frame: Pixels, region: Rect) -> Iterator[Rect]:
     """Yield the boxes around closed edges."""
-    cv = opencv("numbered marks", "image")
+    cv = opencv("numbered labels", "image")
     part = np.ascontiguousarray(cut_out(np.asarray(frame), region))
     grey = part if part.ndim == 2 else cv.cvtColor(part, cv.COLOR_BGRA2GRAY)
     edges = cv.dilate(cv.Canny(grey, 40, 120), np.ones((3, 3), np.uint8))
@@ -203,8 +202,8 @@ def _without_overlaps(
     return kept
 
 
-def _drawn(frame: Pixels, boxes: Sequence[NumberedBox], view: View) -> Pixels:
-    """Return the view's pixels, R G B, with the marks."""
+def _drawn(frame: Pixels, boxes: Sequence[Label], view: View) -> Pixels:
+    """Return the view's pixels, R G B, with the labels."""
     from PIL import Image, ImageDraw, ImageFont
 
     from .pictures import picture_of

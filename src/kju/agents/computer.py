@@ -104,16 +104,37 @@ class Computer:
         several = [actions] if isinstance(actions, Mapping) else list(actions)
         if not 1 <= len(several) <= MAX_ACTIONS or not all(isinstance(a, Mapping) for a in several):
             raise ActionError(f"a call has 1 to {MAX_ACTIONS} actions, and each is a map")
-        view = self._view or self._whole()
-        options = Options(view, self._layout)
+        options = Options(self.view, self._layout)
         plans = [self._dialect.plan(action, options) for action in several]
         inputs = [one for plan in plans for one in plan.inputs]
-        if view.screen != self._size() and any(getattr(one, "points", ()) for one in inputs):
-            raise ActionError(
-                f"the screen is {self._size()} now, and the last picture is of {view.screen}: take"
-                " a screenshot before you point"
-            )
+        if any(getattr(one, "points", ()) for one in inputs):
+            self.check_size()
         return self._carry_out(plans[-1], inputs)
+
+    @property
+    def view(self) -> View:
+        """The picture that was given out last; before the first one the whole screen now."""
+        return self._view or self._whole()
+
+    def act(self, *inputs: AnyInput) -> Outcome:
+        """Send inputs, whose points are pixels of the screen, and return the screen afterwards.
+
+        Raises:
+            UsageError, InputError, RoleError, MachineGoneError: As of `kju.Screen.act`.
+        """
+        return self._carry_out(Plan(), list(inputs))
+
+    def check_size(self) -> None:
+        """Check that the last picture is of the present size of the screen.
+
+        Raises:
+            ActionError: The guest has set another mode since.
+        """
+        if self.view.screen != self._size():
+            raise ActionError(
+                f"the screen is {self._size()} now, and the last picture is of"
+                f" {self.view.screen}: take a screenshot before you point"
+            )
 
     def _carry_out(self, last: Plan, inputs: list[AnyInput]) -> Outcome:
         answer: Answer[Frame] | None = None
@@ -148,6 +169,16 @@ class Computer:
             most=self._most, normalised=self._normalised,
         )  # fmt: skip
         return run_blocking(picture_of, frame, view)
+
+    def part(self, region: Rect) -> Picture:
+        """Return a part of the screen as it is now; points remain those of the last picture.
+
+        Raises:
+            GeometryError: The region leaves the screen.
+            UnavailableError: There is no picture.
+        """
+        frame = self.screen.frame(consistent=True, sync=True)
+        return self._zoomed(frame, region)
 
     # ---- Labels
 
@@ -189,7 +220,7 @@ class Computer:
             )
         now = self.screen.frame(consistent=True, sync=True, pixels="bgrx")
         point = run_blocking(labels.point, number, now)
-        return self._carry_out(Plan(), [Click(*point, button, count)])
+        return self.act(Click(*point, button, count))
 
     # ---- Views
 
@@ -219,5 +250,5 @@ class Computer:
         if point is None:
             cursor = self.screen.cursor
             point = (max(cursor.x, 0), max(cursor.y, 0))
-        x, y = (self._view or self._whole()).to_picture(*point)
+        x, y = self.view.to_picture(*point)
         return f"X={x},Y={y}"

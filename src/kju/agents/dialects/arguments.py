@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from ...acting.checks import MAX_SECONDS
+from ...acting.checks import MAX_SECONDS, is_whole
 from ...acting.inputs import AnyInput
 from ...errors import UsageError
 from ...surface.geometry import Rect
@@ -184,6 +184,44 @@ class Arguments:
                 f"{key} of {self.name} is a number from {low:g} to {high:g}, not {value!r:.40}"
             )
         return float(value)
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        """Return a required whole number in a range.
+
+        Raises:
+            ActionError: It is missing, or not one.
+        """
+        value = self._get(key)
+        if not is_whole(value) or not low <= value <= high:
+            raise ActionError(
+                f"{key} of {self.name} is a whole number from {low} to {high}, not {value!r:.40}"
+            )
+        return int(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return True or False.
+
+        Raises:
+            ActionError: It is something else.
+        """
+        value = self._get(key)
+        if value is not None and not isinstance(value, bool):
+            raise ActionError(f"{key} of {self.name} is true or false, not {value!r:.40}")
+        return default if value is None else value
+
+    def maps(self, key: str, most: int) -> list[Mapping[str, Any]]:
+        """Return a required list of maps.
+
+        Raises:
+            ActionError: It is missing, empty, too long, or something else.
+        """
+        value = self._get(key)
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        if not is_list or not 1 <= len(value) <= most:
+            raise ActionError(f"{self.name} needs {key}: a list of 1 to {most} maps")
+        if not all(isinstance(each, Mapping) for each in value):
+            raise ActionError(f"each of the {key} of {self.name} is a map")
+        return list(value)
 
     def seconds(self, key: str, default: float | None = None) -> float:
         """Return a time in seconds.

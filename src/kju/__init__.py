@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .client.planning import plan_launch, plan_start
     from .client.requests import Event, LaunchPlan, Snapshot
     from .client.surface import Screen, Surface
-    from .client.targets import MachineEntry, definition, machines
+    from .client.targets import ListedMachine, definition, machines
     from .client.waiting import Events, Screens
     from .errors import KjuError
     from .keys.codes import Lamps
@@ -62,9 +62,9 @@ __all__ = [
     "Lamps",
     "LaunchOptions",
     "LaunchPlan",
+    "ListedMachine",
     "Locator",
     "Machine",
-    "MachineEntry",
     "Mark",
     "Match",
     "Mode",
@@ -125,7 +125,7 @@ _HOME = {
     "LaunchPlan": "client.requests",
     "Locator": "client.locators",
     "Machine": "client.machine",
-    "MachineEntry": "client.targets",
+    "ListedMachine": "client.targets",
     "Mark": "surface.model",
     "Match": "vision",
     "Mode": "surface.model",

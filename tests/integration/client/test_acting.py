@@ -159,7 +159,7 @@ async def test_cancelled_hold_releases_its_key(host: ActingMachine) -> None:
         act.cancel()
         with pytest.raises(asyncio.CancelledError):
             await act
-        until(lambda: host.log[-1] == (A, False), 20, "the key is released")
+        until(lambda: host.log[-1] == (A, False), "the key is released")
 
 
 def test_nothing_is_sent_where_an_input_is_invalid(

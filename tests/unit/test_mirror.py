@@ -94,9 +94,9 @@ SUITES: dict[str, str] = {
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
-    "unit/agents/dialects/test_dialects.py": (
-        "agents.dialects agents.dialects.anthropic agents.dialects.arguments "
-        "agents.dialects.gym_anything agents.dialects.keysyms agents.dialects.openai"
+    "unit/agents/test_dialects.py": (
+        "agents.dialects.anthropic agents.dialects.arguments agents.dialects.gym_anything "
+        "agents.dialects.keysyms agents.dialects.openai"
     ),
     "unit/acting/test_inputs.py": "acting.checks",
     "unit/acting/test_locating.py": "vision.finding",

@@ -264,7 +264,7 @@ class Search:
             return ()
 
     def best(self) -> Best:
-        """Return what was on the screen instead."""
+        """Return the description of the screen, for the error."""
         best = self._finder.best()
         if self._missing:
             return best._replace(words=self._missing + (f"; {best.words}" if best.words else ""))
@@ -334,7 +334,7 @@ class Located(Condition["tuple[Found, ...]"]):
         return state.places
 
     def best(self, now: float) -> Best:
-        """Return what was on the screen instead."""
+        """Return the description of the screen, for the error."""
         if not self._places:
             return self._search.best()
         places = tuple(place.rect for place in self._places)

@@ -79,8 +79,8 @@ class Locator:
     of a second, and clicks its middle (a needle's own click point). Several matching places are an
     error, `kju.acting.AmbiguousTargetError`: a locator never guesses.
 
-    After the timeout an action raises `kju.vision.ScreenTimeoutError`, which names what was on the
-    screen instead; its `save` draws that. Actions need the control role. Timeouts are seconds, None
+    After the timeout an action raises `kju.vision.ScreenTimeoutError`, which has the text that
+    was read and the most similar line; its `save` draws them. Actions need the control role. Timeouts are seconds, None
     for no limit; the default is `default_timeout` of the screen.
     """
 
@@ -99,7 +99,7 @@ class Locator:
     @overload
     def right_of(self, other: Locator, distance: int | None = None) -> Locator: ...
     def right_of(self, other: Locator | int | None = None, distance: int | None = None) -> Locator:
-        """Return a locator for what is to the right of another one, or for a point to the right.
+        """Return a locator for a place to the right of another one, or for a point to the right.
 
         Args:
             other: A locator: this place must be to its right, at the same height. Or pixels from
@@ -115,7 +115,7 @@ class Locator:
     @overload
     def left_of(self, other: Locator, distance: int | None = None) -> Locator: ...
     def left_of(self, other: Locator | int | None = None, distance: int | None = None) -> Locator:
-        """Return a locator for what is to the left of another one, or for a point to the left.
+        """Return a locator for a place to the left of another one, or for a point to the left.
 
         Arguments as of `right_of`.
         """
@@ -126,7 +126,7 @@ class Locator:
     @overload
     def below(self, other: Locator, distance: int | None = None) -> Locator: ...
     def below(self, other: Locator | int | None = None, distance: int | None = None) -> Locator:
-        """Return a locator for what is below another one, or for a point below.
+        """Return a locator for a place below another one, or for a point below.
 
         Arguments as of `right_of`.
         """
@@ -137,14 +137,14 @@ class Locator:
     @overload
     def above(self, other: Locator, distance: int | None = None) -> Locator: ...
     def above(self, other: Locator | int | None = None, distance: int | None = None) -> Locator:
-        """Return a locator for what is above another one, or for a point above.
+        """Return a locator for a place above another one, or for a point above.
 
         Arguments as of `right_of`.
         """
         return self._side("above", other, distance)
 
     def near(self, other: Locator, distance: int = 50) -> Locator:
-        """Return a locator for what is near another one, in any direction.
+        """Return a locator for a place near another one, in any direction.
 
         Args:
             other: The other locator.
@@ -296,7 +296,7 @@ class Locator:
 
 
 class Expectation:
-    """Checks of what a screen shows; `expect` returns it."""
+    """Checks of a screen; `expect` returns it."""
 
     def __init__(self, locator: Locator) -> None:
         """Use `expect`."""

@@ -57,7 +57,7 @@ class PlaceFinder(Protocol):
         """Return the places in the region of a frame."""
 
     def best(self) -> Best:
-        """Return what the last frame showed instead."""
+        """Return the description of the last frame, for an error."""
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ class Computer:
             actions: As in the model's answer.
 
         Raises:
-            UsageError: An action is not valid; nothing was sent. The message tells the model why.
+            UsageError: An action is not valid; nothing was sent. The message is for the model.
             InputError: The guest does not read its input.
-            UnavailableError: There is no picture.
+            UnavailableError: The screen has no picture.
             RoleError: This client has the view role.
             MachineGoneError: The machine has ended.
         """
@@ -160,7 +160,7 @@ class Computer:
 
         Raises:
             GeometryError: The region leaves the screen.
-            UnavailableError: There is no picture.
+            UnavailableError: The screen has no picture.
         """
         frame = await self.screen.frame(consistent=True, sync=True)
         self._view = view = view_of(
@@ -174,7 +174,7 @@ class Computer:
 
         Raises:
             GeometryError: The region leaves the screen.
-            UnavailableError: There is no picture.
+            UnavailableError: The screen has no picture.
         """
         frame = await self.screen.frame(consistent=True, sync=True)
         return await self._zoomed(frame, region)
@@ -184,11 +184,11 @@ class Computer:
     async def labels(self, *, language: str = "eng") -> Labels:
         """Return numbered labels on a picture of the screen; `click_label` takes the numbers.
 
-        Without Tesseract the labels of a screen that is not a text console come from edges only.
+        Without Tesseract the labels of a screen that is not a text console have edges as their only source.
 
         Raises:
             MissingError: OpenCV is not installed.
-            UnavailableError: There is no picture.
+            UnavailableError: The screen has no picture.
         """
         frame = await self.screen.frame(consistent=True, sync=True, pixels="bgrx")
         self._view = view = self._whole(looks.mark_of(frame))
@@ -207,7 +207,7 @@ class Computer:
             count: 2 for a double click.
 
         Raises:
-            UsageError: There is no such label, the labels are of another version, or the screen has
+            UsageError: The picture has no such label, the labels are of another version, or the screen has
                 changed at its place.
         """
         labels = self._labels

@@ -18,7 +18,7 @@ class Dialect(NamedTuple):
 
     Attributes:
         name: Its name.
-        plan: Returns what one action asks for.
+        plan: Returns the plan of one action.
         tool: Returns the definition of the tool for pictures of a width and height.
     """
 

@@ -135,12 +135,12 @@ ACTIONS_20251124: dict[str, Handler] = {**ACTIONS_20250124, "zoom": _zoom}
 
 
 def plan_20250124(action: Mapping[str, Any], options: Options) -> Plan:
-    """Return what an action of ``computer_20250124`` asks for; raises as `planned`."""
+    """Return the plan of an action of ``computer_20250124``; raises as `planned`."""
     return _plan(ACTIONS_20250124, action, options)
 
 
 def plan_20251124(action: Mapping[str, Any], options: Options) -> Plan:
-    """Return what an action of ``computer_20251124`` asks for; raises as `planned`."""
+    """Return the plan of an action of ``computer_20251124``; raises as `planned`."""
     return _plan(ACTIONS_20251124, action, options)
 
 

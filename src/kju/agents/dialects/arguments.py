@@ -1,4 +1,4 @@
-"""The arguments of a model's action, checked; and what an action asks for."""
+"""The arguments of a model's action, checked; and the plan of an action."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ActionError(UsageError):
 
 
 class Plan(NamedTuple):
-    """What an action asks for.
+    """The effect of an action.
 
     Attributes:
         inputs: To be sent, in order.
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What a dialect needs to know besides the action.
+    """The facts that a dialect needs besides the action.
 
     Attributes:
         view: The picture that the model was given last.
@@ -276,14 +276,14 @@ class Arguments:
         return [self.as_point(each, key) for each in value]
 
 
-#: Turns the arguments of an action into what it asks for.
+#: Turns the arguments of an action into a plan.
 Handler: TypeAlias = Callable[[Arguments, Options], Plan]
 
 
 def planned(
     table: Mapping[str, Handler], name: object, values: Mapping[str, Any], options: Options
 ) -> Plan:
-    """Return what one action of a table asks for.
+    """Return the plan of one action of a table.
 
     Raises:
         ActionError: The action or an argument is unknown or not valid.

@@ -108,7 +108,7 @@ DEVICES: dict[str, dict[str, Maker]] = {
 
 
 def plan(action: Mapping[str, Any], options: Options) -> Plan:
-    """Return what an action asks for.
+    """Return the plan of an action.
 
     Raises:
         ActionError: A device or an argument is unknown or not valid.

@@ -110,7 +110,7 @@ ACTIONS: dict[str, Handler] = {
 
 
 def plan(action: Mapping[str, Any], options: Options) -> Plan:
-    """Return what an action asks for; raises as `planned`."""
+    """Return the plan of an action; raises as `planned`."""
     values = {key: value for key, value in action.items() if key != "type"}
     return planned(ACTIONS, action.get("type"), values, options)
 

@@ -185,7 +185,7 @@ class Computer:
     def labels(self, *, language: str = "eng") -> Labels:
         """Return numbered labels on a picture of the screen; `click_label` takes the numbers.
 
-        Without Tesseract the labels of a screen that is not a text console have edges as their only source.
+        Without Tesseract only edges are labelled on a screen that is not a text console.
 
         Raises:
             MissingError: OpenCV is not installed.
@@ -208,8 +208,8 @@ class Computer:
             count: 2 for a double click.
 
         Raises:
-            UsageError: The picture has no such label, the labels are of another version, or the screen has
-                changed at its place.
+            UsageError: The picture has no such label, the labels are of another version, or the
+                screen has changed at its place.
         """
         labels = self._labels
         if labels is None:

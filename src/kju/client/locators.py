@@ -80,8 +80,8 @@ class Locator:
     error, `kju.acting.AmbiguousTargetError`: a locator never guesses.
 
     After the timeout an action raises `kju.vision.ScreenTimeoutError`, which has the text that
-    was read and the most similar line; its `save` draws them. Actions need the control role. Timeouts are seconds, None
-    for no limit; the default is `default_timeout` of the screen.
+    was read and the most similar line; its `save` draws them. Actions need the control role.
+    Timeouts are seconds, None for no limit; the default is `default_timeout` of the screen.
     """
 
     def __init__(self, screen: Acting, target: Target) -> None:

@@ -125,11 +125,12 @@ class Answering(Condition["Answer[Pixels]"]):
         self.ignored: tuple[Rect, ...] = tuple(
             check_rect(rect, "the ignored area") for rect in ignore
         )
-        self._times = times.checked()
-        self._before = before
+        self._times: Times = times.checked()
+        self._before: Pixels | None = before
         self._damage: Region | None = Region(limit=256)
-        self._began = self._sent = 0.0
-        self._movement = Movement(0.0, self.ignored, before)
+        self._began: float = 0.0
+        self._sent: float = 0.0
+        self._movement: Movement = Movement(0.0, self.ignored, before)
 
     def begin(self, began: float, sent: float) -> None:
         """Take the times of the last input; call it before the first check.
@@ -155,7 +156,7 @@ class Answering(Condition["Answer[Pixels]"]):
                 changed, now >= ends or not changed, seconds, self._rects(seen), seen.pixels,
                 seen.mark,
             )  # fmt: skip
-        self.again = min(ends, limit)
+        self.again: float | None = min(ends, limit)
         return None
 
     def _note_damage(self, seen: Seen) -> None:

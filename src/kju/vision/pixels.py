@@ -120,9 +120,9 @@ class Movement:
             last: The picture of that time, for which the first damage is valid; None without one:
                 then the first picture is a movement.
         """
-        self.since = since
+        self.since: float = since
         self.places: list[Rect] = []
-        self.last = last
+        self.last: Pixels | None = last
         self._ignored = ignored
         self._blink: _Blink | None = None
 

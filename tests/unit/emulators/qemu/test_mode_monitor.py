@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from kju.emulators.qemu.mode_monitor import VERIFY, VERIFY_FIRST, VERIFY_SLOW, _PictureCheck
@@ -27,7 +29,7 @@ def check() -> _PictureCheck:
 
 def test_screen_at_rest_is_compared_ever_more_rarely(check: _PictureCheck) -> None:
     times = comparisons(check, 1600.0, version=1)
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert pauses[:4] == [VERIFY, 2 * VERIFY, 4 * VERIFY, 8 * VERIFY]
     assert pauses == sorted(pauses)
     assert VERIFY_SLOW <= pauses[-1] < VERIFY_SLOW + VERIFY

@@ -92,7 +92,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_signals.py": "signals",
-    "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
+    "qemu/test_vram.py": "emulators.qemu.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/agents/test_dialects.py": (
         "agents.dialects.anthropic agents.dialects.arguments agents.dialects.gym_anything "

@@ -30,8 +30,8 @@ from .base import OnStatus, Phase, SourceStatus, ThreadedSource, is_slow, room_f
 MS = 1_000_000
 
 #: Between two sparse comparisons (probes) at rest, at any rate of a viewer. A change 8 rows high is
-#: found by the next probe, so a change that the guest makes by itself is 30 ms late at most, as with
-#: QEMU's own displays. A probe of 1920x1080 takes 75 us.
+#: found by the next probe, so a change that the guest makes by itself is 30 ms late at most: QEMU's
+#: own displays look as often. A probe of 1920x1080 takes 75 us.
 REST = 30 * MS
 #: Between two probes just after an input; the budget may make it longer. A probe of 1280x800 takes
 #: 45 us.

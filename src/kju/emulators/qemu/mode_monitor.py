@@ -117,8 +117,8 @@ class _PictureCheck:
     """Schedules the checks whether QEMU shows the memory's picture, and judges their results.
 
     Each check asks whether the guest has blanked the screen. Some compare a screenshot as well, and
-    all where the answer is unknown. One difference may be the guest's drawing between the two readings; two in a row mean that QEMU
-    shows another picture.
+    all do where the answer is unknown. One difference may be the guest's drawing between the two
+    readings; two in a row mean that QEMU shows another picture.
 
     Attributes:
         due_at: Time of the next check.

@@ -163,7 +163,7 @@ async def _screenshot(attached: Attached, arguments: Arguments) -> ToolResult:
     change = computer.screen.changes_since(Mark(mark.incarnation, mark.epoch, since))
     rects = [rect for rect in change.rects if region is None or rect.intersection(region)]
     if not rects:
-        facts = {"version": change.mark.version, "changed": False}
+        facts: dict[str, Any] = {"version": change.mark.version, "changed": False}
         return ToolResult(f"nothing differs since version {since}", None, facts)
     around = bounding(rects)
     if region is not None:

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+from ...acting.answer import Times
+from ...client.aio.acting import FIRST, LIMIT, STILL
 from ...client.aio.launching import attach
+from ...client.aio.machine import Machine
 from ...client.targets import running_names
 from ...errors import KjuError
 from ...escaping import one_line
@@ -18,6 +20,8 @@ from ..aio.computer import Computer
 from ..dialects.arguments import ActionError, Arguments
 from . import calls, tools
 from .results import Attached, ToolResult
+
+TIMES = Times(FIRST, STILL, LIMIT)
 
 
 class ToolSession:
@@ -28,7 +32,7 @@ class ToolSession:
         images: The folder of images for ``wait_image``.
         serial: Offer the serial port.
         names: Names of the machines that may be used; None for all.
-        times: ``first``, ``still`` and ``limit`` of `Computer`, where they are not the defaults.
+        times: The times of each answer, as of `Computer`.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class ToolSession:
         images: Path | None = None,
         serial: bool = False,
         names: frozenset[str] | None = None,
-        times: Mapping[str, float] = MappingProxyType({}),
+        times: Times = TIMES,
     ) -> None:
         self._images = images
         self._role = role
@@ -105,9 +109,15 @@ class ToolSession:
             found = self._attached.get(name)
             if found is None or not found.machine.is_alive:
                 machine = await attach(name, self._role)
-                computer = Computer(machine.screens[0], **self._times) if machine.screens else None
+                computer = self._computer(machine)
                 found = self._attached[name] = Attached(machine, computer, self._images)
         return found
+
+    def _computer(self, machine: Machine) -> Computer | None:
+        if not machine.screens:
+            return None
+        first, still, limit = self._times
+        return Computer(machine.screens[0], first=first, still=still, limit=limit)
 
     async def close(self) -> None:
         """End the calls and release the machines, with the keys that are still held."""

@@ -13,6 +13,7 @@ from support.acting_host import ActingMachine, acting_host
 from support.wait import until_async
 
 from kju import keys
+from kju.acting.answer import Times
 from kju.agents.mcp.calls import CALLS, MAKERS
 from kju.agents.mcp.results import ToolResult
 from kju.agents.mcp.session import ToolSession
@@ -22,7 +23,7 @@ from kju.vision import Needle
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 A, CTRL, ENTER = (keys.number(name) for name in ("a", "ctrl", "enter"))
-QUICK = {"first": 0.05, "still": 0.05}
+QUICK = Times(0.05, 0.05, 5.0)
 LEFT = [Button(0, True), Button(0, False)]
 
 

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import kju
-from kju.desktop.tile_follower import STILL_RATES
+from kju.desktop.wall.tile_follower import STILL_RATES
 
 from .measure import Figure, amount, progress
 from .peers.vnc import Vnc
@@ -171,7 +171,7 @@ class Wall:
 
 def show(names: Sequence[str]) -> None:
     """Show thumbnails until SIGTERM, then print their number."""
-    from kju.desktop.tiles import Tiles
+    from kju.desktop.wall.tiles import Tiles
 
     ready, ended = threading.Event(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

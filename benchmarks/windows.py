@@ -169,7 +169,7 @@ def _memory(name: str, count: int) -> None:
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
-    from kju.viewers.grab import RELEASE
+    from kju.viewers.input.grab import RELEASE
     from kju.viewers.qt.widget import ScreenView
     from kju.viewers.qt.window import MachineWindow
 

@@ -25,6 +25,7 @@ with harness.instrumented():
         pack,
     )
     from kju.protocol.launch_options import Launch
+    from kju.protocol.snapshots import ChangeSnapshot, GetSnapshots, SavedSnapshot, SnapshotList
 
 #: Maximum bytes that a side keeps after a whole input: one incomplete frame.
 MOST = 4 + MAX_FRAME
@@ -60,8 +61,8 @@ def seeds() -> list[bytes]:
         messages.Stop(how="powerdown"),
         messages.Power(how="pause"),
         messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
-        messages.ChangeSnapshot(how="save", tag="a.b-c_1"),
-        messages.GetSnapshots(),
+        ChangeSnapshot(how="save", tag="a.b-c_1"),
+        GetSnapshots(),
         messages.ChangeCd(path="/cd.iso"),
         messages.Resize(width=1280, height=800),
         messages.SetRate(console=1, rate=2.0),
@@ -76,9 +77,7 @@ def seeds() -> list[bytes]:
         messages.Done(version=7),
         messages.Failed(error="LimitError", message="full"),
         messages.Executed(value='{"return": [1, null]}'),
-        messages.SnapshotList(
-            snapshots=[messages.SavedSnapshot(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
-        ),
+        SnapshotList(snapshots=[SavedSnapshot(tag="a", time=1.5, size=9, lacking=["d"])], note="n"),
         messages.SerialHandle(descriptors=1, writable=True),
         messages.Happened(sequence=1, time=2.5, event="mode", data={"console": 0, "width": 640}),
         messages.Refused(reason="enough"),

@@ -14,8 +14,8 @@ from support.wait import until
 
 import kju
 from kju.client.targets import running_names
-from kju.desktop import tile_follower
-from kju.desktop.tiles import Tiles, TileState
+from kju.desktop.wall import tile_follower
+from kju.desktop.wall.tiles import Tiles, TileState
 from kju.store import running
 
 

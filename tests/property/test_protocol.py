@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kju.errors import PeerError
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, Framer, HostSide, pack
+from kju.protocol.snapshots import ChangeSnapshot
 from kju.protocol.values import TAG
 
 STEPS = st.lists(st.tuples(st.integers(1, 255), st.booleans()), max_size=20)
@@ -22,7 +23,7 @@ REQUESTS = st.one_of(
     st.builds(messages.Stop, how=st.sampled_from(["quit", "powerdown"])),
     st.builds(messages.Power, how=st.sampled_from(["pause", "resume", "reset"])),
     st.builds(messages.Execute, command=st.just("stop"), arguments=st.text(max_size=50)),
-    st.builds(messages.ChangeSnapshot, how=st.just("load"), tag=st.from_regex(TAG)),
+    st.builds(ChangeSnapshot, how=st.just("load"), tag=st.from_regex(TAG)),
     st.builds(messages.Subscribe, since=st.integers(-1, 1 << 40)),
 )
 

@@ -341,7 +341,7 @@ def test_demo_runs_across_a_network(folder):
 
 def test_record_writes_a_video_that_plays(invaders):
     pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
-    from kju.viewers.playback import VideoReader
+    from kju.viewers.tools.playback import VideoReader
 
     child = subprocess.Popen(
         [*KJU, "record", invaders, "game.mp4"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

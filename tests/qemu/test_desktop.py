@@ -17,9 +17,9 @@ from support.wait import until
 
 import kju
 from kju.desktop import first_steps
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.screen_texts import ScreenTexts
-from kju.desktop.search import parse
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.wall.screen_texts import ScreenTexts
+from kju.desktop.wall.search import parse
 from kju.store import running
 from kju.store.paths import definitions_folder
 

@@ -11,8 +11,8 @@ import pytest
 from support.paint_guest import Guest
 from support.wait import until
 
-from kju.viewers.paste import PastePlan
-from kju.viewers.paste_run import PasteResult, PasteRun, PasteTarget
+from kju.viewers.tools.paste import PastePlan
+from kju.viewers.tools.paste_run import PasteResult, PasteRun, PasteTarget
 
 pytestmark = [pytest.mark.qemu]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QApplication, QMenu
 
-from kju.viewers.grab import RELEASE
+from kju.viewers.input.grab import RELEASE
 from kju.viewers.qt.heads import HeadsRow, HeadWindows
 from kju.viewers.qt.widget import ScreenView
 from kju.viewers.qt.window import MachineWindow

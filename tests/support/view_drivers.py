@@ -15,7 +15,7 @@ import numpy as np
 from kju.keys import from_x11
 from kju.viewers.contract import Stub
 from kju.viewers.geometry import Scaling
-from kju.viewers.grab import RELEASE
+from kju.viewers.input.grab import RELEASE
 from kju.viewers.targets import MachineTarget
 from kju.viewers.terminal.paint import Ability, Colours
 from kju.viewers.terminal.tty import Tty

@@ -197,6 +197,6 @@ def test_the_table_names_every_use() -> None:
         "surface/formats.py",
         "store/machine_toml.py",
         "report/story.py",
-        "viewers/paste.py",
+        "viewers/tools/paste.py",
         "viewers/terminal/parser.py",
     }

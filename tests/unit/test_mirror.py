@@ -29,41 +29,44 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
-    "integration/desktop/test_create_page.py": (
-        "desktop.qt.create_fields desktop.qt.create_page desktop.qt.create_view"
+    "integration/desktop/pages/test_create_page.py": (
+        "desktop.qt.pages.create_fields desktop.qt.pages.create_page desktop.qt.pages.create_view"
     ),
     "integration/desktop/test_managing.py": (
-        "desktop.log_tail desktop.panel desktop.qt.action_menu desktop.qt.computers_dialog "
-        "desktop.qt.dialogs desktop.qt.managing desktop.qt.pictures desktop.qt.side_panel "
-        "desktop.qt.snapshot_page desktop.qt.typing_bar"
+        "desktop.pages.log_tail desktop.pages.panel desktop.qt.action_menu "
+        "desktop.qt.computers_dialog desktop.qt.dialogs desktop.qt.managing "
+        "desktop.qt.pages.pictures desktop.qt.pages.side_panel desktop.qt.pages.snapshot_page "
+        "desktop.qt.typing_bar"
     ),
-    "integration/desktop/test_local_machines.py": "desktop.machines store.watching",
+    "integration/desktop/machines/test_local_machines.py": (
+        "desktop.machines.machines store.watching"
+    ),
     "integration/desktop/test_main_window.py": (
-        "desktop.qt.consoles desktop.qt.create_tabs desktop.qt.empty_page desktop.qt.flow_layout "
-        "desktop.qt.main_window "
-        "desktop.qt.shortcut_sheet desktop.qt.state_icons desktop.qt.text_search "
-        "desktop.qt.tile_actions desktop.qt.tile_delegate desktop.qt.tile_pictures "
-        "desktop.qt.wall desktop.qt.wall_model desktop.qt.wall_page"
+        "desktop.qt.consoles desktop.qt.main_window desktop.qt.pages.create_tabs "
+        "desktop.qt.shortcut_sheet desktop.qt.wall.empty_page desktop.qt.wall.flow_layout "
+        "desktop.qt.wall.state_icons desktop.qt.wall.text_search desktop.qt.wall.tile_actions "
+        "desktop.qt.wall.tile_delegate desktop.qt.wall.tile_pictures desktop.qt.wall.wall "
+        "desktop.qt.wall.wall_model desktop.qt.wall.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
-    "integration/desktop/test_tiles.py": "desktop.tile_follower",
+    "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.input_devices client.input_requests client.launching client.link"
     ),
     "integration/viewers/test_screen_tools.py": (
-        "viewers.qt.background viewers.qt.needle_dialog viewers.qt.paste_dialog "
-        "viewers.qt.paste_tool viewers.qt.picker viewers.qt.player viewers.qt.record_tool "
-        "viewers.qt.tools"
+        "viewers.qt.background viewers.qt.tools.needle_dialog viewers.qt.tools.paste_dialog "
+        "viewers.qt.tools.paste_tool viewers.qt.tools.picker viewers.qt.tools.player "
+        "viewers.qt.tools.record_tool viewers.qt.tools.screen_tools"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console remote.drawing "
-        "remote.transport serving.audience serving.served_screen serving.shared_screen"
+        "emulators.mirror.console remote.drawing remote.transport serving.audience "
+        "serving.served_screen serving.shared_screen"
     ),
     "integration/viewers/qt/test_window.py": (
-        "viewers.qt.ask viewers.qt.badge viewers.qt.capture viewers.qt.icons "
-        "viewers.qt.key_actions viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette "
-        "viewers.qt.strip"
+        "viewers.qt.ask viewers.qt.badge viewers.qt.icons viewers.qt.key_actions "
+        "viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette viewers.qt.strip "
+        "viewers.qt.tools.capture"
     ),
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
@@ -89,7 +92,7 @@ SUITES: dict[str, str] = {
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
-    "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),
+    "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
         "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
@@ -101,12 +104,12 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages",
+    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages protocol.snapshots",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
     "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
-    "unit/store/test_definitions.py": ("store.defining store.snapshot_files"),
+    "unit/store/test_definitions.py": "store.defining store.snapshot_files",
     "unit/store/test_log_files.py": "emulators.child",
     "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",

@@ -38,7 +38,7 @@ def record(
     The file plays up to the end if the machine ends or the disk is full. FILE.input.jsonl has the
     keys and pointer actions of all clients, which may be passwords; only you can read it.
     """
-    from ..viewers.recording import Recorded, Recorder, clock  # PyAV is optional
+    from ..viewers.tools.recording import Recorded, Recorder, clock  # PyAV is optional
 
     with attach_to_look(name) as machine:
         check_console(machine, console)

@@ -19,7 +19,7 @@ from ..errors import KjuError, ProducerGoneError, UnavailableError, UsageError, 
 from ..keys import layout as find_layout
 from ..surface import State
 from ..viewers.geometry import Scaling
-from ..viewers.grab import RELEASE, ViewKeys
+from ..viewers.input.grab import RELEASE, ViewKeys
 from ..viewers.targets import MachineTarget, SurfaceTarget
 from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, Target, completing
 

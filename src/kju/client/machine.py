@@ -21,13 +21,12 @@ from ..protocol.messages import (
     Executed,
     GetInfo,
     GetSerial,
-    GetSnapshots,
     Info,
     Power,
     SerialHandle,
-    SnapshotList,
     Stop,
 )
+from ..protocol.snapshots import GetSnapshots, SnapshotList
 from ..protocol.values import Role
 from ..store import log_files
 from ..store.paths import Paths

@@ -26,16 +26,8 @@ from ..errors import (
 from ..protocol.dry_run import DryRun, Planned
 from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
-from ..protocol.messages import (
-    ChangeSnapshot,
-    Ended,
-    Execute,
-    Failed,
-    Happened,
-    Refused,
-    Resize,
-    SavedSnapshot,
-)
+from ..protocol.messages import Ended, Execute, Failed, Happened, Refused, Resize
+from ..protocol.snapshots import ChangeSnapshot, SavedSnapshot
 from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, TAG, Reply, Role
 from ..store.paths import check_name
 from ..surface.layout import MAX_SIDE

@@ -20,8 +20,8 @@ from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS, Role
 from ..store import running
-from .entry import MachineEntry, MachineKey, MachineState
-from .machine_queues import MachineQueues
+from .machines.entry import MachineEntry, MachineKey, MachineState
+from .machines.machine_queues import MachineQueues
 
 #: Seconds for a guest to shut down before it is ended, as `kju stop` has.
 SHUTDOWN_SECONDS = 30.0

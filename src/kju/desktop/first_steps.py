@@ -16,7 +16,7 @@ from ..errors import MachineExistsError
 from ..files import make_folders
 from ..guests import sample
 from ..store.paths import definitions_folder, is_defined
-from .empty import Setup, setup_of
+from .wall.empty import Setup, setup_of
 
 #: Name of the machine that shows the sample guest.
 SAMPLE_NAME = "sample"

@@ -18,9 +18,9 @@ from ..client.machine import Machine
 from ..errors import KjuError
 from ..escaping import one_line
 from ..keys import NUMBERS
-from ..viewers.sender import InsertText, KeyTarget, PointerTarget, Repeat, Sender, SetKey
+from ..viewers.input.sender import InsertText, KeyTarget, PointerTarget, Repeat, Sender, SetKey
 from .actions import ActionRunner, control, listed_names
-from .entry import MachineEntry, MachineKey
+from .machines.entry import MachineEntry, MachineKey
 
 #: Machines at the same time; each has a thread.
 MAX_TARGETS = 64

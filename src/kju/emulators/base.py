@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
-from ..protocol.messages import SnapshotList
+from ..protocol.snapshots import SnapshotList
 from ..protocol.values import KINDS
 from ..surface import State
 

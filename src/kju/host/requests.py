@@ -21,6 +21,7 @@ from ..protocol.dry_run import DryRun
 from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
+from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
 from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
@@ -169,15 +170,11 @@ def _arguments(text: str) -> dict[str, Any]:
     return found
 
 
-async def _snapshot(
-    machine: RunningMachine, client: Client, request: messages.ChangeSnapshot
-) -> Result:
+async def _snapshot(machine: RunningMachine, client: Client, request: ChangeSnapshot) -> Result:
     return Result(await machine.emulator.snapshots.do(request.how, request.tag))
 
 
-async def _snapshots(
-    machine: RunningMachine, client: Client, request: messages.GetSnapshots
-) -> Result:
+async def _snapshots(machine: RunningMachine, client: Client, request: GetSnapshots) -> Result:
     return Result(await machine.emulator.snapshots.listed())
 
 
@@ -336,8 +333,8 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Subscribe: _RequestRule(_subscribe, _ALL),
     messages.Power: _RequestRule(_power, _CONTROL),
     messages.Execute: _RequestRule(_execute, _CONTROL),
-    messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
-    messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
+    GetSnapshots: _RequestRule(_snapshots, _ALL),
     messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),

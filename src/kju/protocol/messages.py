@@ -7,19 +7,20 @@ with the same number, in the order in which they are done. A `Notice` answers no
 Unknown fields are ignored, so that either side can add fields. An unknown message, or a value
 out of range, breaks the protocol.
 
-The values in them are in `values`, `Launch` stands in `launch_options` beside its options, and the
-messages of a dry run in `dry_run`. The
-roles that may send a request are in the host's table, `kju.host.requests`.
+The values in them are in `values`. Messages with files of their own: `Launch` (`launch_options`),
+snapshots (`snapshots`), dry runs (`dry_run`). The roles that may send a request are in the host's
+table, `kju.host.requests`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from .dry_run import DryRun, Planned
 from .launch_options import Launch
+from .snapshots import ChangeSnapshot, GetSnapshots, SnapshotList
 from .values import (
     PROTOCOL,
     Action,
@@ -32,7 +33,6 @@ from .values import (
     Request,
     Role,
     Side,
-    Tag,
 )
 
 
@@ -198,18 +198,6 @@ class Execute(Request, frozen=True, tag="execute"):
     arguments: Annotated[str, Meta(max_length=1 << 19)] = "{}"
 
 
-class ChangeSnapshot(Request, frozen=True, tag="snapshot"):
-    """Save, load or remove a snapshot of the whole machine. Answered by `SnapshotList`.
-
-    Attributes:
-        how: The action.
-        tag: The snapshot's name.
-    """
-
-    how: Literal["save", "load", "remove"]
-    tag: Tag
-
-
 class ChangeCd(Request, frozen=True, tag="cd"):
     """Put a medium into the machine's CD drive. Answered by `Done`.
 
@@ -218,10 +206,6 @@ class ChangeCd(Request, frozen=True, tag="cd"):
     """
 
     path: Annotated[str, Meta(max_length=4096)] = ""
-
-
-class GetSnapshots(Request, frozen=True, tag="snapshots"):
-    """Return the machine's snapshots. Answered by `SnapshotList`."""
 
 
 class GetSerial(Request, frozen=True, tag="serial"):
@@ -314,42 +298,6 @@ class Executed(Reply, frozen=True, tag="executed"):
     """
 
     value: str
-
-
-class SavedSnapshot(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One snapshot.
-
-    Attributes:
-        tag: Its name.
-        time: When it was saved, in seconds since the epoch.
-        size: Bytes of the machine's state, without the disks'.
-        picture: The path of the screen at that time, a PNG; empty if missing.
-        input: The path of the input log until then; empty if missing.
-        lacking: Writable disks that do not hold it; with any, it cannot be loaded.
-        parent: The tag of the snapshot that was saved or loaded last before; empty if unknown.
-        current: Whether the machine's present state descends from it.
-    """
-
-    tag: str
-    time: float = 0.0
-    size: int = 0
-    picture: str = ""
-    input: str = ""
-    lacking: list[str] = field(default_factory=list)
-    parent: str = ""
-    current: bool = False
-
-
-class SnapshotList(Reply, frozen=True, tag="snapshots-reply"):
-    """The answer to `GetSnapshots`, oldest first; or to `ChangeSnapshot`, with that one.
-
-    Attributes:
-        snapshots: The snapshots.
-        note: What could not be done besides, such as saving the picture.
-    """
-
-    snapshots: list[SavedSnapshot] = field(default_factory=list)
-    note: str = ""
 
 
 class SerialHandle(Reply, frozen=True, tag="serial-reply"):

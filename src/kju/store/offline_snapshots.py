@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import KjuError, QemuError
-from ..protocol.messages import SavedSnapshot
+from ..protocol.snapshots import SavedSnapshot
 from . import disk_files
 from .definitions import VARIABLES, DefinedMachine, images, read
 from .image import Image, Kind

@@ -21,8 +21,8 @@ from ..client.frame import Frame
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
+from .input.sender import AskAbsolute, Input
 from .pacing import Pacing
-from .sender import AskAbsolute, Input
 from .size_sender import SizeSender
 from .targets import Attachment, Facts, ViewerTarget
 

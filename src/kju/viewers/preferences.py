@@ -18,7 +18,7 @@ import msgspec
 from ..errors import KjuError, UsageError
 from ..files import Folder
 from ..keys import parse_chord
-from .grab import GrabPolicy
+from .input.grab import GrabPolicy
 
 FILE = "windows.json"
 #: Chords of the user's own in the menu; the oldest are forgotten.

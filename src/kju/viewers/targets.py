@@ -20,7 +20,7 @@ from ..client.surface import Screen, Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, UsageError, WaitTimeoutError
 from ..protocol.values import Role
-from .sender import Sender
+from .input.sender import Sender
 
 _T = TypeVar("_T")
 

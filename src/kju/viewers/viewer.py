@@ -20,13 +20,13 @@ from ..surface import Cursor, State
 from .connection import Connection, ScreenUpdate, Shown
 from .contract import Backend, Status, ViewCommand, ViewState
 from .geometry import Scaling
-from .grab import RELEASE, chord_label
-from .guest_input import GuestInput
 from .guest_size import GuestSize
+from .input.grab import RELEASE, chord_label
+from .input.guest_input import GuestInput
+from .input.sender import AskAbsolute, Input, SetKey
 from .numbers import Numbers, Report, Usage
 from .pacing import Pacing
 from .picture import Cursors, ViewPicture
-from .sender import AskAbsolute, Input, SetKey
 from .targets import Facts, ViewerTarget
 
 CONNECTING = "connecting"

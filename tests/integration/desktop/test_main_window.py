@@ -11,7 +11,7 @@ from support import xservers
 from support.wait import until
 
 import kju
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.store.paths import definitions_folder
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -30,7 +30,7 @@ class App:
 
     def __init__(self) -> None:
         from kju.desktop.background import Background
-        from kju.desktop.machines import Machines
+        from kju.desktop.machines.machines import Machines
         from kju.desktop.qt.main_window import MainWindow
         from kju.desktop.settings import load
 
@@ -131,7 +131,7 @@ def test_order_keeps_the_selection(app: App):
     app.until_names("a", "b")
     app.machines.update(MachineEntry(MachineKey("", "c"), S.RUNNING, started=5.0))
     app.click("a")
-    from kju.desktop.search import Order
+    from kju.desktop.wall.search import Order
 
     app.window.page.set_order(Order.STATE)
     assert app.names() == ["c", "a", "b"]
@@ -330,7 +330,7 @@ def test_palette_is_followed(app: App):
 
 @pytest.fixture
 def create(app: App) -> Iterator[object]:
-    from kju.desktop.qt.create_tabs import CreateTabs
+    from kju.desktop.qt.pages.create_tabs import CreateTabs
 
     tabs = CreateTabs(app.window, app.machines)
     yield tabs
@@ -338,7 +338,7 @@ def create(app: App) -> Iterator[object]:
 
 
 def test_dropped_image_opens_one_page_and_cancel_closes_it(app: App, create, tmp_path: Path):
-    from kju.desktop.empty import EmptyAction
+    from kju.desktop.wall.empty import EmptyAction
 
     define("web")
     app.until_names("web")
@@ -398,7 +398,7 @@ def test_window_opens_where_it_was_and_inside_the_display(app: App):
 def test_tile_offers_open_and_the_given_actions(app: App, screen: kju.Machine):
     from PySide6.QtGui import QIcon
 
-    from kju.desktop.qt.tile_actions import TileAction
+    from kju.desktop.qt.wall.tile_actions import TileAction
 
     pressed: list[str] = []
     app.wall.set_tile_actions(

@@ -16,8 +16,8 @@ from support.wait import until
 import kju
 from kju.client import launching
 from kju.desktop.actions import Action
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.panel import PanelPage
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.pages.panel import PanelPage
 from kju.desktop.type_to_all import Phase
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -35,7 +35,7 @@ class App:
 
     def __init__(self) -> None:
         from kju.desktop.background import Background
-        from kju.desktop.machines import Machines
+        from kju.desktop.machines.machines import Machines
         from kju.desktop.qt.main_window import MainWindow
         from kju.desktop.qt.managing import Managing
         from kju.desktop.settings import DesktopSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.wait import until
 
-from kju.viewers.grab import GrabPolicy
+from kju.viewers.input.grab import GrabPolicy
 from kju.viewers.preferences import FILE, MAX_CHORDS, PreferenceFile, Preferences, decode
 
 SOME = Preferences(GrabPolicy.HOVER, ("alt-tab",), ("ctrl-alt-f2",))

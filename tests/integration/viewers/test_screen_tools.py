@@ -14,8 +14,8 @@ from support.wait import until
 from kju.keys import NUMBERS
 from kju.surface.geometry import Rect
 from kju.viewers import settings
-from kju.viewers.picking import Purpose
-from kju.viewers.playback import VideoReader
+from kju.viewers.tools.picking import Purpose
+from kju.viewers.tools.playback import VideoReader
 from kju.vision.needle import Needle
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -40,7 +40,7 @@ class Window:
     def __init__(self, *, view_only: bool = False) -> None:
         from PySide6.QtWidgets import QApplication
 
-        from kju.viewers.grab import RELEASE
+        from kju.viewers.input.grab import RELEASE
         from kju.viewers.qt.widget import ScreenView
         from kju.viewers.qt.window import MachineWindow
 
@@ -357,7 +357,7 @@ def test_rectangle_without_text_says_so(window: Window):
 
 
 def test_recording_shows_its_time_and_can_be_played(window: Window, host: FakeHost, tmp_path: Path):
-    from kju.viewers.qt.player import PlayerWindow
+    from kju.viewers.qt.tools.player import PlayerWindow
 
     record = window.tools.record
     path = tmp_path / "v.mp4"
@@ -416,9 +416,9 @@ def test_recording_into_an_existing_file_says_so(window: Window, tmp_path: Path)
 
 def test_player_shows_the_input_of_the_moment(window: Window, host: FakeHost, tmp_path: Path):
     from kju.protocol.input_log import Input, encode
-    from kju.viewers.qt.player import PlayerWindow
-    from kju.viewers.recording import input_path
-    from kju.viewers.video import VideoFile
+    from kju.viewers.qt.tools.player import PlayerWindow
+    from kju.viewers.tools.recording import input_path
+    from kju.viewers.tools.video import VideoFile
 
     path = tmp_path / "v.webm"
     with VideoFile(path, 64, 48) as video:
@@ -441,7 +441,7 @@ def test_player_shows_the_input_of_the_moment(window: Window, host: FakeHost, tm
 
 
 def test_player_of_another_file_says_why(window: Window, tmp_path: Path):
-    from kju.viewers.qt.player import PlayerWindow
+    from kju.viewers.qt.tools.player import PlayerWindow
 
     (tmp_path / "v.mp4").write_bytes(b"x")
     player = PlayerWindow(tmp_path / "v.mp4")

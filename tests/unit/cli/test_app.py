@@ -14,7 +14,7 @@ from kju.cli.output import Exit, line_of
 from kju.cli.status import readable
 from kju.client.targets import attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
-from kju.protocol.messages import SavedSnapshot
+from kju.protocol.snapshots import SavedSnapshot
 
 
 def test_terminal_sequences_from_a_disk_are_escaped(monkeypatch, capsys):

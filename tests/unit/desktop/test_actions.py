@@ -19,7 +19,7 @@ from kju.desktop.actions import (
     proposed_tag,
     refusal,
 )
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.errors import QemuError
 from kju.protocol.values import TAG
 

@@ -8,7 +8,7 @@ import pytest
 from support.wait import until
 
 from kju.desktop.actions import ActionRunner
-from kju.desktop.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.desktop.type_to_all import MAX_TARGETS, Phase, TypeToAll
 from kju.errors import InputError, MachineNotFoundError
 from kju.keys import NUMBERS

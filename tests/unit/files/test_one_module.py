@@ -66,19 +66,19 @@ EXCEPTIONS = {
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
-    ("viewers/qt/capture.py", "buffer.open"),
+    ("viewers/qt/tools/capture.py", "buffer.open"),
     ("viewers/machine_control.py", "machine.snapshots.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     ("viewers/connection.py", "attachment.save"),
-    ("viewers/qt/needle_dialog.py", "needle.save"),
+    ("viewers/qt/tools/needle_dialog.py", "needle.save"),
     # A video, into a file of `kju.files`; and one that is read.
-    ("viewers/video.py", "av.open"), ("viewers/playback.py", "av.open"),
+    ("viewers/tools/video.py", "av.open"), ("viewers/tools/playback.py", "av.open"),
     ("viewers/terminal/view.py", "self.viewer.save"),
     # A snapshot, in QEMU's disks.
     ("cli/machines.py", "machine.snapshots.save"), ("desktop/actions.py", "machine.snapshots.save"),
-    ("desktop/qt/snapshot_page.py", "self.model.save"),
-    ("desktop/snapshot_tree.py", "machine.snapshots.save"),
-    ("desktop/snapshot_tree.py", "self._work.save"),
+    ("desktop/qt/pages/snapshot_page.py", "self.model.save"),
+    ("desktop/pages/snapshot_tree.py", "machine.snapshots.save"),
+    ("desktop/pages/snapshot_tree.py", "self._work.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._mirror.open"),

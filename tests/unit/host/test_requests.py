@@ -13,6 +13,7 @@ from kju.protocol import messages
 from kju.protocol.dry_run import DryRun
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
+from kju.protocol.snapshots import ChangeSnapshot
 from kju.protocol.values import Role
 
 CONTROL_ONLY = [
@@ -23,7 +24,7 @@ CONTROL_ONLY = [
     messages.Stop(),
     messages.Power(how="reset"),
     messages.Execute(command="stop"),
-    messages.ChangeSnapshot(how="save", tag="a"),
+    ChangeSnapshot(how="save", tag="a"),
     messages.ChangeCd(),
     messages.Resize(width=800, height=600),
 ]

@@ -25,8 +25,8 @@ from ..actions import (
     proposed_tag,
     refusal,
 )
-from ..entry import MachineEntry, MachineKey
-from ..snapshot_tree import SnapshotForest, tag_fault
+from ..machines.entry import MachineEntry, MachineKey
+from ..pages.snapshot_tree import SnapshotForest, tag_fault
 from .dialogs import Field, Form, Question
 
 #: Names that a clone's form asks for; more machines get proposed names.

@@ -17,7 +17,7 @@ _ICON = Path(__file__).parents[1] / "kju.svg"
 
 if TYPE_CHECKING:
     from ..background import Background
-    from ..machines import Machines
+    from ..machines.machines import Machines
     from .main_window import MainWindow
     from .managing import Managing
 
@@ -43,11 +43,11 @@ class Desktop:
         from PySide6.QtWidgets import QApplication
 
         from ..background import Background
-        from ..machines import Machines
-        from .create_tabs import CreateTabs
+        from ..machines.machines import Machines
         from .main_window import MainWindow
         from .managing import Managing
-        from .tile_pictures import TilePictures
+        from .pages.create_tabs import CreateTabs
+        from .wall.tile_pictures import TilePictures
 
         class Posts(QObject):
             posted = Signal(object)

@@ -22,8 +22,9 @@ from PySide6.QtWidgets import (
 
 from ...escaping import one_line
 from ...viewers.qt.palette import GRID, plain_tooltip, wrapped_label
-from ..entry import MachineEntry, MachineState
-from ..remote_machines import RemoteAddress, RemoteMachines, address_fault
+from ..machines.entry import MachineEntry, MachineState
+from ..machines.remote_addresses import RemoteAddress, address_fault
+from ..machines.remote_machines import RemoteMachines
 
 _ADDRESS = Qt.ItemDataRole.UserRole
 _REFRESH_MS = 1000

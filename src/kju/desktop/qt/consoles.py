@@ -9,7 +9,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QTabWidget
 
 from ...viewers.contract import ViewCommand
-from ...viewers.grab import RELEASE
+from ...viewers.input.grab import RELEASE
 from ...viewers.qt.menu import Section
 from ...viewers.qt.palette import plain_action
 from ...viewers.qt.remembering import remember

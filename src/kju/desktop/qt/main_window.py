@@ -26,16 +26,16 @@ from ...viewers.qt.palette import plain_action
 from .. import first_steps
 from .. import settings as stored
 from ..background import Background
-from ..empty import EmptyAction
-from ..entry import MachineEntry, MachineKey, MachineState
-from ..machines import Machines
-from ..search import Order
+from ..machines.entry import MachineEntry, MachineKey, MachineState
+from ..machines.machines import Machines
 from ..settings import DesktopSettings
+from ..wall.empty import EmptyAction
+from ..wall.search import Order
 from .consoles import Console, Consoles
 from .shortcut_sheet import Shortcut, ShortcutSheet, shortcuts_of
-from .text_search import TextSearch
-from .wall import TILE_WIDTHS, Wall
-from .wall_page import WallPage
+from .wall.text_search import TextSearch
+from .wall.wall import TILE_WIDTHS, Wall
+from .wall.wall_page import WallPage
 
 _FIRST_SIZE = (1160, 760)
 _MESSAGE_MS = 6000

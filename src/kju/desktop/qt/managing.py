@@ -16,17 +16,17 @@ from ...errors import KjuError
 from ...escaping import one_line
 from ...viewers.qt import icons
 from ..actions import Action, control, refusal
-from ..entry import MachineEntry, MachineKey, MachineState
-from ..machines import Machines
-from ..remote_machines import RemoteMachines
+from ..machines.entry import MachineEntry, MachineKey, MachineState
+from ..machines.machines import Machines
+from ..machines.remote_machines import RemoteMachines
 from .action_menu import MachineActions
 from .computers_dialog import ComputersDialog
 from .dialogs import Question
 from .main_window import MainWindow
-from .side_panel import USUAL_WIDTH, SidePanel
-from .snapshot_page import SnapshotPage
-from .tile_actions import TileAction
+from .pages.side_panel import USUAL_WIDTH, SidePanel
+from .pages.snapshot_page import SnapshotPage
 from .typing_bar import TypingBar
+from .wall.tile_actions import TileAction
 
 #: Actions on the tile below the pointer, in this order.
 _ON_TILES = (Action.START, Action.RESUME, Action.PAUSE, Action.STOP, Action.SNAPSHOT)

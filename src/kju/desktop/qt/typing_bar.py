@@ -13,13 +13,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from ...keys import from_x11
 from ...viewers import settings
-from ...viewers.grab import HOLD_MS, KeyEvent, Repeats
+from ...viewers.input.grab import HOLD_MS, KeyEvent, Repeats
 from ...viewers.qt.palette import GRID, tool_button, wrapped_label
 from ..actions import ActionRunner
-from ..entry import MachineEntry
+from ..machines.entry import MachineEntry
 from ..type_to_all import TypeToAll
 from .dialogs import Question
-from .snapshot_page import Poster
+from .pages.snapshot_page import Poster
 
 #: The border must be seen whatever the palette is, so its colour is fixed.
 BORDER, BORDER_WIDTH = QColor(214, 31, 31), 4

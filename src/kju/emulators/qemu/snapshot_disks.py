@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ...errors import KjuError, QemuError, UsageError
-from ...protocol.messages import SavedSnapshot
+from ...protocol.snapshots import SavedSnapshot
 from ...protocol.values import TAG
 from .qmp import Qmp
 

@@ -30,7 +30,7 @@ import msgspec
 
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.input_log import Input, decode
-from ...protocol.messages import SavedSnapshot, SnapshotList
+from ...protocol.snapshots import SavedSnapshot, SnapshotList
 from ...store import log_files
 from ...store.snapshot_files import SnapshotFiles
 from ...store.snapshot_tree import SnapshotId, SnapshotTree

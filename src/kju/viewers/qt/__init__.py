@@ -47,7 +47,7 @@ def view(
         MissingError: The extra ``desktop`` is not installed.
     """
     from ..geometry import scaling_of
-    from ..grab import ViewKeys
+    from ..input.grab import ViewKeys
 
     extras.require("desktop", "a window")
     scaling = scaling_of(scale) if scale else None
@@ -106,7 +106,7 @@ def play(path: str) -> None:
     if not Path(path).is_file():
         raise FileError(f"{path} cannot be read: it is not a file", path)
     app = application()
-    from .player import PlayerWindow
+    from .tools.player import PlayerWindow
 
     player = PlayerWindow(path)
     player.show()

@@ -10,9 +10,9 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu
 
 from ..contract import Status, ViewState
-from ..grab import GrabPolicy, chord_label
+from ..input.grab import GrabPolicy, chord_label
+from ..input.send_keys import DESKTOP_CHORDS, FIRST, GROUPS, KeyItem
 from ..preferences import PreferenceFile, Preferences, is_chord, shared_preferences
-from ..send_keys import DESKTOP_CHORDS, FIRST, GROUPS, KeyItem
 from .ask import AskText
 from .menu import Console, Section
 from .palette import plain_action

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from ...keys import from_x11
 from ..contract import ViewCommand
-from ..grab import SHORTCUT_LETTERS
+from ..input.grab import SHORTCUT_LETTERS
 from . import icons
 from .palette import plain_action, plain_tooltip
 from .widget import ScreenView

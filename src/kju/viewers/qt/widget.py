@@ -34,7 +34,7 @@ from ...surface import Cursor
 from ...surface.geometry import Rect
 from ..contract import Backend, PointerShape, Status, ViewCommand, ViewState
 from ..geometry import Placement, Scaling, device_size, logical_rect
-from ..grab import HOLD_MS, KeyEvent, Repeats
+from ..input.grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget, ViewerTarget
 from ..viewer import Viewer
 from .painting import PicturePainter, pointer

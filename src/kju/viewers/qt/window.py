@@ -10,7 +10,6 @@ from ...escaping import one_line
 from ..badge import badge_of
 from ..contract import Status, ViewCommand
 from .badge import BadgeWidget
-from .capture import Capture
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
 from .menu import Console, ConsoleMenu, Section
@@ -19,7 +18,8 @@ from .palette import GRID, PlainLabel, use_role
 from .remembering import keep_inside
 from .scale_menu import add_scale_actions
 from .strip import Strip
-from .tools import ScreenTools
+from .tools.capture import Capture
+from .tools.screen_tools import ScreenTools
 from .widget import ScreenView
 
 _NOTE_MS = 3000

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...keys import NUMBERS
 from ..contract import ViewCommand
 from ..geometry import Scaling
-from ..grab import RELEASE
+from ..input.grab import RELEASE
 from ..targets import ViewerTarget
 from ..viewer import Viewer
 from .backend import TerminalBackend

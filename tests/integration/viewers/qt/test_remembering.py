@@ -33,7 +33,7 @@ class Opened:
         from PySide6.QtWidgets import QApplication
 
         self.app = QApplication.instance() or QApplication(["kju"])
-        from kju.viewers.grab import RELEASE
+        from kju.viewers.input.grab import RELEASE
         from kju.viewers.qt.remembering import WindowMemory
         from kju.viewers.qt.widget import ScreenView
         from kju.viewers.qt.window import MachineWindow
@@ -157,7 +157,7 @@ def test_settings_are_read_on_a_thread_for_a_tab_of_the_app() -> None:
     from PySide6.QtWidgets import QApplication, QTabWidget
 
     app = QApplication.instance() or QApplication(["kju"])
-    from kju.viewers.grab import RELEASE
+    from kju.viewers.input.grab import RELEASE
     from kju.viewers.qt.remembering import WindowMemory, remember
     from kju.viewers.qt.widget import ScreenView
     from kju.viewers.qt.window import MachineWindow

@@ -21,7 +21,7 @@ from kju.client.surface import Screen
 from kju.surface import State
 from kju.surface.geometry import Rect
 from kju.viewers.contract import Status, ViewCommand, ViewState
-from kju.viewers.grab import RELEASE, GrabPolicy
+from kju.viewers.input.grab import RELEASE, GrabPolicy
 from kju.viewers.preferences import Preferences, shared_preferences
 from kju.viewers.qt import icons
 from kju.viewers.qt.palette import PlainLabel

@@ -1,0 +1,1 @@
+"""The pages and the side panel in Qt: create, snapshots."""

@@ -1,0 +1,1 @@
+"""The wall in Qt: the item view, its tiles, its page."""

@@ -1,0 +1,1 @@
+"""The wall without a toolkit: search and order, thumbnails, the text of an empty wall."""

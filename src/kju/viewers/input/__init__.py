@@ -1,0 +1,1 @@
+"""Input of a view: keys, grab and pointer, translated and sent to the machine."""

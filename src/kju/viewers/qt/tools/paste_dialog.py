@@ -1,0 +1,212 @@
+"""Widgets of a paste: the question before it, and the bar that shows its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QFontDatabase, QKeyEvent, QPalette
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ....escaping import lines, one_line
+from ...tools.paste import PastePlan, counted, layout_choices
+from ...tools.paste_run import PasteResult, PasteRun, PasteTarget
+from ..palette import GRID, use_role
+
+#: Characters that the preview shows.
+_SHOWN = 20_000
+
+
+class PasteDialog(QDialog):
+    """The question before a text is typed: the layout, the text, and what cannot be typed.
+
+    Args:
+        machine: The machine's name, or a text such as "3 machines".
+        text: The text.
+        layout: The name of the layout that is proposed.
+        parent: The parent widget.
+
+    Attributes:
+        plan: The plan of the present choice.
+    """
+
+    def __init__(self, machine: str, text: str, layout: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = text
+        self.plan: PastePlan = PastePlan.make(text, layout)
+        self.setWindowTitle(one_line(f"Type text in {machine}", 120))
+        self._layouts = QComboBox()
+        for name, title in layout_choices():
+            self._layouts.addItem(f"{title} \N{EN DASH} {name}", name)
+        self._layouts.setCurrentIndex(self._layouts.findData(self.plan.layout))
+        self._layouts.setAccessibleName("Keyboard layout of the guest")
+        self._layouts.currentIndexChanged.connect(self._update)
+        self._preview = _preview(text)
+        self._summary, self._warning = _label(), _label()
+        self._icon = QLabel()
+        size = self.style().pixelMetric(QStyle.PixelMetric.PM_SmallIconSize)
+        warning = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+        self._icon.setPixmap(warning.pixmap(size))
+        self._omit = QCheckBox("&Leave these characters out")
+        self._omit.toggled.connect(self._update)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self._type = self._buttons.addButton("&Type", QDialogButtonBox.ButtonRole.AcceptRole)
+        self._type.setDefault(True)
+        self._buttons.accepted.connect(self.accept)
+        self._buttons.rejected.connect(self.reject)
+        self._arrange()
+        self._update()
+        self._type.setFocus()
+
+    def _arrange(self) -> None:
+        form = QFormLayout()
+        form.addRow("&Keyboard layout of the guest:", self._layouts)
+        warned = QHBoxLayout()
+        warned.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        warned.addWidget(self._warning, 1)
+        column = QVBoxLayout(self)
+        column.setSpacing(GRID)
+        column.addLayout(form)
+        column.addWidget(self._preview, 1)
+        column.addWidget(self._summary)
+        column.addLayout(warned)
+        column.addWidget(self._omit)
+        column.addWidget(self._buttons)
+        self.resize(560, 400)
+
+    def _update(self) -> None:
+        self.plan = PastePlan.make(self._text, str(self._layouts.currentData()))
+        lacking = self.plan.missing
+        self._warning.setText(lines(self.plan.warning))
+        for widget in (self._icon, self._warning, self._omit):
+            widget.setVisible(bool(lacking))
+        if lacking and self._omit.isChecked():
+            self.plan = self.plan.without_missing()
+        self._type.setEnabled(bool(self.plan.text) and not self.plan.missing)
+        self._summary.setText(self.plan.summary)
+
+
+class TypingBar(QFrame):
+    """A bar over a view while a text is typed; Esc and the button cancel.
+
+    It has the focus, so that the user's own keys do not come between those of the text.
+
+    Args:
+        view: The view.
+        targets: The machines.
+        plan: The text.
+        post: Calls a function on Qt's thread.
+    """
+
+    ended = Signal(object)
+
+    def __init__(
+        self,
+        view: QWidget,
+        targets: list[PasteTarget],
+        plan: PastePlan,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        super().__init__(view)
+        self._view = view
+        use_role(self, QPalette.ColorRole.Base, QPalette.ColorRole.Text)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setAccessibleName("Typing")
+        self._words = _label()
+        self._words.setWordWrap(False)
+        self._words.setForegroundRole(QPalette.ColorRole.Text)
+        self._progress = QProgressBar()
+        self._progress.setRange(0, len(plan.text))
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName("Typed characters")
+        self._cancel = QPushButton("Cancel (Esc)")
+        self._cancel.clicked.connect(self._stop)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GRID, GRID, GRID, GRID)
+        row.addWidget(self._words)
+        row.addWidget(self._progress, 1)
+        row.addWidget(self._cancel)
+        self._show_progress(0)
+        view.installEventFilter(self)
+        self._place()
+        self.show()
+        self.raise_()
+        self._cancel.setFocus()
+        self._cancel.installEventFilter(self)
+        self._run = PasteRun(targets, plan, post, self._show_progress, self._end)
+
+    def stop(self) -> None:
+        """Cancel the typing, and wait until it has ended: the window closes."""
+        self._run.close()
+
+    def _stop(self) -> None:
+        self._cancel.setEnabled(False)
+        self._words.setText("Releasing the keys")
+        self._run.cancel()
+
+    def _show_progress(self, done: int) -> None:
+        self._progress.setValue(done)
+        total = counted(self._progress.maximum(), "character")
+        self._words.setText(f"Typed {done:,} of {total}")
+
+    def _end(self, result: PasteResult) -> None:
+        self._view.removeEventFilter(self)
+        had_focus = self.isAncestorOf(self.focusWidget() or self) or self._cancel.hasFocus()
+        self.close()
+        if had_focus:
+            self._view.setFocus()
+        self.ended.emit(result)
+
+    def _place(self) -> None:
+        height = self.sizeHint().height()
+        width = min(self._view.width() - 2 * GRID, 640)
+        self.setGeometry(
+            (self._view.width() - width) // 2, self._view.height() - height - 2 * GRID,
+            width, height,
+        )  # fmt: skip
+
+    def eventFilter(self, source: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and source is self._view:
+            self._place()
+        if isinstance(event, QKeyEvent):
+            # Neither the button's Space nor a key for the guest: only Esc counts.
+            if event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape:
+                self._stop()
+            if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+                return True
+            return source is self._view
+        return False
+
+
+def _preview(text: str) -> QPlainTextEdit:
+    preview = QPlainTextEdit()
+    preview.setReadOnly(True)
+    preview.setTabChangesFocus(True)
+    preview.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    preview.setAccessibleName("Text to type")
+    more = f"\n({len(text) - _SHOWN:,} more characters)" if len(text) > _SHOWN else ""
+    preview.setPlainText(lines(text[:_SHOWN]) + more)
+    return preview
+
+
+def _label() -> QLabel:
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    return label

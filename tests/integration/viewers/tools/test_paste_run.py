@@ -1,0 +1,102 @@
+"""Typing of a paste, into hosts with real control sockets."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.fake_host import FakeHost, fake_host
+from support.wait import until
+
+from kju.keys import layout
+from kju.viewers.tools.paste import PastePlan
+from kju.viewers.tools.paste_run import PasteResult, PasteRun, PasteTarget
+
+
+class Typing:
+    """A paste into machines."""
+
+    def __init__(self, plan: PastePlan, *names: str) -> None:
+        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.progress: list[int] = []
+        self.ends: list[PasteResult] = []
+        targets = [PasteTarget(name) for name in names]
+        self.run = PasteRun(targets, plan, self.calls.put, self.progress.append, self.ends.append)
+
+    def end(self) -> PasteResult:
+        def ended() -> bool:
+            while not self.calls.empty():
+                self.calls.get()()
+            return bool(self.ends)
+
+        until(ended, what="the end of the paste")
+        (end,) = self.ends
+        return end
+
+
+@pytest.fixture
+def hosts(runtime_folder: None) -> Iterator[list[FakeHost]]:
+    with fake_host("one") as one, fake_host("two") as two:
+        for host in (one, two):
+            host.machine.info = {"consoles": [{"keys_held": []}]}
+        yield [one, two]
+
+
+def typed(host: FakeHost) -> str:
+    """Return the characters of the keys that a host got, on a US keyboard."""
+    shift, found = False, ""
+    characters = {stroke[0]: c for c, stroke in layout("us").chords.items() if len(stroke) == 1}
+    for key, down in host.machine.steps:
+        if key == 42:
+            shift = down
+        elif down:
+            found += characters[(42, key) if shift else (key,)].replace("\r", "\n")
+    return found
+
+
+TEXT = "Hello, World!\n" * 10
+
+
+def test_text_is_typed_in_every_machine(hosts: list[FakeHost]):
+    typing = Typing(PastePlan.make(TEXT, "us"), "one", "two")
+    end = typing.end()
+    assert [typed(host) for host in hosts] == [TEXT, TEXT]
+    assert end.words == f"typed {len(TEXT)} characters in 2 machines"
+    assert typing.progress == sorted(typing.progress)
+    for host in hosts:
+        down = [key for key, pressed in host.machine.steps if pressed]
+        assert sorted(down) == sorted(key for key, pressed in host.machine.steps if not pressed)
+
+
+def test_failure_in_one_machine_does_not_stop_the_others(hosts: list[FakeHost]):
+    end = Typing(PastePlan.make(TEXT, "us"), "gone", "two").end()
+    assert typed(hosts[1]) == TEXT
+    assert list(end.errors) == [PasteTarget("gone")]
+    assert end.words.startswith("gone: typing stopped after 0 of 140 characters")
+
+
+def test_cancelled_before_it_begins_types_nothing(hosts: list[FakeHost]):
+    typing = Typing(PastePlan.make("x" * 100_000, "us"), "one")
+    typing.run.cancel()
+    end = typing.end()
+    assert end.cancelled and "cancelled after" in end.words
+    assert len(hosts[0].machine.steps) < 200_000
+
+
+def test_close_waits_for_the_thread(hosts: list[FakeHost]):
+    typing = Typing(PastePlan.make("x" * 100_000, "us"), "one")
+    until(lambda: hosts[0].machine.steps)
+    typing.run.close()
+    count = len(hosts[0].machine.steps)
+    assert typing.end().cancelled
+    assert len(hosts[0].machine.steps) == count
+
+
+def test_missing_console_is_named(hosts: list[FakeHost]):
+    calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    ends: list[PasteResult] = []
+    target = PasteTarget("one", 7)
+    PasteRun([target], PastePlan.make("x", "us"), calls.put, lambda _: None, ends.append)
+    calls.get(timeout=60)()
+    assert "no console 7" in ends[0].words

@@ -1,8 +1,8 @@
 """python -m benchmarks.wall_life: machines start, end and are killed while the app shows them.
 
 It prints the app's descriptors, threads and memory over the time, and fails if they grow. Machines
-are ended at random: by a request, by SIGKILL to the host, by SIGKILL to QEMU. Meanwhile consoles and
-snapshot pages of random machines are opened and closed in the app.
+are ended at random: by a request, by SIGKILL to the host, by SIGKILL to QEMU. Meanwhile consoles
+and snapshot pages of random machines are opened and closed in the app.
 """
 
 from __future__ import annotations

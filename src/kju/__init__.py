@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .client.planning import plan_launch, plan_start
     from .client.requests import Event, LaunchPlan, Snapshot
     from .client.surface import Screen, Surface
-    from .client.targets import MachineEntry, definition, machines
+    from .client.targets import ListedMachine, definition, machines
     from .client.waiting import Events, Screens
     from .errors import KjuError
     from .keys.codes import Lamps
@@ -60,8 +60,8 @@ __all__ = [
     "Lamps",
     "LaunchOptions",
     "LaunchPlan",
+    "ListedMachine",
     "Machine",
-    "MachineEntry",
     "Mark",
     "Match",
     "Mode",
@@ -117,7 +117,7 @@ _HOME = {
     "LaunchOptions": "protocol.launch_options",
     "LaunchPlan": "client.requests",
     "Machine": "client.machine",
-    "MachineEntry": "client.targets",
+    "ListedMachine": "client.targets",
     "Mark": "surface.model",
     "Match": "vision",
     "Mode": "surface.model",

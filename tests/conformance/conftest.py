@@ -1,13 +1,17 @@
-"""Fixtures of one suite for every kind of memory and both halves of the API."""
+"""Fixtures of the suites: every kind of memory and both halves of the API; every back end."""
 
 import asyncio
 import os
 import uuid
 
 import pytest
+from support.fake_host import fake_host
+from support.surfaces import HEIGHT, SHM, WIDTH, picture
+from support.view_drivers import QtDriver, StubDriver, TerminalDriver
+from support.viewing import FakePointer
 
 from kju.client.aio.surface import Surface as AsyncSurface
-from kju.client.surface import Surface
+from kju.client.surface import Screen, Surface
 from kju.memory import SurfaceProducer
 
 
@@ -123,3 +127,58 @@ def surface(kind, api, producer):
     with_surface = kind.open(api.form, producer)
     yield with_surface
     with_surface.close()
+
+
+@pytest.fixture
+def shown(producer):
+    pixels = picture()
+    producer.set_mode(WIDTH, HEIGHT, source=pixels)
+    return pixels
+
+
+@pytest.fixture
+def posix_name():
+    name = f"kju-test-{uuid.uuid4().hex}"
+    yield name
+    (SHM / name).unlink(missing_ok=True)
+
+
+# ---- Viewers
+
+
+@pytest.fixture(params=[StubDriver, QtDriver, TerminalDriver], ids=["stub", "qt", "terminal"])
+def driver(request, monkeypatch):
+    if request.param is QtDriver:
+        pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    return request.param
+
+
+@pytest.fixture
+def host(runtime_folder):
+    with fake_host() as host:
+        yield host
+
+
+@pytest.fixture
+def open_view(driver, host):
+    opened = []
+
+    def start(show=True, **how):
+        one = driver("fake", **how)
+        opened.append(one)
+        if show:
+            one.show()
+        return one
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def pointer(monkeypatch):
+    """Replace every machine's pointer, as a host without QEMU has no pointer."""
+    pointer = FakePointer(absolute=True)
+    monkeypatch.setattr(Screen, "pointer", property(lambda self: pointer))
+    return pointer

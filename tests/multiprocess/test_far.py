@@ -101,10 +101,10 @@ def is_up(mirror: kju.Machine) -> bool:
     return bool(mirror.info()["mirror"]["up"])
 
 
-def within(so: Callable[[], bool], seconds: float, what: str) -> float:
+def within(so: Callable[[], bool], what: str) -> float:
     """Wait for a condition, and return the seconds that it took."""
     began = time.monotonic()
-    until(so, seconds, what)
+    until(so, what)
     return time.monotonic() - began
 
 
@@ -115,20 +115,20 @@ def test_mirror_reports_a_cut_link_and_reconnects(link: SimulatedLink, screen: S
         mirrored(link.other, place) as mirror,
     ):
         screen.draw()
-        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
         link.set(FAST._replace(cut=True))
         screen.draw()
-        assert within(lambda: not is_up(mirror), 10, "the cut is reported") > 1
+        assert within(lambda: not is_up(mirror), "the cut is reported") > 1
         with pytest.raises(UnavailableError, match="stale since"):
             mirror.screen.frame()
         link.set(FAST)
-        within(lambda: screen.shown_by(mirror), 30, "the mirror is back")
+        within(lambda: screen.shown_by(mirror), "the mirror is back")
         # Cut the link until TCP and zenoh have closed the connection.
         link.set(FAST._replace(cut=True))
         time.sleep(12)
         screen.draw()
         link.set(FAST)
-        within(lambda: screen.shown_by(mirror), 40, "the mirror is back")
+        within(lambda: screen.shown_by(mirror), "the mirror is back")
 
 
 def test_mirror_ends_equal_over_a_bad_link(link: SimulatedLink, screen: Screen) -> None:
@@ -141,7 +141,7 @@ def test_mirror_ends_equal_over_a_bad_link(link: SimulatedLink, screen: Screen) 
             link.set(shape)
             for _ in range(10):
                 screen.draw()
-            within(lambda: screen.shown_by(mirror), 40, f"the mirror shows it over {shape.words}")
+            within(lambda: screen.shown_by(mirror), f"the mirror shows it over {shape.words}")
 
 
 def over_tcp(end: End) -> bool:
@@ -156,16 +156,16 @@ def test_datagrams_are_used_while_udp_passes_and_tcp_otherwise(
     place = f"tcp/{link.one.address}:7447"
     with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"):
         with mirrored(link.other, place) as mirror:
-            within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+            within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
             assert not over_tcp(link.other)
             # As when a firewall drops its state, or a computer changes its network.
             link.set(FAST._replace(udp=False))
             screen.draw()
-            within(lambda: screen.shown_by(mirror), 40, "the mirror continues")
+            within(lambda: screen.shown_by(mirror), "the mirror continues")
             assert over_tcp(link.other)
         with mirrored(link.other, place) as mirror:
             screen.draw()
-            within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+            within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
             assert over_tcp(link.other)
 
 
@@ -186,7 +186,7 @@ def test_encrypted_screen_crosses_a_link_with_loss(
             link.set(Shape(20e6, 0.05, loss=0.05))
             for _ in range(20):
                 screen.draw()
-                within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+                within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
             assert not over_tcp(link.other)
 
 
@@ -199,15 +199,14 @@ def test_mirror_reconnects_through_a_second_router(link: SimulatedLink, screen: 
         stack.enter_context(command(link.one, *serving))
         mirror = stack.enter_context(mirrored(link.other, place))
         screen.draw()
-        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
         router.kill()
         router.wait()
         screen.draw()
-        within(lambda: not is_up(mirror), 15, "the loss of the router is reported")
+        within(lambda: not is_up(mirror), "the loss of the router is reported")
         stack.enter_context(command(link.one, *routing))
         within(
             lambda: is_up(mirror) and screen.shown_by(mirror),
-            40,
             "the mirror shows the screen through another router",
         )
 
@@ -219,12 +218,12 @@ def test_mirror_follows_a_restarted_machine(link: SimulatedLink) -> None:
         with kju.launch(xvfb=True, name="x") as machine:
             stack.enter_context(command(link.one, *serving))
             mirror = stack.enter_context(mirrored(link.other, place))
-            within(lambda: Screen(machine).shown_by(mirror), 20, "the mirror shows the screen")
-        within(lambda: not is_up(mirror), 15, "the end of the machine is reported")
+            within(lambda: Screen(machine).shown_by(mirror), "the mirror shows the screen")
+        within(lambda: not is_up(mirror), "the end of the machine is reported")
         with kju.launch(xvfb=True, name="x") as machine:
             screen = Screen(machine)
             screen.draw()
-            within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "the mirror is back")
+            within(lambda: is_up(mirror) and screen.shown_by(mirror), "the mirror is back")
 
 
 def test_mirror_reconnects_to_a_second_sender(link: SimulatedLink, screen: Screen) -> None:
@@ -233,14 +232,13 @@ def test_mirror_reconnects_to_a_second_sender(link: SimulatedLink, screen: Scree
     with contextlib.ExitStack() as stack:
         sender = stack.enter_context(command(link.one, *serving))
         mirror = stack.enter_context(mirrored(link.other, place))
-        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        within(lambda: screen.shown_by(mirror), "the mirror shows the screen")
         sender.kill()
         sender.wait()
-        within(lambda: not is_up(mirror), 15, "the loss of the sender is reported")
+        within(lambda: not is_up(mirror), "the loss of the sender is reported")
         screen.draw()
         stack.enter_context(command(link.one, *serving))
         within(
             lambda: is_up(mirror) and screen.shown_by(mirror),
-            40,
             "the mirror shows the screen of another sender",
         )

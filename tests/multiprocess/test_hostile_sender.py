@@ -95,13 +95,13 @@ class HostileSender:
 @contextlib.contextmanager
 def mirrored(sender: HostileSender) -> Iterator[kju.Machine]:
     with kju.mirror(f"zenoh:{NAME}", connect=[sender.place], insecure=True) as mirror:
-        until(lambda: mirror.info()["mirror"]["up"], 30, "the mirror has a picture")
+        until(lambda: mirror.info()["mirror"]["up"], "the mirror has a picture")
         yield mirror
 
 
 def flooded(sender: HostileSender) -> None:
     sender.flood.set()
-    until(lambda: sender.sent > 200, 60, "the mirror has much to draw")
+    until(lambda: sender.sent > 200, "the mirror has much to draw")
 
 
 def by_command(mirror: kju.Machine) -> None:
@@ -119,7 +119,7 @@ def test_mirror_stops_during_a_flood_of_drawing(stop: Callable[[kju.Machine], No
         flooded(sender)
         begun = time.monotonic()
         stop(mirror)
-        until(lambda: not running_names(), 60, "the mirror has ended")
+        until(lambda: not running_names(), "the mirror has ended")
         assert time.monotonic() - begun < 30
 
 
@@ -128,7 +128,6 @@ def test_segment_over_the_limit_of_work_ends_the_session() -> None:
         sender.flood.set()
         until(
             lambda: "too much work" in mirror.info()["mirror"]["reason"],
-            60,
             "the segment is rejected",
         )
         assert mirror.info()["consoles"][0]["width"] == WIDTH

@@ -67,8 +67,8 @@ def test_process_that_outlives_its_test_fails_it(run):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_an_interrupted_run(run, number):
     with run("time.sleep(600)") as pytest_run:
-        until(lambda: "started" in pytest_run.stdout.readline(), 60, "the test started")
+        until(lambda: "started" in pytest_run.stdout.readline(), "the test started")
         assert is_asleep()
         pytest_run.send_signal(number)
-        until(lambda: not is_asleep(), 60, "the process ended")
+        until(lambda: not is_asleep(), "the process ended")
         pytest_run.stdout.read()

@@ -120,7 +120,7 @@ def test_sweep_removes_the_surface_of_killed_processes(actor, address):
             assert consumer.hear()["ready"]
         for one in (producer, *consumers):
             one.kill()
-        until(partial(swept, where), 10, "the surface is removed")
+        until(partial(swept, where), "the surface is removed")
     assert not names_left(address)
 
 
@@ -156,7 +156,7 @@ def test_kill_during_the_creation_leaves_nothing(actor, address, tmp_path):
             where = one.hear()["ready"]
             one.go()
             one.kill()
-            until(partial(swept, where), 10, "the surface is removed")
+            until(partial(swept, where), "the surface is removed")
     memory.sweep()
     assert not names_left(address)
     assert {p.name for p in tmp_path.iterdir()} <= {"screen"}

@@ -78,9 +78,9 @@ def shows(mirror: kju.Machine, machine: kju.Machine) -> bool:
     return seen.shape == there.shape and np.array_equal(seen[..., :3], there[..., :3])
 
 
-def follow(mirrors: list[kju.Machine], machine: kju.Machine, seconds: float) -> None:
+def follow(mirrors: list[kju.Machine], machine: kju.Machine) -> None:
     for mirror in mirrors:
-        until(lambda: shows(mirror, machine), seconds, "the mirror shows the screen")  # noqa: B023
+        until(lambda: shows(mirror, machine), "the mirror shows the screen")  # noqa: B023
 
 
 def test_stock_router_carries_a_screen(place: str) -> None:
@@ -98,13 +98,13 @@ def test_stock_router_carries_a_screen(place: str) -> None:
         ]
         for colour in ("#204060", "#a0b0c0"):
             draw(machine, colour)
-            follow(mirrors, machine, 20)
+            follow(mirrors, machine)
         with pytest.raises(KjuError, match="xdotool"):  # the host of an Xvfb rejects keys
             mirrors[0].keyboard.press("a")
         router.kill()
         router.wait()
         draw(machine, "#c0ffee")
         for mirror in mirrors:
-            until(lambda: not mirror.info()["mirror"]["up"], 20, "the loss is reported")  # noqa: B023
+            until(lambda: not mirror.info()["mirror"]["up"], "the loss is reported")  # noqa: B023
         stack.enter_context(stock(place))
-        follow(mirrors, machine, 40)
+        follow(mirrors, machine)

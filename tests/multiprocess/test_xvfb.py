@@ -68,7 +68,7 @@ def until_equal(machine: kju.Machine, where: str) -> np.ndarray:
         found.append(xservers.picture(where))
         return shows(machine, found[-1])
 
-    until(equal, 30, "the published picture equals xwd's")
+    until(equal, "the published picture equals xwd's")
     return found[-1]
 
 

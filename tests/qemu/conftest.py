@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.paint_guest import MODE, SEEN, Guest, booted
+from support.paint_guest import MODE, Guest, booted
+from support.view_window import managed_display
 from support.wait import until
 
 from kju.client.targets import running_names
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[str]:
+    """Start a display with a window manager for the tests of a file."""
+    with managed_display() as display:
+        yield display
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +45,6 @@ def guest(shared: Guest) -> Guest:
     """Return the shared machine in a mode whose source is the video memory."""
     shared.tell("order 0x1e1e1e1e")
     shared.show(*MODE)
-    until(lambda: shared.seen.mode[:2] == MODE, SEEN, "the mode")
+    until(lambda: shared.seen.mode[:2] == MODE, "the mode")
     shared.becomes("vram")
     return shared

@@ -107,7 +107,7 @@ def test_run_screenshot_and_stop_a_machine(invaders, folder):
     assert SOURCE.search(kju("info", invaders).stdout.decode())
 
     # The game's screen: 720x400, few things on black.
-    until(lambda: shows_game(invaders), PATIENCE, "the game")
+    until(lambda: shows_game(invaders), "the game")
     assert 0 < picture(invaders).any(axis=2).mean() < 0.2
 
     kju("key", invaders, "esc", "left", "left")
@@ -145,14 +145,14 @@ def shows_game(name):
 
 
 def test_keys_reach_the_game(invaders):
-    until(lambda: shows_game(invaders), PATIENCE, "the game")
+    until(lambda: shows_game(invaders), "the game")
     before = ship(invaders)
 
     def moved():
         kju("key", invaders, *["left"] * 5)
         return ship(invaders) < before - 20
 
-    until(moved, PATIENCE, "a move to the left")
+    until(moved, "a move to the left")
 
 
 def ship(name):
@@ -204,7 +204,7 @@ def test_requests_that_a_machine_cannot_fulfil_are_one_line_errors(invaders):
 def test_screenshot_of_each_console_by_its_number(folder):
     video = ("-vga", "none", "-device", "virtio-vga,max_outputs=2")
     kju("run", "--detach", "--name", "two", "--", *guests.TCG, *video)
-    until(lambda: picture("two").shape[:2] == (400, 720), PATIENCE, "a text mode on the first")
+    until(lambda: picture("two").shape[:2] == (400, 720), "a text mode on the first")
     kju("screenshot", "two", "--console", "1", "second.png")
     with Image.open("second.png") as image:
         assert image.size == (640, 480)
@@ -225,7 +225,7 @@ def test_wrong_files_and_texts_are_rejected(invaders):
 def test_surface_is_read_by_its_path(folder):
     guests.invaders()
     kju("run", "-d", "--name", "f", "--surface", "it.kju", guests.INVADERS, "--", *guests.TCG)
-    until(lambda: shows_game("./it.kju"), PATIENCE, "the game")
+    until(lambda: shows_game("./it.kju"), "the game")
     facts = json.loads(kju("dump", "it.kju", "--json").stdout)
     assert facts["width"] == 720 and facts["producer_alive"] and facts["state"] == "live"
     assert b"23x13 tiles" in kju("dump", "it.kju").stdout
@@ -287,7 +287,7 @@ def test_signal_to_a_foreground_run_ends_the_machine(folder, number):
         process.send_signal(number)
         expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
         assert process.wait(PATIENCE) == expected
-    until(lambda: not any(map(alive, pids(info))), PATIENCE, "the machine's end")
+    until(lambda: not any(map(alive, pids(info))), "the machine's end")
     assert kju("ls", "--json").stdout == b"[]\n"
     assert names(folder) == []
 
@@ -307,7 +307,7 @@ def test_foreground_run_ends_with_its_machine(folder):
 def test_remains_of_a_killed_host_are_cleared_by_the_next_command(invaders, folder):
     info = json.loads(kju("info", invaders, "--json").stdout)
     os.kill(info["host"]["pid"], signal.SIGKILL)
-    until(lambda: not any(map(alive, pids(info))), PATIENCE, "the end of QEMU")
+    until(lambda: not any(map(alive, pids(info))), "the end of QEMU")
     assert names(folder) == [invaders]
     assert kju("ls", "--json").stdout == b"[]\n"
     assert names(folder) == []

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support import xservers
 from support.accessibility import FOCUSABLE, accessibility_bus
-from support.paint_guest import SEEN, Guest
+from support.paint_guest import Guest
 from support.view_window import STARTS, Window, asked, elsewhere
 from support.wait import until
 
@@ -42,18 +42,6 @@ app.exec()
 """
 
 
-@pytest.fixture(scope="module")
-def managed() -> Iterator[str]:
-    """A display with a window manager."""
-    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
-    with (
-        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
-        xservers.program(display, "openbox"),
-    ):
-        until(lambda: asked(display, "get_num_desktops"), STARTS, "openbox")
-        yield display
-
-
 @pytest.fixture
 def window(managed: str, guest: Guest, state_folder: Path) -> Iterator[object]:
     opened: list[Window] = []
@@ -70,7 +58,7 @@ def window(managed: str, guest: Guest, state_folder: Path) -> Iterator[object]:
         one.run("windowactivate", "--sync", one.id)
         # Openbox may show its focus before Qt knows it.
         one.keys("key", "z")
-        until(lambda: "key 44 up" in log_of(guest)[before:], STARTS, "the window has the focus")
+        until(lambda: "key 44 up" in log_of(guest)[before:], "the window has the focus")
         return one
 
     yield start
@@ -95,13 +83,13 @@ def strip_button(window: Window, which: int = 0) -> tuple[str, str]:
 def test_desktops_shortcut_is_the_guests_while_it_is_grabbed(guest: Guest, window):
     one = window()
     one.keys("key", "ctrl+alt")
-    until(lambda: grabbed(one), SEEN)
+    until(lambda: grabbed(one))
     one.keys("key", "alt+F4")  # openbox closes a window with it
     guest.serial.wait("^kju: key 62 up$")
     assert one.process.poll() is None
     one.keys("key", "ctrl+alt")
-    until(lambda: not grabbed(one), SEEN)
-    until(lambda: guest.console()["keys_held"] == [], SEEN)
+    until(lambda: not grabbed(one))
+    until(lambda: guest.console()["keys_held"] == [])
     one.keys("key", "alt+F4")
     assert one.process.wait(STARTS) == 0
 
@@ -109,7 +97,7 @@ def test_desktops_shortcut_is_the_guests_while_it_is_grabbed(guest: Guest, windo
 def test_chord_of_the_desktop_stays_with_it_though_the_keyboard_is_grabbed(guest: Guest, window):
     one = window(desktop_chords=["alt-f4"])
     one.keys("key", "ctrl+alt")
-    until(lambda: grabbed(one), SEEN)
+    until(lambda: grabbed(one))
     one.keys("key", "ctrl+shift+F2")  # another chord is the guest's
     guest.serial.wait("^kju: key 60 up$")
     before = len(log_of(guest))
@@ -133,12 +121,12 @@ def test_altgr_is_a_key_of_the_guest_and_no_release_key(guest: Guest, window):
 def test_focus_loss_ends_the_grab_and_the_release_key_works_again_after_it(guest: Guest, window):
     one = window()
     one.keys("key", "ctrl+alt")
-    until(lambda: grabbed(one), SEEN)
+    until(lambda: grabbed(one))
     one.keys("keydown", "b")
     guest.serial.wait("^kju: key 48 down$")
     try:
         with elsewhere(one):
-            until(lambda: not grabbed(one), SEEN)
+            until(lambda: not grabbed(one))
             guest.serial.wait("^kju: key 48 up$")
             before = len(log_of(guest))
             one.keys("key", "x")
@@ -146,7 +134,7 @@ def test_focus_loss_ends_the_grab_and_the_release_key_works_again_after_it(guest
         one.keys("keyup", "b")
     one.run("windowactivate", "--sync", one.id)
     one.keys("key", "ctrl+alt")
-    until(lambda: grabbed(one), SEEN)
+    until(lambda: grabbed(one))
     assert "key 45" not in log_of(guest)[before:], "the other window had this key"
 
 
@@ -155,17 +143,17 @@ def test_menu_has_the_keys_while_it_is_open_and_the_release_key_ends_the_grab_th
 ):
     one = window()
     one.keys("key", "ctrl+alt")
-    until(lambda: grabbed(one), SEEN)
-    until(lambda: guest.console()["keys_held"] == [], SEEN)
+    until(lambda: grabbed(one))
+    until(lambda: guest.console()["keys_held"] == [])
     guest.tell("fill 5 0 400000")  # its answer follows the lines of all keys
     before = len(log_of(guest))
     one.run("mousemove", "--window", one.id, *strip_button(one), "click", "1")
-    until(lambda: menus(one), STARTS, "the menu")
+    until(lambda: menus(one), "the menu")
     one.keys("key", "Down")
     assert grabbed(one)
     one.keys("key", "ctrl+alt")
-    until(lambda: not menus(one), STARTS, "the release key closes the menu")
-    until(lambda: not grabbed(one), SEEN)
+    until(lambda: not menus(one), "the release key closes the menu")
+    until(lambda: not grabbed(one))
     one.keys("key", "y")
     guest.serial.wait("^kju: key 21 up$")
     said = log_of(guest)[before:]
@@ -183,11 +171,11 @@ def menus(window: Window) -> list[str]:
 def test_menu_opens_by_its_shortcut_and_works_by_keys(guest: Guest, window):
     one = window()
     one.keys("key", "ctrl+alt+m")
-    until(lambda: menus(one), STARTS, "the menu")
+    until(lambda: menus(one), "the menu")
     one.keys("key", "Escape")
-    until(lambda: not menus(one), STARTS)
+    until(lambda: not menus(one))
     one.keys("key", "ctrl+alt+m")
-    until(lambda: menus(one), STARTS, "the menu")
+    until(lambda: menus(one), "the menu")
     one.keys("key", "Up", "key", "Return")  # the last item closes the window
     assert one.process.wait(STARTS) == 0
     assert guest.machine.is_alive
@@ -197,21 +185,21 @@ def test_pointer_over_the_picture_grabs_and_outside_it_releases(guest: Guest, wi
     one = window(grab="hover")
     assert not grabbed(one)
     one.run("mousemove", "--window", one.id, "200", "200")
-    until(lambda: grabbed(one), SEEN)
+    until(lambda: grabbed(one))
     one.run("mousemove", "--window", one.id, *strip_button(one, 6))
-    until(lambda: not grabbed(one), SEEN)
+    until(lambda: not grabbed(one))
 
 
 def test_full_screen_grabs_and_the_release_key_lets_it_be_left(guest: Guest, window):
     one = window(grab="full-screen")
     one.keys("key", "ctrl+alt+f")
-    until(lambda: grabbed(one) and one.size == (1280, 1024), STARTS)
+    until(lambda: grabbed(one) and one.size == (1280, 1024))
     one.keys("key", "alt+F4")
     guest.serial.wait("^kju: key 62 up$")
     one.keys("key", "ctrl+alt")
-    until(lambda: not grabbed(one), SEEN)
+    until(lambda: not grabbed(one))
     one.keys("key", "ctrl+alt+f")
-    until(lambda: one.size != (1280, 1024), STARTS)
+    until(lambda: one.size != (1280, 1024))
     assert not grabbed(one)
 
 
@@ -224,7 +212,7 @@ def test_screenshot_is_dragged_out_of_the_window_as_a_file(guest: Guest, window,
         [sys.executable, "-c", TARGET], env=environment, stdout=subprocess.PIPE, text=True
     ) as target:
         try:
-            until(lambda: asked(managed, "search", "--onlyvisible", "--name", "^target$"), STARTS)
+            until(lambda: asked(managed, "search", "--onlyvisible", "--name", "^target$"))
             one.run("windowmove", "--sync", one.id, "10", "40")
             place = strip_button(one, 1)
             one.run("mousemove", "--window", one.id, *place, "mousedown", "1")
@@ -242,9 +230,9 @@ def test_screenshot_is_dragged_out_of_the_window_as_a_file(guest: Guest, window,
                     asked(managed, "mousemove", str(x), "200")
                 return "entered" in heard()
 
-            until(entered, STARTS, "the target is offered the file")
+            until(entered, "the target is offered the file")
             asked(managed, "mouseup", "1")
-            until(lambda: heard()[-1:] != ["entered"], STARTS, "the file is dropped")
+            until(lambda: heard()[-1:] != ["entered"], "the file is dropped")
             with Image.open(said[-1]) as image:
                 assert image.size == guest.screen.mode[:2]
         finally:
@@ -255,7 +243,7 @@ def test_screenshot_is_dragged_out_of_the_window_as_a_file(guest: Guest, window,
 def test_screen_reader_finds_every_control_of_the_window(guest: Guest, window, managed: str):
     with accessibility_bus(managed) as bus:
         one = window(variables=bus.environment)
-        until(lambda: bus.program("kju") is not None, STARTS, "the program on the bus")
+        until(lambda: bus.program("kju") is not None, "the program on the bus")
         tree = bus.program("kju")
         assert tree is not None
         assert not tree.unnamed, str(tree)
@@ -268,7 +256,7 @@ def test_screen_reader_finds_every_control_of_the_window(guest: Guest, window, m
         guest.machine.pause()
         try:
             until(
-                lambda: any(n.name == "Resume" for n in bus.program("kju").walk()), STARTS,
+                lambda: any(n.name == "Resume" for n in bus.program("kju").walk()),
                 "the badge's button",
             )  # fmt: skip
         finally:

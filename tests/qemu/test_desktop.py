@@ -13,6 +13,7 @@ import pytest
 from support import guests, xservers
 from support.accessibility import SHOWING, Node, accessibility_bus
 from support.posts import Posts
+from support.view_window import asked
 from support.wait import until
 
 import kju
@@ -27,26 +28,6 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 
-@pytest.fixture(scope="module")
-def display() -> Iterator[str]:
-    xservers.need("Xvfb", "xdotool", "openbox")
-    with (
-        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
-        xservers.program(display, "openbox"),
-    ):
-        until(lambda: run(display, "get_num_desktops"), what="openbox")
-        yield display
-
-
-def run(display: str, *words: str) -> str:
-    """Return xdotool's output; empty on an error."""
-    done = subprocess.run(
-        ["xdotool", *words], env=xservers.environment(display),
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    return "" if done.returncode else done.stdout
-
-
 def start(display: str, *names: str, **variables: str) -> subprocess.Popen[str]:
     environment = xservers.environment(display) | variables
     for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY"):
@@ -58,11 +39,11 @@ def start(display: str, *names: str, **variables: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def desktop(display: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def desktop(managed: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*names: str, **variables: str) -> subprocess.Popen[str]:
-        started.append(start(display, *names, **variables))
+        started.append(start(managed, *names, **variables))
         return started[-1]
 
     yield begin
@@ -72,36 +53,36 @@ def desktop(display: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def windows(display: str) -> list[str]:
-    return run(display, "search", "--onlyvisible", "--name", "kju$").split()
+    return asked(display, "search", "--onlyvisible", "--name", "kju$").split()
 
 
-def test_second_start_raises_the_first_and_opens_its_machines(display: str, desktop):
+def test_second_start_raises_the_first_and_opens_its_machines(managed: str, desktop):
     with kju.launch(args=["-m", "16"], name="web") as machine:
         first = desktop()
-        until(lambda: windows(display), what="the main window")
+        until(lambda: windows(managed), what="the main window")
         second = desktop("web")
         assert second.wait(60) == 0
         assert first.poll() is None
         clients = lambda: {each["name"] for each in machine.info()["clients"]}  # noqa: E731
         until(lambda: "kju" in clients() or "__main__.py" in clients(), what="the console attaches")
-        assert len(windows(display)) == 1
+        assert len(windows(managed)) == 1
 
 
-def test_machines_outlive_a_killed_app_and_the_next_app_starts(display: str, desktop):
+def test_machines_outlive_a_killed_app_and_the_next_app_starts(managed: str, desktop):
     with kju.launch(args=["-m", "16"], name="web") as machine:
         first = desktop("web")
-        until(lambda: windows(display), what="the main window")
+        until(lambda: windows(managed), what="the main window")
         first.kill()
         first.wait(60)
-        until(lambda: not windows(display), what="the window has gone")
+        until(lambda: not windows(managed), what="the window has gone")
         second = desktop()
-        until(lambda: windows(display), what="the next app's window")
+        until(lambda: windows(managed), what="the next app's window")
         second.terminate()
         assert second.wait(60) == 128 + signal.SIGTERM
         assert machine.is_alive
 
 
-def test_unknown_machine_is_an_error_before_a_window_opens(display: str, desktop):
+def test_unknown_machine_is_an_error_before_a_window_opens(managed: str, desktop):
     process = desktop("nothing")
     assert process.wait(60) != 0
     assert "no machine 'nothing' is running" in process.stderr.read()
@@ -144,11 +125,11 @@ def test_cancelled_check_ends_and_finds_nothing():
     assert not check.run().known
 
 
-def test_screen_reader_finds_every_machine_and_control(display: str, desktop):
+def test_screen_reader_finds_every_machine_and_control(managed: str, desktop):
     folder = definitions_folder() / "build"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "machine.toml").write_text('labels = ["shop"]')
-    with accessibility_bus(display) as bus:
+    with accessibility_bus(managed) as bus:
         desktop(**bus.environment)
 
         def tile() -> list[Node]:

@@ -195,7 +195,7 @@ def test_raw_disk_below_a_layer_without_format_is_not_probed(tmp_path: Path, dis
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     with kju.launch(top, args=[*guests.TCG, "-m", "64"]) as machine:
         machine.screen.wait_text(TEXT, timeout=60)
-        until(lambda: machine.info()["disks"], 5, "its disks")
+        until(lambda: machine.info()["disks"], "its disks")
         added = [" ".join(part["arguments"]) for part in machine.info()["appended"]]
         assert any(",backing.driver=raw," in words for words in added)
 

@@ -75,7 +75,7 @@ def ours() -> dict[int, str]:
 
 def nothing_left(folder: Path) -> None:
     """Run a command, then check that no process and no file is left."""
-    until(lambda: not ours(), 10, "every process has ended")
+    until(lambda: not ours(), "every process has ended")
     assert running_names() == []
     left = [p.name for p in folder.iterdir()] if folder.exists() else []
     assert set(left) <= {".lock", ".accelerator.json"}
@@ -146,7 +146,7 @@ def test_kill_of_the_host_ends_qemu_and_viewers() -> None:
         seconds, reason = wait_for_the_end(screen)
         assert seconds < NOTICED
         assert "closed the connection without a message" in reason
-        until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
+        until(lambda: not Path(f"/proc/{qemu}").exists(), "QEMU dies with its host")
         assert machine_paths("m").folder.exists()
         assert running_names() == []
         assert not machine_paths("m").folder.exists()
@@ -168,7 +168,7 @@ def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
             os.kill(host, signal.SIGKILL)
         else:
             os.killpg(host, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
+        until(lambda: not Path(f"/proc/{qemu}").exists(), "QEMU dies with its host")
     # The fixture `folder` checks that the guard has ended too.
 
 
@@ -202,8 +202,8 @@ def test_kill_of_the_launcher_stops_the_machine() -> None:
             child.kill()
             _, reason = wait_for_the_end(screen)
             assert "has ended" in reason
-        until(lambda: not Path(f"/proc/{qemu}").exists(), 10)
-        until(lambda: not Path(f"/proc/{host}").exists(), 10)
+        until(lambda: not Path(f"/proc/{qemu}").exists())
+        until(lambda: not Path(f"/proc/{host}").exists())
     assert not machine_paths("m").folder.exists(), "its host cleaned up by itself"
 
 

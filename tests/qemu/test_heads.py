@@ -38,9 +38,9 @@ def test_each_head_is_published(tmp_path: Path) -> None:
         with guests.Serial(guest) as serial:
             serial.wait("^kju: ready")
         for screen in screens:
-            until(lambda screen=screen: screen.mode.epoch, 20, f"console {screen.console}")
+            until(lambda screen=screen: screen.mode.epoch, f"console {screen.console}")
             version = screen.version
-            until(lambda s=screen, v=version: s.version > v + 5, 20, "movement")
+            until(lambda s=screen, v=version: s.version > v + 5, "movement")
         with monitor.paused():
             for screen in screens:
                 monitor.equals(screen, device="card", head=screen.console)

@@ -60,16 +60,16 @@ def machine() -> Iterator[kju.Machine]:
 def test_guest_is_shown_and_receives_keys(machine: kju.Machine) -> None:
     assert machine.name == "invaders"
     screen = machine.screen
-    until(lambda: screen.mode[:2] == (720, 400), 20)
+    until(lambda: screen.mode[:2] == (720, 400))
 
     def ship() -> list[int]:
         row = np.asarray(screen.frame(pixels="bgrx"))[384:400, :, :3].max(axis=(0, 2))
         return np.flatnonzero(row).tolist()
 
-    until(ship, 20, "the game is on the screen")
+    until(ship, "the game is on the screen")
     before = ship()
     machine.keyboard.press("right")
-    until(lambda: ship() and ship()[0] > before[0], 20, "the ship moves right")
+    until(lambda: ship() and ship()[0] > before[0], "the ship moves right")
     assert machine.info()["consoles"][0]["keys_held"] == [0xCD]
     machine.keyboard.release("right")
     assert machine.info()["consoles"][0]["keys_held"] == []
@@ -138,7 +138,7 @@ def test_two_clients_type_at_once(machine: kju.Machine) -> None:
 
 
 def test_consistent_frame_and_refresh(machine: kju.Machine) -> None:
-    until(lambda: machine.screen.mode.width == 720, 20)
+    until(lambda: machine.screen.mode.width == 720)
     frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
     assert machine.screen.refresh() >= frame.version
@@ -149,7 +149,7 @@ def test_consistent_frame_and_refresh(machine: kju.Machine) -> None:
 
 
 def test_hold_of_a_screen_times_out(machine: kju.Machine) -> None:
-    until(lambda: machine.screen.mode.width == 720, 20)
+    until(lambda: machine.screen.mode.width == 720)
     held = machine.screen._origin.hold()
     held.__enter__()
     machine.screen.wait(timeout=60)
@@ -248,22 +248,22 @@ def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
     args = [*TCG, "-m", "32", "-vga", "none", "-drive", drive, "-serial", f"file:{out}"]
     with kju.launch(args=args, name="blind") as machine:
         # The BIOS empties its buffer before it boots.
-        until(lambda: machine.keyboard.type(".") and out.read_bytes(), 60, "the guest reads keys")
+        until(lambda: machine.keyboard.type(".") and out.read_bytes(), "the guest reads keys")
         machine.keyboard.type("Hello 42\n")
-        until(lambda: out.read_bytes().endswith(b"Hello 42\r"), 60, "the text has arrived")
+        until(lambda: out.read_bytes().endswith(b"Hello 42\r"), "the text has arrived")
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "type", "blind", "Again"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        until(lambda: out.read_bytes().endswith(b"Again"), 60, "the command's text has arrived")
+        until(lambda: out.read_bytes().endswith(b"Again"), "the command's text has arrived")
         boot = "<wait50ms>x<leftShiftOn>y<leftShiftOff><bs>1<lt>2<enter>"
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "type", "blind", "--boot-command", boot],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), 60, "the boot command has arrived")
+        until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), "the boot command has arrived")
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "screenshot", "blind", "x.png"],
             capture_output=True, text=True, timeout=60, check=False,
@@ -300,7 +300,7 @@ def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
         assert screen.state[0] == kju.State.PAUSED
         monitor.execute("cont")
         until(lambda: screen.state[0] == kju.State.LIVE)
-        until(lambda: screen.mode[:2] == (720, 400), 20)
+        until(lambda: screen.mode[:2] == (720, 400))
         monitor.execute("stop")
         until(lambda: screen.state[0] == kju.State.PAUSED)
         assert machine.info()["state"] == "paused"

@@ -221,7 +221,7 @@ def test_serial_port_of_the_users_own_is_left_alone(runtime_folder: None, tmp_pa
         with pytest.raises(UsageError, match="user's own"):
             machine.serial()
         assert any("kju serial" in note for note in machine.info()["notes"])
-        until(lambda: b"echo: " in (tmp_path / "said").read_bytes(), 20)
+        until(lambda: b"echo: " in (tmp_path / "said").read_bytes())
 
 
 # -- defined machines

@@ -44,7 +44,7 @@ async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboar
 
         # A key that does not pass through kju, as another program sends it.
         machine.qmp("send-key", keys=[{"type": "qcode", "data": "caps_lock"}])
-        until(lambda: machine.keyboard.lamps().caps, PATIENCE, "the lamp that QMP's key has lit")
+        until(lambda: machine.keyboard.lamps().caps, "the lamp that QMP's key has lit")
 
         async with await kju.aio.attach(machine.name) as other:
             assert (await other.keyboard.lamps()).caps

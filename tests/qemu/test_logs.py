@@ -49,9 +49,9 @@ def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> Non
     wrapper.chmod(0o755)
     with launched(qemu=str(wrapper)) as machine:
         path = machine_paths("m").emulator_log("qemu")
-        until(log_files.before(path).exists, 20, "the first file is full")
+        until(log_files.before(path).exists, "the first file is full")
         version = machine.screen.version
-        until(lambda: machine.screen.version > version + 10, 20, "the guest goes on")
+        until(lambda: machine.screen.version > version + 10, "the guest goes on")
         assert machine.info()["state"] == "running"
         assert sum(part.stat().st_size for part in log_files.parts(path)) <= 2 * log_files.LIMIT
         done = command("logs", "--qemu", "m")

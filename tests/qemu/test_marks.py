@@ -73,7 +73,7 @@ class Plain:
             before = self.answers
             mark = act(self.machine)
             self.machine.screen.wait_change(since=mark, timeout=SEEN)
-            until(lambda before=before: self.answers > before, SEEN, "the guest has answered")
+            until(lambda before=before: self.answers > before, "the guest has answered")
             if after is not None:
                 after(self.machine)
 
@@ -83,7 +83,7 @@ def plain(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory)
     guest = guests.plain(tmp_path_factory.mktemp("plain"))
     with kju.launch(args=guest.arguments, name="plain") as machine, guests.Serial(guest) as serial:
         serial.wait("^kju: ready", 60)
-        until(lambda: machine.screen.mode[:2] == (1280, 800), SEEN, "the mode")
+        until(lambda: machine.screen.mode[:2] == (1280, 800), "the mode")
         yield Plain(machine, serial)
 
 
@@ -108,7 +108,7 @@ def test_answer_to_a_release_is_after_its_mark(plain: Plain, name: str) -> None:
         before = plain.answers
         mark = RELEASES[name](plain.machine)
         plain.machine.screen.wait_change(since=mark, timeout=SEEN)
-        until(lambda before=before: plain.answers > before, SEEN, "the guest has answered")
+        until(lambda before=before: plain.answers > before, "the guest has answered")
 
 
 @pytest.mark.parametrize("when", ["press", "release"])

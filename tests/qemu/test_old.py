@@ -23,17 +23,17 @@ def test_smaller_text_mode_is_noticed(tmp_path: Path, old: bool) -> None:
     with kju.launch(disk, memory="64M", args=arguments, qemu=qemu) as machine, monitor:
         screen = machine.screen
         shown = lambda size: lambda: screen.mode[:2] == size  # noqa: E731
-        until(shown(guests.MODES[0]), 20, "the BIOS")
+        until(shown(guests.MODES[0]), "the BIOS")
 
         def ready() -> bool:
             """Return whether the BIOS has finished: only one letter is at the top."""
             picture = screen.frame(pixels="grey")
             return bool(picture[:16, :9].any() and not picture[32:].any())
 
-        until(ready, 20, "the program")
+        until(ready, "the program")
         for number in range(1, 7):
             machine.keyboard.chord("a")
-            until(shown(guests.MODES[number % 3]), 5, f"mode {guests.MODES[number % 3]}")
+            until(shown(guests.MODES[number % 3]), f"mode {guests.MODES[number % 3]}")
             with monitor.paused():
                 monitor.equals(screen)
             machine.qmp("query-status")  # its answer follows the event that the guest goes on
@@ -51,20 +51,20 @@ def test_whole_boot_is_published(tmp_path: Path) -> None:
                 seen.append((screen.mode.width, screen.mode.height))
             return seen[-1] == size
 
-        until(lambda: reached((720, 400)), 20, "text")
+        until(lambda: reached((720, 400)), "text")
         with monitor.paused():
             monitor.equals(screen)
-        until(lambda: reached((1280, 800)), 60, f"graphics, after {seen}")
+        until(lambda: reached((1280, 800)), f"graphics, after {seen}")
         with guests.Serial(guest) as serial:
             serial.wait("^kju: ready")
             for _ in range(3):
                 version = screen.version
-                until(lambda version=version: screen.version > version + 10, 20, "movement")
+                until(lambda version=version: screen.version > version + 10, "movement")
                 with monitor.paused():
                     monitor.equals(screen)
                     assert screen.state[0] == kju.State.PAUSED
             serial.ask("size 640x480", "mode 640x480")
-            until(lambda: reached((640, 480)), 10, f"a smaller mode, after {seen}")
+            until(lambda: reached((640, 480)), f"a smaller mode, after {seen}")
             with monitor.paused():
                 monitor.equals(screen)
         info = machine.info()

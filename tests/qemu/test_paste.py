@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import re
-from collections.abc import Callable
 
 import pytest
 from support.paint_guest import Guest
+from support.posts import Posts
 from support.wait import until
 
 from kju.viewers.tools.paste import PastePlan
@@ -26,22 +25,17 @@ class Paste:
     """A paste into the guest."""
 
     def __init__(self, guest: Guest, plan: PastePlan) -> None:
-        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.posts = Posts()
         self.progress: list[int] = [0]
         self.ends: list[PasteResult] = []
         target = PasteTarget(guest.machine.name)
-        self.run = PasteRun([target], plan, self.calls.put, self.progress.append, self.ends.append)
+        self.run = PasteRun([target], plan, self.posts.post, self.progress.append, self.ends.append)
 
     def until_typed(self, wanted: int) -> None:
         until(lambda: min(self.run._typed.values()) >= wanted, what=f"{wanted} characters")
 
     def end(self) -> PasteResult:
-        def ended() -> bool:
-            while not self.calls.empty():
-                self.calls.get()()
-            return bool(self.ends)
-
-        until(ended, what="the end of the paste")
+        self.posts.until(lambda: self.ends, "the end of the paste")
         return self.ends[0]
 
 

@@ -58,7 +58,7 @@ class Pointed:
         ]
 
     def until(self, *expected: tuple[int, str, int, int]) -> None:
-        until(lambda: self.buttons == list(expected), SEEN, f"{expected}: {self.said}")
+        until(lambda: self.buttons == list(expected), f"{expected}: {self.said}")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def tablet(
     touch = ("-device", "virtio-multitouch-pci")
     with booted(folder, "VGA", *touch, name="tablet", size="1360x768") as guest:
         guest.serial.wait("input .*Tablet", 60)
-        until(lambda: guest.seen.mode[:2] == (1360, 768), SEEN, "the mode")
-        until(lambda: guest.machine.pointer.is_absolute(), 30, "the tablet is used")
+        until(lambda: guest.seen.mode[:2] == (1360, 768), "the mode")
+        until(lambda: guest.machine.pointer.is_absolute(), "the tablet is used")
         yield guest
 
 
@@ -87,7 +87,7 @@ def test_thousand_clicks_reach_their_pixels(pointed: Pointed) -> None:
     for x, y in places:
         pointed.guest.machine.pointer.click(x, y)
     expected = [(LEFT, verb, x, y) for x, y in places for verb in ("down", "up")]
-    until(lambda: len(pointed.buttons) >= len(expected), 30, "all have been seen")
+    until(lambda: len(pointed.buttons) >= len(expected), "all have been seen")
     assert pointed.buttons == expected
 
 
@@ -112,13 +112,13 @@ def test_double_click_buttons_and_wheel_reach_the_guest(pointed: Pointed) -> Non
     )  # fmt: skip
     pointer.wheel(3)
     pointer.wheel(-2)
-    until(lambda: pointed.said.count("wheel -1") >= 1, SEEN, "it turned down")
-    until(lambda: "wheel 2" in pointed.said or pointed.said.count("wheel 1") == 2, SEEN, "and up")
+    until(lambda: pointed.said.count("wheel -1") >= 1, "it turned down")
+    until(lambda: "wheel 2" in pointed.said or pointed.said.count("wheel 1") == 2, "and up")
 
 
 def test_finger_reaches_the_guest(pointed: Pointed) -> None:
     pointed.guest.machine.pointer.touch((0, 0), (680, 384))
-    until(lambda: "finger -1" in pointed.said, SEEN, "it is lifted")
+    until(lambda: "finger -1" in pointed.said, "it is lifted")
     places = [int(at) for at in re.findall(r"finger [xy] (\d+)", pointed.said)]
     assert [at * size >> 15 for at, size in zip(places, (1360, 768) * 2, strict=True)] == [
         0, 0, 680, 384
@@ -146,12 +146,12 @@ def test_keys_and_buttons_of_a_killed_client_are_released(pointed: Pointed) -> N
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        until(lambda: "key 42 down" in pointed.said, SEEN, "the keys are down")
+        until(lambda: "key 42 down" in pointed.said, "the keys are down")
         assert pointed.guest.console()["buttons_held"] == ["right"]
         other.kill()
     pointed.until((RIGHT, "down", 40, 50), (RIGHT, "up", 40, 50))
-    until(lambda: "key 42 up" in pointed.said, SEEN, "the key is up")
-    until(lambda: "key 29 up" in pointed.said, SEEN, "and the other")
+    until(lambda: "key 42 up" in pointed.said, "the key is up")
+    until(lambda: "key 29 up" in pointed.said, "and the other")
     assert pointed.guest.console()["keys_held"] == []
 
 
@@ -161,7 +161,7 @@ def test_shift_is_released_after_capitals(pointed: Pointed) -> None:
     for count in range(1, 17):
         keyboard.type("A" * count)
     keyboard.type("b")
-    until(lambda: "key 48 up" in pointed.said, 10, "all has been typed")
+    until(lambda: "key 48 up" in pointed.said, "all has been typed")
     shifts = re.findall(r"key 42 (\w+)", pointed.said)
     assert shifts[-1] == "up"
     assert shifts.count("up") == shifts.count("down") >= 16
@@ -180,7 +180,6 @@ def test_after_returns_the_change_that_an_input_caused(pointed: Pointed) -> None
             assert any(rect.intersection(square) for rect in change.rects) or change.everything
             until(
                 lambda b=before: machine.screen.frame(square)[8, 8].tolist() != b,
-                SEEN,
                 "it",
             )
         with pytest.raises(WaitTimeoutError):
@@ -195,12 +194,11 @@ def test_input_log_is_replayed(pointed: Pointed) -> None:
     machine.keyboard.type("aB")
     entries = machine.input_log()[begin:]
     once = pointed.said
-    until(lambda: "key 42 up" in pointed.said, SEEN, "all of it")
+    until(lambda: "key 42 up" in pointed.said, "all of it")
     once = re.findall(r"(?:key|button) .*", pointed.said)
     machine.replay(entries, speed=4)
     until(
         lambda: re.findall(r"(?:key|button) .*", pointed.said) == once * 2,
-        SEEN,
         "the input is repeated",
     )
     with pytest.raises(UsageError, match="speed"):
@@ -218,7 +216,7 @@ async def test_asyncio_sends_pointer_and_keys(pointed: Pointed) -> None:
         mark = await machine.keyboard.release("c")
         await machine.screen.after(mark, timeout=SEEN)
     pointed.until((LEFT, "down", 9, 9), (LEFT, "up", 9, 9))
-    until(lambda: "key 46 up" in pointed.said, SEEN, "the key")
+    until(lambda: "key 46 up" in pointed.said, "the key")
     keys = re.findall(r"key (\d+) (\w+)", pointed.said)
     assert keys == [("29", "down"), ("46", "down"), ("29", "up"), ("46", "up")]
 

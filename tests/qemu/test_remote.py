@@ -68,7 +68,7 @@ def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
         name = f"zenoh:lab/{guest.machine.name}"
         assert run("ls", "--remote").stdout == f"{name}\n"
         with kju.attach(name) as mirror:
-            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
             guest.keyboard = mirror.keyboard
             mark = guest.keyboard.type("true\n")
             assert mirror.screen.after(mark, timeout=60).rects
@@ -77,23 +77,23 @@ def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
             guest.keyboard.type(text)
             assert guest.arrived() == text
             mirror.screen.wait_text("kju", timeout=30)
-            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
             with pytest.raises(KjuError, match="pixel"):
                 mirror.pointer.click(5000, 5000)
             with pytest.raises(UsageError, match="mirror"):
                 mirror.powerdown()
             held = guest.machine.info()["consoles"][0]
             mirror.keyboard.press("shift", "a")
-            until(lambda: guest.machine.info()["consoles"][0]["keys_held"], 10, "keys are held")
+            until(lambda: guest.machine.info()["consoles"][0]["keys_held"], "keys are held")
         # A client's keys are released on disconnect, through a mirror too.
-        until(lambda: guest.machine.info()["consoles"][0]["keys_held"] == held["keys_held"], 10,
+        until(lambda: guest.machine.info()["consoles"][0]["keys_held"] == held["keys_held"],
               "nothing is held")  # fmt: skip
 
 
 def test_view_mirror_cannot_send_input(tmp_path: Path) -> None:
     with typed_guest.shell(tmp_path) as guest, served():
         with kju.attach(f"zenoh:lab/{guest.machine.name}", role="view") as mirror:
-            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
             with pytest.raises(RoleError):
                 mirror.keyboard.type("x")
         # Its clients may control the mirror; the mirror may not control the guest.
@@ -109,17 +109,17 @@ def test_mirror_is_stale_without_its_sender_and_reconnects_to_the_next(
         name, events = guest.machine.name, []
         with served(name):
             mirror = kju.attach(f"zenoh:lab/{name}")
-            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
         with mirror:
             thread = threading.Thread(
                 target=lambda: events.extend(mirror.events(since=0)), daemon=True
             )
             thread.start()
-            until(lambda: is_stale(mirror), 20, "the mirror is stale")
+            until(lambda: is_stale(mirror), "the mirror is stale")
             assert mirror.info()["mirror"]["up"] is False
             guest.keyboard.type("# another line\n")
             with served(name):
-                until(lambda: equal(mirror, guest.machine), 30, "the mirror is back")
+                until(lambda: equal(mirror, guest.machine), "the mirror is back")
                 assert mirror.info()["mirror"]["up"] is True
         thread.join(10)
         links = [event.data["up"] for event in events if event.name == "link"]
@@ -183,9 +183,9 @@ def test_lossy_mirror_shows_a_photograph_exactly_once_it_rests(tmp_path: Path) -
             assert (facts["lossy"], facts["exact"], facts["codec"]) == (False, True, "lz4")
             before = facts["received"]
             with xservers.program(display, "xwud", "-in", str(file)):
-                until(lambda: received(plain) > before + 90_000, 20, "the photograph is sent")
-                until(lambda: equal(mirror, machine), 20, "the photograph is shown exactly")
-                until(lambda: mirror.info()["mirror"]["exact"], 10, "it says so")
+                until(lambda: received(plain) > before + 90_000, "the photograph is sent")
+                until(lambda: equal(mirror, machine), "the photograph is shown exactly")
+                until(lambda: mirror.info()["mirror"]["exact"], "it says so")
                 pixels = mirror.screen.frame(pixels="bgrx").reshape(-1, 4)
                 assert len(np.unique(pixels, axis=0)) > 0.5 * len(
                     np.unique(picture.reshape(-1, 4), axis=0)
@@ -272,8 +272,6 @@ def test_certificates_give_users_their_roles(
                     "does not know user 'eve'",
                     "refused a connection: its certificate is from another",
                 )
-                until(
-                    lambda: all(each in said.read_text() for each in wanted), 5, "it is said there"
-                )
+                until(lambda: all(each in said.read_text() for each in wanted), "it is said there")
             finally:
                 sender.terminate()

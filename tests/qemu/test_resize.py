@@ -54,7 +54,7 @@ def test_guest_takes_the_size_and_the_mark_is_before_it(followed) -> None:
     for size in [(1234, 777), (800, 600), (1920, 1080)]:
         mark = machine.screen.resize(*size)
         machine.screen.after(mark, timeout=FOLLOWS)
-        until(lambda size=size: size_of(machine.screen) == size, FOLLOWS, f"{size}")
+        until(lambda size=size: size_of(machine.screen) == size, f"{size}")
     assert machine.info()["consoles"][0]["no_resize"] == ""
 
 
@@ -63,8 +63,8 @@ def test_each_screen_has_its_own_size(followed) -> None:
     first, second = machine.screens[:]
     first.resize(1024, 768)
     second.resize(720, 540)
-    until(lambda: size_of(first) == (1024, 768), FOLLOWS)
-    until(lambda: size_of(second) == (720, 540), FOLLOWS)
+    until(lambda: size_of(first) == (1024, 768))
+    until(lambda: size_of(second) == (720, 540))
 
 
 def test_last_of_many_sizes_is_taken_and_few_are_passed_on(followed) -> None:
@@ -80,7 +80,7 @@ def test_last_of_many_sizes_is_taken_and_few_are_passed_on(followed) -> None:
             return time.monotonic() - began
 
     seconds = asyncio.run(drag())
-    until(lambda: size_of(machine.screen) == (900, 650), FOLLOWS)
+    until(lambda: size_of(machine.screen) == (900, 650))
     taken = serial.said()[before:].count("kju: head 0 ")
     assert taken <= 2 + 4 * seconds
 
@@ -95,9 +95,9 @@ def test_command_asks_the_guest(followed) -> None:
         )  # fmt: skip
 
     assert resize("1111x666").returncode == 0
-    until(lambda: size_of(machine.screen) == (1111, 666), FOLLOWS)
+    until(lambda: size_of(machine.screen) == (1111, 666))
     assert resize("640x512", "--console", "1").returncode == 0
-    until(lambda: size_of(machine.screens[1]) == (640, 512), FOLLOWS)
+    until(lambda: size_of(machine.screens[1]) == (640, 512))
     for words, why in [("big", "such as 1280x800"), ("8x8", "each side has 32 to 65535 pixels")]:
         done = resize(words)
         assert done.returncode == 2
@@ -122,7 +122,7 @@ def test_mirror_passes_the_size_on(followed) -> None:
             assert "serving" in server.stdout.readline()
             with kju.attach(f"zenoh:lab/{machine.name}") as mirror:
                 mirror.screen.resize(944, 711)
-                until(lambda: size_of(mirror.screen) == (944, 711), FOLLOWS)
+                until(lambda: size_of(mirror.screen) == (944, 711))
         finally:
             server.terminate()
 

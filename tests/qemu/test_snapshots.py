@@ -84,7 +84,7 @@ def guest(vga: Guest) -> Iterator[Guest]:
     """Return that guest without snapshots, in a mode of 800x600."""
     vga.tell("order 0x1e1e1e1e")
     vga.show(800, 600)
-    until(lambda: vga.seen.mode[:2] == (800, 600), 5)
+    until(lambda: vga.seen.mode[:2] == (800, 600))
     vga.becomes("vram")
     yield vga
     for snapshot in vga.machine.snapshots.list():
@@ -99,7 +99,7 @@ def goes_back(
     then = picture(before)
     assert then.any()
     change()
-    until(lambda: not np.array_equal(published(seen), then), 10)
+    until(lambda: not np.array_equal(published(seen), then))
     loaded = machine.snapshots.load("a")
     assert loaded.tag == "a"
     now = published(seen)
@@ -129,7 +129,7 @@ def test_load_restores_the_video_memory_before_it_returns(guest: Guest) -> None:
 
     # The restored guest runs: it draws on request.
     guest.show(640, 480)
-    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+    until(lambda: guest.seen.mode[:2] == (640, 480))
 
 
 def test_load_keeps_a_paused_machine_paused(guest: Guest) -> None:
@@ -140,7 +140,7 @@ def test_load_keeps_a_paused_machine_paused(guest: Guest) -> None:
     assert guest.machine.info()["state"] == "paused"
     assert guest.seen.state[0] is kju.State.PAUSED
     guest.machine.resume()
-    until(lambda: guest.seen.state[0] is kju.State.LIVE, 5)
+    until(lambda: guest.seen.state[0] is kju.State.LIVE)
 
 
 def test_invalid_snapshot_requests_are_errors_and_change_nothing(guest: Guest) -> None:
@@ -176,7 +176,7 @@ def test_full_disk_keeps_saved_snapshots(guest: Guest) -> None:
         pytest.skip("only root can mount a small file system")
     then = picture(guest.machine.snapshots.save("kept"))
     guest.show(640, 480)
-    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+    until(lambda: guest.seen.mode[:2] == (640, 480))
     with pytest.raises(
         QemuError, match=r"snapshot-save: .*No space left.* earlier snapshots are unchanged"
     ):
@@ -232,7 +232,7 @@ def test_suspended_host_finishes_its_snapshot(guest: Guest) -> None:
     events.close()
     assert done and done[0].tag == "slow"
     guest.show(640, 480)
-    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+    until(lambda: guest.seen.mode[:2] == (640, 480))
     guest.machine.snapshots.load("slow")
     assert guest.seen.mode[:2] == (800, 600)
     assert guest.machine.info()["state"] == "running"
@@ -242,8 +242,8 @@ def test_snapshot_is_saved_after_its_client_disconnects(guest: Guest) -> None:
     with kju.attach(guest.machine.name) as hasty:
         request = snapshot_request("save", "left")
         hasty._link._sock.send(hasty._link._side.request(request)[1])
-    until(lambda: [s.tag for s in guest.machine.snapshots.list()] == ["left"], 30)
-    until(lambda: guest.machine.info()["state"] == "running", 5)
+    until(lambda: [s.tag for s in guest.machine.snapshots.list()] == ["left"])
+    until(lambda: guest.machine.info()["state"] == "running")
 
 
 def test_load_restores_a_drivers_screen_before_it_returns(
@@ -251,7 +251,7 @@ def test_load_restores_a_drivers_screen_before_it_returns(
 ) -> None:
     """The source is QEMU's shared map."""
     with with_disk(tmp_path, "virtio-vga", via="drm") as guest:
-        until(lambda: guest.seen.mode[:2] == (1280, 800), 10)
+        until(lambda: guest.seen.mode[:2] == (1280, 800))
         time_to_rest(guest.seen)
         goes_back(guest.machine, guest.seen, lambda: guest.serial.send("size 800x600"))
         assert guest.source == "display1-map"
@@ -286,7 +286,7 @@ def test_load_restores_a_firmwares_modes_before_it_returns(
             while screen.mode[:2] != guests.MODES[number]:
                 before = screen.mode
                 machine.keyboard.chord("a")
-                until(lambda old=before: screen.mode != old, 10)
+                until(lambda old=before: screen.mode != old)
             if number == 2:  # a text mode's cursor never rests
                 time_to_rest(screen)
 
@@ -297,7 +297,7 @@ def test_load_restores_a_firmwares_modes_before_it_returns(
             return 30 < lit < 100
 
         # The firmware has the same mode, with more text, and takes the keys before the disk does.
-        until(shows_letter, 20, "the disk's program waits for a key")
+        until(shows_letter, "the disk's program waits for a key")
         go(mode)
         goes_back(machine, screen, lambda: go((mode + 1) % 3), cursor=9 * 16)
         assert machine.info()["consoles"][0]["source"] == source
@@ -383,15 +383,15 @@ def test_keys_are_released_in_a_snapshot_and_pressed_again(guest: Guest) -> None
     said = lambda: guest.serial.said().count("key 42 ")  # noqa: E731
     before = said()
     with machine.keyboard.hold("shift"):
-        until(lambda: said() == before + 1, 5, "shift is down")
+        until(lambda: said() == before + 1, "shift is down")
         machine.snapshots.save("held")
-        until(lambda: said() == before + 3, 5, "up for the snapshot, and down again")
+        until(lambda: said() == before + 3, "up for the snapshot, and down again")
         machine.snapshots.load("held")
         assert guest.console()["keys_held"] == []
     typed = lambda: guest.serial.said().count("key 30 up")  # noqa: E731
     before = typed()
     machine.keyboard.type("a")
-    until(lambda: typed() == before + 1, 5, f"typed: {guest.serial.said()[-300:]}")
+    until(lambda: typed() == before + 1, f"typed: {guest.serial.said()[-300:]}")
     machine.snapshots.remove("held")
 
 

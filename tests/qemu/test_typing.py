@@ -117,5 +117,5 @@ def test_every_character_of_a_layout_reaches_the_console(console: Console, name:
     before = typed.read_bytes()
     console.machine.keyboard.type(text, layout=name, interval=2)
     wanted = text.replace("\n", "\r").encode()
-    until(lambda: len(typed.read_bytes()) >= len(before) + len(wanted), 20, f"{len(wanted)} bytes")
+    until(lambda: len(typed.read_bytes()) >= len(before) + len(wanted), f"{len(wanted)} bytes")
     assert typed.read_bytes()[len(before) :].decode(errors="replace") == wanted.decode()

@@ -87,11 +87,11 @@ def test_keys_of_a_killed_client_are_released(shell: Typed) -> None:
     name = shell.machine.name
     program = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CAPITALS), name])
     try:
-        until(lambda: shell.machine.info()["consoles"][0]["keys_held"], 30, "it types")
+        until(lambda: shell.machine.info()["consoles"][0]["keys_held"], "it types")
     finally:
         program.kill()
         program.wait()
-    until(lambda: not shell.machine.info()["consoles"][0]["keys_held"], 30, "its keys are released")
+    until(lambda: not shell.machine.info()["consoles"][0]["keys_held"], "its keys are released")
     shell.keyboard.type("\nlower case\n")
     assert shell.arrived().endswith("\nlower case\n")
 
@@ -142,7 +142,7 @@ def test_paused_guest_rejects_typing_and_gets_due_releases(shell: Typed) -> None
     with kju.attach(name) as other:
         other.keyboard.press("shift")
         shell.monitor.execute("stop")
-        until(lambda: shell.machine.info()["state"] == "paused", 10, "the pause")
+        until(lambda: shell.machine.info()["state"] == "paused", "the pause")
         for text in ("a", "more than the queue of a keyboard holds"):
             with pytest.raises(InputError, match="paused and takes no input: resume it"):
                 shell.keyboard.type(text)
@@ -151,7 +151,6 @@ def test_paused_guest_rejects_typing_and_gets_due_releases(shell: Typed) -> None
     shell.monitor.execute("cont")
     until(
         lambda: not shell.machine.info()["consoles"][0]["keys_held"],
-        10,
         "the held keys are released",
     )
     shell.keyboard.type("lower case\n")

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from support.follower import Follower
-from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
+from support.paint_guest import MODE, Guest, cpu_seconds, sockets
 from support.wait import until
 
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER
@@ -118,14 +118,14 @@ def test_blanked_screen_is_black(guest: Guest, index: int) -> None:
     """Index 0 does not tell, so QEMU is asked for its picture; other indexes do."""
     guest.tell("port 0x3da")
     guest.tell(f"port 0x3c0 {index}")
-    until(lambda: not guest.seen.frame().any(), 6, "it is black")
+    until(lambda: not guest.seen.frame().any(), "it is black")
     assert "blanked" in str(guest.console()["reason"])
     guest.equals()
     guest.tell("block 5 5 50 50 0xffffff")
     assert not guest.equals().any(), "drawn upon, it stays black"
     guest.tell("port 0x3da")
     guest.tell("port 0x3c0 0x20")
-    until(lambda: guest.source == "vram", 6, "it is watched again")
+    until(lambda: guest.source == "vram", "it is watched again")
     assert guest.equals().any()
 
 
@@ -174,7 +174,7 @@ def test_changes_between_sources_publish_no_placeholder(guest: Guest) -> None:
             guest.becomes("vram" if bits == 32 else "screendump")
             dump = guest.equals()
             assert dump.shape[1::-1] == size
-            until(lambda dump=dump: recorder.equals(dump), SEEN, f"what is kept, at {bits} bits")
+            until(lambda dump=dump: recorder.equals(dump), f"what is kept, at {bits} bits")
         assert set(recorder.modes) <= {MODE, (1024, 768), (1280, 800)}, recorder.modes
         assert len(recorder.modes) <= 9
         if recorder.black:
@@ -191,7 +191,7 @@ def test_text_mode_and_back_is_followed(shared: Guest, guest: Guest) -> None:
         guest.show(1024, 768)
         guest.becomes("vram")
         dump = guest.equals()
-        until(lambda: recorder.equals(dump), SEEN, "what is kept")
+        until(lambda: recorder.equals(dump), "what is kept")
 
 
 # ---- Hostile guests
@@ -220,10 +220,10 @@ def test_storm_of_modes_costs_bounded_work(guest: Guest, how: str) -> None:
     with guest.monitor.paused():
         dump = guest.monitor.screendump()
         shown = lambda: np.array_equal(guest.screen.frame(sync=True), dump)  # noqa: E731
-        until(shown, SEEN, "the true mode")
+        until(shown, "the true mode")
         guest.equals_paused()
     guest.show(1024, 768)
-    until(lambda: guest.seen.mode[:2] == (1024, 768), SEEN, "the true mode")
+    until(lambda: guest.seen.mode[:2] == (1024, 768), "the true mode")
     guest.becomes("vram")
     guest.equals()
 
@@ -237,11 +237,11 @@ def test_reset_by_qmp_is_followed(shared: Guest, guest: Guest) -> None:
     guest.equals()
     with Follower(guest.machine.name) as recorder:
         guest.monitor.execute("system_reset")
-        until(lambda: guest.seen.mode[:2] == (720, 400), 20, "text, of the BIOS")
+        until(lambda: guest.seen.mode[:2] == (720, 400), "text, of the BIOS")
         guest.becomes("screendump")
         guest.serial.wait("^kju: ready", 90)
-        until(lambda: guest.seen.mode[:2] == (1280, 800), SEEN, "the guest's mode")
+        until(lambda: guest.seen.mode[:2] == (1280, 800), "the guest's mode")
         guest.becomes("vram")
         dump = guest.equals()
-        until(lambda: recorder.equals(dump), SEEN, "what is kept")
+        until(lambda: recorder.equals(dump), "what is kept")
     assert set(recorder.modes) <= {(640, 480), (720, 400), (1280, 800), MODE}, recorder.modes

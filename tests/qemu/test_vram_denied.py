@@ -109,7 +109,7 @@ def test_host_without_access_to_qemu_publishes_its_pictures(how: str, theirs: Pa
         for width, height, bits in ((1024, 768, 32), (800, 600, 16), (640, 480, 32)):
             serial.ask(f"set {width} {height} {bits}", "^kju: set")
             serial.ask(f"fill {width} 0 {16 << 20}", "^kju: fill")
-            until(lambda: screen.mode[:2] == (width, height), 10, "the mode")  # noqa: B023
+            until(lambda: screen.mode[:2] == (width, height), "the mode")  # noqa: B023
             assert screen.mode.epoch > epoch
             epoch = screen.mode.epoch
             with monitor.paused():
@@ -143,7 +143,7 @@ def test_host_with_access_uses_the_video_memory(theirs: Path) -> None:
         screen = machine.screen
         serial.wait("^kju: ready", 90)
         screen.frame()
-        until(lambda: console_of(machine)["source"] == "vram", 10)
+        until(lambda: console_of(machine)["source"] == "vram")
         with monitor.paused():
             monitor.equals(screen)
         assert console_of(machine)["no_vram"] == ""
@@ -153,18 +153,18 @@ def test_host_with_access_uses_the_video_memory(theirs: Path) -> None:
         qemu = Path(f"/proc/{machine.info()['qemu']['pid']}/fd")
         serial.ask("set 800 600 16", "^kju: set")
         serial.ask(f"fill 7 0 {16 << 20}", "^kju: fill")
-        until(lambda: console_of(machine)["source"] == "screendump", 5)
+        until(lambda: console_of(machine)["source"] == "screendump")
         with monitor.paused():
             monitor.equals(screen)
         before = len(os.listdir(qemu))
         serial.ask("set 800 600 32", "^kju: set")
-        until(lambda: console_of(machine)["source"] == "vram", 5)
+        until(lambda: console_of(machine)["source"] == "vram")
         # At this index only QEMU's picture shows that the screen is blanked.
         serial.ask("port 0x3da", "^kju: port")
         serial.ask("port 0x3c0 0", "^kju: port")
-        until(lambda: not screen.frame().any(), 10, "it is black")
+        until(lambda: not screen.frame().any(), "it is black")
         with monitor.paused():
             monitor.equals(screen)
         assert "cannot be read" not in machine.log.read_text()
         # One descriptor is open while a screenshot is taken.
-        until(lambda: len(os.listdir(qemu)) <= before, 5, "QEMU keeps nothing of a screenshot")
+        until(lambda: len(os.listdir(qemu)) <= before, "QEMU keeps nothing of a screenshot")

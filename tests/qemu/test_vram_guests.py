@@ -112,17 +112,17 @@ def test_grub_equals_qemus_picture_from_power_on_and_after_its_reset(tmp_path: P
 
         sizes = watch(machine, judge, drawn, 60)
         assert (720, 400) in sizes
-        until(judge.agrees, 10, "the menu")
+        until(judge.agrees, "the menu")
         before = screen.frame(pixels="bgrx")
         keyboard.press("down")
         keyboard.release("down")
-        until(lambda: not np.array_equal(screen.frame(pixels="bgrx"), before), 10, "the bar moves")
+        until(lambda: not np.array_equal(screen.frame(pixels="bgrx"), before), "the bar moves")
         assert judge.agrees()
         keyboard.press("ret")
         keyboard.release("ret")
         assert (720, 400) in watch(machine, judge, lambda: screen.mode[:2] == (720, 400), 20)
         watch(machine, judge, drawn, 60)
-        until(judge.agrees, 10, "the menu again")
+        until(judge.agrees, "the menu again")
 
 
 def test_memtest_equals_qemus_picture_from_power_on(tmp_path: Path) -> None:

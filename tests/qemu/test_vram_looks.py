@@ -8,11 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from support.paint_guest import MIB, MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
+from support.paint_guest import MIB, MODE, Guest, cpu_seconds, sockets, traffic, video_memory
 from support.wait import until
 
 import kju
-from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 from kju.errors import RoleError
 from kju.protocol.messages import GetLive, LiveHandle
 from kju.surface.thumbnail import shrink
@@ -76,7 +75,7 @@ def test_source_rests_without_viewers(guest: Guest, bits: int) -> None:
     before = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "no client views it:" in log.read_text()[before:], 10, "it rests")
+        until(lambda: "no client views it:" in log.read_text()[before:], "it rests")
         cpu, calls = cpu_seconds(host), traffic(host)
         time.sleep(1.0)  # the CPU time of this second is measured
         assert cpu_seconds(host) - cpu <= 0.1
@@ -103,13 +102,13 @@ def test_lasting_mode_without_video_memory_uses_a_listener(guest: Guest) -> None
     guest.show(*MODE, bits=16)
     guest.becomes("screendump")
     assert sockets(qemu) == before
-    until(lambda: guest.source == "display1-map", LISTEN_AFTER + SEEN, "the listener")
+    until(lambda: guest.source == "display1-map", "the listener")
     looking = sockets(qemu)
     guest.equals()
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], "it rests")
     finally:
         guest.look()
     guest.becomes("display1")
@@ -118,10 +117,10 @@ def test_lasting_mode_without_video_memory_uses_a_listener(guest: Guest) -> None
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], "it rests")
         # Change to a linear mode without viewers.
         guest.show(1024, 768)
-        until(lambda: "stopping its source" in log.read_text()[read:], 5, "the listener is stopped")
+        until(lambda: "stopping its source" in log.read_text()[read:], "the listener is stopped")
     finally:
         guest.look()
     guest.becomes("vram")
@@ -154,17 +153,17 @@ def test_host_looks_at_the_rate_of_a_thumbnail(guest: Guest) -> None:
             assert screen.version - version <= most
             with guest.monitor.paused():
                 dump = guest.monitor.screendump()
-                until(lambda: shows(screen, dump), SEEN, "the picture")
+                until(lambda: shows(screen, dump), "the picture")
             guest.show(640, 480)
-            until(lambda: screen.mode[:2] == (640, 480), SEEN, "the mode after its pixels")
+            until(lambda: screen.mode[:2] == (640, 480), "the mode after its pixels")
             guest.show(*MODE, bits=16)
-            until(lambda: guest.source == "screendump", SEEN, "screenshots of another mode")
+            until(lambda: guest.source == "screendump", "screenshots of another mode")
             with guest.monitor.paused():
                 dump = guest.monitor.screendump()
-                until(lambda: shows(screen, dump), SEEN, "the picture of another mode")
+                until(lambda: shows(screen, dump), "the picture of another mode")
             read = len(guest.machine.log.read_text())
             screen.set_rate(0)
-            until(lambda: "no client views it" in guest.machine.log.read_text()[read:], SEEN)
+            until(lambda: "no client views it" in guest.machine.log.read_text()[read:])
             screen.set_rate(None)
             assert guest.console()["rate"] is None
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.paint_guest import MIB, SEEN, booted, video_memory
+from support.paint_guest import MIB, booted, video_memory
 from support.wait import until
 
 import kju
@@ -35,11 +35,11 @@ def test_blanking_by_linux_is_followed(tmp_path: Path) -> None:
         guest.equals()
         for _ in range(2):
             guest.serial.ask("dark", "^kju: still")
-            until(lambda: not guest.seen.frame().any(), 6, "it is black")
+            until(lambda: not guest.seen.frame().any(), "it is black")
             guest.equals()
             guest.serial.ask("lit", "^kju: still")
             guest.serial.ask("still", "^kju: still")  # the driver has cleared the memory
-            until(lambda: guest.source == "vram", 6, "it is watched again")
+            until(lambda: guest.source == "vram", "it is watched again")
             assert guest.equals().any()
 
 
@@ -56,7 +56,7 @@ def test_each_display_has_its_own_memory_and_picture(tmp_path: Path) -> None:
         for index, name in enumerate(names):
             guest.screen, guest.seen = guest.looker.screens[index], guest.viewer.screens[index]
             # All of them: asking for the source makes a viewer.
-            until(lambda i=index: guest.console(i)["source"] == "vram", SEEN, name)
+            until(lambda i=index: guest.console(i)["source"] == "vram", name)
             pictures.append(guest.equals(device=name))
         assert [p.shape[1::-1] for p in pictures] == [(800, 600), (640, 400), (1030, 500)]
         guest.tell("card 2")
@@ -65,10 +65,10 @@ def test_each_display_has_its_own_memory_and_picture(tmp_path: Path) -> None:
         guest.screen, guest.seen = guest.looker.screens[1], guest.viewer.screens[1]
         guest.tell("card 1")
         guest.tell("set 800 600 16")
-        until(lambda: guest.console(1)["source"] == "screendump", SEEN, "16 bits")
+        until(lambda: guest.console(1)["source"] == "screendump", "16 bits")
         guest.equals(device="second")
         guest.tell("set 640 400 32")
-        until(lambda: guest.console(1)["source"] == "vram", SEEN, "32 bits again")
+        until(lambda: guest.console(1)["source"] == "vram", "32 bits again")
         assert np.array_equal(guest.equals(device="second"), pictures[1])
 
 
@@ -99,10 +99,10 @@ def graphics(disk: Path) -> Iterator[tuple[kju.Machine, Monitor]]:
             rest = picture[32:].any() or picture[:12, 9:].any()
             return bool(picture[:16, :9].any() and not rest)
 
-        until(lambda: screen.mode[:2] == guests.MODES[0] and ready(), 20, "the program")
+        until(lambda: screen.mode[:2] == guests.MODES[0] and ready(), "the program")
         for size in guests.MODES[1:]:
             machine.keyboard.chord("a")
-            until(lambda size=size: screen.mode[:2] == size, 5, f"mode {size}")
+            until(lambda size=size: screen.mode[:2] == size, f"mode {size}")
         yield machine, monitor
 
 
@@ -118,22 +118,22 @@ def test_load_of_a_snapshot_is_followed(tmp_path: Path) -> None:
         hmp: Callable[[str], object] = lambda line: monitor.execute(  # noqa: E731
             "human-monitor-command", **{"command-line": line}
         )
-        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+        until(lambda: console_of(machine)["source"] == "vram")
         assert hmp("savevm one") == ""
         machine.keyboard.chord("a")
-        until(lambda: machine.screen.mode[:2] == guests.MODES[0], SEEN, "text")
+        until(lambda: machine.screen.mode[:2] == guests.MODES[0], "text")
         assert hmp("loadvm one") == ""
-        until(lambda: machine.screen.mode[:2] == guests.MODES[2], SEEN, "the saved mode")
+        until(lambda: machine.screen.mode[:2] == guests.MODES[2], "the saved mode")
         with monitor.paused():
             monitor.equals(machine.screen)
-        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+        until(lambda: console_of(machine)["source"] == "vram")
 
 
 @pytest.mark.parametrize("how", ["killed", "cut"])
 def test_every_client_learns_of_qemus_end(tmp_path: Path, how: str) -> None:
     """Kill QEMU under its viewers, or cut its memory as a control client: no viewer dies."""
     with graphics(guests.modes(tmp_path)) as (machine, monitor):
-        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+        until(lambda: console_of(machine)["source"] == "vram")
         viewer = kju.attach(machine.name, "view")
         qemu = machine.info()["qemu"]["pid"]
         heard: list[Exception] = []
@@ -163,7 +163,7 @@ def test_every_client_learns_of_qemus_end(tmp_path: Path, how: str) -> None:
             number = os.open(path, os.O_RDWR)
             os.ftruncate(number, 4096)
             os.close(number)
-            until(lambda: machine.screen.state[0] != kju.State.LIVE, 5, "it is said")
+            until(lambda: machine.screen.state[0] != kju.State.LIVE, "it is said")
             with contextlib.suppress(OSError, ValueError, AssertionError):
                 monitor.execute("screendump", filename=str(tmp_path / "last"))
         assert machine.wait_ended(timeout=60)
@@ -223,6 +223,6 @@ def test_screen_of_a_qemu_as_another_user_is_published(tmp_path: Path) -> None:
     args = [*guests.TCG, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, memory="64M", args=args, name="other") as machine:
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
-        until(lambda: machine.screen.mode[:2] == (720, 400), 20)
+        until(lambda: machine.screen.mode[:2] == (720, 400))
         reason = str(console_of(machine)["no_vram"])
         assert not reason or "another user" in reason

@@ -83,9 +83,9 @@ class Machine:
 
     def settles(self) -> None:
         """Wait for the boot: the linear mode, read from memory, with something drawn."""
-        until(lambda: self.screen.mode[:2] == LINEAR, 20, "the linear mode")
-        until(lambda: self.source() == "vram", SEEN, f"watched, not through {self.source()}")
-        until(lambda: self.screen.frame().any(), 10, "letters")
+        until(lambda: self.screen.mode[:2] == LINEAR, "the linear mode")
+        until(lambda: self.source() == "vram", f"watched, not through {self.source()}")
+        until(lambda: self.screen.frame().any(), "letters")
 
     def equals(self) -> tuple[int, int]:
         """Pause QEMU, compare frame and follower with its picture, and return the size."""
@@ -98,8 +98,8 @@ class Machine:
                 return False
 
             what = f"{self.source()}, {self.screen.mode}, QEMU {dump.shape}"
-            until(taken, SEEN, f"what a snapshot has is QEMU's: {what}")
-            until(lambda: self.follower.equals(dump), SEEN, f"what is kept is QEMU's: {what}")
+            until(taken, f"what a snapshot has is QEMU's: {what}")
+            until(lambda: self.follower.equals(dump), f"what is kept is QEMU's: {what}")
         return dump.shape[1], dump.shape[0]
 
     def held(self) -> Held:
@@ -114,7 +114,7 @@ class Machine:
 
     def holds_no_more(self, before: Held) -> None:
         """Check that descriptors and threads did not grow; the threads of the host's pool stay."""
-        until(lambda: self.source() == "vram", 20, "it has booted again")
+        until(lambda: self.source() == "vram", "it has booted again")
 
         def no_more() -> bool:
             now = self.held()
@@ -125,7 +125,7 @@ class Machine:
             )
 
         # One descriptor more is open while a screenshot is taken.
-        until(no_more, SEEN, f"what was held: {before}, and is: {self.held()}")
+        until(no_more, f"what was held: {before}, and is: {self.held()}")
 
 
 @contextlib.contextmanager
@@ -149,7 +149,7 @@ def goes_on(guest: Machine) -> None:
     told, mark = guest.follower.told, guest.screen.wait(kju.Mark(0, 0, 0), timeout=SEEN).mark
     with contextlib.suppress(WaitTimeoutError):
         guest.screen.wait(mark, timeout=SEEN)
-    until(lambda: guest.follower.told > told, SEEN, "the follower receives it")
+    until(lambda: guest.follower.told > told, "the follower receives it")
 
 
 @STORMS
@@ -175,12 +175,12 @@ def test_picture_is_followed_through_resets_at_random_moments(tmp_path: Path, st
 @STORMS
 def test_picture_is_followed_while_the_guest_resets_itself(tmp_path: Path, storms: int) -> None:
     with booted(tmp_path, 18) as guest:
-        until(lambda: guest.source() == "vram", 20, "it has booted")
+        until(lambda: guest.source() == "vram", "it has booted")
         guest.equals()
         held = guest.held()
         follower = guest.follower
         for storm in range(1, storms + 1):
-            until(lambda: reboots(follower) >= storm * RESETS, 60, "it resets itself")  # noqa: B023
+            until(lambda: reboots(follower) >= storm * RESETS, "it resets itself")  # noqa: B023
             guest.equals()
             goes_on(guest)
             guest.holds_no_more(held)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import guests, xservers
-from support.paint_guest import MODE, SEEN, Guest
+from support.paint_guest import MODE, Guest
 from support.view_window import STARTS, Window, asked, elsewhere
 from support.wait import until
 
@@ -29,18 +29,6 @@ pytestmark = [pytest.mark.qemu]
 def display() -> Iterator[str]:
     xservers.need("Xvfb", "xdotool", "xwd", "xclock")
     with xservers.server("-screen", "0", "1400x1000x24") as (_, display):
-        yield display
-
-
-@pytest.fixture(scope="module")
-def managed() -> Iterator[str]:
-    """A display with a window manager."""
-    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
-    with (
-        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
-        xservers.program(display, "openbox"),
-    ):
-        until(lambda: asked(display, "get_num_desktops"), STARTS, "openbox")
         yield display
 
 
@@ -74,7 +62,7 @@ def test_window_shows_the_guests_pixels(guest: Guest, window, scale: str, ratio:
 @pytest.mark.parametrize("times", [2, 3])
 def test_whole_multiples_draw_pixels_as_squares(guest: Guest, window, times: int):
     guest.show(400, 300)
-    until(lambda: guest.seen.mode[:2] == (400, 300), SEEN)
+    until(lambda: guest.seen.mode[:2] == (400, 300))
     one = window(guest.machine.name, "--scale", "integer")
     one.shows(lambda: guests_picture(guest))
     chrome = one.size[1] - 300
@@ -87,13 +75,13 @@ def test_window_follows_the_guests_mode(guest: Guest, window):
     one.shows(lambda: guests_picture(guest))
     chrome = one.size[1] - MODE[1]
     guest.show(1024, 768)
-    until(lambda: one.size == (1024, 768 + chrome), SEEN + STARTS)
+    until(lambda: one.size == (1024, 768 + chrome))
     one.shows(lambda: guests_picture(guest))
 
 
 def test_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
     guest.show(1600, 1200)
-    until(lambda: guest.seen.mode[:2] == (1600, 1200), SEEN)
+    until(lambda: guest.seen.mode[:2] == (1600, 1200))
     one = window(guest.machine.name, "--scale", "1:1")
     one.shows(lambda: guests_picture(guest)[:500, :700])
     one.run("windowsize", one.id, "800", "600")
@@ -152,11 +140,11 @@ def test_release_key_grabs_and_the_title_names_it(guest: Guest, window):
     one.shows(lambda: guests_picture(guest))
     one.focus()
     one.keys("key", "ctrl+alt")
-    until(lambda: "Ctrl+Alt releases the keyboard" in one.title, SEEN)
+    until(lambda: "Ctrl+Alt releases the keyboard" in one.title)
     one.keys("key", "ctrl+alt+w")  # now a chord for the guest
     guest.serial.wait("^kju: key 17 up$")
     one.keys("key", "ctrl+alt")
-    until(lambda: "releases" not in one.title, SEEN)
+    until(lambda: "releases" not in one.title)
     one.keys("key", "ctrl+alt+w")
     assert one.process.wait(STARTS) == 0
     assert guest.machine.is_alive
@@ -168,7 +156,7 @@ def test_release_key_can_be_chosen(guest: Guest, window):
     one.shows(lambda: guests_picture(guest))
     one.focus()
     one.keys("key", "Scroll_Lock")
-    until(lambda: "Scroll_lock releases the keyboard" in one.title, SEEN)
+    until(lambda: "Scroll_lock releases the keyboard" in one.title)
 
 
 def test_end_of_the_window_releases_keys_and_keeps_the_machine(guest: Guest, window):
@@ -204,7 +192,7 @@ def test_unmapped_window_detaches_from_the_screen(guest: Guest, window):
     names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
     clients = names()
     one.run("windowunmap", "--sync", one.id)
-    until(lambda: len(names()) == len(clients) - 1, SEEN, "its client has left")
+    until(lambda: len(names()) == len(clients) - 1, "its client has left")
     guest.tell("fill 99 0 400000")
     one.run("windowmap", "--sync", one.id)
     one.shows(lambda: guests_picture(guest), "as soon as it is seen again")
@@ -219,7 +207,7 @@ def test_screenshot_key_saves_the_picture(guest: Guest, window, tmp_path: Path, 
     one.shows(lambda: guests_picture(guest))
     one.focus()
     one.keys("key", "ctrl+alt+s")
-    until(lambda: list(tmp_path.rglob("*.png")), STARTS)
+    until(lambda: list(tmp_path.rglob("*.png")))
     (path,) = tmp_path.rglob("*.png")
 
     def whole() -> bool:
@@ -228,7 +216,7 @@ def test_screenshot_key_saves_the_picture(guest: Guest, window, tmp_path: Path, 
             return np.array_equal(np.asarray(image)[200:], guests_picture(guest)[200:])
         return False
 
-    until(whole, SEEN)
+    until(whole)
 
 
 def test_restarted_machine_is_shown_again(runtime_folder: None, window, tmp_path: Path) -> None:
@@ -259,7 +247,7 @@ def test_window_at_rest_uses_almost_no_cpu(guest: Guest, window):
         time.sleep(1)  # the CPU time of a second at rest is measured
         return ticks() - before <= 1
 
-    until(still, STARTS, "at most a hundredth of a core")
+    until(still, "at most a hundredth of a core")
 
 
 def test_window_without_a_display_is_an_error(guest: Guest):
@@ -283,9 +271,9 @@ def test_full_screen_key_switches_and_returns(guest: Guest, managed: str):
         size = one.size
         one.focus()
         one.keys("key", "ctrl+alt+f")
-        until(lambda: one.size == (1280, 1024), STARTS, "full screen")
+        until(lambda: one.size == (1280, 1024), "full screen")
         one.keys("key", "ctrl+alt+f")
-        until(lambda: one.size == size, STARTS, "a window again")
+        until(lambda: one.size == size, "a window again")
         one.shows(lambda: guests_picture(guest))
     finally:
         one.end()
@@ -298,7 +286,7 @@ def test_window_manager_minimises_and_closes_the_window(guest: Guest, managed: s
         names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
         clients = len(names())
         one.run("windowminimize", "--sync", one.id)
-        until(lambda: len(names()) == clients - 1, STARTS, "it has detached")
+        until(lambda: len(names()) == clients - 1, "it has detached")
         one.run("windowactivate", "--sync", one.id)
         one.shows(lambda: guests_picture(guest))
         one.keys("keydown", "d")
@@ -323,8 +311,8 @@ def pointed(
         with guests.Serial(paint) as serial:
             serial.wait("^kju: ready", 90)
         said = Path(f"{paint.serial}.log")
-        until(lambda: b"USB Tablet" in said.read_bytes(), STARTS, "the guest reads its tablet")
-        until(lambda: machine.pointer.is_absolute(), SEEN)
+        until(lambda: b"USB Tablet" in said.read_bytes(), "the guest reads its tablet")
+        until(lambda: machine.pointer.is_absolute())
         yield machine
 
 
@@ -341,7 +329,7 @@ def test_pointer_is_at_the_same_pixel_in_guest_and_window(
     if factor != 1:
         across, down = round(800 * factor), round(600 * factor) + chrome
         one.run("windowsize", one.id, str(across), str(down))
-        until(lambda: one.size == (across, down), STARTS)
+        until(lambda: one.size == (across, down))
     # Qt gives the view whole logical pixels.
     across, down = device_size(int(one.size[0] / ratio), int((one.size[1] - chrome) / ratio), ratio)
     placed = place((800, 600), (across, down), Scaling.FIT, (0, 0))
@@ -354,7 +342,6 @@ def test_pointer_is_at_the_same_pixel_in_guest_and_window(
         wanted = placed.guest_pixel(x, y)
         until(
             lambda wanted=wanted: (pointed.screen.cursor.x, pointed.screen.cursor.y) == wanted,
-            SEEN,
             f"{x},{y} of the window is {wanted} of the guest, not {pointed.screen.cursor[2:4]}",
         )
 
@@ -366,17 +353,17 @@ def test_guests_cursor_is_drawn_outside_the_windows_pointer(
     one = window(pointed.name)
     one.shows(lambda: pictured(pointed, cursor=False))
     one.run("mousemove", "--window", one.id, "400", "300")
-    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (400, 300), SEEN)
+    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (400, 300))
     # In the picture the cursor is drawn, as other clients may move it.
     one.run("mousemove", "1399", "999")
     pointed.pointer.move(100, 100)
-    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (100, 100), SEEN)
+    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (100, 100))
     plain, drawn = (pictured(pointed, cursor) for cursor in (False, True))
     assert not np.array_equal(plain, drawn)
-    until(lambda: shows_about(one, drawn), STARTS, "the guest's cursor is drawn where it is")
+    until(lambda: shows_about(one, drawn), "the guest's cursor is drawn where it is")
     # Under the window's own pointer the guest's cursor is not drawn.
     one.run("mousemove", "--window", one.id, "300", "200")
-    until(lambda: np.array_equal(one.pixels(800, 600), plain), STARTS, "it is not drawn twice")
+    until(lambda: np.array_equal(one.pixels(800, 600), plain), "it is not drawn twice")
 
 
 def pictured(machine: kju.Machine, cursor: bool) -> np.ndarray:
@@ -396,14 +383,14 @@ def test_relative_pointer_is_kept_until_the_release_key(
         assert not machine.pointer.is_absolute()
         one = window("game")
         one.focus()
-        until(lambda: one.size[1] < 428, STARTS, "the size of the guest's text mode")
+        until(lambda: one.size[1] < 428, "the size of the guest's text mode")
         asked(display, "mousemove", "--window", one.id, "100", "100", "click", "1")
-        until(lambda: "releases the keyboard" in one.title, STARTS)
+        until(lambda: "releases the keyboard" in one.title)
         for _ in range(30):
             asked(display, "mousemove_relative", "--", "60", "0")
-        until(lambda: pointer_at(display)[0] < 720, SEEN, "it moved 1800 pixels and is inside")
+        until(lambda: pointer_at(display)[0] < 720, "it moved 1800 pixels and is inside")
         one.keys("key", "ctrl+alt")
-        until(lambda: "releases" not in one.title, STARTS)
+        until(lambda: "releases" not in one.title)
         asked(display, "mousemove", "1300", "900")
         assert pointer_at(display) == (1300, 900)
         one.end()

@@ -47,8 +47,8 @@ def followed(
         guests.Serial(paint) as serial,
     ):
         serial.wait("^kju: ready", 90)
-        until(lambda: "USB Tablet" in serial.said(), SOON, "the guest reads its tablet")
-        until(machine.pointer.is_absolute, SOON)
+        until(lambda: "USB Tablet" in serial.said(), "the guest reads its tablet")
+        until(machine.pointer.is_absolute)
         yield machine, serial
 
 
@@ -63,7 +63,7 @@ class View:
             [sys.executable, "-m", "kju.cli", "view", "sized", *options], env=environment
         )
         self.id = ""
-        until(self._found, SOON, "the window")
+        until(self._found, "the window")
 
     def _found(self) -> bool:
         assert self.process.poll() is None
@@ -122,21 +122,21 @@ def has_place(view: View, where: Placement) -> bool:
 def test_sticky_guest_takes_every_size_of_the_window(followed, display: str) -> None:
     machine, serial = followed
     machine.screen.resize(800, 600)
-    until(lambda: size_of(machine) == (800, 600), SOON)
+    until(lambda: size_of(machine) == (800, 600))
     remember(WindowSettings(size=(900, 700), sticky=True))
     with View(display) as view:
-        until(lambda: size_of(machine)[0] == 900, SOON, "as it was remembered")
+        until(lambda: size_of(machine)[0] == 900, "as it was remembered")
         strip = 700 - size_of(machine)[1]
         for width, height in [(1000, 740), (713, 555), (1300, 900)]:
             view.run("windowsize", view.id, str(width), str(height))
             wanted = (width, height - strip)
-            until(lambda wanted=wanted: size_of(machine) == wanted, SOON, f"{wanted}")
-            until(lambda: view.shows(np.asarray(machine.screen.frame(sync=True))), SOON)
+            until(lambda wanted=wanted: size_of(machine) == wanted, f"{wanted}")
+            until(lambda: view.shows(np.asarray(machine.screen.frame(sync=True))))
             assert view.size == (width, height), "the window does not follow the guest"
         before = len(serial.said())
         for step in range(60):
             view.run("windowsize", view.id, str(700 + 5 * step), "640")
-        until(lambda: size_of(machine) == (995, 640 - strip), SOON, "the last of many sizes")
+        until(lambda: size_of(machine) == (995, 640 - strip), "the last of many sizes")
         taken = re.findall("head 0 ", serial.said()[before:])
         assert len(taken) < 60
 
@@ -147,12 +147,12 @@ def test_new_window_shows_sharp_pixels_at_every_ratio(
 ) -> None:
     machine, _ = followed
     machine.screen.resize(800, 600)
-    until(lambda: size_of(machine) == (800, 600), SOON)
+    until(lambda: size_of(machine) == (800, 600))
     remember(WindowSettings())
     machine.pointer.move(5, 5)
     view_picture = np.asarray(machine.screen.frame(sync=True)).repeat(times, 0).repeat(times, 1)
     with View(display, ratio=ratio) as view:
-        until(lambda: view.shows(view_picture), SOON, f"{100 * times} % at a ratio of {ratio}")
+        until(lambda: view.shows(view_picture), f"{100 * times} % at a ratio of {ratio}")
 
 
 @pytest.mark.parametrize(
@@ -165,21 +165,21 @@ def test_random_clicks_hit_the_guests_pixel(
     """Each click is reported by the guest, in 32768 steps of each axis."""
     machine, serial = followed
     machine.screen.resize(800, 600)
-    until(lambda: size_of(machine) == (800, 600), SOON)
+    until(lambda: size_of(machine) == (800, 600))
     times = usual_multiple(Scaling.FIT, ratio)
     remember(WindowSettings())
     machine.pointer.move(5, 5)
     opened = np.asarray(machine.screen.frame(sync=True)).repeat(times, 0).repeat(times, 1)
     with View(display, ratio=ratio) as view:
-        until(lambda: view.shows(opened), SOON, "the picture")
+        until(lambda: view.shows(opened), "the picture")
         # Qt counts whole logical pixels.
         strip = round(view.size[1] / ratio) - math.ceil(600 * times / ratio)
         size = round(800 * factor), round(600 * factor + strip * ratio)
         view.run("windowsize", view.id, *map(str, size))
-        until(lambda: view.size == size, SOON)
+        until(lambda: view.size == size)
         logical = round(size[0] / ratio), round(size[1] / ratio) - strip
         where = place((800, 600), device_size(*logical, ratio), Scaling.FIT, (0, 0))
-        until(lambda: has_place(view, where), SOON, f"the picture at {where.target}")
+        until(lambda: has_place(view, where), f"the picture at {where.target}")
         random = np.random.default_rng(11)
         points = random.integers(
             (where.target.x, where.target.y), (where.target.right, where.target.bottom), (CLICKS, 2)

@@ -149,7 +149,7 @@ def accessibility_bus(display: str = "") -> Iterator[AccessibilityBus]:
         daemon.terminate()
         daemon.wait()
         daemon.stdout.close()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 30, "AT-SPI ends")
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "AT-SPI ends")
 
 
 def _descendants(pid: int) -> list[int]:

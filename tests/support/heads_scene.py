@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtWidgets import QApplication, QMenu
 
 from kju.viewers.input.grab import RELEASE
@@ -11,7 +9,7 @@ from kju.viewers.qt.heads import HeadsRow, HeadWindows
 from kju.viewers.qt.widget import ScreenView
 from kju.viewers.qt.window import MachineWindow
 
-from . import wait
+from .qt_wait import until
 
 __all__ = [
     "HeadWindows", "HeadsRow", "QMenu", "app", "end", "make_view", "make_window", "run",
@@ -34,14 +32,6 @@ def make_window(console: int) -> MachineWindow:
 
 def run() -> None:
     app.processEvents()
-
-
-def until(condition: Callable[[], object]) -> None:
-    def ran() -> object:
-        run()
-        return condition()
-
-    wait.until(ran)
 
 
 def end() -> None:

@@ -88,4 +88,4 @@ class Monitor:
             screen.refresh()
             return np.array_equal(screen.frame(), dump)
 
-        until(equal, 10, "the published picture equals QEMU's screendump")
+        until(equal, "the published picture equals QEMU's screendump")

@@ -82,12 +82,12 @@ class Guest:
         first = live()
         if self.console(index)["source"] == "vram":
             assert first or live(), "no older than the call"
-        until(live, SEEN, f"the live picture is QEMU's: {self.console(index)}")
-        until(published, SEEN, f"the published picture is QEMU's: {self.console(index)}")
+        until(live, f"the live picture is QEMU's: {self.console(index)}")
+        until(published, f"the published picture is QEMU's: {self.console(index)}")
         return dump
 
     def becomes(self, source: str, what: str = "") -> None:
-        until(lambda: str(self.source).startswith(source), SEEN, f"{what} {self.console()}")
+        until(lambda: str(self.source).startswith(source), f"{what} {self.console()}")
 
 
 @contextlib.contextmanager

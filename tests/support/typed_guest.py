@@ -52,7 +52,7 @@ class Typed(abc.ABC):
     def arrived(self) -> str:
         """The text that has arrived; nobody types any more."""
 
-    def said(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
+    def said(self, pattern: str) -> re.Match[str]:
         """Wait until the guest has said this, behind what was waited for before."""
         found: list[re.Match[str]] = []
 
@@ -61,7 +61,7 @@ class Typed(abc.ABC):
             found.extend(re.compile(pattern, re.DOTALL).finditer(text, self._read))
             return bool(found)
 
-        until(look, seconds, f"the guest says {pattern!r}")
+        until(look, f"the guest says {pattern!r}")
         self._read = found[0].end()
         return found[0]
 
@@ -127,7 +127,7 @@ def shell(
     log = Path(f"{guest.serial}.log")
     with _booted(guest, "^kju: ready", qemu) as (machine, monitor):
         known = re.compile(rf"^kju: input .*{guest.name}.*[Kk]eyboard", re.MULTILINE)
-        until(lambda: known.search(log.read_text().replace("\r", "")), BOOTED, f"{guest.name}")
+        until(lambda: known.search(log.read_text().replace("\r", "")), f"{guest.name}")
         yield Shell(machine, monitor, guest.out)
 
 
@@ -141,5 +141,5 @@ def field(folder: Path, keyboard: str = "ps2") -> Iterator[Field]:
             picture = machine.screen.frame(sync=True, pixels="bgrx")
             return picture.shape[:2] == (480, 640) and picture[INSIDE][:3].tolist() == WHITE
 
-        until(shown, BOOTED, "the editor's window")
+        until(shown, "the editor's window")
         yield Field(machine, monitor, guest.out)

@@ -41,7 +41,7 @@ class Window:
             text=True,
         )
         self.id = ""
-        until(self._found, STARTS, "the window")
+        until(self._found, "the window")
 
     def _found(self) -> bool:
         assert self.process.poll() is None, self.process.stderr.read()
@@ -87,7 +87,7 @@ class Window:
             except subprocess.CalledProcessError:
                 return False  # it is not mapped yet
 
-        until(same, STARTS, f"the window shows the guest's pixels {what}")
+        until(same, f"the window shows the guest's pixels {what}")
 
     def end(self) -> int:
         if self.process.poll() is None:
@@ -103,6 +103,18 @@ def asked(display: str, *words: str) -> str:
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     return "" if done.returncode else done.stdout
+
+
+@contextlib.contextmanager
+def managed_display() -> Iterator[str]:
+    """A display of its own with a window manager."""
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
+    with (
+        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
+        xservers.program(display, "openbox"),
+    ):
+        until(lambda: asked(display, "get_num_desktops"), "openbox")
+        yield display
 
 
 @contextlib.contextmanager

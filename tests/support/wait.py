@@ -11,12 +11,11 @@ from collections.abc import Callable
 HANG = 180.0
 
 
-def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -> None:
-    """Return when *condition* holds; fail when it does not within HANG, or *seconds* if longer."""
-    seconds = max(seconds, HANG)
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], object], what: str = "") -> None:
+    """Return when *condition* holds; fail when it does not within HANG."""
+    deadline = time.monotonic() + HANG
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
+        assert time.monotonic() < deadline, f"not within {HANG} s: {what or condition}"
         time.sleep(0.005)
 
 

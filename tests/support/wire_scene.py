@@ -12,6 +12,7 @@ import numpy as np
 from kju.errors import PeerError
 from kju.surface import surface_size
 from kju.surface.consumer import Consumer
+from kju.surface.geometry import Rect
 from kju.surface.producer import Producer
 from kju.wire import messages
 from kju.wire.encoder import Encoder
@@ -184,3 +185,26 @@ class Scene:
             if all(each.shows(self.producer) and each.sender.has_caught_up for each in awake):
                 return
         raise AssertionError(f"a viewer does not show the screen after {limit} s")
+
+
+def draw_random(scene: Scene, rng: np.random.Generator) -> None:
+    """Draw something on the screen."""
+    mode = scene.producer.mode
+    pixels = scene.producer.pixels.copy()
+    what = rng.integers(4)
+    x, y = int(rng.integers(mode.width - 8)), int(rng.integers(mode.height - 8))
+    if what == 0:
+        pixels[y : y + 60, x : x + 90] = rng.integers(0, 256, pixels.shape[2:] or None)
+    elif what == 1:
+        pixels[y : y + 8, x : x + 8] = rng.integers(0, 256, pixels[y : y + 8, x : x + 8].shape)
+    elif what == 2:
+        pixels[:-16] = pixels[16:]
+    else:
+        pixels[...] = rng.integers(0, 256, pixels.shape)
+    scene.producer.compare(np.ascontiguousarray(pixels))
+
+
+def draw_square(scene: Scene, number: int, side: int = 8) -> None:
+    """Draw a square of noise, another one for each number."""
+    noise = np.random.default_rng(number).integers(0, 256, (side, side, 4), np.uint8)
+    scene.producer.draw(Rect(8, 8, side, side), noise, stride=4 * side)

@@ -26,7 +26,7 @@ SUITES: dict[str, str] = {
     "conformance/test_sources.py": "sources.base",
     "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
-        "viewers.connection viewers.contract viewers.targets viewers.viewer"
+        "viewers.connection viewers.contract viewers.status viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
     "integration/desktop/pages/test_create_page.py": (
@@ -42,11 +42,12 @@ SUITES: dict[str, str] = {
         "desktop.machines.machines store.watching"
     ),
     "integration/desktop/test_main_window.py": (
-        "desktop.qt.consoles desktop.qt.main_window desktop.qt.pages.create_tabs "
-        "desktop.qt.shortcut_sheet desktop.qt.wall.empty_page desktop.qt.wall.flow_layout "
-        "desktop.qt.wall.state_icons desktop.qt.wall.text_search desktop.qt.wall.tile_actions "
-        "desktop.qt.wall.tile_delegate desktop.qt.wall.tile_pictures desktop.qt.wall.wall "
-        "desktop.qt.wall.wall_model desktop.qt.wall.wall_page"
+        "desktop.qt.consoles desktop.qt.main_window desktop.qt.menu_bar "
+        "desktop.qt.pages.create_tabs desktop.qt.shortcut_sheet desktop.qt.wall.empty_page "
+        "desktop.qt.wall.first_steps desktop.qt.wall.flow_layout desktop.qt.wall.state_icons "
+        "desktop.qt.wall.text_search desktop.qt.wall.tile_actions desktop.qt.wall.tile_delegate "
+        "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
+        "desktop.qt.wall.wall_page"
     ),
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
@@ -96,7 +97,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
         "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
-        "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
+        "emulators.qemu.arguments.plan"
     ),
     "unit/emulators/qemu/test_snapshots.py": "emulators.qemu.snapshot_disks",
     "unit/emulators/test_console.py": (
@@ -141,6 +142,9 @@ ACROSS = {
     "wire/test_pixels.py",
     "wire/test_predict.py",
     "wire/test_session.py",
+    "wire/test_session_greeting.py",
+    "wire/test_session_hostile.py",
+    "wire/test_session_loss.py",
 }
 
 

@@ -37,7 +37,7 @@ BUSY_SECONDS = 10.0
 _AT_ONCE = 32
 
 
-class MachineEntry(NamedTuple):
+class ListedMachine(NamedTuple):
     """One machine of this user, as `machines` lists it.
 
     Attributes:
@@ -51,7 +51,7 @@ class MachineEntry(NamedTuple):
     file: Path | None
 
 
-def machines() -> list[MachineEntry]:
+def machines() -> list[ListedMachine]:
     """List this user's machines, running and defined ones, sorted by name.
 
     The files of machines that were killed are removed.
@@ -59,7 +59,7 @@ def machines() -> list[MachineEntry]:
     alive = set(running_names())
     files = {name: definitions_folder() / name / DEFINITION_FILE for name in definitions.names()}
     return [
-        MachineEntry(name, name in alive, files.get(name)) for name in sorted(alive | files.keys())
+        ListedMachine(name, name in alive, files.get(name)) for name in sorted(alive | files.keys())
     ]
 
 

@@ -28,7 +28,7 @@ END_KEY = NUMBERS["esc"]
 _MAX_REASON = 200
 
 
-class Phase(Enum):
+class TypingPhase(Enum):
     """Phase of the typing."""
 
     OFF = "off"
@@ -45,7 +45,7 @@ class TypingState(NamedTuple):
         failed: Machines that were left out, and why.
     """
 
-    phase: Phase = Phase.OFF
+    phase: TypingPhase = TypingPhase.OFF
     machines: tuple[MachineKey, ...] = ()
     failed: tuple[tuple[MachineKey, str], ...] = ()
 
@@ -56,11 +56,11 @@ class TypingState(NamedTuple):
         count = len(self.machines)
         where = f"{count} machines ({names})" if count > 1 else names
         head = {
-            Phase.OFF: "",
-            Phase.CONNECTING: f"Connecting to {where}\N{HORIZONTAL ELLIPSIS}",
-            Phase.ON: f"Keys go to {where}. Esc ends this.",
+            TypingPhase.OFF: "",
+            TypingPhase.CONNECTING: f"Connecting to {where}\N{HORIZONTAL ELLIPSIS}",
+            TypingPhase.ON: f"Keys go to {where}. Esc ends this.",
         }[self.phase]
-        if self.phase is Phase.ON and not self.machines:
+        if self.phase is TypingPhase.ON and not self.machines:
             head = "No machine is left. Esc ends this."
         failed = [f"{one_line(key.name, 64)} is left out: {why}" for key, why in self.failed[:4]]
         if (more := len(self.failed) - 4) > 0:
@@ -118,7 +118,7 @@ class TypeToAll:
     @property
     def is_on(self) -> bool:
         """True while keys are meant for the machines."""
-        return self.state.phase is not Phase.OFF
+        return self.state.phase is not TypingPhase.OFF
 
     @property
     def held(self) -> list[int]:
@@ -135,7 +135,7 @@ class TypeToAll:
         failed += [(key, f"at most {MAX_TARGETS} at once") for key in chosen[MAX_TARGETS:]]
         del chosen[MAX_TARGETS:]
         self._number += 1
-        phase = Phase.CONNECTING if chosen else Phase.ON
+        phase = TypingPhase.CONNECTING if chosen else TypingPhase.ON
         self.state = TypingState(phase, tuple(chosen), tuple(failed))
         for key in chosen:
             if not self._runner.submit(("typing", key), self._connecting(key, self._number)):
@@ -179,8 +179,10 @@ class TypeToAll:
         self._changed()
 
     def _check_connected(self) -> None:
-        if self.state.phase is Phase.CONNECTING and set(self._targets) >= set(self.state.machines):
-            self.state = self.state._replace(phase=Phase.ON)
+        if self.state.phase is TypingPhase.CONNECTING and set(self._targets) >= set(
+            self.state.machines
+        ):
+            self.state = self.state._replace(phase=TypingPhase.ON)
             self._changed()
 
     # ---- Keys
@@ -193,7 +195,7 @@ class TypeToAll:
             if down and not repeat:
                 self.stop()
             return
-        if self.state.phase is not Phase.ON:
+        if self.state.phase is not TypingPhase.ON:
             return
         if repeat:
             if number in self._held:
@@ -207,7 +209,7 @@ class TypeToAll:
 
     def text(self, text: str) -> None:
         """Type a text in every machine, after earlier keys."""
-        if self.state.phase is Phase.ON and text:
+        if self.state.phase is TypingPhase.ON and text:
             self.release_all()
             self._send(InsertText(text))
 

@@ -76,7 +76,7 @@ class _SessionOptions(NamedTuple):
     codecs: list[str]
 
 
-class _Times:
+class _SessionTimes:
     """The times of a mirror's session, seconds of the loop's clock."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Mirror:
         self._queue = DrawingQueue(self._begin_drawing, self._process)
         self._report = StatusReport(on_status)
         self._inputs, self._marks = PendingInputs(), VersionMarks()
-        self._times = _Times()
+        self._times = _SessionTimes()
         self._link = MirrorLink(engine, name)
         self.receiver = ReceiverSession(target)
         self.received = 0

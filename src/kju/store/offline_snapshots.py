@@ -17,22 +17,15 @@ from . import disk_files
 from .definitions import VARIABLES, DefinedMachine, images, read
 from .image import Image, Kind
 from .snapshot_files import SnapshotFiles
-from .snapshot_tree import SnapshotId, SnapshotTree
+from .snapshot_tree import DiskSnapshot, SnapshotTree, snapshot_id
 
 _QCOW2_MAGIC = b"QFI\xfb"
 #: Snapshots of one disk that are read; QEMU's format allows 65,536.
 MAX_SNAPSHOTS = 4096
 
 
-class _Snapshot(msgspec.Struct, rename="kebab"):
-    name: str
-    vm_state_size: int = 0
-    date_sec: int = 0
-    date_nsec: int = 0
-
-
 class _Information(msgspec.Struct, rename="kebab"):
-    snapshots: list[_Snapshot] = []
+    snapshots: list[DiskSnapshot] = []
 
 
 def saved_snapshots(name: str) -> list[SavedSnapshot]:
@@ -55,11 +48,11 @@ def saved_snapshots(name: str) -> list[SavedSnapshot]:
     tree = SnapshotTree()
     with contextlib.suppress(KjuError):  # without it every snapshot is a root
         tree = files.read_tree()
-    tree = tree.pruned({_id_of(saved) for saved in found.values()})
+    tree = tree.pruned({snapshot_id(saved) for saved in found.values()})
     complete = []
     for tag, snapshot in found.items():
         picture, inputs = files.find(tag)
-        parent = tree.parents.get(_id_of(snapshot))
+        parent = tree.parents.get(snapshot_id(snapshot))
         complete.append(
             msgspec.structs.replace(
                 snapshot,
@@ -67,14 +60,10 @@ def saved_snapshots(name: str) -> list[SavedSnapshot]:
                 input=inputs,
                 lacking=[str(disk) for disk, saved in by_disk.items() if tag not in saved],
                 parent=parent.tag if parent else "",
-                current=tree.current == _id_of(snapshot),
+                current=tree.current == snapshot_id(snapshot),
             )
         )
     return sorted(complete, key=lambda saved: saved.time)
-
-
-def _id_of(saved: SavedSnapshot) -> SnapshotId:
-    return SnapshotId(saved.tag, saved.time)
 
 
 def writable_disks(machine: DefinedMachine) -> list[Image]:
@@ -94,14 +83,7 @@ def _snapshots_of(image: Image) -> dict[str, SavedSnapshot]:
         found = msgspec.json.decode(disk_files.qcow2_information(disk), type=_Information)
     except msgspec.DecodeError as error:
         raise QemuError(f"qemu-img info printed no valid JSON for {disk}: {error}") from error
-    return {
-        each.name: SavedSnapshot(
-            tag=each.name,
-            time=each.date_sec + each.date_nsec / 1e9,
-            size=max(0, each.vm_state_size),
-        )
-        for each in found.snapshots[:MAX_SNAPSHOTS]
-    }
+    return {each.name: each.saved() for each in found.snapshots[:MAX_SNAPSHOTS]}
 
 
 def _is_qcow2(disk: Path) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import FileError
+from ..protocol.snapshots import SavedSnapshot
 
 #: Bytes of a tree's file. A qcow2 disk holds at most 65,536 snapshots.
 MAX_BYTES = 16 << 20
@@ -28,6 +29,34 @@ class SnapshotId(NamedTuple):
 
     tag: str
     time: float
+
+
+#: A size comes from the disk, where a guest can write it: it may be negative, and then counts as 0.
+_Size = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class DiskSnapshot(Struct, rename="kebab"):
+    """One snapshot in a qcow2 disk, as QEMU and qemu-img describe it.
+
+    Source:
+        SnapshotInfo in qapi/block-core.json of QEMU.
+    """
+
+    name: str
+    vm_state_size: _Size = 0
+    date_sec: _Count = 0
+    date_nsec: _Count = 0
+
+    def saved(self) -> SavedSnapshot:
+        """Return it in the form of the control protocol."""
+        when = self.date_sec + self.date_nsec / 1e9
+        return SavedSnapshot(tag=self.name, time=when, size=max(0, self.vm_state_size))
+
+
+def snapshot_id(saved: SavedSnapshot) -> SnapshotId:
+    """Return the identity of a snapshot."""
+    return SnapshotId(saved.tag, saved.time)
 
 
 _NOTHING: Mapping[SnapshotId, SnapshotId | None] = MappingProxyType({})

@@ -16,20 +16,19 @@ import os
 import time
 
 from ..errors import KjuError
-from ..surface import Cursor, State
+from ..surface import Cursor
 from .connection import Connection, ScreenUpdate, Shown
-from .contract import Backend, Status, ViewCommand, ViewState
+from .contract import Backend, ViewCommand
 from .geometry import Scaling
 from .guest_size import GuestSize
-from .input.grab import RELEASE, chord_label
+from .input.grab import RELEASE
 from .input.guest_input import GuestInput
 from .input.sender import AskAbsolute, Input, SetKey
 from .numbers import Numbers, Report, Usage
 from .pacing import Pacing
 from .picture import Cursors, ViewPicture
+from .status import ViewStatus
 from .targets import Facts, ViewerTarget
-
-CONNECTING = "connecting"
 
 
 class Viewer:
@@ -81,12 +80,8 @@ class Viewer:
         )  # fmt: skip
         self._shown = Shown()
         self._attached = False
-        self._state = ViewState.CONNECTING
-        self._message = CONNECTING
-        self._status: Status | None = None
-        self._facts = Facts()
+        self._status = ViewStatus(backend, target, self.picture, self.input, leave)
         self._numbers: Numbers | None = None
-        self._leave_key = chord_label(leave) if leave else ""
 
     @property
     def name(self) -> str:
@@ -171,7 +166,7 @@ class Viewer:
         self.input.set_controls(not on)
         self._target.controls = not on
         self._connection.reattach()
-        self._show_status()
+        self._status.show()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG of the screen; the view shows a message when it is done."""
@@ -189,8 +184,9 @@ class Viewer:
         """Return the figures of the last seconds; None while they are not collected."""
         if self._numbers is None:
             return None
-        usage = Usage(self._facts.host_cpu, time.process_time())
-        return self._numbers.report(time.monotonic(), usage, self._facts.source)
+        facts = self._status.facts
+        usage = Usage(facts.host_cpu, time.process_time())
+        return self._numbers.report(time.monotonic(), usage, facts.source)
 
     def _painted(self) -> None:
         if self._numbers is not None:
@@ -223,11 +219,11 @@ class Viewer:
             self._connection.send(AskAbsolute())
         else:
             self.picture.repaint(update.change.rects)
-        self._state, self._message = self._state_of(update)
+        self._status.updated(update)
         if update.cursor is not None:
             self._cursors.set_cursor(update.cursor)
             self._cursors.show(self.input.pointing)
-        self._show_status()
+        self._status.show()
         frame = self.backend.frame_seconds()
         self._pacing.drew(time.monotonic(), frame)
         self._connection.set_rate(1 / frame)
@@ -237,22 +233,20 @@ class Viewer:
     def lost(self, error: KjuError | OSError) -> None:
         """Implement `Listener.lost`; the last picture stays, with the reason."""
         self.input.forget()
-        if self._attached or self._message == CONNECTING:
-            self._message = str(error)
-            self._state = ViewState.ENDED
+        self._status.lost(error, attached=self._attached)
         if self._attached:
             self.picture.detach()
         self._attached = False
-        self._show_status()
+        self._status.show()
         if not self._follow and self.error is None:
             self.error = error
             self.backend.command(ViewCommand.CLOSE)
 
     def facts_are(self, facts: Facts) -> None:
         """Implement `Listener.facts_are`."""
-        self._facts = facts
+        self._status.facts = facts
         self.guest_size.set_refusal(facts.no_resize)
-        self._show_status()
+        self._status.show()
 
     def pointer_is(self, absolute: bool) -> None:
         """Implement `Listener.pointer_is`."""
@@ -266,50 +260,11 @@ class Viewer:
         """Implement `Listener.size_failed`."""
         self.guest_size.failed(reason)
 
-    # ---- The picture and the status
-
     def _place(self) -> None:
         self.picture.place()
         self._cursors.show(self.input.pointing)
-        self._show_status()
+        self._status.show()
 
     def _input_changed(self) -> None:
         self._cursors.show(self.input.pointing)
-        self._show_status()
-
-    def _show_status(self) -> None:
-        size, scale, placement = (0, 0), 1.0, self.picture.placement
-        if placement is not None:
-            size, scale = (placement.width, placement.height), placement.scale
-        status = Status(
-            self._target.label,
-            self._message,
-            size,
-            scale,
-            self.input.grabbed,
-            self.view_only,
-            self.input.release_key,
-            self._leave_key,
-            self._facts.locks,
-            self._facts.source,
-            self._state,
-            self._facts.kind,
-        )
-        if status != self._status:
-            self._status = status
-            self.backend.show_status(status)
-
-    def _state_of(self, update: ScreenUpdate) -> tuple[ViewState, str]:
-        """Return the picture's state, and the reason why it is not live; empty where it is."""
-        match update.state:
-            case State.PAUSED:
-                return ViewState.PAUSED, "paused"
-            case State.UNAVAILABLE:
-                reason = update.reason or "the guest shows none"
-                return ViewState.NO_PICTURE, f"no picture: {reason}"
-            case State.GONE | State.CLOSED:
-                said = f"has ended: {update.reason}" if update.reason else "has ended"
-                return ViewState.ENDED, said
-        if self.picture.mode is None:
-            return ViewState.NO_PICTURE, "no picture yet"
-        return ViewState.LIVE, ""
+        self._status.show()

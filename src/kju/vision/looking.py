@@ -171,7 +171,7 @@ class Watch(Generic[T]):
         self._mode: Mode | None = None
         self._absent: str | None = "nothing has been published yet"
         self._changed: tuple[float, Rect] | None = None
-        self._checks = _Times(now, since)
+        self._checks = _CheckTimes(now, since)
 
     @property
     def what(self) -> str:
@@ -275,7 +275,7 @@ class Watch(Generic[T]):
         )
 
 
-class _Times:
+class _CheckTimes:
     """The times of one wait's checks.
 
     Attributes:

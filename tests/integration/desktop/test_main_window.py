@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support import xservers
-from support.wait import until
 
 import kju
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
@@ -16,33 +15,22 @@ from kju.store.paths import definitions_folder
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent, QPalette, QWheelEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox, QWidget
+from support.desktop_app import DesktopApp
 
+from kju.desktop.settings import load
 from kju.viewers.qt import ENDING
 
 S = MachineState
 
 
-class App:
+class App(DesktopApp):
     """The app's window on a model, in this process."""
 
     def __init__(self) -> None:
-        from kju.desktop.background import Background
-        from kju.desktop.machines.machines import Machines
-        from kju.desktop.qt.main_window import MainWindow
-        from kju.desktop.settings import load
-
-        class Posts(QObject):
-            posted = Signal(object)
-
-        self.qt = QApplication.instance() or QApplication(["kju"])
-        self._posts = Posts()
-        self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
-        self.machines = Machines(self._posts.posted.emit)
-        self.background = Background(self._posts.posted.emit)
-        self.window = MainWindow(self.machines, self.background, load())
+        super().__init__(load())
         self.window.show()
         self.machines.open()
         self.until(lambda: self.machines.scanned)
@@ -50,13 +38,6 @@ class App:
     @property
     def wall(self):
         return self.window.wall
-
-    def until(self, condition, what: str = "") -> None:
-        def holds():
-            self.qt.processEvents()
-            return condition()
-
-        until(holds, what=what)
 
     def names(self) -> list[str]:
         return [key.name for key in self.wall.tiles.keys]
@@ -84,12 +65,8 @@ class App:
 
     def close(self) -> None:
         self.qt.setProperty(ENDING, True)
-        self.window.close()
+        super().close()
         self.qt.setProperty(ENDING, False)
-        self.machines.close()
-        self.background.close(10)
-        self.window.deleteLater()
-        self.qt.processEvents()
 
 
 @pytest.fixture
@@ -266,7 +243,7 @@ def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):
     from PySide6.QtGui import QAction
     from PySide6.QtWidgets import QTableWidget
 
-    app.window.show_shortcuts()
+    app.window.menus.show_shortcuts()
     (sheet,) = app.window.findChildren(QTableWidget)
     shown = {sheet.item(row, 2).text() for row in range(sheet.rowCount())}
     for action in app.window.findChildren(QAction):

@@ -16,64 +16,35 @@ from support.wait import until
 import kju
 from kju.client import launching
 from kju.desktop.actions import Action
-from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import MachineKey, MachineState
 from kju.desktop.pages.panel import PanelPage
-from kju.desktop.type_to_all import Phase
+from kju.desktop.type_to_all import TypingPhase
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QDialog
+from support.desktop_app import DesktopApp
+
+from kju.desktop.qt.managing import Managing
+from kju.desktop.settings import DesktopSettings
 
 #: X11's code of a key.
 A, ESC = 38, 9
 
 
-class App:
+class App(DesktopApp):
     """The main window with everything that manages machines, in this process."""
 
     def __init__(self) -> None:
-        from kju.desktop.background import Background
-        from kju.desktop.machines.machines import Machines
-        from kju.desktop.qt.main_window import MainWindow
-        from kju.desktop.qt.managing import Managing
-        from kju.desktop.settings import DesktopSettings
-
-        class Posts(QObject):
-            posted = Signal(object)
-
-        self.qt = QApplication.instance() or QApplication(["kju"])
-        self._posts = Posts()
-        self._posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
-        self.machines = Machines(self._posts.posted.emit)
-        self.background = Background(self._posts.posted.emit)
-        self.window = MainWindow(
-            self.machines, self.background, DesktopSettings(panel_shown=True, told_running=True)
-        )
-        self.managing = Managing(self.window, self.machines, self._posts.posted.emit)
+        super().__init__(DesktopSettings(panel_shown=True, told_running=True))
+        self.managing = Managing(self.window, self.machines, self.post)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))
         self.window.show()
         self.window.activateWindow()
         self.machines.open()
-
-    def until(self, condition: Callable[[], object], what: str = "") -> None:
-        def holds() -> object:
-            self.qt.processEvents()
-            return condition()
-
-        until(holds, what=what)
-
-    def entry(self, name: str) -> MachineEntry | None:
-        return self.machines.entries.get(MachineKey("", name))
-
-    def is_state(self, name: str, state: MachineState) -> bool:
-        entry = self.entry(name)
-        return entry is not None and entry.state is state
-
-    def until_state(self, name: str, state: MachineState) -> None:
-        self.until(lambda: self.is_state(name, state), f"{name} is {state}, not {self.entry(name)}")
 
     def select(self, name: str) -> None:
         self.window.wall.select(MachineKey("", name))
@@ -98,11 +69,7 @@ class App:
 
     def close(self) -> None:
         self.managing.close()
-        self.window.close()
-        self.machines.close()
-        self.background.close(10)
-        self.window.deleteLater()
-        self.qt.processEvents()
+        super().close()
 
 
 def threads() -> set[threading.Thread]:
@@ -259,7 +226,7 @@ def test_keys_and_texts_go_to_all_selected_machines(
     bar = app.managing.typing
     app.window.wall.selectAll()
     app.managing._type.trigger()
-    app.until(lambda: bar.typing.state.phase is Phase.ON)
+    app.until(lambda: bar.typing.state.phase is TypingPhase.ON)
     assert bar._border.isVisible()
     app.key(A, True)
 
@@ -273,7 +240,7 @@ def test_keys_and_texts_go_to_all_selected_machines(
     assert not bar._border.isVisible()
     app.until(lambda: not any(m.info()["consoles"][0]["keys_held"] for m in machines))
     app.managing._type.trigger()
-    app.until(lambda: bar.typing.state.phase is Phase.ON)
+    app.until(lambda: bar.typing.state.phase is TypingPhase.ON)
     QGuiApplication.clipboard().setText("x" * 300)
     bar.paste.click()
     assert "Type 300 characters into 2 machines?" in app.dialog().label.text()

@@ -56,7 +56,7 @@ def test_silent_client_is_disconnected(host: FakeHost, monkeypatch: pytest.Monke
         assert b"not greeted in 0.05 s" in said
         assert silent.recv(1000) == b""
     with kju.attach("fake") as machine:
-        until(lambda: len(host.machine.gone) == 1, 10, "the silent client is disconnected")
+        until(lambda: len(host.machine.gone) == 1, "the silent client is disconnected")
         time.sleep(0.1)  # longer than a greeting may take
         machine.info()
 
@@ -80,7 +80,7 @@ def test_places_are_reserved_for_control_clients(
                 return False
             return True
 
-        until(comes, 10, "a viewer's place is free again")
+        until(comes, "a viewer's place is free again")
     finally:
         for viewer in viewers:
             viewer.close()

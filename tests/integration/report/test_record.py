@@ -50,7 +50,7 @@ def test_change_is_recorded_as_a_picture(host: FakeHost, machine: kju.Machine) -
         for value in (50, 100, 150):
             before = pictures(record)
             fill(host, value)
-            until(lambda before=before: pictures(record) > before, PATIENCE)
+            until(lambda before=before: pictures(record) > before)
     assert len({picture.png for picture in record.story().pictures}) == len(record.story().pictures)
 
 
@@ -58,7 +58,7 @@ def test_storm_of_changes_is_recorded_in_few_pictures_and_its_last(
     host: FakeHost, machine: kju.Machine
 ) -> None:
     with Record(machine, rate=0.1) as record:
-        until(lambda: pictures(record), PATIENCE)
+        until(lambda: pictures(record))
         for value in range(1, 201):
             fill(host, value)
     shown = record.story().pictures
@@ -73,7 +73,7 @@ def test_memory_of_a_record_is_bounded(host: FakeHost, machine: kju.Machine) -> 
             pixels = noise.integers(0, 255, (48, 64, 4), np.uint8)
             seen = record._screen.film._seen
             host.machine.producer.draw(Rect(0, 0, 64, 48), pixels)
-            until(lambda seen=seen: record._screen.film._seen != seen, PATIENCE)
+            until(lambda seen=seen: record._screen.film._seen != seen)
         assert pictures(record) <= 5
         assert record._screen.film.bytes <= 40_000
     assert sum(picture.left_out for picture in record.story().pictures) >= 20
@@ -81,7 +81,7 @@ def test_memory_of_a_record_is_bounded(host: FakeHost, machine: kju.Machine) -> 
 
 def test_waits_are_recorded_with_result_and_picture(host: FakeHost, machine: kju.Machine) -> None:
     with Record(machine, rate=0.01) as record:  # without waits it takes one picture
-        until(lambda: pictures(record), PATIENCE)
+        until(lambda: pictures(record))
         fill(host, 0)
         machine.screen.wait_colour("black", timeout=PATIENCE)
         with pytest.raises(WaitTimeoutError):
@@ -169,7 +169,7 @@ def test_end_of_the_machine_is_recorded(host: FakeHost, machine: kju.Machine) ->
     with recording(machine) as record:
         host.say(Ended(reason="it was switched off"))
         host.end()
-        until(lambda: record.story().events, PATIENCE)
+        until(lambda: record.story().events)
     assert "it was switched off" in record.story().events[0].words
     assert record.story().pictures  # its pictures until then
 

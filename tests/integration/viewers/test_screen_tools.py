@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.fake_host import FakeHost, fake_host
-from support.wait import until
 
 from kju.keys import NUMBERS
 from kju.surface.geometry import Rect
@@ -20,6 +19,8 @@ from kju.vision.needle import Needle
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
+
+from support.qt_wait import until
 
 SIZE = (320, 200)
 
@@ -36,6 +37,8 @@ def host(runtime_folder: None) -> Iterator[FakeHost]:
 
 class Window:
     """A console window without a display."""
+
+    until = staticmethod(until)
 
     def __init__(self, *, view_only: bool = False) -> None:
         from PySide6.QtWidgets import QApplication
@@ -54,13 +57,6 @@ class Window:
         self.window.resize(800, 600)
         self.window.show()
         self.window.activateWindow()
-
-    def until(self, condition: Callable[[], object], what: str = "") -> None:
-        def turn() -> object:
-            self.app.processEvents()
-            return condition()
-
-        until(turn, what=what)
 
     def picture(self) -> None:
         self.until(

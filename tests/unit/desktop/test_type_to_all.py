@@ -9,7 +9,7 @@ from support.wait import until
 
 from kju.desktop.actions import ActionRunner
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.type_to_all import MAX_TARGETS, Phase, TypeToAll
+from kju.desktop.type_to_all import MAX_TARGETS, TypeToAll, TypingPhase
 from kju.errors import InputError, MachineNotFoundError
 from kju.keys import NUMBERS
 
@@ -69,7 +69,7 @@ class Wall:
 
     def start(self, *names: str) -> None:
         self.typing.start([entry(name) for name in names])
-        self.run(lambda: self.typing.state.phase is Phase.ON)
+        self.run(lambda: self.typing.state.phase is TypingPhase.ON)
 
 
 def entry(name: str, state: MachineState = MachineState.RUNNING) -> MachineEntry:
@@ -91,7 +91,7 @@ def test_no_key_counts_before_all_have_connected() -> None:
     wall = Wall("one")
     wall.typing.start([entry("one")])
     wall.typing.key(A, True)
-    wall.run(lambda: wall.typing.state.phase is Phase.ON)
+    wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
     wall.typing.key(B, True)
     until(lambda: wall.guests["one"].pressed)
     assert wall.guests["one"].pressed == [B]
@@ -143,7 +143,7 @@ def test_a_machine_that_cannot_be_reached_is_left_out() -> None:
 def test_a_machine_that_does_not_run_is_left_out(state: MachineState) -> None:
     wall = Wall("on")
     wall.typing.start([entry("off", state), entry("on")])
-    wall.run(lambda: wall.typing.state.phase is Phase.ON)
+    wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
     assert [key.name for key, _ in wall.typing.state.failed] == ["off"]
 
 

@@ -79,7 +79,7 @@ def test_changes_in_the_memory_are_published(scene: Scene) -> None:
     assert scene.consumer.reader.live()[:3] == (1, 0, STRIDE)
     for value in range(20):
         scene.drawn[STRIDE * 3 * value] = value
-        until(lambda: scene.published(PLACE), 5, f"change {value}")
+        until(lambda: scene.published(PLACE), f"change {value}")
     mark = scene.consumer.changes(NOTHING_TAKEN).mark
     assert mark.epoch == 1
 
@@ -196,7 +196,7 @@ def test_source_without_a_live_window_publishes_none(scene: Scene) -> None:
 def test_truncated_memory_ends_the_source_and_nothing_else(scene: Scene) -> None:
     scene.source()
     os.ftruncate(scene.descriptor, 4096)
-    until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end of the source")
+    until(lambda: scene.statuses[-1].phase is Phase.ENDED, "the end of the source")
     assert scene.statuses[-1].reason == TRUNCATED
     assert scene.consumer.reader.live_number == 0
     until(lambda: scene.consumer.state == (State.UNAVAILABLE, TRUNCATED))
@@ -286,7 +286,7 @@ def test_change_of_one_row_is_found_by_one_of_eight_looks(scene: Scene) -> None:
     source.set_rate(39.0)
     for row in range(16):
         scene.drawn[row * STRIDE] ^= 255
-        until(lambda: scene.published(PLACE), 5, f"row {row}")
+        until(lambda: scene.published(PLACE), f"row {row}")
 
 
 def test_some_looks_compare_everything(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_some_looks_compare_everything(scene: Scene, monkeypatch: pytest.MonkeyP
     scene.drawn[:: STRIDE * 3] ^= 255
     version = scene.producer.version
     source.set_rate(30.0)
-    until(lambda: scene.published(PLACE), 5, "everything")
+    until(lambda: scene.published(PLACE), "everything")
     assert scene.producer.version == version + 1
 
 
@@ -308,7 +308,7 @@ def test_higher_rate_looks_at_once(scene: Scene) -> None:
     assert source.flush(5)
     scene.drawn[:64] ^= 255
     source.set_rate(None)
-    until(lambda: scene.published(PLACE), 5, "the pace without a rate")
+    until(lambda: scene.published(PLACE), "the pace without a rate")
 
 
 def test_rate_survives_a_new_surface(scene: Scene) -> None:

@@ -66,7 +66,7 @@ class Scene:
     def rests(self, after: float) -> None:
         """Wait for a screenshot that is taken this long after the picture was published."""
         # The second screenshot is taken after the first was published.
-        until(lambda: len(self.asked) > 2 and self.asked[-1] > self.asked[1] + after, 20, "rest")
+        until(lambda: len(self.asked) > 2 and self.asked[-1] > self.asked[1] + after, "rest")
 
     def published(self, wanted: Screenshot) -> bool:
         pixels = self.source.producer.pixels
@@ -76,7 +76,7 @@ class Scene:
         self.source.start(paused=paused)
         assert self.shown is not None
         # It is published first and reported then.
-        until(lambda: self.published(self.shown) and self.statuses, 5, "the first picture")
+        until(lambda: self.published(self.shown) and self.statuses, "the first picture")
 
 
 def surface(capacity: int) -> tuple[Producer, Consumer]:
@@ -99,7 +99,7 @@ def test_differences_between_screenshots_are_published(scene: Scene) -> None:
     assert scene.consumer.state[0] is State.LIVE
     mark = scene.consumer.changes(NOTHING_TAKEN).mark
     scene.shown[40, 70] ^= 255
-    until(lambda: scene.consumer.changes(mark).rects, 5, "the change")
+    until(lambda: scene.consumer.changes(mark).rects, "the change")
     (rect,) = scene.consumer.changes(mark).rects
     assert (rect.width, rect.height) == (32, 32)
     assert rect.x <= 70 < rect.right and rect.y <= 40 < rect.bottom
@@ -110,7 +110,7 @@ def test_unreadable_screenshot_changes_nothing(scene: Scene) -> None:
     scene.start()
     before, count = scene.shown, len(scene.asked)
     scene.shown = None
-    until(lambda: len(scene.asked) > count + 2, 5, "some screenshots are requested")
+    until(lambda: len(scene.asked) > count + 2, "some screenshots are requested")
     assert scene.published(before)
     assert scene.source.status.phase is Phase.RUNNING
 
@@ -119,11 +119,11 @@ def test_size_of_a_single_screenshot_is_not_published(scene: Scene) -> None:
     scene.start()
     epoch = scene.producer.mode.epoch
     scene.passing = [picture(64, 48)]
-    until(lambda: not scene.passing, 5, "the passing size has ended")
+    until(lambda: not scene.passing, "the passing size has ended")
     assert scene.source.flush(5)
     assert scene.producer.mode.epoch == epoch
     scene.shown = picture(64, 48, 3)
-    until(lambda: scene.published(scene.shown), 5, "a lasting size is published")
+    until(lambda: scene.published(scene.shown), "a lasting size is published")
     assert scene.producer.mode.epoch == epoch + 1
 
 
@@ -141,14 +141,14 @@ def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(
     scene.start()
     scene.rests(screendump.BRISK_FOR)
     count, began = len(scene.asked), time.monotonic()
-    until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
+    until(lambda: len(scene.asked) >= count + 4, "four at rest")
     assert time.monotonic() - began >= 3 * REST
     # An interval at rest would now last an hour.
     monkeypatch.setattr(screendump, "REST", 3600.0)
     monkeypatch.setattr(screendump, "BRISK_FOR", 3600.0)
     scene.source.note_input()
     count = len(scene.asked)
-    until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
+    until(lambda: len(scene.asked) >= count + 8, "eight after an input")
 
 
 def test_screenshots_become_rarer_while_nothing_changes(
@@ -158,21 +158,21 @@ def test_screenshots_become_rarer_while_nothing_changes(
     scene.start()
     scene.rests(screendump.STILL_AFTER)
     count, began = len(scene.asked), time.monotonic()
-    until(lambda: len(scene.asked) >= count + 3, 10, "three of a still screen")
+    until(lambda: len(scene.asked) >= count + 3, "three of a still screen")
     assert time.monotonic() - began >= 2 * screendump.STILL
     monkeypatch.setattr(screendump, "STILL", 3600.0)
     scene.source.note_input()
-    until(lambda: time.monotonic() - scene.asked[-1] > 1.5, 5, "the interval of a still screen")
+    until(lambda: time.monotonic() - scene.asked[-1] > 1.5, "the interval of a still screen")
     scene.shown[0, 0] ^= 255
     scene.source.note_input()
-    until(lambda: scene.published(scene.shown), 5, "the screenshot after an input")
+    until(lambda: scene.published(scene.shown), "the screenshot after an input")
 
 
 def test_pause_between_screenshots_grows_with_their_duration(scene: Scene) -> None:
     took = scene.takes = 0.03
     scene.start()
     scene.source.note_input()
-    until(lambda: len(scene.asked) > 6, 20, "some screenshots")
+    until(lambda: len(scene.asked) > 6, "some screenshots")
     gaps = np.diff(scene.asked[1:])
     assert gaps.min() >= 3 * took
     assert np.median(gaps) >= 0.9 * 10 * took
@@ -182,7 +182,7 @@ def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
     scene.start()
     scene.hangs = True
     count = len(scene.asked)
-    until(lambda: len(scene.asked) > count, 5, "one is being taken")
+    until(lambda: len(scene.asked) > count, "one is being taken")
     scene.source.stop()  # this screenshot never ends by itself
     assert scene.given[-1].cancelled()
     assert scene.statuses[-1].phase is Phase.ENDED
@@ -193,7 +193,7 @@ def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
 def test_failed_screenshot_ends_the_source(scene: Scene) -> None:
     scene.start()
     scene.error = QemuError("no room for a screenshot")
-    until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end")
+    until(lambda: scene.statuses[-1].phase is Phase.ENDED, "the end")
     assert scene.statuses[-1].reason == "no room for a screenshot"
     assert scene.published(scene.shown)
 
@@ -201,20 +201,20 @@ def test_failed_screenshot_ends_the_source(scene: Scene) -> None:
 def test_source_requests_a_larger_surface_and_fills_it(scene: Scene) -> None:
     scene.start()
     scene.shown = picture(800, 600)
-    until(lambda: any(s.need is Need.LARGER for s in scene.statuses), 5, "the need")
+    until(lambda: any(s.need is Need.LARGER for s in scene.statuses), "the need")
     assert scene.statuses[-1].needed == room_for(800, 600)
     larger, seen = surface(room_for(800, 600))
     scene.source.retarget(larger)
-    until(lambda: scene.published(scene.shown), 5, "the large picture")
+    until(lambda: scene.published(scene.shown), "the large picture")
     assert seen.state[0] is State.LIVE
-    until(lambda: scene.statuses[-1].need is Need.NOTHING, 5, "no need any more")
+    until(lambda: scene.statuses[-1].need is Need.NOTHING, "no need any more")
 
 
 def test_pause_changes_the_state(scene: Scene) -> None:
     scene.start(paused=True)
-    until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
+    until(lambda: scene.consumer.state[0] is State.PAUSED, "paused from the start")
     scene.source.set_paused(False)
-    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "live again")
+    until(lambda: scene.consumer.state[0] is State.LIVE, "live again")
 
 
 def test_screenshots_are_no_more_frequent_than_the_looks(scene: Scene) -> None:
@@ -229,7 +229,7 @@ def test_screenshots_are_no_more_frequent_than_the_looks(scene: Scene) -> None:
 
     until(draw, what="six screenshots")
     assert scene.asked[5] - scene.asked[0] >= 5 / 30 - 0.001
-    until(lambda: scene.published(scene.shown), 5, "the next look")
+    until(lambda: scene.published(scene.shown), "the next look")
 
 
 def test_higher_rate_takes_a_screenshot_at_once(scene: Scene) -> None:
@@ -237,4 +237,4 @@ def test_higher_rate_takes_a_screenshot_at_once(scene: Scene) -> None:
     scene.start()
     scene.shown = picture(321, 200, 9)
     scene.source.set_rate(None)
-    until(lambda: scene.published(scene.shown), 5, "a screenshot")
+    until(lambda: scene.published(scene.shown), "a screenshot")

@@ -25,6 +25,7 @@ from ...protocol.values import DISK_BUSES, size_fault
 from ...store.machine_toml import MAX_DOTS, Definition, decode, first_dotted_line
 from ...store.paths import check_name, name_for
 from ...store.toml_edit import changed, known_part, unknown_keys
+from .create_faults import field_of
 
 #: The size of the disk that is proposed for an installation from a CD.
 PROPOSED_DISK = "20G"
@@ -34,7 +35,7 @@ _PLACE = re.compile(r"^.*?machine\.toml:\d+: ")
 _ITEM = re.compile(r"^(\w+)(?:\[(\d+)\])?: ")
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """The widget that a field needs."""
 
     LINE = "line"
@@ -44,7 +45,7 @@ class Kind(Enum):
     SWITCH = "switch"
 
 
-class Field(NamedTuple):
+class FormField(NamedTuple):
     """One field.
 
     Attributes:
@@ -53,14 +54,15 @@ class Field(NamedTuple):
         kind: Its widget.
         hint: Shown while it is empty.
         tip: A sentence on its meaning.
-        choices: Its possible values and the words for them; a `Kind.FILE` takes other texts too.
+        choices: Its possible values and the words for them; a `FieldKind.FILE` takes other texts
+            too.
         advanced: Whether it is folded away at first.
         only_new: Whether an existing machine does not have it.
     """
 
     key: str
     label: str
-    kind: Kind = Kind.LINE
+    kind: FieldKind = FieldKind.LINE
     hint: str = ""
     tip: str = ""
     choices: tuple[tuple[str, str], ...] = ()
@@ -69,29 +71,31 @@ class Field(NamedTuple):
 
 
 FIELDS = (
-    Field("image", "Image", Kind.FILE, "no image", "A disk, a CD (ISO) or a kernel to boot."),
-    Field("name", "Name", tip="The machine's name."),
-    Field("disk", "New disk", hint="none, or a size such as 20G",
-          tip="Make an empty disk of this size, to install on.", only_new=True),
-    Field("memory", "Memory", hint="1024 MiB", tip="Such as 2G; MiB without a unit."),
-    Field("cpus", "Processors", hint="QEMU's default", tip="Number of virtual processors."),
-    Field("firmware", "Firmware", Kind.FILE, tip="BIOS, UEFI or the file of a firmware.",
-          choices=(("bios", "bios"), ("uefi", "uefi"))),
-    Field("network", "Network", Kind.CHOICE, tip="Whether the guest has a network.",
-          choices=(("user", "Connections to the outside (user)"), ("none", "None"))),
-    Field("labels", "Labels", hint="lab, web", tip="Words by which the wall finds the machine,"
-          " separated by commas.", advanced=True),
-    Field("disks", "More disks", Kind.LINES, "a path on each line", "Further disks and CDs.",
-          advanced=True),
-    Field("disk_bus", "Disk bus", Kind.CHOICE, tip="Bus of the disks.", advanced=True,
-          choices=(("", "The board's own"), *((bus, bus) for bus in DISK_BUSES))),
-    Field("devices", "Devices", Kind.LINES, "virtio-rng-pci", "Values of QEMU's -device, one on"
-          " each line.", advanced=True),
-    Field("arguments", "Arguments", hint="-boot menu=on", tip="QEMU's own arguments, as a shell"
-          " reads them.", advanced=True),
-    Field("qemu", "QEMU", Kind.FILE, "from PATH", "QEMU program to run.", advanced=True),
-    Field("trust_disk", "Trust the disks", Kind.SWITCH, tip="Allow disks that refer to files in"
-          " other folders or to network addresses. Never for an untrusted disk.", advanced=True),
+    FormField("image", "Image", FieldKind.FILE, "no image",
+              "A disk, a CD (ISO) or a kernel to boot."),
+    FormField("name", "Name", tip="The machine's name."),
+    FormField("disk", "New disk", hint="none, or a size such as 20G",
+              tip="Make an empty disk of this size, to install on.", only_new=True),
+    FormField("memory", "Memory", hint="1024 MiB", tip="Such as 2G; MiB without a unit."),
+    FormField("cpus", "Processors", hint="QEMU's default", tip="Number of virtual processors."),
+    FormField("firmware", "Firmware", FieldKind.FILE, tip="BIOS, UEFI or the file of a firmware.",
+              choices=(("bios", "bios"), ("uefi", "uefi"))),
+    FormField("network", "Network", FieldKind.CHOICE, tip="Whether the guest has a network.",
+              choices=(("user", "Connections to the outside (user)"), ("none", "None"))),
+    FormField("labels", "Labels", hint="lab, web", tip="Words by which the wall finds the machine,"
+              " separated by commas.", advanced=True),
+    FormField("disks", "More disks", FieldKind.LINES, "a path on each line",
+              "Further disks and CDs.", advanced=True),
+    FormField("disk_bus", "Disk bus", FieldKind.CHOICE, tip="Bus of the disks.", advanced=True,
+              choices=(("", "The board's own"), *((bus, bus) for bus in DISK_BUSES))),
+    FormField("devices", "Devices", FieldKind.LINES, "virtio-rng-pci",
+              "Values of QEMU's -device, one on each line.", advanced=True),
+    FormField("arguments", "Arguments", hint="-boot menu=on", tip="QEMU's own arguments, as a shell"
+              " reads them.", advanced=True),
+    FormField("qemu", "QEMU", FieldKind.FILE, "from PATH", "QEMU program to run.", advanced=True),
+    FormField("trust_disk", "Trust the disks", FieldKind.SWITCH,
+              tip="Allow disks that refer to files in other folders or to network addresses."
+              " Never for an untrusted disk.", advanced=True),
 )  # fmt: skip
 _KEYS = tuple(field.key for field in FIELDS if field.key not in ("name", "disk"))
 #: Lists, and what separates their items in a field.
@@ -99,7 +103,7 @@ _SEPARATORS = {"disks": "\n", "devices": "\n", "labels": ","}
 _DEFAULTS = Definition()
 
 
-class Order(NamedTuple):
+class CreateOrder(NamedTuple):
     """A machine to make or to change.
 
     Attributes:
@@ -124,7 +128,7 @@ class CreateForm:
         taken: The names of all machines, for the proposed name.
 
     Attributes:
-        values: The fields' contents, by key: texts, and a truth value for a `Kind.SWITCH`.
+        values: The fields' contents, by key: texts, and a truth value for a `FieldKind.SWITCH`.
         old: The text of an existing machine's definition; None for a new machine.
         revision: Counts the changes.
         plan: The answer to the newest dry run; None without one.
@@ -150,7 +154,7 @@ class CreateForm:
         return self.old is None
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[FormField, ...]:
         """The fields of this machine."""
         return tuple(field for field in FIELDS if self.is_new or not field.only_new)
 
@@ -269,7 +273,7 @@ class CreateForm:
             raise DefinitionError(f"{why}; use: kju edit {self.name}")
         return text
 
-    def order(self, *, start: bool) -> Order | None:
+    def order(self, *, start: bool) -> CreateOrder | None:
         """Return what is to be made; None while a field is wrong.
 
         Raises:
@@ -277,7 +281,7 @@ class CreateForm:
         """
         if self._checked():
             return None
-        return Order(self.name, self.text, self.old, self.disk, start)
+        return CreateOrder(self.name, self.text, self.old, self.disk, start)
 
     # -- dry runs
 
@@ -318,7 +322,12 @@ class CreateForm:
         """Return an error by its field."""
         key = error.key if isinstance(error, DefinitionError) else error.option
         known = {field.key for field in self.fields}
-        return {key if key in known else "": _plain(str(error))}
+        text = _plain(str(error))
+        if key not in known or key == "arguments":
+            # QEMU's own error; and devices are arguments for it.
+            found = field_of(text, self.values)
+            key = found if found in known else key
+        return {key if key in known else "": text}
 
     @property
     def _image(self) -> Mapping[str, Any]:

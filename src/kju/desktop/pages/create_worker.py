@@ -23,7 +23,7 @@ from ...protocol.dry_run import DryRun
 from ...store import defining, definitions
 from ...store.machine_toml import decode
 from ...store.paths import DEFINITION_FILE, check_name, definitions_folder
-from .create import Order
+from .create import CreateOrder
 
 #: Seconds without a change before a dry run begins.
 QUIET = 0.15
@@ -40,7 +40,7 @@ class Made(NamedTuple):
         error: Why it failed; None if all was done.
     """
 
-    order: Order
+    order: CreateOrder
     written: bool
     error: KjuError | None
 
@@ -119,7 +119,7 @@ def _planned(planner: Planner, request: DryRun, limit: float) -> LaunchPlan | Kj
         return KjuError(f"the dry run could not be started: {error}")
 
 
-def make(order: Order, made: Callable[[Made], None]) -> None:
+def make(order: CreateOrder, made: Callable[[Made], None]) -> None:
     """Make or change a machine, and start it, on a thread; then call back."""
 
     def run() -> None:
@@ -137,7 +137,7 @@ def read_definition(name: str, done: Callable[[str, str | KjuError], None]) -> N
     threading.Thread(target=run, name="kju-read", daemon=True).start()
 
 
-def _make(order: Order) -> Made:
+def _make(order: CreateOrder) -> Made:
     written = False
     try:
         if order.old is None:

@@ -27,7 +27,7 @@ class Row(NamedTuple):
     value: str
 
 
-class Section(NamedTuple):
+class DetailsSection(NamedTuple):
     """A group of facts."""
 
     title: str
@@ -42,7 +42,7 @@ def details(
     memory_use: int | None = None,
     now: float = 0.0,
     own: int = 0,
-) -> list[Section]:
+) -> list[DetailsSection]:
     """Return everything known about a machine.
 
     Args:
@@ -53,16 +53,18 @@ def details(
         memory_use: Bytes of the computer's memory that its emulator uses; None if unknown.
         now: Seconds since the epoch.
     """
-    found = [Section("Machine", tuple(_machine_rows(entry, info, now)))]
+    found = [DetailsSection("Machine", tuple(_machine_rows(entry, info, now)))]
     if info:
-        found.append(Section("Screens", tuple(_screen_rows(info))))
-        found.append(Section("Programs that look or control", tuple(_client_rows(info, own))))
-        found.append(Section("Memory", tuple(_memory_rows(info, memory_use))))
-        found.append(Section("Disks", tuple(_disk_rows(info))))
-        found.append(Section("Emulator", tuple(_emulator_rows(info))))
-        found.append(Section("Added arguments and reasons", tuple(_argument_rows(info))))
+        found.append(DetailsSection("Screens", tuple(_screen_rows(info))))
+        found.append(
+            DetailsSection("Programs that look or control", tuple(_client_rows(info, own)))
+        )
+        found.append(DetailsSection("Memory", tuple(_memory_rows(info, memory_use))))
+        found.append(DetailsSection("Disks", tuple(_disk_rows(info))))
+        found.append(DetailsSection("Emulator", tuple(_emulator_rows(info))))
+        found.append(DetailsSection("Added arguments and reasons", tuple(_argument_rows(info))))
     if definition:
-        found.append(Section("Definition", tuple(_definition_rows(definition))))
+        found.append(DetailsSection("Definition", tuple(_definition_rows(definition))))
     return [section for section in found if section.rows]
 
 

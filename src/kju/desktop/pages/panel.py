@@ -21,7 +21,7 @@ from ...escaping import one_line
 from ...store import definitions
 from ..actions import ActionRunner
 from ..machines.entry import MachineEntry, MachineKey
-from .details import Section, details
+from .details import DetailsSection, details
 from .log_tail import LogText, read_logs
 
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
@@ -48,7 +48,7 @@ class PanelState(NamedTuple):
     """
 
     entry: MachineEntry | None = None
-    sections: tuple[Section, ...] = ()
+    sections: tuple[DetailsSection, ...] = ()
     fault: str = ""
     log: LogText = LogText()
 

@@ -27,7 +27,7 @@ from ..actions import (
 )
 from ..machines.entry import MachineEntry, MachineKey
 from ..pages.snapshot_tree import SnapshotForest, tag_fault
-from .dialogs import Field, Form, Question
+from .dialogs import Form, FormLine, Question
 
 #: Names that a clone's form asks for; more machines get proposed names.
 _MAX_FIELDS = 6
@@ -59,7 +59,7 @@ _KEYS = {
 _ASKS = (Action.SNAPSHOT, Action.CLONE, Action.REMOVE)
 
 
-class MachineActions(QObject):
+class ActionMenu(QObject):
     """The actions on machines, as menu items for the selection and for any other machines.
 
     Args:
@@ -145,7 +145,7 @@ class MachineActions(QObject):
         count = len(entries)
         one = one_line(entries[0].name, 64)
         text = f"Saves memory, disks and screen of {one if count == 1 else f'{count} machines'}."
-        field = Field("Name", proposed_tag(), lambda tag: tag_fault(tag, SnapshotForest()))
+        field = FormLine("Name", proposed_tag(), lambda tag: tag_fault(tag, SnapshotForest()))
         Form(
             self._window, "Save snapshot", text, [field], "Save",
             lambda texts, _: self._run(Action.SNAPSHOT, entries, ActionOptions(tag=texts[0])),
@@ -160,7 +160,7 @@ class MachineActions(QObject):
         asked = list(proposed)[:_MAX_FIELDS]
         have = set(self._names())
         fields = [
-            Field(
+            FormLine(
                 "Name of the clone" if len(entries) == 1 else f"Clone of {one_line(name, 32)}",
                 proposed[name],
                 lambda text: name_fault(text, have),

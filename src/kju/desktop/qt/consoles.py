@@ -17,7 +17,7 @@ from ...viewers.qt.widget import ScreenView
 from ...viewers.qt.window import MachineWindow
 
 
-class Console(MachineWindow):
+class ConsolePane(MachineWindow):
     """One machine's console; a tab or a window."""
 
     #: It is to fill the display, from its tab; or to return there.
@@ -95,9 +95,9 @@ class Consoles(QObject):
         super().__init__(tabs)
         self._tabs = tabs
         self._on_closed = on_closed
-        self._open: dict[str, Console] = {}
+        self._open: dict[str, ConsolePane] = {}
 
-    def open_tab(self, name: str) -> Console:
+    def open_tab(self, name: str) -> ConsolePane:
         """Show a machine in a tab; raise its window if it has one."""
         console = self._open.get(name)
         if console is None:
@@ -106,7 +106,7 @@ class Consoles(QObject):
         self.show(console)
         return console
 
-    def open_window(self, name: str) -> Console:
+    def open_window(self, name: str) -> ConsolePane:
         """Show a machine in a window of its own."""
         console = self._open.get(name)
         if console is None:
@@ -118,7 +118,7 @@ class Consoles(QObject):
         self.show(console)
         return console
 
-    def show(self, console: Console) -> None:
+    def show(self, console: ConsolePane) -> None:
         """Raise a console."""
         if console.is_tab:
             self._tabs.setCurrentWidget(console)
@@ -127,7 +127,7 @@ class Consoles(QObject):
             console.raise_()
             console.activateWindow()
 
-    def detach(self, console: Console) -> None:
+    def detach(self, console: ConsolePane) -> None:
         """Move a console from its tab into a window."""
         if not console.is_tab:
             return
@@ -141,7 +141,7 @@ class Consoles(QObject):
         console.show_place()
         console.view.setFocus()
 
-    def attach(self, console: Console) -> None:
+    def attach(self, console: ConsolePane) -> None:
         """Move a console from its window into a tab."""
         if console.is_tab or self._open.get(console.name) is not console:
             return
@@ -151,7 +151,7 @@ class Consoles(QObject):
         console.show_place()
         self.show(console)
 
-    def close(self, console: Console) -> None:
+    def close(self, console: ConsolePane) -> None:
         """Close a console; its machine keeps running."""
         index = self._tabs.indexOf(console)
         if index >= 0:
@@ -163,8 +163,8 @@ class Consoles(QObject):
         for console in list(self._open.values()):
             self.close(console)
 
-    def _create(self, name: str) -> Console:
-        console = Console(name)
+    def _create(self, name: str) -> ConsolePane:
+        console = ConsolePane(name)
         self._open[name] = console
         console.full_screen_wanted.connect(lambda: self._full_screen(console))
         console.moved.connect(lambda: self._move(console))
@@ -172,11 +172,11 @@ class Consoles(QObject):
         console.closed.connect(lambda: self._closed(console))
         return console
 
-    def _add_tab(self, console: Console) -> None:
+    def _add_tab(self, console: ConsolePane) -> None:
         index = self._tabs.addTab(console, plain_action(console.name))
         self._tabs.setTabToolTip(index, "")
 
-    def _full_screen(self, console: Console) -> None:
+    def _full_screen(self, console: ConsolePane) -> None:
         """Fill the display from a tab, or return to the tab."""
         if console.is_tab:
             self.detach(console)
@@ -185,13 +185,13 @@ class Consoles(QObject):
         else:
             self.attach(console)
 
-    def _move(self, console: Console) -> None:
+    def _move(self, console: ConsolePane) -> None:
         if console.is_tab:
             self.detach(console)
         else:
             self.attach(console)
 
-    def _closed(self, console: Console) -> None:
+    def _closed(self, console: ConsolePane) -> None:
         if self._open.get(console.name) is console:
             del self._open[console.name]
             index = self._tabs.indexOf(console)

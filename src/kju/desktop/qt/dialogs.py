@@ -104,7 +104,7 @@ def _scrolled(label: QLabel) -> QScrollArea:
     return area
 
 
-class Field(NamedTuple):
+class FormLine(NamedTuple):
     """One line of a form.
 
     Attributes:
@@ -137,7 +137,7 @@ class Form(QDialog):
         parent: QWidget,
         title: str,
         text: str,
-        fields: Sequence[Field],
+        fields: Sequence[FormLine],
         button: str,
         then: Callable[[list[str], list[bool]], object],
         boxes: Sequence[tuple[str, bool]] = (),

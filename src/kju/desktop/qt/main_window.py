@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 
 import msgspec
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QImage, QKeySequence
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
-    QMenu,
     QMessageBox,
     QTabBar,
     QTabWidget,
@@ -23,33 +21,21 @@ from ...surface.geometry import Rect
 from ...viewers.geometry import on_displays
 from ...viewers.qt import ENDING
 from ...viewers.qt.palette import plain_action
-from .. import first_steps
 from .. import settings as stored
 from ..background import Background
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
 from ..settings import DesktopSettings
-from ..wall.empty import EmptyAction
 from ..wall.search import Order
-from .consoles import Console, Consoles
-from .shortcut_sheet import Shortcut, ShortcutSheet, shortcuts_of
+from .consoles import ConsolePane, Consoles
+from .menu_bar import MainMenuBar
+from .wall.first_steps import FirstSteps
 from .wall.text_search import TextSearch
 from .wall.wall import TILE_WIDTHS, Wall
 from .wall.wall_page import WallPage
 
 _FIRST_SIZE = (1160, 760)
 _MESSAGE_MS = 6000
-#: Milliseconds of an empty wall before this computer's setup is checked: it takes a second of CPU.
-_CHECK_MS = 700
-#: Shortcuts that are keys of the wall, not actions.
-_WALL_KEYS = (
-    Shortcut("Wall", "Open the console in a tab", "Return"),
-    Shortcut("Wall", "Open the console in a window", "Shift+Return"),
-    Shortcut("Wall", "Select further machines", "Ctrl+Space, Shift+Arrow keys"),
-    Shortcut("Wall", "Show the menu of the selection", "Menu, Shift+F10"),
-    Shortcut("Wall", "Change the size of the tiles", "Ctrl+Wheel"),
-    Shortcut("Search", "Empty the search, then leave it", "Esc"),
-)
 
 
 class MainWindow(QMainWindow):
@@ -63,9 +49,8 @@ class MainWindow(QMainWindow):
 
     Attributes:
         page: The page of the wall.
-        wall: The wall.
         tabs: The wall's tab and those of consoles and further pages.
-        machine_menu: The menu of the selected machines, which is the wall's context menu too.
+        menus: The menu bar.
         consoles: The open consoles.
     """
 
@@ -84,7 +69,6 @@ class MainWindow(QMainWindow):
         self._background = background
         self._settings = settings
         self.page = WallPage(machines, picture)
-        self.wall: Wall = self.page.wall
         self.tabs = QTabWidget(documentMode=True, movable=True, tabsClosable=True)
         self.tabs.addTab(self.page, "Machines")
         self._fix_first_tab()
@@ -94,23 +78,25 @@ class MainWindow(QMainWindow):
         self._texts = TextSearch(self.page, machines, background.post)
         self._texts.failed.connect(self.say)
         self.consoles = Consoles(self.tabs, self._console_closed)
-        self._check = first_steps.SetupCheck()
-        self._check_soon = QTimer(self, singleShot=True, interval=_CHECK_MS)
-        self._check_soon.timeout.connect(self.check_setup)
+        self._first_steps = FirstSteps(self.page, machines, background)
+        self._first_steps.failed.connect(self.say)
         self.consoles.wall_wanted.connect(self._raise_wall)
-        self._groups: dict[str, QMenu] = {}
-        self.machine_menu = self.add_menu("&Machine")
+        self.menus = MainMenuBar(self)
+        self.setMenuBar(self.menus)
         self._make_actions()
         self.wall.opened.connect(self._open)
-        self.wall.menu_requested.connect(self._show_menu)
+        self.wall.menu_requested.connect(self.menus.machine.popup)
         self.wall.selection_changed.connect(self._selection_changed)
-        self.page.empty.pressed.connect(self._empty_pressed)
-        self.page.setup_wanted.connect(self._check_soon.start)
         self._tab_changed(0)
         self.statusBar().setSizeGripEnabled(False)
         self._restore()
         self._selection_changed()
         self.wall.setFocus()
+
+    @property
+    def wall(self) -> Wall:
+        """The wall."""
+        return self.page.wall
 
     def _fix_first_tab(self) -> None:
         """Keep the wall's tab: it has no close button."""
@@ -120,63 +106,26 @@ class MainWindow(QMainWindow):
 
     # ---- Menus
 
-    def add_menu(self, title: str) -> QMenu:
-        """Add a menu to the menu bar; its shortcuts are on the sheet of shortcuts."""
-        menu = self.menuBar().addMenu(title)
-        self._groups[title.replace("&", "")] = menu
-        return menu
-
-    def add_action(self, menu: QMenu, text: str, run: Callable[[], object], *keys: str) -> QAction:
-        """Add an action to a menu."""
-        action = menu.addAction(text)
-        action.setShortcuts([QKeySequence(key) for key in keys])
-        action.triggered.connect(lambda checked=False: run())
-        return action
-
     def _make_actions(self) -> None:
-        self._open_tab = self.add_action(
-            self.machine_menu, "&Open", lambda: self._open_selected(False)
+        menus, view, add = self.menus, self.menus.view, self.menus.add
+        self._open_tab = add(menus.machine, "&Open", lambda: self._open_selected(False))
+        self._open_window = add(
+            menus.machine, "Open in a &window", lambda: self._open_selected(True)
         )
-        self._open_window = self.add_action(
-            self.machine_menu, "Open in a &window", lambda: self._open_selected(True)
-        )
-        self._forget = self.add_action(
-            self.machine_menu, "Remove from the wall", self._forget_selected
-        )
-        view = self.view_menu = self.add_menu("&View")
-        self.add_action(view, "&Search", self._focus_search, "Ctrl+F")
-        self.add_action(view, "Select &all", self.wall.selectAll)  # the wall's own Ctrl+A
-        self.add_action(view, "&Wall", self.show_wall, "Ctrl+1")
-        self.add_action(view, "&Larger tiles", lambda: self._resize_tiles(32), "Ctrl++", "Ctrl+=")
-        self.add_action(view, "S&maller tiles", lambda: self._resize_tiles(-32), "Ctrl+-")
-        self.add_action(
-            view, "&Usual size", lambda: self.wall.set_tile_width(TILE_WIDTHS[1]), "Ctrl+0"
-        )
+        self._forget = add(menus.machine, "Remove from the wall", self._forget_selected)
+        add(view, "&Search", self._focus_search, "Ctrl+F")
+        add(view, "Select &all", self.wall.selectAll)  # the wall's own Ctrl+A
+        add(view, "&Wall", self.show_wall, "Ctrl+1")
+        add(view, "&Larger tiles", lambda: self._resize_tiles(32), "Ctrl++", "Ctrl+=")
+        add(view, "S&maller tiles", lambda: self._resize_tiles(-32), "Ctrl+-")
+        add(view, "&Usual size", lambda: self.wall.set_tile_width(TILE_WIDTHS[1]), "Ctrl+0")
         view.addSeparator()
-        self.add_action(view, "&Next tab", lambda: self._next_tab(1), "Ctrl+Tab", "Ctrl+PgDown")
-        self.add_action(
-            view, "&Previous tab", lambda: self._next_tab(-1), "Ctrl+Shift+Tab", "Ctrl+PgUp"
-        )
-        self._detach = self.add_action(view, "Tab into a &window", self._detach_tab, "Ctrl+Shift+N")
-        self.add_action(
-            view, "&Close tab", lambda: self._close_tab(self.tabs.currentIndex()), "Ctrl+W"
-        )
+        add(view, "&Next tab", lambda: self._next_tab(1), "Ctrl+Tab", "Ctrl+PgDown")
+        add(view, "&Previous tab", lambda: self._next_tab(-1), "Ctrl+Shift+Tab", "Ctrl+PgUp")
+        self._detach = add(view, "Tab into a &window", self._detach_tab, "Ctrl+Shift+N")
+        add(view, "&Close tab", lambda: self._close_tab(self.tabs.currentIndex()), "Ctrl+W")
         view.addSeparator()
-        self.add_action(view, "&Quit; machines keep running", self.close, "Ctrl+Q")
-        self.help_menu = self.add_menu("&Help")
-        self.add_action(self.help_menu, "&Shortcuts", self.show_shortcuts, "F1")
-
-    def _show_menu(self, at: QPoint) -> None:
-        self.machine_menu.popup(at)
-
-    def show_shortcuts(self) -> None:
-        """Show the sheet of shortcuts."""
-        found = [
-            s for title, menu in self._groups.items() for s in shortcuts_of(title, menu.actions())
-        ]
-        sheet = ShortcutSheet([*found, *_WALL_KEYS], self)
-        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        sheet.open()
+        add(view, "&Quit; machines keep running", self.close, "Ctrl+Q")
 
     # ---- Machines
 
@@ -211,37 +160,6 @@ class MainWindow(QMainWindow):
             if _is_over(entry):
                 self._machines.forget(entry.key)
 
-    def _empty_pressed(self, action: EmptyAction) -> None:
-        if action is EmptyAction.SAMPLE:
-            self._start_sample()
-        elif action is EmptyAction.CHECK:
-            self.check_setup()
-
-    def check_setup(self) -> None:
-        """Check this computer's setup, while the wall is empty."""
-        if not self._machines.entries:
-            self._check.cancel()
-            self._check = first_steps.SetupCheck()
-            self._background.run(self._check.run, self.page.set_setup)
-
-    def _start_sample(self) -> None:
-        page, post = self.page.empty, self._background.post
-
-        def report(words: str) -> None:
-            post(lambda: page.show_progress(one_line(words)))
-
-        def failed(reason: str) -> None:
-            page.show_progress("")
-            self.say(reason)
-            QMessageBox.warning(self, "The sample guest", _plain(reason))
-
-        def done(name: str) -> None:
-            page.show_progress("")
-            self.wall.select(MachineKey("", name))
-
-        page.show_progress("starting the sample guest")
-        self._background.run(lambda: first_steps.start_sample(report), done, failed)
-
     def say(self, message: str) -> None:
         """Show a message in the status line for a few seconds."""
         self.statusBar().showMessage(one_line(message), _MESSAGE_MS)
@@ -260,7 +178,7 @@ class MainWindow(QMainWindow):
         self.statusBar().setVisible(is_wall)
         name = self.tabs.tabText(index).replace("&&", "&")
         self.setWindowTitle("kju" if is_wall else f"{name} \N{EN DASH} kju")
-        self._detach.setEnabled(isinstance(self.tabs.widget(index), Console))
+        self._detach.setEnabled(isinstance(self.tabs.widget(index), ConsolePane))
 
     def show_wall(self) -> None:
         """Show the wall and give it the focus."""
@@ -282,12 +200,12 @@ class MainWindow(QMainWindow):
 
     def _detach_tab(self) -> None:
         widget = self.tabs.currentWidget()
-        if isinstance(widget, Console):
+        if isinstance(widget, ConsolePane):
             self.consoles.detach(widget)
 
     def _close_tab(self, index: int) -> None:
         widget = self.tabs.widget(index)
-        if isinstance(widget, Console):
+        if isinstance(widget, ConsolePane):
             self.consoles.close(widget)
         elif widget is not None and widget is not self.page:
             self.tabs.removeTab(index)
@@ -350,8 +268,7 @@ class MainWindow(QMainWindow):
         self._background.run(lambda: stored.store(settings))
         self.consoles.close_all()
         self._texts.close()
-        self._check_soon.stop()
-        self._check.cancel()
+        self._first_steps.close()
         event.accept()
 
     def _must_tell(self) -> bool:
@@ -379,11 +296,6 @@ class MainWindow(QMainWindow):
         self._settings = msgspec.structs.replace(self._settings, told_running=True)
         if result == QMessageBox.StandardButton.Close:
             self.close()
-
-
-def _plain(text: str) -> str:
-    """Return a text that Qt does not take for HTML."""
-    return html.escape(one_line(text))
 
 
 def _is_over(entry: MachineEntry) -> bool:

@@ -19,7 +19,7 @@ from ..actions import Action, control, refusal
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
 from ..machines.remote_machines import RemoteMachines
-from .action_menu import MachineActions
+from .action_menu import ActionMenu
 from .computers_dialog import ComputersDialog
 from .dialogs import Question
 from .main_window import MainWindow
@@ -54,13 +54,13 @@ class Managing(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._machines, self._post = window, machines, post
-        self.actions = MachineActions(window, self._local_names)
+        self.actions = ActionMenu(window, self._local_names)
         self.panel = SidePanel(self.actions.runner)
         self.typing = TypingBar(self.actions.runner, window.page)
         self.remotes = RemoteMachines(post, machines.update, machines.discard)
         self._pages: dict[MachineKey, SnapshotPage] = {}
         self._shown: list[MachineEntry] = []
-        self._fill_menu(window.machine_menu)
+        self._fill_menu(window.menus.machine)
         self._hook()
         self.remotes.open()
 
@@ -78,12 +78,12 @@ class Managing(QObject):
         self._snapshots = self._add(menu, "Snapshot &tree", "snapshot", self._open_tree, "Ctrl+T")
         self._type = self._add(menu, "&Type into all", "keyboard", self._type_into, "Ctrl+K")
         self._eject = self._add(menu, "E&ject CD", "close", self._eject_cd, "")
-        view = self._window.view_menu
+        view = self._window.menus.view
         view.addSeparator()
-        self._window.add_action(
+        self._window.menus.add(
             view, "Side &panel", lambda: self.panel.set_collapsed(not self.panel.is_collapsed), "F9"
         )
-        self._window.add_action(view, "&Other computers\N{HORIZONTAL ELLIPSIS}", self._show_remotes)
+        self._window.menus.add(view, "&Other computers\N{HORIZONTAL ELLIPSIS}", self._show_remotes)
 
     def _add(
         self, menu: QMenu, text: str, icon: str, run: Callable[[], object], key: str

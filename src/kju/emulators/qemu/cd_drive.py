@@ -30,7 +30,7 @@ _CD_TYPES = frozenset(("ide-cd", "scsi-cd"))
 UNLOCK_TRIES, UNLOCK_SECONDS = 6, 0.25
 
 
-class _Block(Struct, rename="kebab"):
+class _CdBlock(Struct, rename="kebab"):
     qdev: str = ""
     removable: bool = False
 
@@ -100,7 +100,7 @@ class QemuCdDrive:
         """
         answer = await self._qmp.execute("query-block")
         try:
-            blocks = msgspec.convert(answer, list[_Block])
+            blocks = msgspec.convert(answer, list[_CdBlock])
         except (msgspec.ValidationError, RecursionError) as error:
             shown = str(answer)[:100]
             raise QemuError(f"QEMU answered query-block with {shown!r}: {error}"[:400]) from error

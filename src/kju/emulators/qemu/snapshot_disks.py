@@ -1,7 +1,7 @@
 """SHELL: the disks that hold a machine's snapshots, and the jobs of QEMU that write them.
 
 Source:
-    BlockInfo and SnapshotInfo in qapi/block-core.json of QEMU.
+    BlockInfo in qapi/block-core.json of QEMU.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import itertools
 import logging
 import os
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.snapshots import SavedSnapshot
 from ...protocol.values import TAG
+from ...store.snapshot_tree import DiskSnapshot
 from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -107,19 +108,9 @@ async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:
     return ""
 
 
-_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-
-
-class _Snapshot(Struct, rename="kebab"):
-    name: str
-    vm_state_size: _Count = 0
-    date_sec: _Count = 0
-    date_nsec: _Count = 0
-
-
 class _Image(Struct):
     filename: str = ""
-    snapshots: list[_Snapshot] = []
+    snapshots: list[DiskSnapshot] = []
 
 
 class _Inserted(Struct, rename="kebab"):
@@ -152,10 +143,7 @@ def disks_of(blocks: object) -> list[Disk]:
 
 def _disk(inserted: _Inserted) -> Disk:
     name = inserted.image.filename or inserted.file
-    saved = {}
-    for found in inserted.image.snapshots:
-        when = found.date_sec + found.date_nsec / 1e9
-        saved[found.name] = SavedSnapshot(tag=found.name, time=when, size=found.vm_state_size)
+    saved = {found.name: found.saved() for found in inserted.image.snapshots}
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
     return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
 

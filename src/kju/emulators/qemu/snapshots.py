@@ -33,7 +33,7 @@ from ...protocol.input_log import Input, decode
 from ...protocol.snapshots import SavedSnapshot, SnapshotList
 from ...store import log_files
 from ...store.snapshot_files import SnapshotFiles
-from ...store.snapshot_tree import SnapshotId, SnapshotTree
+from ...store.snapshot_tree import SnapshotTree, snapshot_id
 from .qmp import Qmp
 from .screenshot import SnapshotScreens, png_of
 from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snapshot, writable_disks
@@ -164,7 +164,7 @@ class QemuSnapshots:
                 raise QemuError(f"{error}{why}; earlier snapshots are unchanged") from error
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
         disks = await writable_disks(self._qmp)
-        untold = await self._write_tree(tree.saved(_id_of(find_snapshot(tag, disks))), disks)
+        untold = await self._write_tree(tree.saved(snapshot_id(find_snapshot(tag, disks))), disks)
         note = "; ".join(filter(None, (self._context.temporary, missing or note or untold)))
         self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
@@ -200,7 +200,7 @@ class QemuSnapshots:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-            tree = tree.loaded(_id_of(saved))
+            tree = tree.loaded(snapshot_id(saved))
             untold = await self._write_tree(tree, disks)
         note = note or untold
         return SnapshotList(snapshots=[_with_parent(saved, tree)], note=note)
@@ -217,7 +217,7 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"its picture and input could not be removed: {error}"
             log.warning("snapshot %s: %s", tag, note)
-        if (kept := tree.pruned(tree.parents.keys() - {_id_of(saved)})) != tree:
+        if (kept := tree.pruned(tree.parents.keys() - {snapshot_id(saved)})) != tree:
             untold = await self._write_tree(kept, disks)
             note = note or untold
         self._context.report("snapshot-removed", {"tag": tag})
@@ -246,7 +246,7 @@ class QemuSnapshots:
                     log.warning("the parents of snapshots are unknown: %s", error)
             # An operation may have ended during the read.
             self._tree = self._tree or read
-        return self._tree.pruned({_id_of(saved) for saved in _all_saved(disks)})
+        return self._tree.pruned({snapshot_id(saved) for saved in _all_saved(disks)})
 
     async def _write_tree(self, tree: SnapshotTree, disks: list[Disk]) -> str:
         """Remember and write the tree; return why it could not be written, or ""."""
@@ -287,13 +287,9 @@ def _all_saved(disks: list[Disk]) -> list[SavedSnapshot]:
     return [find_snapshot(tag, disks) for tag in {tag: None for d in disks for tag in d.saved}]
 
 
-def _id_of(saved: SavedSnapshot) -> SnapshotId:
-    return SnapshotId(saved.tag, saved.time)
-
-
 def _with_parent(saved: SavedSnapshot, tree: SnapshotTree) -> SavedSnapshot:
     """Return a snapshot with its place in the tree."""
-    own = _id_of(saved)
+    own = snapshot_id(saved)
     parent = tree.parents.get(own)
     return msgspec.structs.replace(
         saved, parent=parent.tag if parent else "", current=own == tree.current

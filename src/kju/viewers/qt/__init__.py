@@ -55,7 +55,7 @@ def view(
     target = MachineTarget(name, console, view_only=view_only)
     count = target.prepare()
     app = application()
-    from .heads import HeadsRow, HeadWindows, Screens
+    from .heads import HeadsRow, HeadWindows, ShownScreens
     from .remembering import WindowMemory
     from .widget import ScreenView
     from .window import MachineWindow
@@ -71,7 +71,7 @@ def view(
         )
         return screen
 
-    beside = screens == Screens.SIDE_BY_SIDE and count > 1
+    beside = screens == ShownScreens.SIDE_BY_SIDE and count > 1
 
     def make_window(console: int) -> MachineWindow:
         window, index = MachineWindow(make_view(console)), SIDE_BY_SIDE if beside else console
@@ -84,7 +84,7 @@ def view(
         HeadsRow(window, [make_view(each) for each in range(count) if each != console])
     if full_screen:
         window.set_full_screen(True)
-    elif screens == Screens.WINDOWS:
+    elif screens == ShownScreens.WINDOWS:
         windows.show_all()
     else:
         window.show()

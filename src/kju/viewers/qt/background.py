@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 _T = TypeVar("_T")
 
 
-class Background(QObject):
+class QtBackground(QObject):
     """Posts calls to Qt's thread, and runs work on threads of its own.
 
     A call that is posted after the object was destroyed is dropped.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _GAP = 2
 
 
-class Screens(StrEnum):
+class ShownScreens(StrEnum):
     """The screens that are shown of a machine with several."""
 
     ONE = "one"

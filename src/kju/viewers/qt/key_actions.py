@@ -14,7 +14,7 @@ from ..input.grab import GrabPolicy, chord_label
 from ..input.send_keys import DESKTOP_CHORDS, FIRST, GROUPS, KeyItem
 from ..preferences import PreferenceFile, Preferences, is_chord, shared_preferences
 from .ask import AskText
-from .menu import Console, Section
+from .menu import Section, ViewParts
 from .palette import plain_action
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
@@ -37,7 +37,7 @@ class KeyActions(QObject):
 
     _read = Signal(object)
 
-    def __init__(self, console: Console, preferences: PreferenceFile | None = None) -> None:
+    def __init__(self, console: ViewParts, preferences: PreferenceFile | None = None) -> None:
         super().__init__(console.window)
         self._console = console
         self._file = preferences or shared_preferences()

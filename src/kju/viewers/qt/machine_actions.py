@@ -14,7 +14,7 @@ from ..contract import Status
 from ..machine_commands import MachineCommand
 from ..machine_control import MachineControl
 from .ask import AskText, confirm
-from .menu import Console, Section
+from .menu import Section, ViewParts
 
 _LABELS = {
     MachineCommand.START: ("Start", "start"),
@@ -47,7 +47,7 @@ class MachineActions(QObject):
     #: The `ControlState` has changed.
     state_changed = Signal(object)
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: ViewParts) -> None:
         super().__init__(console.window)
         self._console = console
         viewer = console.view.viewer

@@ -193,7 +193,7 @@ class ConsoleMenu(QObject):
             self.root.setActiveAction(first)
 
 
-class Console(NamedTuple):
+class ViewParts(NamedTuple):
     """The parts of a console window that modules with actions use.
 
     Attributes:

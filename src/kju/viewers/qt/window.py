@@ -12,7 +12,7 @@ from ..contract import Status, ViewCommand
 from .badge import BadgeWidget
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
-from .menu import Console, ConsoleMenu, Section
+from .menu import ConsoleMenu, Section, ViewParts
 from .numbers import NumbersOverlay
 from .palette import GRID, PlainLabel, use_role
 from .remembering import keep_inside
@@ -47,7 +47,7 @@ class MachineWindow(QWidget):
         self._strip = Strip()
         # Children of the viewport: Qt tells a screen reader of no others in a scroll area.
         self._note = Note(view.viewport())
-        self.console = Console(self, view, self._menu, self._note.show_text, self._strip.add)
+        self.console = ViewParts(self, view, self._menu, self._note.show_text, self._strip.add)
         self._machine = MachineActions(self.console)
         self._badge = BadgeWidget(view.viewport(), self._machine.run)
         self.numbers = NumbersOverlay(viewer, view)

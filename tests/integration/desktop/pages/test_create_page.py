@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.wait import until
 
 import kju
 from kju.store import definitions
@@ -20,10 +19,13 @@ from PySide6.QtGui import QFont
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 from support.qt_drops import drop
+from support.qt_wait import until
 
 
 class Page:
     """A create page and what it has sent."""
+
+    until = staticmethod(until)
 
     def __init__(self, *taken: str) -> None:
         from kju.desktop.qt.pages.create_page import CreatePage
@@ -59,13 +61,6 @@ class Page:
         if hasattr(editor, "selectAll"):
             editor.selectAll()
         QTest.keyClicks(editor, text)
-
-    def until(self, condition, what: str = "") -> None:
-        def holds():
-            self.qt.processEvents()
-            return condition()
-
-        until(holds, 60, what)
 
     def planned(self) -> str:
         self.until(lambda: self.form.plan is not None, f"planned, not {self.form.errors}")

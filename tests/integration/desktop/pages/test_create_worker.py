@@ -14,7 +14,7 @@ import pytest
 from support.wait import until
 
 from kju.client.requests import LaunchPlan, dry_run_of
-from kju.desktop.pages.create import Order
+from kju.desktop.pages.create import CreateOrder
 from kju.desktop.pages.create_worker import DryRuns, Made, make, read_definition
 from kju.errors import (
     ConflictError,
@@ -104,7 +104,7 @@ def test_dry_run_that_hangs_is_given_up_and_the_next_one_works(data: Path) -> No
         assert host not in children("kju.host")
     finally:
         asked.runs.close()
-    until(lambda: not planner_threads() and not children("kju.host"), BOUND, "all ends")
+    until(lambda: not planner_threads() and not children("kju.host"), "all ends")
 
 
 def children(word: str) -> list[int]:
@@ -129,18 +129,18 @@ def test_thread_rests_while_nothing_is_asked(asked: Asked) -> None:
     assert time.process_time() - before < 0.1
 
 
-def made(order: Order) -> Made:
+def made(order: CreateOrder) -> Made:
     ends: queue.Queue[Made] = queue.Queue()
     make(order, ends.put)
     return ends.get(timeout=BOUND)
 
 
 def test_order_defines_a_machine_with_a_disk(data: Path) -> None:
-    end = made(Order("web", 'memory = "64M"\n', None, "1M", start=False))
+    end = made(CreateOrder("web", 'memory = "64M"\n', None, "1M", start=False))
     assert (end.written, end.error) == (True, None)
     assert (data / "web" / "disk.qcow2").exists()
     assert definitions.read("web").definition.memory == "64M"
-    again = made(Order("web", "", None, "", start=False))
+    again = made(CreateOrder("web", "", None, "", start=False))
     assert not again.written and isinstance(again.error, MachineExistsError)
 
 
@@ -149,11 +149,11 @@ def test_order_changes_a_definition_unless_another_program_has(data: Path) -> No
     file = data / "web" / "machine.toml"
     old = file.read_text()
     new = old.replace("2", "4") + "# note\nfuture = 1\n"
-    assert made(Order("web", new, old, "", start=False)).error is None
+    assert made(CreateOrder("web", new, old, "", start=False)).error is None
     assert file.read_text() == new
-    end = made(Order("web", "cpus = 1\n", old, "", start=False))
+    end = made(CreateOrder("web", "cpus = 1\n", old, "", start=False))
     assert isinstance(end.error, ConflictError) and file.read_text() == new
-    end = made(Order("web", "cpus = 'x'\n", new, "", start=False))
+    end = made(CreateOrder("web", "cpus = 'x'\n", new, "", start=False))
     assert isinstance(end.error, DefinitionError) and file.read_text() == new
 
 

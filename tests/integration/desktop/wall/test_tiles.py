@@ -38,7 +38,7 @@ class Wall:
         return self.tiles.tile(name)
 
     def becomes(self, state: TileState, name: str = "fake") -> Tile:
-        until(lambda: self.tile(name).state is state, 20, f"{name} is {state.value}")
+        until(lambda: self.tile(name).state is state, f"{name} is {state.value}")
         return self.tile(name)
 
     def version(self, name: str = "fake") -> int:
@@ -118,8 +118,8 @@ def test_change_of_a_still_machine_raises_its_rate(
 def test_tile_shows_the_thumbnail_of_the_screen(host: FakeHost, shown: Wall) -> None:
     drawn = np.full((48, 64, 4), 200, np.uint8)
     host.machine.producer.draw((0, 0, 64, 48), drawn)
-    until(lambda: bool((shown.tile().picture.pixels == 255)[..., 3].all()), 5)
-    until(lambda: bool((shown.tile().picture.pixels[..., :3] == 200).all()), 5, "the picture")
+    until(lambda: bool((shown.tile().picture.pixels == 255)[..., 3].all()))
+    until(lambda: bool((shown.tile().picture.pixels[..., :3] == 200).all()), "the picture")
     picture = shown.tile().picture
     assert picture is not None
     assert picture.pixels.shape == (24, 32, 4)
@@ -133,7 +133,7 @@ def test_nothing_is_reported_while_nothing_changes(host: FakeHost, shown: Wall) 
     until(lambda: shown.reports, what="the first report")
     reports, version = len(shown.reports), shown.version()
     shown.tiles.set_hovered("fake")
-    until(lambda: host.machine.rates[-1] == HOVER_RATE, 5, "the rate")
+    until(lambda: host.machine.rates[-1] == HOVER_RATE, "the rate")
     host.machine.producer.draw((0, 0, 64, 48), noise(64, 48))
     until(lambda: len(shown.reports) > reports, what="the report")
     assert shown.reports[reports:] == [{"fake"}]
@@ -145,7 +145,7 @@ def test_picture_of_a_moment_never_changes(host: FakeHost, shown: Wall) -> None:
     assert picture is not None
     before, version = picture.pixels.copy(), shown.version()
     host.machine.producer.draw((0, 0, 9, 9), noise(9, 9))
-    until(lambda: shown.version() > version, 5, "the change")
+    until(lambda: shown.version() > version, "the change")
     assert np.array_equal(picture.pixels, before)
 
 
@@ -162,13 +162,13 @@ def test_rates_are_stated_to_the_host(host: FakeHost, shown: Wall) -> None:
     ):
         change()
         if rate is not None:
-            until(lambda rate=rate: host.machine.rates[-1] == rate, 5, f"the rate {rate}")
+            until(lambda rate=rate: host.machine.rates[-1] == rate, f"the rate {rate}")
     assert host.machine.rates == [RATE, HOVER_RATE, INACTIVE_RATE, 0, HOVER_RATE, RATE]
 
 
 def test_machine_that_is_not_visible_is_not_attached(host: FakeHost, wall: Wall) -> None:
     wall.tiles.set_machines({"fake": True})
-    until(lambda: wall.reports, 5, "the tile")
+    until(lambda: wall.reports, "the tile")
     assert wall.tile() == Tile("fake")
     assert host.machine.rates == []
     wall.tiles.set_visible(["fake"])
@@ -188,10 +188,10 @@ def test_paused_machine_and_screen_without_a_picture(host: FakeHost, shown: Wall
 
 def test_another_mode_and_another_size(host: FakeHost, shown: Wall) -> None:
     host.machine.producer.set_mode(100, 20, source=noise(100, 20))
-    until(lambda: shown.tile().picture.guest_size == (100, 20), 5, "the mode")
+    until(lambda: shown.tile().picture.guest_size == (100, 20), "the mode")
     assert shown.tile().picture.pixels.shape == (6, 32, 4)
     shown.tiles.set_size(50, 50)
-    until(lambda: shown.tile().picture.pixels.shape == (10, 50, 4), 5, "the size")
+    until(lambda: shown.tile().picture.pixels.shape == (10, 50, 4), "the size")
 
 
 def test_larger_surface_is_followed(host: FakeHost, shown: Wall) -> None:
@@ -199,7 +199,7 @@ def test_larger_surface_is_followed(host: FakeHost, shown: Wall) -> None:
     host.machine.producer = larger = SurfaceProducer.create("memfd:larger", capacity=1 << 22)
     larger.set_mode(640, 480, source=noise(640, 480))
     old.set_state(State.SUPERSEDED)
-    until(lambda: shown.tile().picture.guest_size == (640, 480), 10, "the larger surface")
+    until(lambda: shown.tile().picture.guest_size == (640, 480), "the larger surface")
     shown.becomes(TileState.LIVE)
 
 
@@ -209,7 +209,7 @@ def test_machine_that_ends_keeps_its_last_picture(shown: Wall, runtime_folder: P
     tile = shown.becomes(TileState.OFF)
     assert tile.picture is picture
     shown.tiles.set_machines({})
-    until(lambda: shown.tile() == Tile("fake"), 5, "the tile is dropped")
+    until(lambda: shown.tile() == Tile("fake"), "the tile is dropped")
 
 
 def test_host_that_ends_and_starts_again(
@@ -241,7 +241,7 @@ def test_pictures_survive_the_program(
     first.tiles.set_machines({})  # closed: ignored
     with contextlib.closing(Wall().tiles) as tiles:
         tiles.set_machines({"fake": False})
-        until(lambda: tiles.tile("fake").picture is not None, 10, "the saved picture")
+        until(lambda: tiles.tile("fake").picture is not None, "the saved picture")
         assert tiles.tile("fake").state is TileState.OFF
         now, before = tiles.tile("fake").picture, first.tile().picture
         assert np.array_equal(now.pixels, before.pixels)
@@ -255,7 +255,7 @@ def test_picture_of_a_running_machine_is_saved_now_and_then(
     wall.tiles.set_visible(["fake"])
     wall.tiles.set_machines({"fake": True})
     wall.becomes(TileState.LIVE)
-    until(lambda: last_pictures.load("fake") is not None, 10, "the saved picture")
+    until(lambda: last_pictures.load("fake") is not None, "the saved picture")
 
 
 def test_picture_that_cannot_be_saved_does_no_harm(
@@ -273,4 +273,4 @@ def test_no_timer_runs_without_a_visible_machine(host: FakeHost, shown: Wall) ->
     looker = shown.tiles._looker
     assert looker._pause() == 1 / (module.LOOKS * RATE)
     shown.tiles.set_visible([])
-    until(lambda: looker._pause() is None, 5, "the rest")
+    until(lambda: looker._pause() is None, "the rest")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.fake_host import fake_host
-from support.wait import until
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+
+from support.qt_wait import until
 
 from kju.viewers import settings
 from kju.viewers.geometry import Scaling
@@ -28,6 +29,8 @@ def host(runtime_folder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 class Opened:
     """A window of the fake machine, opened as the command does."""
+
+    until = staticmethod(until)
 
     def __init__(self, console: int = 0) -> None:
         from PySide6.QtWidgets import QApplication
@@ -48,13 +51,6 @@ class Opened:
         self.viewer = view.viewer
         self.window.show()
         self.until(lambda: self.viewer.picture.mode is not None)
-
-    def until(self, condition) -> None:
-        def ran():
-            self.app.processEvents()
-            return condition()
-
-        until(ran)
 
     def close(self) -> WindowSettings:
         """Close it; return what was saved."""

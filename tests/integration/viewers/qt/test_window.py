@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from support.fake_host import FakeHost, fake_host
 from support.hostile_text import HOSTILE
-from support.wait import until
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAction, QColor, QGuiApplication, QImage, QPalette
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QWidget
+from support.qt_wait import until
 
 from kju.client.surface import Screen
 from kju.surface import State
@@ -63,6 +63,8 @@ def host(runtime_folder: Path) -> Iterator[FakeHost]:
 class Shown:
     """A window that shows the fake machine."""
 
+    eventually = staticmethod(until)
+
     def __init__(self, app: QApplication, host: FakeHost) -> None:
         shared_preferences.cache_clear()
         self.app, self.host = app, host
@@ -84,13 +86,6 @@ class Shown:
     @property
     def badge(self) -> QWidget:
         return self.window._badge
-
-    def eventually(self, condition, what: str = "") -> None:
-        def ran() -> bool:
-            self.app.processEvents()
-            return bool(condition())
-
-        until(ran, what=what)
 
     def becomes(self, state: ViewState, badge_text: str) -> None:
         self.eventually(lambda: self.status.state is state and self.badge.isVisible())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.fake_host import FakeHost, fake_host
+from support.posts import Posts
 from support.wait import until
 
 from kju.keys import layout
@@ -18,19 +19,14 @@ class Typing:
     """A paste into machines."""
 
     def __init__(self, plan: PastePlan, *names: str) -> None:
-        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.posts = Posts()
         self.progress: list[int] = []
         self.ends: list[PasteResult] = []
         targets = [PasteTarget(name) for name in names]
-        self.run = PasteRun(targets, plan, self.calls.put, self.progress.append, self.ends.append)
+        self.run = PasteRun(targets, plan, self.posts.post, self.progress.append, self.ends.append)
 
     def end(self) -> PasteResult:
-        def ended() -> bool:
-            while not self.calls.empty():
-                self.calls.get()()
-            return bool(self.ends)
-
-        until(ended, what="the end of the paste")
+        self.posts.until(lambda: self.ends, "the end of the paste")
         (end,) = self.ends
         return end
 

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...pages.create import Field, Kind
+from ...pages.create import FieldKind, FormField
 
 #: The grid, in Qt's pixels.
 GRID = 8
@@ -38,7 +38,7 @@ def plain_label(text: str = "") -> QLabel:
     return label
 
 
-class Notice(QWidget):
+class NoticeLabel(QWidget):
     """A sign and a text; hidden while the text is empty."""
 
     def __init__(self) -> None:
@@ -84,10 +84,10 @@ class FieldRow(QWidget):
     #: Return was pressed in a line.
     entered = Signal()
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: FormField) -> None:
         super().__init__()
         self.field = field
-        self.error = Notice()
+        self.error = NoticeLabel()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GRID // 2)
@@ -99,7 +99,7 @@ class FieldRow(QWidget):
         self.editor.setAccessibleName(field.label)
         self.editor.setToolTip(field.tip)
         line.addWidget(self.editor, 1)
-        if field.kind is Kind.FILE:
+        if field.kind is FieldKind.FILE:
             line.addWidget(self._make_browse())
         column.addLayout(line)
         column.addWidget(self.error)
@@ -124,12 +124,12 @@ class FieldRow(QWidget):
 
     def _make_editor(self) -> QWidget:
         field = self.field
-        if field.kind is Kind.SWITCH:
+        if field.kind is FieldKind.SWITCH:
             return self._make_switch()
-        if field.kind is Kind.LINES:
+        if field.kind is FieldKind.LINES:
             return self._make_lines()
         if field.choices:
-            return self._make_choice(editable=field.kind is Kind.FILE)
+            return self._make_choice(editable=field.kind is FieldKind.FILE)
         line = QLineEdit()
         line.setPlaceholderText(field.hint)
         line.textEdited.connect(self._tell)

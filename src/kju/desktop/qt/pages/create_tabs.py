@@ -35,9 +35,9 @@ class CreateTabs:
         self._machines = machines
         #: The page of each machine that is edited; under "" that of a new one.
         self.pages: dict[str, CreatePage] = {}
-        menu = window.machine_menu
-        self._new = window.add_action(menu, "&New machine...", self.new_machine, "Ctrl+N")
-        self._edit = window.add_action(menu, "&Edit...", self._edit_selected, "Ctrl+E")
+        menu = window.menus.machine
+        self._new = window.menus.add(menu, "&New machine...", self.new_machine, "Ctrl+N")
+        self._edit = window.menus.add(menu, "&Edit...", self._edit_selected, "Ctrl+E")
         window.wall.selection_changed.connect(self._selection_changed)
         window.wall.files_dropped.connect(self._dropped)
         window.page.empty.files_dropped.connect(lambda paths: self._dropped(paths, None))

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...pages.create import CreateForm, Kind
-from .create_fields import GRID, FieldRow, Fold, Notice, plain_label
+from ...pages.create import CreateForm, FieldKind
+from .create_fields import GRID, FieldRow, Fold, NoticeLabel, plain_label
 
 _TITLE_SIZE = 1.3
 #: The width of the form, in letters of its font.
@@ -153,7 +153,7 @@ class Foot(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self._warning, self._note = Notice(), Notice()
+        self._warning, self._note = NoticeLabel(), NoticeLabel()
         self.start, self.save, self.cancel = QPushButton(), QPushButton(), QPushButton("Cancel")
         self.start.clicked.connect(lambda: self.ordered.emit(True))
         self.save.clicked.connect(lambda: self.ordered.emit(False))
@@ -210,7 +210,7 @@ def _fill(widget: QWidget, rows: list[FieldRow]) -> None:
     layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for row in rows:
-        label = QLabel("" if row.field.kind is Kind.SWITCH else row.field.label)
+        label = QLabel("" if row.field.kind is FieldKind.SWITCH else row.field.label)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setBuddy(row.editor)
         # Beside the widget's first line, not in the middle of the widget and its error.

@@ -31,7 +31,7 @@ from ....viewers.qt import icons
 from ....viewers.qt.palette import GRID, PlainLabel, plain_tooltip, tool_button
 from ...actions import ActionRunner
 from ...machines.entry import MachineEntry, MachineKey
-from ...pages.details import Section
+from ...pages.details import DetailsSection
 from ...pages.event_log import EventLog, event_line
 from ...pages.log_tail import LogText
 from ...pages.panel import PanelModel, PanelPage
@@ -234,7 +234,7 @@ class _Details(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._drawn: tuple[Section, ...] = ()
+        self._drawn: tuple[DetailsSection, ...] = ()
         self._closed = set(_CLOSED)
         self.note = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
         self.note.setMargin(GRID)
@@ -256,7 +256,7 @@ class _Details(QWidget):
         layout.addWidget(self.note)
         layout.addWidget(self.tree, 1)
 
-    def show_sections(self, sections: tuple[Section, ...], note: str) -> None:
+    def show_sections(self, sections: tuple[DetailsSection, ...], note: str) -> None:
         """Draw these facts; closed sections stay closed."""
         self.note.setText(one_line(note))
         self.note.setVisible(bool(note))

@@ -35,7 +35,7 @@ from ...pages.snapshot_tree import (
 )
 from ...removal import size_words
 from ..action_menu import name_fault
-from ..dialogs import Field, Form, Question
+from ..dialogs import Form, FormLine, Question
 from .pictures import small_picture
 
 PICTURE = QSize(112, 70)
@@ -306,7 +306,7 @@ class SnapshotPage(QWidget):
 
     def _ask_save(self) -> None:
         forest = self.model.state.forest
-        field = Field("Name", proposed_tag(), lambda tag: tag_fault(tag, forest))
+        field = FormLine("Name", proposed_tag(), lambda tag: tag_fault(tag, forest))
         Form(
             self, "Save snapshot", "Saves memory, disks and screen. The guest stands still"
             " meanwhile.", [field], "Save", lambda texts, _: self.model.save(texts[0]),
@@ -324,7 +324,7 @@ class SnapshotPage(QWidget):
                 "Start and load", lambda _: self.model.load(tag),
             )  # fmt: skip
             return
-        field = Field("Name", proposed_tag(), lambda text: tag_fault(text, forest))
+        field = FormLine("Name", proposed_tag(), lambda text: tag_fault(text, forest))
 
         def load(texts: list[str], boxes: list[bool]) -> None:
             self.model.load(tag, texts[0] if boxes[0] else "")
@@ -340,7 +340,7 @@ class SnapshotPage(QWidget):
             return
         taken = set(self._names())
         proposed = proposed_clone_name(entry.name, list(taken))
-        field = Field("Name of the clone", proposed, lambda text: name_fault(text, taken))
+        field = FormLine("Name of the clone", proposed, lambda text: name_fault(text, taken))
         Form(
             self, "Branch into a clone", f"The clone gets copies of the disks, with all snapshots,"
             f" and begins at {one_line(tag, 64)}.", [field], "Clone and start",

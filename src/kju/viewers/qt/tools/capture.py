@@ -37,7 +37,7 @@ from ....errors import KjuError
 from ....files import Folder, make_folders, write_output
 from ....store.paths import runtime_folder
 from ...contract import Status, ViewCommand
-from ..menu import Console, Section
+from ..menu import Section, ViewParts
 from ..palette import tool_button
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
@@ -56,7 +56,7 @@ class Capture(QObject):
         button: For the strip: a click saves, dragging takes the picture elsewhere.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: ViewParts) -> None:
         super().__init__(console.window)
         self._console = console
         menu = console.menu

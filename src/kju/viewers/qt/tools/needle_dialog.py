@@ -31,7 +31,7 @@ from ....surface.geometry import Rect
 from ....vision.needle import SIMILARITY, Needle
 from ...tools.needle_form import MARGIN, NeedleForm
 from ...tools.screen_text import ScreenText
-from ..background import Background
+from ..background import QtBackground
 from ..palette import GRID
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class NeedleDialog(QDialog):
         super().__init__(parent)
         self._machine, self._picture, self._rect = machine, picture, rect
         self.saved: Path | None = None
-        self._background = Background(self)
+        self._background = QtBackground(self)
         self.setWindowTitle("Cut a needle")
         self._name, self._folder = QLineEdit(), QLineEdit(str(folder))
         self._name.setPlaceholderText("login-prompt")

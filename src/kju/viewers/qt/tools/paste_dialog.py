@@ -101,7 +101,7 @@ class PasteDialog(QDialog):
         self._summary.setText(self.plan.summary)
 
 
-class TypingBar(QFrame):
+class PasteBar(QFrame):
     """A bar over a view while a text is typed; Esc and the button cancel.
 
     It has the focus, so that the user's own keys do not come between those of the text.

@@ -12,9 +12,9 @@ from ...contract import Status, ViewCommand
 from ...targets import MachineTarget
 from ...tools.paste import PastePlan, preferred_layout
 from ...tools.paste_run import PasteResult, PasteTarget
-from ..background import Background
-from ..menu import Console, Section
-from .paste_dialog import PasteDialog, TypingBar
+from ..background import QtBackground
+from ..menu import Section, ViewParts
+from .paste_dialog import PasteBar, PasteDialog
 
 
 class PasteTool(QObject):
@@ -24,11 +24,11 @@ class PasteTool(QObject):
     `PREVIEW_ABOVE` characters, all of which the layout has, is typed without a question then.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: ViewParts) -> None:
         super().__init__(console.window)
         self._console = console
-        self._background = Background(self)
-        self._bar: TypingBar | None = None
+        self._background = QtBackground(self)
+        self._bar: PasteBar | None = None
         self._dialog: PasteDialog | None = None
         target = console.view.viewer.target
         self._target = (
@@ -125,7 +125,7 @@ class PasteTool(QObject):
             self._type(self._target, dialog.plan)
 
     def _type(self, target: PasteTarget, plan: PastePlan) -> None:
-        self._bar = TypingBar(self._console.view, [target], plan, self._background.post)
+        self._bar = PasteBar(self._console.view, [target], plan, self._background.post)
         self._bar.ended.connect(self._ended)
 
     def _ended(self, result: PasteResult) -> None:

@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 from ....escaping import one_line
 from ...tools.playback import PictureLoader, Timeline, event_words, precise_clock
 from .. import icons
-from ..background import Background
+from ..background import QtBackground
 from ..painting import BACKGROUND
 from ..palette import GRID, plain_tooltip, tool_button
 
@@ -65,7 +65,7 @@ class PlayerWindow(QWidget):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._tick)
         self._arrange()
-        background = Background(self)
+        background = QtBackground(self)
         self._loader = PictureLoader(
             path, background.post, self._opened, self._show_picture, self._failed
         )

@@ -16,8 +16,8 @@ from ...targets import MachineTarget
 from ...tools.recording import Recorded, Recorder, clock
 from ...tools.video import KINDS, missing_recorder
 from .. import icons
-from ..background import Background
-from ..menu import Console, Section
+from ..background import QtBackground
+from ..menu import Section, ViewParts
 from ..palette import plain_tooltip
 
 _TICK_MS = 1000
@@ -28,10 +28,10 @@ _VIDEOS = f"Videos ({' '.join(f'*{suffix}' for suffix in KINDS)})"
 class RecordTool(QObject):
     """The recording of one window."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: ViewParts) -> None:
         super().__init__(console.window)
         self._console = console
-        self._background = Background(self)
+        self._background = QtBackground(self)
         self._recorder: Recorder | None = None
         self._last: Path | None = None
         self._timer = QTimer(self, interval=_TICK_MS)

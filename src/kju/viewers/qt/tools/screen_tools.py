@@ -14,8 +14,8 @@ from ....surface.geometry import Rect
 from ...contract import ViewCommand
 from ...tools.picking import Purpose
 from ...tools.screen_text import ScreenText, missing_reader, read_now
-from ..background import Background
-from ..menu import Console, Section
+from ..background import QtBackground
+from ..menu import Section, ViewParts
 from ..palette import plain_tooltip
 from .needle_dialog import NeedleDialog, TextDialog
 from .paste_tool import PasteTool
@@ -36,10 +36,10 @@ class ScreenTools(QObject):
         record: Records the screen.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: ViewParts) -> None:
         super().__init__(console.window)
         self._console = console
-        self._background = Background(self)
+        self._background = QtBackground(self)
         self._overlay: PickOverlay | None = None
         self._folder = Path()
         self.paste: PasteTool = PasteTool(console)

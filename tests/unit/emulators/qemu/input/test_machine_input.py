@@ -39,7 +39,7 @@ def test_running_thread_catches_up() -> None:
     assert find(threading.get_native_id(), owed=1000).caught_up() is False
     processors = find(threading.get_native_id(), owed=0.01)
     assert processors.caught_up() is False
-    until(processors.caught_up, 10, "10 ms of run time")
+    until(processors.caught_up, "10 ms of run time")
 
 
 def test_excess_run_time_counts_for_the_next_charge_and_a_deficit_stays() -> None:
@@ -63,7 +63,7 @@ def test_thread_that_waits_is_idle_and_thread_that_reads_is_not() -> None:
         thread.start()
     waiting, reading = (find(thread.native_id or 0, owed=1000) for thread in threads)
     try:
-        until(waiting.caught_up, 10, "it waits")
+        until(waiting.caught_up, "it waits")
         assert reading.caught_up() is False
     finally:
         event.set()
@@ -73,7 +73,7 @@ def test_thread_that_waits_is_idle_and_thread_that_reads_is_not() -> None:
         os.close(ours)
         os.close(theirs)
     # The kernel may still be ending the thread.
-    until(lambda: waiting.caught_up() is None, 5, "the run time of an ended thread is unknown")
+    until(lambda: waiting.caught_up() is None, "the run time of an ended thread is unknown")
 
 
 @pytest.mark.parametrize("threads", [(), (1,), (-1,), tuple(range(1, MAX_PROCESSORS + 2))])

@@ -58,8 +58,8 @@ class Sample(NamedTuple):
 
 def sample() -> Sample:
     own = Path("/proc/self")
-    counts = (len(list((own / name).iterdir())) for name in ("fd", "task"))
-    return Sample(*counts, own_memory(os.getpid()) // 1024)
+    descriptors, threads = (len(list((own / name).iterdir())) for name in ("fd", "task"))
+    return Sample(descriptors, threads, own_memory(os.getpid()) // 1024)
 
 
 # ---- The machines, in another process: its descriptors are not the app's
@@ -275,7 +275,9 @@ def main() -> int:
             begin,
             lambda each: print(f"{time.monotonic() - began:6.0f} s  {each}", flush=True),
         )
-    print(f"before {samples.first}\nafter  {samples.last}, threads {samples.left}")
+    ctypes.CDLL(None).malloc_trim(0)
+    trimmed = f"; {sample().uss} kB without the allocator's free memory"
+    print(f"before {samples.first}\nafter  {samples.last}{trimmed}, threads {samples.left}")
     problems = grown(samples.during)
     if samples.last.descriptors - samples.first.descriptors > MOST[0]:
         problems.append("descriptors are left after the last machine")

@@ -178,16 +178,17 @@ def scene(runtime_folder: Path, tmp_path: Path) -> Iterator[Scene]:
     made.app.end()
 
 
+@pytest.mark.timeout(600 + 60 * KILLS)
 def test_nothing_is_left_after_sigkill_at_random_moments(scene: Scene) -> None:
     choice = random.Random(SEED)
     activities = list(ACTIVITIES)
     for number in range(KILLS):
-        # Every victim and, in a long run, every activity with each of them.
-        victim = VICTIMS[number % len(VICTIMS)]
-        activity = activities[(number + number // len(VICTIMS)) % len(activities)]
+        # In a long run, every victim during every activity.
+        turn, which = divmod(number, len(VICTIMS))
+        victim, activity = VICTIMS[which], activities[(turn + 2 * which) % len(activities)]
         delay = choice.uniform(0, ACTIVITIES[activity])
         what = f"kill {number}: {victim}, {delay:.3f} s after the begin of {activity}"
-        if KILLS > len(VICTIMS):
+        if len(VICTIMS) < KILLS:
             print(what, flush=True)
         try:
             scene.prepare()

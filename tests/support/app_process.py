@@ -31,7 +31,7 @@ class AppProcess:
         process: The process.
     """
 
-    def __init__(self, environment: Mapping[str, str] = {}) -> None:  # noqa: B006  never written
+    def __init__(self, environment: Mapping[str, str] = {}) -> None:
         known = {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "support.app_process"],

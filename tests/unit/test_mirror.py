@@ -72,6 +72,7 @@ SUITES: dict[str, str] = {
         "viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette viewers.qt.strip "
         "viewers.qt.tools.capture"
     ),
+    "integration/remote/test_mirror_rates.py": "serving.screen_rate",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (

@@ -36,7 +36,7 @@ SUITES: dict[str, str] = {
         "desktop.pages.log_tail desktop.pages.panel desktop.qt.action_menu "
         "desktop.qt.computers_dialog desktop.qt.dialogs desktop.qt.managing "
         "desktop.qt.pages.pictures desktop.qt.pages.side_panel desktop.qt.pages.snapshot_page "
-        "desktop.qt.typing_bar"
+        "desktop.qt.typing_bar viewers.qt.tools.pasting"
     ),
     "integration/desktop/machines/test_local_machines.py": (
         "desktop.machines.machines store.watching"
@@ -49,6 +49,10 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
         "desktop.qt.wall.wall_page"
     ),
+    "integration/agents/mcp/test_session.py": (
+        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
+    ),
+    "integration/agents/mcp/test_server.py": "cli.mcp",
     "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",

@@ -84,7 +84,7 @@ class RemoteScreen:
         self._size = (1, 1)
         self._target = TileTarget(parts.budget)
         self._last: Thumbnail | None = None
-        self._news = ScreenNews()
+        self._news, self._was_live = ScreenNews(), False
         self._mirror: Mirror | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wanted, self._ended = asyncio.Event(), asyncio.Event()
@@ -130,13 +130,15 @@ class RemoteScreen:
             while True:
                 await self._wanted.wait()
                 try:
-                    pause, reason = FIRST_PAUSE, await self._use()
+                    reason = await self._use()
                 except (KjuError, OSError) as error:
-                    reason, pause = str(error), min(2 * pause, MAX_PAUSE)
+                    reason = str(error)
                 if reason and self.rate:
+                    pause = FIRST_PAUSE if self._was_live else pause
                     log.info("%s: %s", self._name, reason)
                     self._report(ScreenNews(reason=f"{reason} (next try in {pause:g} s)"))
                     await asyncio.sleep(pause)
+                    pause = min(2 * pause, MAX_PAUSE)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -149,17 +151,25 @@ class RemoteScreen:
         """
         prove = Prover(Trust(default_folder()), self._user, self._name) if self._user else None
         self._ended.clear()
+        self._was_live = False
         self._mirror = mirror = Mirror(
             self._engine, self._name, self._target, "view",
             user=self._user, prove=prove, lossy=jpeg.is_available(), threads=self._parts.threads,
             on_status=self._status_changed, on_drawn=self._look_soon,
         )  # fmt: skip
         mirror.set_rate(self.rate)
+        opening = asyncio.ensure_future(mirror.open(OPEN_TIMEOUT))
+        ended = asyncio.ensure_future(self._ended.wait())
         try:
-            await mirror.open(OPEN_TIMEOUT)
-            await self._ended.wait()
+            await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                opening.result()
+            await ended
             return "" if mirror.receiver.stage is Stage.OPEN else mirror.status.reason
         finally:
+            opening.cancel()
+            ended.cancel()
+            await asyncio.gather(opening, ended, return_exceptions=True)
             self._mirror = None
             mirror.close()
             await mirror.drawing_finished()
@@ -171,6 +181,7 @@ class RemoteScreen:
         if mirror is None:
             return
         if status.live:
+            self._was_live = True
             state, reason = status.state, status.reason
             if state == State.UNAVAILABLE:
                 self._report(ScreenNews(reason=reason or "the screen shows no picture now"))

@@ -38,8 +38,8 @@ PRESSES = {"still": 25, "animation": 50}
 STARTS = 4
 #: Seconds for the notes that some viewers show at first; pixels of a pointer.
 NOTES, POINTER = 12.0, 1024
-#: Seconds of the measurement at rest.
-REST = 10.0
+#: Seconds without a change before the measurement at rest, and of the measurement.
+SETTLE, REST = 5.0, 10.0
 #: Further windows of the same process.
 FURTHER = 5
 #: Middle of the guest's squares, x and y: see tools/guests/README.md.
@@ -161,6 +161,7 @@ def animated(server: XServer, chosen: Rig, viewer: int, taken: Taken) -> None:
 def rested(chosen: Rig, viewer: int, taken: Taken) -> None:
     pids = processes(chosen, viewer)
     seconds = amount("REST", REST)
+    time.sleep(SETTLE)
     before = {name: Shown.cpu_of(pid) for name, pid in pids.items()}
     time.sleep(seconds)
     taken.rest = {name: Shown.cpu_of(pid) - before[name] for name, pid in pids.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import accelerator, leftovers
+from support import accelerator, leftovers, longest
 
 if TYPE_CHECKING:
     from kju.remote.trust import Trust
@@ -33,6 +33,13 @@ def pytest_sessionstart() -> None:
     if leftovers.RUN not in os.environ:  # a worker has its controller's
         os.environ[leftovers.RUN] = run = uuid.uuid4().hex
         leftovers.guard_run(run)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the workers of one run begin with the files that take longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: -longest.seconds(item.path))
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +38,10 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the workers of one run begin with the files that take longest."""
+    """Have the workers of one run begin with the files that take longest, then the largest."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: -longest.seconds(item.path))
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (-longest.seconds(item.path), -tests[item.path]))
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,8 @@ SECONDS = {
     "qemu/test_locks.py": 20,
     "qemu/test_boards.py": 20,
     "qemu/test_sample_guest.py": 20,
+    "typing/test_documentation.py": 20,
+    "typing/test_public.py": 20,
     "multiprocess/test_far.py": 60,
     "multiprocess/test_xvfb.py": 50,
     "multiprocess/test_senders.py": 25,

@@ -134,6 +134,7 @@ def paint(
     mode: str = "animate",
     *,
     device: str = "virtio-vga",
+    efi: bool = False,
     **options: str | int,
 ) -> Paint:
     """Our own Linux guest, drawing what it is asked for.
@@ -143,10 +144,13 @@ def paint(
         mode: kju.mode: animate, flip, box, still, resize, blank, text, shell.
         device: QEMU's display device with its properties: "virtio-vga", "VGA", "bochs-display",
             "virtio-vga,max_outputs=2", "virtio-vga,xres=1920,yres=1080".
+        efi: Keep the kernel's decompressor: a UEFI firmware starts the kernel in it.
         options: Other kju.* options: via="vram", size="1024x768", rate=20, frames=100, heads=2,
             cursor=1, virtual=1400.
     """
     kernel, initramfs = _lines("linux.py")
+    if efi:
+        kernel = str(Path(kernel).with_name("vmlinuz"))
     words = [f"kju.{name}={value}" for name, value in {"mode": mode, **options}.items()]
     serial = folder / "serial"
     return Paint(

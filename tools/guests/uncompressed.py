@@ -2,7 +2,8 @@
 
 A kernel stays a bzImage: its own real-mode code, which finds the memory and sets the screen, then
 code of ours in place of the decompressor, then the kernel where it runs. Ours enters long mode and
-jumps to the kernel, as the decompressor does at its end.
+jumps to the kernel, as the decompressor does at its end. A UEFI firmware cannot start it: the code
+for that was in the decompressor.
 
 Source:
     Linux, Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header";

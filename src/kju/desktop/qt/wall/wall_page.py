@@ -35,7 +35,7 @@ _SEARCH_MS = 80
 _SLIDER_WIDTH = 96
 
 
-class SearchField(QLineEdit):
+class _SearchField(QLineEdit):
     """The search field; Esc empties it, and then leaves it."""
 
     left = Signal()
@@ -81,7 +81,7 @@ class WallPage(QWidget):
         super().__init__()
         self._machines = machines
         self.wall = Wall(machines, picture)
-        self.search = SearchField()
+        self.search = _SearchField()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.wall)
         self.empty = EmptyPage()

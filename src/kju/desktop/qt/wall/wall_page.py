@@ -188,7 +188,7 @@ class WallPage(QWidget):
         """Choose an order."""
         self._order.setCurrentIndex(list(Order).index(order))
 
-    def show_all(self) -> None:
+    def _show_all(self) -> None:
         """Empty the search and drop the filter."""
         self.search.clear()
         self._filters.buttons()[0].setChecked(True)
@@ -233,7 +233,7 @@ class WallPage(QWidget):
 
     def _empty_pressed(self, action: EmptyAction) -> None:
         if action is EmptyAction.SHOW_ALL:
-            self.show_all()
+            self._show_all()
             self.wall.setFocus()
 
     # ---- The side panel

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 import kju
@@ -27,12 +27,17 @@ print(time.perf_counter() - t)
 
 
 @cache
-def installed() -> dict[str, str]:
-    """Return an environment with compiled modules, like those of an installed package."""
+def _compiled() -> str:
+    """Return a folder for compiled modules; the first process that is measured fills it."""
     folder = tempfile.TemporaryDirectory(prefix="kju-bench-")
     atexit.register(folder.cleanup)
-    own = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return own | {"PYTHONPYCACHEPREFIX": folder.name}
+    return folder.name
+
+
+def installed(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment with compiled modules, like those of an installed package."""
+    own = {k: v for k, v in environment.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return own | {"PYTHONPYCACHEPREFIX": _compiled()}
 
 
 def _seconds(program: str) -> float:

@@ -223,7 +223,7 @@ def memory(chosen: Rig, server: XServer) -> tuple[int, int]:
 
 def starts(server: XServer) -> Iterator[Figure]:
     """Measure the interpreter and Qt alone, which are a part of each start of `kju view`."""
-    environment = installed() | server.environment
+    environment = installed(server.environment)
     interpreter, qt = [], []
     for _ in range(int(amount("STARTS", STARTS))):
         begun = time.monotonic()

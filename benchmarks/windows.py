@@ -103,7 +103,7 @@ def window(way: Way, chosen: Rig, server: XServer) -> Iterator[tuple[int, float]
         yield chosen.pid, time.monotonic()
         return
     with tempfile.TemporaryDirectory(prefix="kju-bench-") as home:
-        environment = installed() | server.environment
+        environment = installed(server.environment)
         # None of the user's settings; kju finds the machine by HOME where no runtime folder is set.
         environment |= {"XDG_STATE_HOME" if way.display == "kju" else "HOME": home}
         begun = time.monotonic()

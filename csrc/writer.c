@@ -229,19 +229,21 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
+/* set_scan_pace(rest, calm, brisk, hot, cold, share, answer): nanoseconds, and the share */
 static PyObject *writer_set_scan_pace(Writer *self, PyObject *args) {
     struct kju_pace pace;
-    unsigned long long values[5];
-    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
-                          kju_parse_u64, &values[2], kju_parse_u64, &values[3], kju_parse_u32,
-                          &pace.share, kju_parse_u64, &values[4]))
+    unsigned long long values[6];
+    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64,
+                          &values[1], kju_parse_u64, &values[2], kju_parse_u64, &values[3],
+                          kju_parse_u64, &values[4], kju_parse_u32, &pace.share, kju_parse_u64,
+                          &values[5]))
         return NULL;
-    pace.answer = values[4];
     pace.rest = values[0];
-    pace.brisk = values[1];
-    pace.hot = values[2];
-    pace.cold = values[3];
+    pace.calm = values[1];
+    pace.brisk = values[2];
+    pace.hot = values[3];
+    pace.cold = values[4];
+    pace.answer = values[5];
     pace.share = pace.share ? pace.share : 1;
     acquire(self);
     self->scan.pace = pace;
@@ -563,7 +565,7 @@ static PyMethodDef writer_methods[] = {
     {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
      "interrupt(): have _scan_until return"},
     {"set_scan_pace", (PyCFunction)writer_set_scan_pace, METH_VARARGS,
-     "set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
+     "set_scan_pace(rest, calm, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
     {"note_input", (PyCFunction)writer_note_input, METH_O,
      "note_input(now): an input has been sent to the guest"},
     {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,6 +138,53 @@ def test_errors_are_those_of_a_launch(
     assert str(planned.value) == str(launched.value)
     assert type(planned.value) is type(launched.value)
     assert planned.value.option == option
+
+
+_TCG = guests.TCG
+
+
+@pytest.mark.parametrize(
+    ("option", "words", "options"),
+    [
+        ("arguments", "mean virtio-vga", {"args": [*_TCG, "-device", "virtio-vgaa"]}),
+        ("arguments", "mean max_outputs", {"args": [*_TCG, "-device", "virtio-vga,max_output=2"]}),
+        ("arguments", "mean qemu64", {"args": [*_TCG, "-cpu", "qemu65"]}),
+        ("arguments", "in use|uses it", {"args": [*_TCG, "-nic", "user,hostfwd=tcp::PORT-:22"]}),
+        ("memory", "than this computer has", {"args": _TCG, "memory": "900G"}),
+        ("image", "is not a qcow2 disk", {"args": _TCG, "image": "other.qcow2"}),
+        ("image", "in use by 'holder'", {"args": _TCG, "image": _DISK}),
+        ("arguments", "in use by 'holder'", {"args": [*_TCG, "-hda", _DISK]}),
+    ],
+)  # fmt: skip
+def test_faults_that_qemu_reports_are_found_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    disk: Path,
+    option: str,
+    words: str,
+    options: dict[str, Any],
+) -> None:
+    monkeypatch.chdir(disk.parent)
+    Path("other.qcow2").write_bytes(b"no header" * 1000)
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+        port = str(server.getsockname()[1])
+        options["args"] = [word.replace("PORT", port) for word in options["args"]]
+        if "holder" in words:
+            stack.enter_context(kju.launch(disk, name="holder", args=_TCG))
+        with pytest.raises(UsageError, match=words) as planned:
+            kju.plan_launch(**options)
+        with pytest.raises(QemuError):
+            kju.launch(**options)
+    assert planned.value.option == option
+
+
+def test_faults_of_a_start_do_not_concern_the_machine_that_runs(disk: Path, data: Path) -> None:
+    """A running machine is edited: it uses its own disk and port."""
+    defining.create("web", Definition(image=str(disk), arguments=list(_TCG)))
+    with kju.start("web"), Planner() as planner:
+        text = (data / "web" / "machine.toml").read_text()
+        assert planner.plan(dry_run_of("web", text)).name == "web"
+        with pytest.raises(UsageError, match="in use by 'web'"):
+            planner.plan(dry_run_of("other", text.replace('"web"', '"other"'), new=True))
 
 
 def test_name_of_a_running_machine_is_taken() -> None:

@@ -49,6 +49,9 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
         "desktop.qt.wall.wall_page"
     ),
+    "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
+    "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
+    "integration/client/test_locators.py": "client.aio.locators",
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
@@ -69,6 +72,7 @@ SUITES: dict[str, str] = {
         "viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette viewers.qt.strip "
         "viewers.qt.tools.capture"
     ),
+    "integration/remote/test_mirror_rates.py": "serving.screen_rate",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -89,8 +93,14 @@ SUITES: dict[str, str] = {
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_signals.py": "signals",
-    "qemu/test_vram.py": "emulators.qemu.mode_monitor emulators.qemu.screenshot",
+    "qemu/test_vram.py": "emulators.qemu.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
+    "unit/agents/test_dialects.py": (
+        "agents.dialects.anthropic agents.dialects.arguments agents.dialects.gym_anything "
+        "agents.dialects.keysyms agents.dialects.openai"
+    ),
+    "unit/acting/test_inputs.py": "acting.checks",
+    "unit/acting/test_locating.py": "vision.finding",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",

@@ -2,8 +2,8 @@
 
 - No name is claimed, no folder, surface or socket is made, and the guest's QEMU is not started. The
   program is asked for its version and for the board's buses, as at any launch.
-- The errors are those of the launch. QEMU's own errors (an unknown device) are not found: it
-  reports them when it starts.
+- The errors are those of the launch, and of QEMU's own those that can be known before it starts
+  (`kju.emulators.qemu.start_faults`). Others arrive when it starts.
 - A host process for dry runs answers one after the other until its client disconnects. It remembers
   the answers of QEMU, so that a second dry run takes a few milliseconds.
 - Files are read in this process: if a disk hangs, the client is not blocked, and kills it.

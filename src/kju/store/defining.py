@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
 from ..protocol.launch_options import Launch, guest_values
+from ..protocol.snapshots import SavedSnapshot
 from . import disk_files, last_pictures, snapshot_files
 from .definitions import (
     DISK,
@@ -41,6 +42,8 @@ from .machine_toml import Definition, write
 from .offline_snapshots import saved_snapshots
 from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
 from .running import is_alive
+from .snapshot_files import SnapshotFiles
+from .snapshot_tree import SnapshotId, SnapshotTree
 from .toml_edit import known_part
 
 
@@ -87,7 +90,8 @@ def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
         name: The machine.
         new_name: The name of the copy.
         snapshot: A snapshot from which the copy begins: its disks are copied as a whole, with
-            their snapshots, and returned to this one. So both machines can be started.
+            their snapshots, pictures and input logs, and returned to this one. So both machines
+            can be started.
 
     Raises:
         MachineNotFoundError: The first is not defined.
@@ -104,8 +108,9 @@ def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
         definition = machine.definition
         changes: dict[str, object] = {"name": new_name}
         if snapshot:
-            _require_snapshot(name, snapshot)
+            saved = _require_snapshot(name, snapshot)
             paths = [_branch(image, new, snapshot) for image in found]
+            _copy_snapshot_files(machine, new, saved, snapshot)
         else:
             paths = [_overlay(image, new.path) for image in found]
             changes["base"] = name
@@ -243,8 +248,12 @@ def _free_place(folder: Path, stem: str) -> Path:
     return place
 
 
-def _require_snapshot(name: str, tag: str) -> None:
-    """Raise a `UsageError` unless every writable disk of a machine holds a snapshot."""
+def _require_snapshot(name: str, tag: str) -> dict[str, SavedSnapshot]:
+    """Return a machine's snapshots by their tags; every writable disk holds this one.
+
+    Raises:
+        UsageError: A disk does not hold it.
+    """
     found = {saved.tag: saved for saved in saved_snapshots(name)}
     if tag not in found:
         have = ", ".join(ascii(each)[1:-1] for each in found) or "none"
@@ -253,6 +262,19 @@ def _require_snapshot(name: str, tag: str) -> None:
         raise UsageError(
             f"the snapshot {tag!r} of {name} is incomplete: {', '.join(lacking)} does not hold it"
         )
+    return found
+
+
+def _copy_snapshot_files(
+    machine: DefinedMachine, folder: Folder, saved: Mapping[str, SavedSnapshot], tag: str
+) -> None:
+    """Copy pictures, input logs and the tree of snapshots; the copy is at *tag* in its tree."""
+    files = SnapshotFiles(str(machine.folder), "")
+    tree = SnapshotTree()
+    with contextlib.suppress(KjuError):  # without it every snapshot is a root
+        tree = files.read_tree()
+    ids = {each.tag: SnapshotId(each.tag, each.time) for each in saved.values()}
+    files.copy_to(folder, saved, tree.pruned(ids.values()).loaded(ids[tag]))
 
 
 def _branch(image: Image, folder: Folder, tag: str) -> str:
@@ -311,7 +333,8 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
             with machines.new_folder(hidden) as new:
                 yield new
                 for made in new.names():
-                    new.seal(made)
+                    if made != snapshot_files.FOLDER:
+                        new.seal(made)
                 new.sync()
             machines.rename(hidden, name)
         except BaseException:

@@ -14,10 +14,10 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import FileError, KjuError
+from ..errors import FileError, KjuError, LimitError
 from ..files import Folder, failing, folder_in, is_temporary, remove_tree
 from ..protocol.values import TAG
 from . import snapshot_tree
@@ -26,6 +26,8 @@ from .snapshot_tree import SnapshotTree
 #: No tag begins with a full stop.
 TREE = ".tree.json"
 PICTURE, INPUT = "screen.png", "input.jsonl"
+#: Bytes of each that are copied for a clone, far above those that kju writes.
+_LIMITS = {PICTURE: 64 << 20, INPUT: 64 << 20}
 #: Its name in a machine's folder.
 FOLDER = "snapshots"
 _PARENT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -140,6 +142,37 @@ class SnapshotFiles:
         """
         with self._open(create=True) as folder:
             folder.write(TREE, snapshot_tree.encode(tree))
+
+    def copy_to(self, machine: Folder, tags: Iterable[str], tree: SnapshotTree) -> None:
+        """Copy the files of snapshots, and write a tree of them, in another machine's folder.
+
+        Files that are missing, too large or another user's are left out, as `find` does.
+
+        Args:
+            machine: The folder, which has no snapshots yet.
+            tags: The snapshots.
+            tree: The other machine's tree.
+
+        Raises:
+            FileError: A file could not be written.
+        """
+        with machine.folder(FOLDER, create=True) as folder:
+            for tag in tags:
+                self._copy_files(tag, folder)
+            folder.write(TREE, snapshot_tree.encode(tree))
+            folder.sync()
+
+    def _copy_files(self, tag: str, folder: Folder) -> None:
+        if self.place(tag) is None:
+            return
+        files: dict[str, tuple[bytes, int]] = {}
+        with contextlib.suppress(FileError), self._open() as own, own.folder(tag) as inside:
+            for name, limit in _LIMITS.items():
+                with contextlib.suppress(FileError, LimitError):
+                    files[name] = (inside.read(name, limit=limit), 0o600)
+        if files:
+            with folder.folder(tag, create=True) as copy:
+                copy.write_all(files)
 
     @contextlib.contextmanager
     def _open(self, *, create: bool = False) -> Iterator[Folder]:

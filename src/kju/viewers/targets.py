@@ -24,8 +24,11 @@ from .input.sender import Sender
 
 _T = TypeVar("_T")
 
-# Seconds between two requests for facts. A request for the lamps takes the host 0.1 ms.
+# Seconds between two requests for facts. Keys switch the lamps, so they are requested more often
+# for `_LAMP_AFTER` after an input.
 _LAMP_SECONDS = 0.5
+_LAMP_SECONDS_AT_REST = 5.0
+_LAMP_AFTER = 5.0
 _SOURCE_SECONDS = 2.0
 _NO_RESIZE_SECONDS = 0.5
 _CPU_SECONDS = 1.0
@@ -200,13 +203,13 @@ class _MachineAttachment:
             keyboard = machine.screens[target.console].keyboard
             pointer = machine.screens[target.console].pointer
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
-        self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
+        self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, self._lamp_seconds, ())
         self._had_numbers = False
-        self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
+        self._source = _Polled(self._ask_source, lambda: _SOURCE_SECONDS, "")
         # Constant. Asked for after the first picture, which they would delay.
-        self._kind = _Polled(self._ask_kind, math.inf, "", _NO_RESIZE_SECONDS)
-        self._no_resize = _Polled(self._ask_no_resize, math.inf, "", _NO_RESIZE_SECONDS)
-        self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, _CPU_SECONDS, None)
+        self._kind = _Polled(self._ask_kind, lambda: math.inf, "", _NO_RESIZE_SECONDS)
+        self._no_resize = _Polled(self._ask_no_resize, lambda: math.inf, "", _NO_RESIZE_SECONDS)
+        self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, lambda: _CPU_SECONDS, None)
 
     def check(self) -> None:
         if reason := self._machine.end_reason:
@@ -227,6 +230,11 @@ class _MachineAttachment:
 
     def set_rate(self, rate: float | None) -> None:
         self.screen.set_rate(rate)
+
+    def _lamp_seconds(self) -> float:
+        sender = self.sender
+        used = sender is not None and time.monotonic() - sender.sent_at < _LAMP_AFTER
+        return _LAMP_SECONDS if used else _LAMP_SECONDS_AT_REST
 
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:
@@ -326,19 +334,24 @@ class _Polled(Generic[_T]):
     """A value that is asked for again when it is old; kept where the machine does not answer."""
 
     def __init__(
-        self, ask: Callable[[], _T], seconds: float, first: _T, begin: float = 0.0
+        self,
+        ask: Callable[[], _T],
+        seconds: Callable[[], float],
+        first: _T,
+        begin: float = 0.0,
     ) -> None:
         self._ask, self._seconds, self._value = ask, seconds, first
-        self._due = time.monotonic() + begin
+        self._first_at = time.monotonic() + begin
+        self._asked_at: float | None = None
 
     def expire(self) -> None:
         """Ask again at the next `newest`."""
-        self._due = 0.0
+        self._first_at, self._asked_at = 0.0, None
 
     def newest(self) -> _T:
-        now = time.monotonic()
-        if now >= self._due:
-            self._due = now + self._seconds
+        now, asked = time.monotonic(), self._asked_at
+        if now >= (self._first_at if asked is None else asked + self._seconds()):
+            self._asked_at = now
             with contextlib.suppress(KjuError, OSError):
                 self._value = self._ask()
         return self._value

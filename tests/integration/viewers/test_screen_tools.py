@@ -53,6 +53,7 @@ class Window:
         self.window = MachineWindow(self.view)
         self.notes: list[str] = []
         self.view.noted.connect(self.notes.append)
+        self.shown = self._record_notes()
         self.tools = self.window.tools
         self.window.resize(800, 600)
         self.window.show()
@@ -71,11 +72,24 @@ class Window:
         shown = [each for each in self.window.findChildren(QDialog) if each.isVisible()]
         return next(iter(shown), None)
 
+    def _record_notes(self) -> list[str]:
+        """Return the list of the notes so far, which grows: one may soon replace another."""
+        label, shown = self.window._note._text, list[str]()
+        show = label.set_text
+
+        def record(text: str) -> None:
+            shown.append(text)
+            show(text)
+
+        label.set_text = record
+        return shown
+
     def note(self) -> str:
         from PySide6.QtWidgets import QLabel
 
         # The text of a narrow label is cut; its accessible name is whole.
-        return " / ".join(label.accessibleName() for label in self.window.findChildren(QLabel))
+        labels = [label.accessibleName() for label in self.window.findChildren(QLabel)]
+        return " / ".join([*self.shown, *labels])
 
     def key(self, name: str, modifier: str = "") -> None:
         from PySide6.QtCore import Qt

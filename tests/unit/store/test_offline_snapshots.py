@@ -12,6 +12,8 @@ from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
 from kju.store import defining, definitions
 from kju.store.machine_toml import Definition
 from kju.store.offline_snapshots import saved_snapshots, writable_disks
+from kju.store.snapshot_files import SnapshotFiles
+from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="there is no qemu-img here")
 
@@ -102,6 +104,38 @@ def test_a_clone_of_a_snapshot_has_the_disk_of_that_moment(tmp_path: Path) -> No
     assert copy.definition.base is None
     defining.remove("web")
     assert [saved.tag for saved in saved_snapshots("copy")] == ["one"]
+    defining.remove("copy")
+
+
+def test_a_clone_of_a_snapshot_has_the_pictures_and_logs_of_all_it_keeps() -> None:
+    disk = define()
+    machine = definitions.read("web")
+    files = SnapshotFiles(str(machine.folder), "")
+    for tag in ("one", "two", "three"):
+        qemu_img("snapshot", "-c", tag, disk)
+    files.keep("one", b"PNG 1", b"log 1")
+    files.keep("two", b"PNG 2", b"")
+    ids = {saved.tag: SnapshotId(saved.tag, saved.time) for saved in saved_snapshots("web")}
+    tree = SnapshotTree().saved(ids["one"]).saved(ids["two"]).saved(SnapshotId("gone", 1.0))
+    files.write_tree(tree.saved(ids["three"]))
+    # Neither another program's file nor one that is far too large is copied.
+    (machine.folder / "snapshots" / "three").mkdir(mode=0o700)
+    (machine.folder / "snapshots" / "three" / "screen.png").symlink_to("/etc/passwd")
+
+    copy = defining.clone("web", "copy", "two")
+
+    copied = SnapshotFiles(str(copy.folder), "")
+    place = copy.folder / "snapshots"
+    assert copied.find("one") == (f"{place}/one/screen.png", f"{place}/one/input.jsonl")
+    assert (place / "one" / "screen.png").read_bytes() == b"PNG 1"
+    assert copied.inputs("one", 100) == b"log 1"
+    assert copied.find("two") == (f"{place}/two/screen.png", "")
+    assert copied.find("three") == ("", "")
+    found = {saved.tag: saved for saved in saved_snapshots("copy")}
+    parents = {tag: saved.parent for tag, saved in found.items()}
+    assert parents == {"one": "", "two": "one", "three": "two"}
+    assert [tag for tag, saved in found.items() if saved.current] == ["two"]
+    assert {path.name for path in place.iterdir()} == {".tree.json", "one", "two"}
     defining.remove("copy")
 
 

@@ -106,8 +106,9 @@ async def plan_launch(
         **options: See `kju.LaunchOptions`.
 
     Raises:
-        KjuError: `launch` would raise this error. Errors that QEMU itself finds when it starts are
-            not found.
+        KjuError: `launch` would fail. Of the errors that QEMU itself reports when it starts, these
+            are found: a disk in use or in the wrong format, a forwarded port in use, an unknown
+            device, property or processor, and more memory than this computer has.
     """
     if name := options.get("name"):
         check_name(name)

@@ -25,6 +25,7 @@ from ...protocol.values import DISK_BUSES, size_fault
 from ...store.machine_toml import MAX_DOTS, Definition, decode, first_dotted_line
 from ...store.paths import check_name, name_for
 from ...store.toml_edit import changed, known_part, unknown_keys
+from .create_faults import field_of
 
 #: The size of the disk that is proposed for an installation from a CD.
 PROPOSED_DISK = "20G"
@@ -321,7 +322,12 @@ class CreateForm:
         """Return an error by its field."""
         key = error.key if isinstance(error, DefinitionError) else error.option
         known = {field.key for field in self.fields}
-        return {key if key in known else "": _plain(str(error))}
+        text = _plain(str(error))
+        if key not in known or key == "arguments":
+            # QEMU's own error; and devices are arguments for it.
+            found = field_of(text, self.values)
+            key = found if found in known else key
+        return {key if key in known else "": text}
 
     @property
     def _image(self) -> Mapping[str, Any]:

@@ -16,15 +16,18 @@ from ...files import Folder
 from ...protocol.launch_options import Launch, guest_values
 from ...store import definitions, disk_files
 from ...store.definitions import VARIABLES
-from ...store.disk_files import Chain, read_image
+from ...store.disk_files import Chain, Layer, read_image
 from ...store.image import Image, Kind
-from . import program
+from ...store.paths import machine_paths
+from ...store.running import is_alive
+from . import program, start_faults
 from .arguments.board import PC, Board
 from .arguments.devices import own_disks
 from .arguments.plan import QemuPlan, board_arguments, needs_firmware, plan
-from .arguments.user_options import Firmware, LaunchFacts
+from .arguments.user_options import Firmware, LaunchFacts, parse
 from .board_probe import inspect_board
 from .program import Accelerator, Qemu, best_accelerator
+from .start_faults import DiskUse
 
 log = logging.getLogger(__name__)
 
@@ -146,10 +149,12 @@ class PreparedQemu(NamedTuple):
 
         Raises:
             ConflictError: The user's arguments contradict kju's.
+            UsageError: QEMU would refuse to start; see `start_faults`.
         """
         runs_on = choose_accelerator(self)
         with _about("arguments"):
             planned = self.plan(name, 3, 4, runs_on)
+        self._check_start(planned, runs=is_alive(machine_paths(name)))
         command = [self.qemu.path, *planned.arguments]
         image = self.image and {
             "path": self.image.path,
@@ -157,6 +162,33 @@ class PreparedQemu(NamedTuple):
             "reason": self.image.reason,
         }
         return {"command": command, "image": image, **self.info(planned, runs_on)}
+
+    def _check_start(self, planned: QemuPlan, *, runs: bool) -> None:
+        """Look for faults that QEMU would report.
+
+        Args:
+            planned: The command.
+            runs: The machine runs already: its disks and ports are in use, by itself.
+        """
+        stamp = _stamp(self.qemu.path)
+        options = parse(self.request.arguments)
+        start_faults.check_devices(
+            options, self.qemu.path, lambda program, words: _printed(program, words, stamp)
+        )
+        start_faults.check_memory(self.request.memory)
+        if not runs:
+            start_faults.check_disks(list(self._disk_uses(temporary=bool(planned.temporary))))
+            start_faults.check_ports(options)
+
+    def _disk_uses(self, *, temporary: bool) -> Iterator[DiskUse]:
+        images = ([self.image] if self.image else []) + list(self.disks)
+        for index, (image, chain) in enumerate(zip(images, self.chains, strict=True)):
+            option = "image" if self.image and not index else "disks"
+            if image.kind is not Kind.KERNEL:
+                yield DiskUse(chain, image.read_only or temporary, option)
+        for path, disk_format in own_disks(self.request.arguments):
+            # Whether it is written is not known: what applies to a read-only one applies to both.
+            yield DiskUse(Chain((Layer(path, disk_format, "disk"),)), True, "arguments")
 
 
 @contextlib.contextmanager
@@ -238,6 +270,11 @@ def _inspected(path: str, stamp: tuple[int, int, int]) -> Qemu:
 @lru_cache(maxsize=64)
 def _board(found: Qemu, words: tuple[str, ...], stamps: tuple[tuple[int, int, int], ...]) -> Board:
     return inspect_board(found, words)
+
+
+@lru_cache(maxsize=64)
+def _printed(path: str, words: tuple[str, ...], stamp: tuple[int, int, int]) -> str:
+    return start_faults.ask_program(path, words)
 
 
 def _check_own_disks(request: Launch) -> None:

@@ -28,16 +28,22 @@ POLL_BRISK = 0.04
 BRISK_FOR = 1.0
 #: The same after `CALM_AFTER` without an event, in a mode without page flips.
 POLL_CALM = 0.25
-CALM_AFTER = 5.0
-#: While all viewers look rarely (thumbnails): seconds between two checks whether anything has been
-#: published, which asks QEMU nothing. The registers are read after a publication, because a new
-#: mode changes pixels, and after `POLL_STILL` in any case.
+CALM_AFTER = 2.0
+#: A new mode changes pixels. So while nothing is published, the interval is the time since the last
+#: event divided by `CALM_SHARE`, `POLL_REST` at most. The monitor still looks every `POLL_CALM`
+#: whether anything has been published, which asks QEMU nothing.
+CALM_SHARE = 5
+POLL_REST = 1.0
+#: The same while all viewers look rarely (thumbnails): seconds between two such looks, and between
+#: two readings while nothing is published.
 POLL_SLOW = 2.0
 POLL_STILL = 30.0
-#: Seconds between two comparisons of the memory with a screenshot (0.2 % of QEMU's main loop), and
-#: before the first one after a mode change.
+#: Seconds between two questions whether the guest has blanked the screen, and at least between two
+#: comparisons of the memory with a screenshot (6 ms of QEMU's main loop, 12 ms of the host). While
+#: nothing is published, the time between two comparisons doubles, up to `VERIFY_SLOW`.
 VERIFY = 4.0
 VERIFY_SLOW = 60.0
+#: Seconds before the first comparison after a mode change.
 VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.
@@ -100,32 +106,55 @@ class AnnouncedSizeRunner(SourceRunner):
 
 
 class _Reading(NamedTuple):
-    """The last reading of the registers: its time, and the version published then."""
+    """A reading of something of QEMU's: its time, and the version published then."""
 
     time: float
     version: int
 
 
 class _PictureCheck:
-    """Schedules the comparisons of the memory with QEMU's picture, and judges their results.
+    """Schedules the checks whether QEMU shows the memory's picture, and judges their results.
 
-    One difference may be the guest's drawing between the two readings; two in a row mean that QEMU
+    Each check asks whether the guest has blanked the screen. Some compare a screenshot as well. One
+    difference may be the guest's drawing between the two readings; two in a row mean that QEMU
     shows another picture.
+
+    Attributes:
+        due_at: Time of the next check.
     """
 
     def __init__(self) -> None:
         self.due_at = 0.0
         self._differences = 0
+        self._compared = _Reading(0.0, -1)
+        self._pause = 0.0  # between two comparisons while nothing is published
 
-    def begin(self, now: float, *, slow: bool) -> None:
-        """Begin a comparison; the next one is due `VERIFY` or `VERIFY_SLOW` later."""
+    def expect(self, due_at: float) -> None:
+        """Check at *due_at*, with a comparison: QEMU may show something else from now on."""
+        self.due_at, self._pause = due_at, 0.0
+
+    def begin(self, now: float, version: int, *, slow: bool) -> bool:
+        """Begin a check; return whether to compare a screenshot too.
+
+        Args:
+            now: The time.
+            version: The published version.
+            slow: Whether all viewers look rarely.
+        """
         self.due_at = now + (VERIFY_SLOW if slow else VERIFY)
+        if version != self._compared.version:
+            self._pause = 0.0
+        if now < self._compared.time + self._pause:
+            return False
+        self._compared = _Reading(now, version)
+        self._pause = min(max(VERIFY, 2 * self._pause), VERIFY_SLOW)
+        return True
 
     def note(self, *, differs: bool, now: float) -> bool:
-        """Record the result; return whether QEMU shows another picture."""
+        """Record a result; return whether QEMU shows another picture."""
         self._differences = self._differences + 1 if differs else 0
         if differs:
-            self.due_at = now + VERIFY_FIRST
+            self.expect(now + VERIFY_FIRST)
         return self._differences > 1
 
 
@@ -245,7 +274,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         return self.supervisor.surface.index
 
     def _interval(self) -> float:
-        """Return the seconds until the registers are read again."""
+        """Return the seconds until the registers are read, if the last reading is old then."""
         now, mode = asyncio.get_running_loop().time(), self._mode
         rate = self.rate
         if rate is not None and is_slow(rate):
@@ -258,12 +287,20 @@ class ModeMonitor(AnnouncedSizeRunner):
         return POLL_CALM if calm and mode.place is not None and not mode.flips else POLL
 
     def _reading_is_new(self) -> bool:
-        """Return whether viewers look rarely, and nothing has happened since the last reading."""
-        if not self._policy.slow or self._mode.flips:
+        """Return whether nothing has been published since the last reading, and it is not old."""
+        mode = self._mode
+        if mode.flips or self.supervisor.surface.producer.version != self._reading.version:
             return False
         age = asyncio.get_running_loop().time() - self._reading.time
-        version = self.supervisor.surface.producer.version
-        return version == self._reading.version and age < POLL_STILL
+        return age < (POLL_STILL if self._policy.slow else self._pause_at_rest())
+
+    def _pause_at_rest(self) -> float:
+        """Return the seconds between two readings while nothing is published."""
+        mode = self._mode
+        if mode.hidden or mode.place is None:
+            return 0.0
+        quiet = self._reading.time - max(mode.changed_at, self._active_at)
+        return min(quiet / CALM_SHARE, POLL_REST)
 
     async def _follow(self) -> None:
         """Read the mode, and replace the source if it does not suit the mode."""
@@ -276,7 +313,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             before, now = mode.place, asyncio.get_running_loop().time()
             self._reading = _Reading(now, self.supervisor.surface.producer.version)
             if mode.update(found, now):
-                self._check.due_at = now + VERIFY_FIRST
+                self._check.expect(now + VERIFY_FIRST)
             if mode.place != before:
                 log.info("console %d: %s", self._index, mode.place or mode.reason)
             mode.note_visibility(now)
@@ -298,8 +335,11 @@ class ModeMonitor(AnnouncedSizeRunner):
                 log.info("console %d: QEMU shows the video memory again", self._index)
                 mode.hidden = False
             return
-        self._check.begin(now, slow=self._policy.slow)
+        version = self.supervisor.surface.producer.version
+        compares = self._check.begin(now, version, slow=self._policy.slow)
         blank = await self._memory.blank()
+        if not blank and not compares:
+            return
         # Just after a change the two readings may be of different pages: then a difference proves
         # nothing.
         steady = now - mode.changed_at > BRISK_FOR
@@ -321,7 +361,7 @@ class ModeMonitor(AnnouncedSizeRunner):
 
     def distrust(self) -> None:
         """Read the mode and compare the picture soon: either may be wrong."""
-        self._check.due_at = 0.0
+        self._check.expect(0.0)
         self.expect_mode()
 
     def note_input(self) -> None:

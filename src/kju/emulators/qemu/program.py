@@ -132,13 +132,13 @@ def inspect(path: str) -> Qemu:
     Raises:
         QemuError: The program does not run, or is not a QEMU.
     """
-    first = _output_of(path, "--version").splitlines()[:1]
+    first = output_of(path, "--version").splitlines()[:1]
     match = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", first[0] if first else "")
     if not match:
         raise QemuError(f"{path} is not a QEMU: its first line is {first[0] if first else ''!r}")
     version = tuple(int(part) for part in match.groups() if part is not None)
     displays = tuple(
-        re.findall(r"^([a-z0-9-]+)$", _output_of(path, "-display", "help"), re.MULTILINE)
+        re.findall(r"^([a-z0-9-]+)$", output_of(path, "-display", "help"), re.MULTILINE)
     )
     name = re.fullmatch(r"qemu-system-(\w+)", Path(path).name)
     architecture = name[1] if name else platform.machine()
@@ -162,7 +162,12 @@ def require(qemu: Qemu) -> Qemu:
     return qemu
 
 
-def _output_of(path: str, *arguments: str) -> str:
+def output_of(path: str, *arguments: str) -> str:
+    """Return what a QEMU prints, on either stream.
+
+    Raises:
+        QemuError: It does not run, or does not end within ten seconds.
+    """
     try:
         result = subprocess.run(
             [path, *arguments], capture_output=True, stdin=subprocess.DEVNULL, timeout=10

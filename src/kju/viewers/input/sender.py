@@ -9,7 +9,9 @@ as well.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -132,6 +134,9 @@ class Sender:
         on_absolute: Called on the thread with the answer to `AskAbsolute`.
         on_error: Called on the thread with the reason why an input was not sent.
         layout: The guest's keyboard layout, for texts.
+
+    Attributes:
+        sent_at: `time.monotonic` of the last `send`; `-inf` before the first.
     """
 
     def __init__(
@@ -149,9 +154,11 @@ class Sender:
         self._queue: deque[Input] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self.sent_at = -math.inf
 
     def send(self, item: Input) -> None:
         """Queue an input; return at once."""
+        self.sent_at = time.monotonic()
         with self._changed:
             # A repeat that would have to wait is dropped: another one follows.
             if self._closed or (self._queue and isinstance(item, Repeat)):

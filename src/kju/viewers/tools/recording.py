@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...client.launching import attach
 from ...client.targets import check_console
 from ...errors import FormatError, KjuError, ProducerGoneError, UnavailableError
-from ...files import GrowingFile
+from ...files import GrowingFile, check_new
 from ...protocol.input_log import encode
 from ...surface import NOTHING_TAKEN, Mark, State
 from .video import VideoFile, require_recorder, video_kind
@@ -134,6 +134,8 @@ class Recorder:
     def _record_and_finish(self) -> Recorded:
         error = ""
         try:
+            # Before the first picture, which may be long in coming.
+            check_new(self.path)
             with attach(self._machine, "view") as machine:
                 self._record(machine)
         except (KjuError, OSError) as reason:

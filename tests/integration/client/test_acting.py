@@ -26,13 +26,13 @@ from kju.acting import (
     MoveBy,
     Pause,
     Touch,
+    TurnWheel,
     Type,
-    Wheel,
 )
 from kju.errors import GeometryError, InputError, RoleError, UsageError
 from kju.protocol import messages
 from kju.protocol.values import Button, By, Finger, To
-from kju.protocol.values import Wheel as Turn
+from kju.protocol.values import TurnWheel as Turn
 from kju.surface.geometry import Rect
 from kju.vision import ScreenTimeoutError
 
@@ -122,7 +122,7 @@ def test_every_input_is_sent_in_order(api: Api, machine: Any, host: ActingMachin
         machine.act,
         [Chord("shift-a"), KeyDown("a"), KeyUp(A), Chord("a", 0.01), Pause(0.01), MoveBy(3, -4)],
         Click(1, 2, "right", 2, ("shift",)), Move(5, 6), Drag([(1, 1), (9, 9), (20, 5)]),
-        Wheel(2, -1, 7, 8), ButtonDown(), ButtonUp("left"), Touch([(1, 2)], 3), Type("A"),
+        TurnWheel(2, -1, 7, 8), ButtonDown(), ButtonUp("left"), Touch([(1, 2)], 3), Type("A"),
         **QUICK,
     )  # fmt: skip
     assert host.log == [

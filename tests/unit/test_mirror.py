@@ -49,6 +49,10 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
         "desktop.qt.wall.wall_page"
     ),
+    "integration/agents/mcp/test_session.py": (
+        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
+    ),
+    "integration/agents/mcp/test_server.py": "cli.mcp",
     "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",

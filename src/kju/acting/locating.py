@@ -53,6 +53,8 @@ class AmbiguousTargetError(ScreenError):
         places: The places.
     """
 
+    numbered = True
+
     def __init__(
         self, what: str, places: tuple[Found, ...], frame: Pixels | None, region: Rect | None
     ) -> None:

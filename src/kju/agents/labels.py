@@ -19,7 +19,7 @@ from ..vision.areas import cut_out, pixel_words
 from ..vision.finding import middle
 from ..vision.match import opencv
 from ..vision.text import Line, Text
-from .pictures import Picture, View
+from .pictures import Picture, Size, View
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -212,16 +212,42 @@ def _drawn(frame: Pixels, boxes: Sequence[Label], view: View) -> Pixels:
     rgb = plain if plain.ndim == 2 else np.ascontiguousarray(plain[..., 2::-1])
     image = Image.fromarray(picture_of(rgb, view).pixels.copy())
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
-    for box in boxes:
+    places = [_on_picture(view, box.rect) for box in boxes]
+    taken = list(places)
+    for box, place in zip(boxes, places, strict=True):
         colour = _COLOURS[box.number % len(_COLOURS)]
-        left, top = view.to_picture(box.rect.x, box.rect.y)
-        right, bottom = view.to_picture(box.rect.right - 1, box.rect.bottom - 1)
-        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=colour)
+        corners = (place.x, place.y, place.right - 1, place.bottom - 1)
+        draw.rectangle(corners, outline=colour)
         label = str(box.number)
         _, _, wide, high = draw.textbbox((0, 0), label, font=font)
-        # On the corner, so that the text in the box stays readable.
-        x = min(max(left - int(wide) // 2, 0), image.width - int(wide) - 4)
-        y = min(max(top - int(high) + 1, 0), image.height - int(high) - 3)
-        draw.rectangle((x, y, x + wide + 3, y + high + 2), fill=colour)
-        draw.text((x + 2, y), label, fill=(255, 255, 255), font=font)
+        size = Size(int(wide) + 4, int(high) + 3)
+        flag = _free_place(place, size, view.size, taken)
+        taken.append(flag)
+        draw.rectangle((flag.x, flag.y, flag.right - 1, flag.bottom - 1), fill=colour)
+        draw.text((flag.x + 2, flag.y), label, fill=(255, 255, 255), font=font)
     return np.asarray(image)
+
+
+def _on_picture(view: View, rect: Rect) -> Rect:
+    """Return the frame around a rectangle of the screen, on the picture."""
+    left, top = view.to_picture(rect.x, rect.y)
+    right, bottom = view.to_picture(rect.right - 1, rect.bottom - 1)
+    return Rect(left - 1, top - 1, right - left + 3, bottom - top + 3)
+
+
+def _free_place(box: Rect, size: Size, picture: Size, taken: Sequence[Rect]) -> Rect:
+    """Return a place for the number of a box: beside it, or on its corner where nothing is free."""
+    width, height = size
+    y = box.y + (box.height - height) // 2
+    for x, at in (
+        (box.x - width - 1, y),
+        (box.right + 1, y),
+        (box.x, box.y - height),
+        (box.x, box.bottom),
+    ):
+        place = Rect(x, at, width, height)
+        inside = Rect(0, 0, *picture).contains(place)
+        if inside and not any(place.intersection(other) for other in taken):
+            return place
+    x = min(max(box.x - width // 2, 0), max(picture.width - width, 0))
+    return Rect(x, min(max(box.y - height + 1, 0), max(picture.height - height, 0)), width, height)

@@ -102,12 +102,11 @@ def _held(keyboard: Keyboard, keys: Sequence[str | int]) -> Iterator[None]:
         yield
         return
     try:
-        with keyboard.hold(*keys):
-            yield
-    except BaseException:
-        # A press that failed in the middle of several: releasing a key that is up does nothing.
+        # One of several presses may fail; the release of a key that is up does nothing.
+        keyboard.press(*keys)
+        yield
+    finally:
         keyboard.release(*reversed(keys))
-        raise
 
 
 def _has_own_mark(one: AnyInput) -> bool:

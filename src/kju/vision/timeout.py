@@ -63,6 +63,8 @@ class ScreenError(KjuError):
     region: Rect | None = None
     ignored: tuple[Rect, ...] = ()
     best: Best = Best()
+    #: True if the places of `best` are drawn with their numbers, from 0.
+    numbered: bool = False
 
     def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write a PNG of the frame, with the searched needle and the best match.
@@ -77,7 +79,9 @@ class ScreenError(KjuError):
         Raises:
             FileError: It cannot be written; an old file is as it was.
         """
-        image = _annotated(self.frame, str(self), self.region, self.ignored, self.best)
+        image = _annotated(
+            self.frame, str(self), self.region, self.ignored, self.best, numbered=self.numbered
+        )
         if not isinstance(target, (str, os.PathLike)):
             image.save(target, "PNG", compress_level=1)
             return
@@ -160,6 +164,8 @@ def _annotated(
     region: Rect | None,
     ignored: tuple[Rect, ...],
     best: Best,
+    *,
+    numbered: bool = False,
 ) -> Image:
     """Draw a frame with its notes.
 
@@ -169,6 +175,7 @@ def _annotated(
         region: The rectangle that was searched; None is everything.
         ignored: Rectangles left out of it.
         best: The best match.
+        numbered: Draw the places of *best* with their numbers.
     """
     from PIL import Image, ImageDraw
 
@@ -187,7 +194,11 @@ def _annotated(
         draw.text(
             (_MARGIN, _MARGIN // 2 + number * _LINE_HEIGHT), line, fill=_FOREGROUND, font=_font()
         )
-    _draw_marks(draw, Rect(0, top, width, height), region, ignored, best)
+    screen = Rect(0, top, width, height)
+    _draw_marks(draw, screen, region, ignored, best)
+    for number, rect in enumerate(best.places if numbered else ()):
+        _frame(draw, rect, screen, _RED, 2)
+        _write_beside(draw, rect, screen, str(number))
     y = top
     for words, image in side:
         draw.text((width + _MARGIN, y), words, fill=_FOREGROUND, font=_font())
@@ -213,12 +224,16 @@ def _draw_marks(
         for hidden in best.needle.exclude if best.needle else ():
             moved = hidden._replace(x=hidden.x + best.rect.x, y=hidden.y + best.rect.y)
             _frame(draw, moved, screen, _BLUE)
-        words = "" if best.score is None else f"{best.score:.3f}"
-        left, top, _, bottom = _corners(best.rect, screen)
-        above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
-        box = draw.textbbox((left, above), words, font=_font())
-        draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
-        draw.text((left, above), words, fill=_RED, font=_font())
+        _write_beside(draw, best.rect, screen, "" if best.score is None else f"{best.score:.3f}")
+
+
+def _write_beside(draw: ImageDraw, rect: Rect, screen: Rect, words: str) -> None:
+    """Write above a rectangle of the screen, or below it where there is no room."""
+    left, top, _, bottom = _corners(rect, screen)
+    above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
+    box = draw.textbbox((left, above), words, font=_font())
+    draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
+    draw.text((left, above), words, fill=_RED, font=_font())
 
 
 def _needle_and_match(pixels: npt.NDArray[np.uint8] | None, best: Best) -> list[tuple[str, Image]]:

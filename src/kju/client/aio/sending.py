@@ -101,12 +101,11 @@ async def _held(keyboard: Keyboard, keys: Sequence[str | int]) -> AsyncIterator[
         yield
         return
     try:
-        async with keyboard.hold(*keys):
-            yield
-    except BaseException:
-        # A press that failed in the middle of several: releasing a key that is up does nothing.
+        # One of several presses may fail; the release of a key that is up does nothing.
+        await keyboard.press(*keys)
+        yield
+    finally:
         await keyboard.release(*reversed(keys))
-        raise
 
 
 def _has_own_mark(one: AnyInput) -> bool:

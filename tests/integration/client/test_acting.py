@@ -26,8 +26,8 @@ from kju.acting import (
     MoveBy,
     Pause,
     Touch,
-    TurnWheel,
     Type,
+    Wheel,
 )
 from kju.errors import GeometryError, InputError, RoleError, UsageError
 from kju.protocol import messages
@@ -122,7 +122,7 @@ def test_every_input_is_sent_in_order(api: Api, machine: Any, host: ActingMachin
         machine.act,
         [Chord("shift-a"), KeyDown("a"), KeyUp(A), Chord("a", 0.01), Pause(0.01), MoveBy(3, -4)],
         Click(1, 2, "right", 2, ("shift",)), Move(5, 6), Drag([(1, 1), (9, 9), (20, 5)]),
-        TurnWheel(2, -1, 7, 8), ButtonDown(), ButtonUp("left"), Touch([(1, 2)], 3), Type("A"),
+        Wheel(2, -1, 7, 8), ButtonDown(), ButtonUp("left"), Touch([(1, 2)], 3), Type("A"),
         **QUICK,
     )  # fmt: skip
     assert host.log == [

@@ -20,6 +20,7 @@ from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS, Role
 from ..store import running
+from ..viewers import settings
 from .machines.entry import MachineEntry, MachineKey, MachineState
 from .machines.machine_queues import MachineQueues
 
@@ -236,7 +237,7 @@ class ActionRunner:
 
     def __init__(self, progress: Progress, perform: Perform | None = None) -> None:
         self._progress = progress
-        self._perform = perform or perform_action
+        self._perform = perform or _perform_action
         self._queues = MachineQueues()
         self._heavy = threading.Semaphore(HEAVY_AT_ONCE)
         self._lock = threading.Lock()
@@ -316,7 +317,7 @@ class ActionRunner:
 # ---- One machine; all of this may wait
 
 
-def perform_action(action: Action, name: str, options: ActionOptions) -> str:
+def _perform_action(action: Action, name: str, options: ActionOptions) -> str:
     """Perform an action on one machine of this computer; return a note, or empty.
 
     Raises:
@@ -331,6 +332,7 @@ def perform_action(action: Action, name: str, options: ActionOptions) -> str:
             return f"it cannot be started while {options.new_names[name]} exists"
         case Action.REMOVE:
             kept = launching.remove(name)
+            settings.forget(name)
             return f"not removed: {listed_names([str(path) for path in kept], 3)}" if kept else ""
         case Action.END:
             return _end(name)

@@ -110,7 +110,7 @@ class CreatePage(QWidget):
         self.form.take_file(path)
         self._changed()
 
-    def shut(self) -> None:
+    def _shut(self) -> None:
         """End the page's thread soon; the page shows no answers from then on."""
         self._dry_runs.close()
 
@@ -204,8 +204,9 @@ class CreatePage(QWidget):
         notes = [*self.form.notes, *([_RUNNING] if self._running else [])]
         self.foot.refresh(general, notes)
         if not self._busy:
-            self.foot.save.setEnabled(not errors)
-            self.foot.start.setEnabled(not errors and self.form.can_start)
+            wrong = self.form.is_wrong
+            self.foot.save.setEnabled(not wrong)
+            self.foot.start.setEnabled(not wrong and self.form.can_start)
 
     # -- Qt's events
 
@@ -216,7 +217,7 @@ class CreatePage(QWidget):
         return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.shut()
+        self._shut()
         super().closeEvent(event)
         self.deleteLater()
 

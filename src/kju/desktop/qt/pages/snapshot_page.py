@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ _HERE = "you are here"
 
 
 class Poster(QObject):
-    """Calls functions on the toolkit's thread."""
+    """Calls functions on the toolkit's thread; drops those that come after its parent's end."""
 
     _called = Signal(object)
 
@@ -55,10 +56,11 @@ class Poster(QObject):
         self._called.connect(lambda call: call())
 
     def post(self, call: Callable[[], None]) -> None:
-        self._called.emit(call)
+        with contextlib.suppress(RuntimeError):  # Qt has destroyed this object
+            self._called.emit(call)
 
 
-class SnapshotTreeView(QTreeWidget):
+class _SnapshotTreeView(QTreeWidget):
     """The tree. It keeps its selection and its scroll position when the snapshots change.
 
     Args:
@@ -193,7 +195,7 @@ class SnapshotPage(QWidget):
         self._poster = Poster(self)
         self._drawn: SnapshotForest | None = None
         self.model = SnapshotModel(runner, self._poster.post, self._show_state)
-        self.tree = SnapshotTreeView(runner)
+        self.tree = _SnapshotTreeView(runner)
         self.title = PlainLabel()
         self.message = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -248,6 +250,7 @@ class SnapshotPage(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self.closed.emit()
+        self.deleteLater()
 
     # ---- State
 

@@ -35,7 +35,7 @@ _SEARCH_MS = 80
 _SLIDER_WIDTH = 96
 
 
-class SearchField(QLineEdit):
+class _SearchField(QLineEdit):
     """The search field; Esc empties it, and then leaves it."""
 
     left = Signal()
@@ -81,7 +81,7 @@ class WallPage(QWidget):
         super().__init__()
         self._machines = machines
         self.wall = Wall(machines, picture)
-        self.search = SearchField()
+        self.search = _SearchField()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.wall)
         self.empty = EmptyPage()
@@ -99,7 +99,8 @@ class WallPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._make_bar())
+        self._bar = self._make_bar()
+        layout.addWidget(self._bar)
         layout.addWidget(self._splitter, 1)
         machines.subscribe(lambda changed: self._show_count())
         self.empty.pressed.connect(self._empty_pressed)
@@ -169,6 +170,11 @@ class WallPage(QWidget):
         self.wall.tile_width_changed.connect(self._size.setValue)
         return self._size
 
+    def add_to_bar(self, widget: QWidget) -> None:
+        """Add a widget to the end of the bar."""
+        if (flow := self._bar.layout()) is not None:
+            flow.addWidget(widget)
+
     # ---- The search
 
     @property
@@ -188,7 +194,7 @@ class WallPage(QWidget):
         """Choose an order."""
         self._order.setCurrentIndex(list(Order).index(order))
 
-    def show_all(self) -> None:
+    def _show_all(self) -> None:
         """Empty the search and drop the filter."""
         self.search.clear()
         self._filters.buttons()[0].setChecked(True)
@@ -233,7 +239,7 @@ class WallPage(QWidget):
 
     def _empty_pressed(self, action: EmptyAction) -> None:
         if action is EmptyAction.SHOW_ALL:
-            self.show_all()
+            self._show_all()
             self.wall.setFocus()
 
     # ---- The side panel

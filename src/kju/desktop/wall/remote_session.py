@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 
 from ...errors import KjuError
+from ...remote import addresses
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
@@ -132,7 +133,8 @@ class RemoteScreen:
                 try:
                     reason = await self._use()
                 except (KjuError, OSError) as error:
-                    reason = str(error)
+                    # The tile has the name already.
+                    reason = str(error).removeprefix(f"{addresses.SCHEME}{self._name}: ")
                 if reason and self.rate:
                     pause = FIRST_PAUSE if self._was_live else pause
                     log.info("%s: %s", self._name, reason)

@@ -138,7 +138,7 @@ class RemoteTiles:
 
     def _open(self, key: MachineKey) -> RemoteScreen:
         # With the first remote machine: the wire's modules would delay the app's start.
-        from .remote_session import RemoteScreen, Reports, SharedParts
+        from .remote_session import RemoteScreen, Reports, ScreenPlace, SharedParts
 
         address, engine = self._connections[key.host]
         reports = Reports(
@@ -146,7 +146,7 @@ class RemoteTiles:
         )
         user = address.user if address.options().tls else ""
         parts = SharedParts(self._threads, self._budget)
-        return RemoteScreen(engine, key.name, user, parts, reports)
+        return RemoteScreen(ScreenPlace(engine, key.name, user), parts, reports)
 
     def _take_picture(self, key: MachineKey, picture: Thumbnail) -> None:
         size = picture.mode.width, picture.mode.height

@@ -45,7 +45,7 @@ class RemoteView(NamedTuple):
     size: tuple[int, int] = (320, 200)
 
 
-class _Connection(NamedTuple):
+class _RemoteConnection(NamedTuple):
     address: RemoteAddress
     engine: Engine
 
@@ -68,7 +68,7 @@ class RemoteTiles:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._tiles: dict[MachineKey, Tile] = {}
-        self._connections: dict[str, _Connection] = {}
+        self._connections: dict[str, _RemoteConnection] = {}
         self._screens: dict[MachineKey, RemoteScreen] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "kju-remote-drawing")
         self._budget = MemoryBudget()
@@ -100,7 +100,7 @@ class RemoteTiles:
     def opened(self, address: RemoteAddress, engine: Engine) -> None:
         """Look at the machines of a new connection."""
         self._loop = asyncio.get_running_loop()
-        self._connections[address.connect] = _Connection(address, engine)
+        self._connections[address.connect] = _RemoteConnection(address, engine)
         self._apply()
 
     async def closing(self, connect: str) -> None:

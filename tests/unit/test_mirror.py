@@ -36,7 +36,7 @@ SUITES: dict[str, str] = {
         "desktop.pages.log_tail desktop.pages.panel desktop.qt.action_menu "
         "desktop.qt.computers_dialog desktop.qt.dialogs desktop.qt.managing "
         "desktop.qt.pages.pictures desktop.qt.pages.side_panel desktop.qt.pages.snapshot_page "
-        "desktop.qt.typing_bar"
+        "desktop.qt.typing_bar viewers.qt.tools.pasting"
     ),
     "integration/desktop/machines/test_local_machines.py": (
         "desktop.machines.machines store.watching"

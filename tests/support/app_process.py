@@ -63,9 +63,9 @@ class AppProcess:
         self.process.stdin.write(json.dumps([command, *arguments]) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        if not answer:
-            raise BrokenPipeError(f"the app has ended: {self.errors}")
-        return json.loads(answer)
+        if not answer or "result" not in json.loads(answer):
+            raise BrokenPipeError(f"the app failed at {command}: {self.errors}")
+        return json.loads(answer)["result"]
 
     def entry(self, name: str) -> tuple[str, str]:
         """Return the state of a machine on the wall, and the reason; empty if it has no tile."""
@@ -109,7 +109,11 @@ def _main() -> None:
                 self._input.setEnabled(False)
                 return
             command, *arguments = json.loads(line)
-            print(json.dumps(getattr(self._commands, command)(*arguments)), flush=True)
+            answer: dict[str, Any] = {}
+            try:
+                answer["result"] = getattr(self._commands, command)(*arguments)
+            finally:  # the traceback is the app's error
+                print(json.dumps(answer), flush=True)
 
     app.Desktop = Driven  # type: ignore[misc]
     sys.stdin = os.fdopen(0, "r", buffering=1)
@@ -176,6 +180,14 @@ class _Commands:
         """Begin a recording."""
         self._console(name).tools.record.record(Path(path))
 
+    def save_screenshot(self, name: str) -> None:
+        """Save a screenshot in the user's folder of pictures."""
+        self._console(name)._capture.save()
+
+    def note(self, name: str) -> str:
+        """Return the last message on the picture of a console."""
+        return self._console(name)._note.text
+
     def stop_recording(self, name: str) -> None:
         """End a recording."""
         self._console(name).tools.record.stop()
@@ -188,7 +200,7 @@ class _Commands:
             window.resize(900 + number % 7 * 30, 700 - number % 5 * 20)
 
     def _console(self, name: str) -> Any:
-        return self._desktop.window.consoles._open[name]
+        return self._desktop.window.consoles._first(name)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,11 @@ class AppProcess:
     """
 
     def __init__(self, environment: Mapping[str, str] = {}) -> None:
-        known = {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": os.pathsep.join(sys.path)}
+        known = {
+            "QT_QPA_PLATFORM": "offscreen",
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "support.app_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -64,7 +68,9 @@ class AppProcess:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer or "result" not in json.loads(answer):
-            raise BrokenPipeError(f"the app failed at {command}: {self.errors}")
+            until(lambda: self.process.poll() is not None or "Error" in self.errors)
+            ended = self.process.poll()
+            raise BrokenPipeError(f"the app failed at {command} ({ended}): {self.errors}")
         return json.loads(answer)["result"]
 
     def entry(self, name: str) -> tuple[str, str]:
@@ -126,6 +132,7 @@ class _Commands:
     def __init__(self, desktop: Any) -> None:
         self._desktop = desktop
         self._said: list[str] = []
+        self._bar: Any = None
         desktop.window.statusBar().messageChanged.connect(self._said.append)
 
     def state(self) -> dict[str, tuple[str, str]]:
@@ -171,10 +178,12 @@ class _Commands:
 
     def paste(self, name: str, text: str, layout: str = "us") -> None:
         """Type a text, without the question."""
+        from kju.viewers.qt.tools.paste_dialog import PasteBar
         from kju.viewers.tools.paste import PastePlan
 
-        tool = self._console(name).tools.paste
-        tool._type(tool._target, PastePlan.make(text, layout))
+        view, target = self._console(name).view, self._console(name).tools.paste._target
+        plans = {target: PastePlan.make(text, layout)}
+        self._bar = PasteBar(view, view, plans, self._desktop.post)
 
     def record(self, name: str, path: str) -> None:
         """Begin a recording."""

@@ -77,6 +77,7 @@ SUITES: dict[str, str] = {
         "viewers.qt.tools.capture"
     ),
     "integration/remote/test_mirror_rates.py": "serving.screen_rate",
+    "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (

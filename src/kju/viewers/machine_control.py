@@ -47,7 +47,7 @@ class MachineControl:
     ) -> None:
         self.name = name
         self._post, self._notify, self._on_change = post, notify, on_change
-        self._perform = perform or perform_command
+        self._perform = perform or _perform_command
         self._status = Status(name, state=ViewState.CONNECTING)
         self._pending: dict[MachineCommand, str] = {}
         self._power_pressed = False
@@ -135,7 +135,7 @@ class MachineControl:
             self._on_change()
 
 
-def perform_command(name: str, command: MachineCommand, argument: str = "") -> str:
+def _perform_command(name: str, command: MachineCommand, argument: str = "") -> str:
     """Do a command and return when it is done; return a message, or nothing.
 
     Args:

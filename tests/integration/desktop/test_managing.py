@@ -30,6 +30,7 @@ from PySide6.QtWidgets import QDialog
 from support.desktop_app import DesktopApp
 
 from kju.desktop.qt.managing import Managing
+from kju.desktop.qt.wall.tile_pictures import TilePictures
 from kju.desktop.settings import DesktopSettings
 
 #: X11's code of a key.
@@ -41,7 +42,8 @@ class App(DesktopApp):
 
     def __init__(self) -> None:
         super().__init__(DesktopSettings(panel_shown=True, told_running=True))
-        self.managing = Managing(self.window, self.machines, self.post)
+        self.pictures = TilePictures(self.machines, self.post)
+        self.managing = Managing(self.window, self.machines, self.post, self.pictures)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))
         self.window.show()
@@ -72,6 +74,7 @@ class App(DesktopApp):
 
     def close(self) -> None:
         self.managing.close()
+        self.pictures.close()
         super().close()
 
 

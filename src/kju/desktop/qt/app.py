@@ -62,7 +62,7 @@ class Desktop:
         self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)
         self._pictures.serve(self.window.wall)
         self._create = CreateTabs(self.window, self.machines)
-        self.managing = Managing(self.window, self.machines, self.post)
+        self.managing = Managing(self.window, self.machines, self.post, self._pictures)
 
     def post(self, call: Callable[[], None]) -> None:
         """Call a function on Qt's thread, from any thread."""

@@ -28,6 +28,7 @@ from .pages.side_panel import USUAL_WIDTH, SidePanel
 from .pages.snapshot_page import SnapshotPage
 from .typing_bar import TypingBar
 from .wall.tile_actions import TileAction
+from .wall.tile_pictures import TilePictures
 
 #: Actions on the tile below the pointer, in this order.
 _ON_TILES = (Action.START, Action.RESUME, Action.PAUSE, Action.STOP, Action.SNAPSHOT)
@@ -42,6 +43,7 @@ class Managing(QObject):
         window: The main window.
         machines: All machines.
         post: Calls a function on the toolkit's thread, from any thread.
+        pictures: The pictures of the wall; those of other computers share the connections.
 
     Attributes:
         actions: The actions on machines.
@@ -51,14 +53,19 @@ class Managing(QObject):
     """
 
     def __init__(
-        self, window: MainWindow, machines: Machines, post: Callable[[Callable[[], None]], None]
+        self,
+        window: MainWindow,
+        machines: Machines,
+        post: Callable[[Callable[[], None]], None],
+        pictures: TilePictures,
     ) -> None:
         super().__init__(window)
         self._window, self._machines, self._post = window, machines, post
         self.actions = ActionMenu(window, self._local_names)
         self.panel = SidePanel(self.actions.runner)
         self.typing = TypingBar(self.actions.runner, window.page, window.wall)
-        self.remotes = RemoteMachines(post, machines.update, machines.discard)
+        self.remotes = RemoteMachines(post, machines.update, machines.discard, user=pictures.remote)
+        pictures.remote_news.connect(self.remotes.set_news)
         self._pages: dict[MachineKey, SnapshotPage] = {}
         self._shown: list[MachineEntry] = []
         self._fill_menu(window.menus.machine)

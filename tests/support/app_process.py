@@ -158,6 +158,80 @@ class _Commands:
         self._desktop.managing.open_tree(entry)
         self._desktop.window.consoles.open_tab(name)
 
+    def show(self, what: str, name: str) -> None:
+        """Show a page or a dialog: tree, create, remotes, shortcuts, or the title of a tree's."""
+        from kju.desktop.machines.entry import MachineKey
+
+        managing, entries = self._desktop.managing, self._desktop.machines.entries
+        if what == "tree":
+            managing.open_tree(entries[MachineKey("", name)])
+        elif what == "create":
+            self._desktop._create.new_machine()
+        elif what == "remotes":
+            managing._show_remotes()
+        elif what == "shortcuts":
+            self._desktop.window.show_shortcuts()
+        else:
+            managing._pages[MachineKey("", name)].buttons[what].click()
+
+    def tab_order(self) -> dict[str, list[str]]:
+        """Return the names of the active window's controls: reached by Tab, and not reached."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtWidgets import (
+            QAbstractButton,
+            QApplication,
+            QComboBox,
+            QLineEdit,
+            QTabBar,
+            QWidget,
+        )
+
+        window = QApplication.activeModalWidget() or self._desktop.window
+        reached, at = [], window
+        while (at := at.nextInFocusChain()) is not window:
+            if at.isVisible() and at.isEnabled() and at.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                reached.append(at)
+        controls = [
+            widget
+            for widget in window.findChildren(QWidget)
+            if isinstance(widget, (QAbstractButton, QComboBox, QLineEdit))
+            and widget.isVisible()
+            and widget.isEnabled()
+            and widget.window() is window
+            # Ctrl+W closes a tab, and Ctrl+Tab shows the next one.
+            and not isinstance(widget.parent(), QTabBar)
+        ]
+        name = lambda each: each.accessibleName() or getattr(each, "text", str)()  # noqa: E731
+        missed = [name(each) for each in controls if each not in reached]
+        return {"reached": [name(each) for each in reached], "missed": missed}
+
+    def dialogs(self) -> list[str]:
+        """Return the titles of the open dialogs."""
+        from PySide6.QtWidgets import QApplication, QDialog
+
+        tops = QApplication.topLevelWidgets()
+        return [
+            each.windowTitle() for each in tops if isinstance(each, QDialog) and each.isVisible()
+        ]
+
+    def press_key(self, key: str) -> None:
+        """Press a key where the focus is, as the window system would."""
+        from PySide6.QtCore import QEvent, Qt
+        from PySide6.QtGui import QKeyEvent
+        from PySide6.QtWidgets import QApplication
+
+        target = QApplication.focusWidget() or QApplication.activeWindow()
+        for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+            number, none = getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.NoModifier
+            QApplication.sendEvent(target, QKeyEvent(kind, number, none))
+
+    def focus(self) -> str:
+        """Return the name of the control with the focus."""
+        from PySide6.QtWidgets import QApplication
+
+        found: Any = QApplication.focusWidget()
+        return str(found.accessibleName() or getattr(found, "text", str)()) if found else ""
+
     def close(self, name: str) -> None:
         """Close all tabs but the wall's."""
         tabs = self._desktop.window.tabs

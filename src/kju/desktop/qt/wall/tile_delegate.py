@@ -129,7 +129,7 @@ class TileDelegate(QStyledItemDelegate):
             icon = QRect(0, 0, side, side)
             icon.moveCenter(place.center())
             painter.setOpacity(1 if has_high_contrast() else 0.5)
-            state_icon(entry.state).paint(painter, icon, mode=QIcon.Mode.Selected)
+            state_icon(entry.state, on_picture=True).paint(painter, icon)
             self._paint_lack(
                 painter, place.adjusted(GRID, icon.bottom() - place.y(), -GRID, 0), entry
             )

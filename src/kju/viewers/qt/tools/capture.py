@@ -31,14 +31,14 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPixmap,
 )
-from PySide6.QtWidgets import QApplication, QFileDialog, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from ....errors import KjuError
 from ....files import Folder, make_folders, write_output
 from ....store.paths import runtime_folder
 from ...contract import Status, ViewCommand
 from ..menu import Section, ViewParts
-from ..palette import tool_button
+from ..palette import ScalingButton, tool_button
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _NO_PICTURE = "there is no picture yet"
@@ -166,7 +166,7 @@ class Capture(QObject):
         self.button.setEnabled(not reason)
 
 
-class _DragButton(QToolButton):
+class _DragButton(ScalingButton):
     """A button that can be dragged out of the window.
 
     Args:

@@ -85,7 +85,7 @@ class MainWindow(QMainWindow):
         self.setMenuBar(self.menus)
         self._make_actions()
         self.wall.opened.connect(self._open)
-        self.wall.menu_requested.connect(self.menus.machine.popup)
+        self.wall.menu_requested.connect(lambda at: self.menus.machine.popup(at))
         self.wall.selection_changed.connect(self._selection_changed)
         self._tab_changed(0)
         self.statusBar().setSizeGripEnabled(False)

@@ -10,66 +10,26 @@ named and left out.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import os
-import shlex
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
+import numpy as np
+from displays import KJU, ROOT, SECONDS, SETTLED, display, homes  # first: it says what is missing
+from guest_machines import Machines, say
+from PIL import Image
+from support import guests
+
+import kju
+
+Pixels = np.ndarray
 IMAGES = ROOT / "docs" / "images"
-MODULES = ("numpy", "PIL", "pytest", "PySide6", "qtawesome", "zenoh")
-PROGRAMS = ("Xvfb", "openbox", "xdotool", "xwd", "xsetroot", "qemu-system-x86_64")
-if missing := [
-    *(name for name in MODULES if importlib.util.find_spec(name) is None),
-    *(name for name in PROGRAMS if shutil.which(name) is None),
-]:
-    sys.exit(f"missing: {', '.join(missing)}; install them: tools/setup check")
-sys.path.insert(0, str(ROOT / "tests"))
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from PIL import Image  # noqa: E402
-from support import guests, xservers  # noqa: E402
-from window import bounds  # noqa: E402
-
-import kju  # noqa: E402
-from kju.desktop.machines.remote_addresses import (  # noqa: E402
-    RemoteAddress,
-    addresses_folder,
-    write_addresses,
-)
-
-SECONDS = 300.0  # for a guest on a busy computer
-SETTLED = 5.0  # for the last drawing of windows that were just opened
-PYTHONPATH = os.pathsep.join([str(ROOT / "tests"), *sys.path])
-KJU = [sys.executable, "-m", "kju.cli"]
-#: Colours of KDE's dark scheme, in the file from which Qt takes a KDE desktop's palette.
-DARK = {
-    "Window": ("32,35,38", "252,252,252"),
-    "View": ("20,22,24", "252,252,252"),
-    "Button": ("41,44,48", "252,252,252"),
-    "Tooltip": ("41,44,48", "252,252,252"),
-    "Selection": ("61,174,233", "252,252,252"),
-}
-SMALL = ["-global", "VGA.xres=800", "-global", "VGA.yres=600"]
-KINDS = {
-    "installer": lambda: guests.installer("vga=0x314"),
-    "grub": guests.grub,
-    "invaders": guests.invaders,
-    "memtest": guests.memtest,
-    "trial": guests.memtest,
-}
 #: Offers its argument as the clipboard's text.
 CLIPBOARD = """
 import sys
@@ -83,262 +43,15 @@ TEXT = "".join(
 )
 
 
-def wait(condition: Callable[[], object], what: str) -> None:
-    """Wait until a condition is true."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            sys.exit(f"not within {SECONDS:g} s: {what}")
-        time.sleep(0.2)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-# ---- Guests
-
-
-def homes(folder: Path) -> dict[str, str]:
-    """Make a user's folders below *folder*; return their variables."""
-    made = {name: folder / name.lower() for name in ("RUNTIME_DIR", "STATE_HOME", "DATA_HOME")}
-    made["CONFIG_HOME"] = folder / "config_home"
-    for path in made.values():
-        path.mkdir(parents=True, mode=0o700)
-    lines = []
-    for group, (back, fore) in DARK.items():
-        lines += [f"[Colors:{group}]", f"BackgroundNormal={back}", f"ForegroundNormal={fore}"]
-    (made["CONFIG_HOME"] / "kdeglobals").write_text("\n".join(lines) + "\n")
-    return {f"XDG_{name}": str(path) for name, path in made.items()}
-
-
-class Guests:
-    """The machines of the pictures, each started when a picture first needs it.
-
-    Args:
-        folder: A folder for their files.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._stack = ExitStack()
-        self._started: dict[str, kju.Machine] = {}
-
-    def __enter__(self) -> Guests:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for machine in self._started.values():
-            with contextlib.suppress(kju.KjuError):
-                machine.stop()
-        self._stack.close()
-
-    def ready(self, name: str) -> None:
-        """Start a machine of this name where it is needed, and wait until its screen has come."""
-        if name in ("linux", "paused"):
-            getattr(self, name)()
-        elif name not in self._started and (machine := self.start(name, KINDS[name])):
-            machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=SECONDS)
-            if name == "invaders":
-                machine.screen.wait_for(shows_game, timeout=SECONDS)
-            elif name != "trial":
-                machine.screen.wait_stable(5, timeout=SECONDS)
-
-    def stop(self, name: str) -> None:
-        """Stop a machine that was started."""
-        self._started.pop(name).stop()
-
-    def start(self, name: str, arguments: Callable[[], list[str]]) -> kju.Machine | None:
-        """Define and start a machine; None, and a message, where its guest is missing."""
-        if name not in self._started:
-            try:
-                kju.define(name, args=arguments())
-            except pytest.skip.Exception as error:
-                say(f"without {name}: {error}")
-                return None
-            self._started[name] = kju.start(name, detach=True)
-        return self._started[name]
-
-    def linux(self) -> None:
-        """A Linux console with snapshots that branch."""
-        if "linux" in self._started:
-            return
-        disk = self._folder / "linux.qcow2"
-        shutil.copyfile(guests.sample(), disk)
-        kju.define("linux", disk, memory="256M", args=["-accel", "tcg", *SMALL])
-        machine = self._started["linux"] = kju.start("linux", detach=True)
-        screen, keyboard, keep = machine.screen, machine.keyboard, machine.snapshots
-        screen.wait_text("login:", timeout=SECONDS)
-        keep.save("installed")
-        keyboard.type("root\n")
-        screen.wait_text("root@kju", timeout=SECONDS)
-        keyboard.type("clear; df -h\n")
-        screen.wait_text("Mounted on", timeout=SECONDS)
-        keep.save("disk-check")
-        keep.load("installed")
-        keyboard.type("root\n")
-        screen.wait_text("root@kju", timeout=SECONDS)
-        keep.save("logged-in")
-        keyboard.type("clear; uname -srm; cal; free -m\n")
-        screen.wait_text("Swap:", timeout=SECONDS)
-        screen.wait_stable(1, timeout=SECONDS)
-        keep.save("before-update")
-
-    def paused(self) -> None:
-        """A game that is paused while it shows something."""
-        if "paused" not in self._started and (machine := self.start("paused", guests.invaders)):
-            machine.screen.wait_for(shows_game, timeout=SECONDS)
-            machine.pause()
-
-    def stopped(self) -> None:
-        """A machine that is off, one whose QEMU was killed; the app keeps their pictures."""
-        off, killed = self.start("archive", guests.grub), self.start("build", guests.memtest)
-        for machine in filter(None, (off, killed)):
-            machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=SECONDS)
-        with display() as screen, screen.program("desktop"):
-            screen.settle("kju", 10)
-            if off:
-                off.stop()
-            if killed:
-                os.kill(killed.info()["qemu"]["pid"], signal.SIGKILL)
-                killed.wait_ended(timeout=SECONDS)
-            time.sleep(3)
-
-    def remote(self) -> None:
-        """A machine that another computer serves: here another user's folders, over loopback."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = f"localhost:{free.getsockname()[1]}"
-        far = os.environ | homes(self._folder / "far") | {"PYTHONPATH": PYTHONPATH}
-        command = [*KJU, "run", "--detach", "--name", "lab", "--", *guests.invaders()]
-        subprocess.run(command, env=far, check=True, capture_output=True)
-        stop = [*KJU, "stop", "lab"]
-        self._stack.callback(subprocess.run, stop, env=far, capture_output=True, check=False)
-        serve = subprocess.Popen([*KJU, "serve", "--all", "--listen", address], env=far)
-        self._stack.callback(serve.wait)
-        self._stack.callback(serve.terminate)
-        write_addresses(addresses_folder(), [RemoteAddress(address)])
-
-    def nine(self) -> None:
-        """All nine of the wall."""
-        if "memtest" in self._started:
-            return
-        installer = self.start("installer", KINDS["installer"])
-        for name in ("memtest", "grub", "invaders"):
-            self.start(name, KINDS[name])
-        self.linux()
-        for make in (self.paused, self.remote, self.stopped):
-            make()
-        if installer:
-            installer.screen.wait_stable(5, timeout=SECONDS)
-
-
-def shows_game(frame: np.ndarray) -> bool:
-    """Return whether invaders are on the screen: many pixels with more green than red."""
-    pixels = np.asarray(frame).astype(int)
-    return int((pixels[..., 1] > pixels[..., [0, 2]].min(axis=2) + 60).sum()) > 800
-
-
-# ---- Displays
-
-
-class Display:
-    """An X display with a window manager.
-
-    Args:
-        name: Its name.
-        ratio: Qt's scale.
-        dark: The desktop has a dark colour scheme.
-    """
-
-    def __init__(self, name: str, ratio: float, *, dark: bool) -> None:
-        self.name = name
-        self.environment = xservers.environment(name) | {
-            "PYTHONPATH": PYTHONPATH,
-            "QT_SCALE_FACTOR": str(ratio),
-        }
-        if dark:
-            self.environment |= {"XDG_CURRENT_DESKTOP": "KDE", "KDE_SESSION_VERSION": "6"}
-
-    def do(self, *words: str) -> str:
-        """Run xdotool; return its output, which is empty after an error."""
-        done = subprocess.run(
-            ["xdotool", *words], env=self.environment, capture_output=True, text=True, check=False
-        )
-        return done.stdout
-
-    @contextlib.contextmanager
-    def program(
-        self, *words: str, command: Sequence[str] = KJU
-    ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a program, kju by default, until it is no longer needed."""
-        child = subprocess.Popen([*command, *words], env=self.environment)
-        try:
-            yield child
-        finally:
-            child.terminate()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def window(self, title: str) -> str:
-        """Wait for a window and return its number."""
-        search = ("search", "--onlyvisible", "--name", title)
-        wait(lambda: self.do(*search), f"a window {title!r}")
-        return self.do(*search).split()[-1]
-
-    def windows(self) -> set[str]:
-        """Return the windows with a title."""
-        return set(self.do("search", "--onlyvisible", "--name", ".").split())
-
-    def settle(self, title: str, seconds: float = 2) -> str:
-        """Wait for a window, and *seconds* more for its content."""
-        found = self.window(title)
-        time.sleep(seconds)
-        return found
-
-    def steps(self, *steps: str) -> None:
-        """Run xdotool's commands, one after the other; a number is a time to wait, in seconds."""
-        for step in steps:
-            if step.replace(".", "").isdigit():
-                time.sleep(float(step))
-            else:
-                self.do(*shlex.split(step))
-                time.sleep(0.3)
-
-    def picture(self) -> np.ndarray:
-        """Return everything that differs from the background: R G B."""
-        seen = xservers.picture(self.name)
-        left, top, right, bottom = bounds(seen)
-        return np.ascontiguousarray(seen[top:bottom, left:right, ::-1])
-
-
-@contextlib.contextmanager
-def display(size: str = "1240x900", ratio: float = 1, *, dark: bool = False) -> Iterator[Display]:
-    """Start a display."""
-    with ExitStack() as stack:
-        _, name = stack.enter_context(xservers.server("-screen", "0", f"{size}x24"))
-        stack.enter_context(xservers.program(name, "openbox"))
-        xservers.do(name, "xsetroot", "-solid", "#5b6470")
-        one = Display(name, ratio, dark=dark)
-        wait(lambda: one.do("get_num_desktops"), "openbox")
-        yield one
-
-
-# ---- Scenes
-
-
-def wall(lab: Guests, *, dark: bool = False, steps: Sequence[str] = ()) -> np.ndarray:
+def wall(lab: Machines, *, dark: bool = False, steps: Sequence[str] = ()) -> Pixels:
     """The wall of nine machines."""
-    lab.nine()
-    with display(dark=dark) as screen, screen.program("desktop"):
+    with lab.nine(), display(dark=dark) as screen, screen.program("desktop"):
         number = screen.settle("kju", 1)
         screen.steps(f"windowsize {number} 900 800", "10", *steps)
         return screen.picture()
 
 
-def empty(lab: Guests, *, dark: bool = False) -> np.ndarray:
+def empty(lab: Machines, *, dark: bool = False) -> Pixels:
     """The wall of a user without machines."""
     with tempfile.TemporaryDirectory() as folder, display(dark=dark) as screen:
         screen.environment |= homes(Path(folder))
@@ -348,7 +61,7 @@ def empty(lab: Guests, *, dark: bool = False) -> np.ndarray:
             return screen.picture()
 
 
-def create(lab: Guests, *, dark: bool = False) -> np.ndarray:
+def create(lab: Machines, *, dark: bool = False) -> Pixels:
     """The create page with an error."""
     with display(dark=dark) as screen, screen.program("desktop"):
         number = screen.settle("kju", 3)
@@ -359,10 +72,9 @@ def create(lab: Guests, *, dark: bool = False) -> np.ndarray:
         return screen.picture()
 
 
-def snapshots(lab: Guests, *, dark: bool = False) -> np.ndarray:
+def snapshots(lab: Machines, *, dark: bool = False) -> Pixels:
     """The snapshot tree of the Linux machine."""
-    lab.linux()
-    with display(dark=dark) as screen, screen.program("desktop"):
+    with lab.running("linux"), display(dark=dark) as screen, screen.program("desktop"):
         number = screen.settle("kju", 3)
         screen.steps(
             f"windowsize {number} 900 600", f"windowfocus {number}", "key ctrl+f",
@@ -372,7 +84,7 @@ def snapshots(lab: Guests, *, dark: bool = False) -> np.ndarray:
 
 
 def console(
-    lab: Guests,
+    lab: Machines,
     name: str = "linux",
     *,
     options: Sequence[str] = (),
@@ -381,10 +93,11 @@ def console(
     clipboard: str = "",
     stop: bool = False,
     dark: bool = False,
-) -> np.ndarray:
+) -> Pixels:
     """A machine's window."""
-    lab.ready(name)
-    with display("1920x1200", ratio, dark=dark) as screen, ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(lab.running(name))
+        screen = stack.enter_context(display("1920x1200", ratio, dark=dark))
         if clipboard:
             owner = [sys.executable, "-c", CLIPBOARD, clipboard]
             stack.enter_context(screen.program(command=owner))
@@ -397,9 +110,9 @@ def console(
         return screen.picture()
 
 
-def others(lab: Guests) -> np.ndarray:
+def others(lab: Machines) -> Pixels:
     """One guest in our window, remote-viewer's and TigerVNC's, and its twin in QEMU's own."""
-    guest = KINDS["installer"]()
+    guest = guests.installer("vga=0x314")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         vnc, spice = f"{folder}/vnc", f"{folder}/spice"
         served = ["-vnc", f"unix:{vnc}", "-spice", f"unix=on,addr={spice},disable-ticketing=on"]
@@ -449,7 +162,7 @@ class Picture(NamedTuple):
         page: Its name in docs/images; empty for a picture that the docs do not show.
     """
 
-    scene: Callable[..., np.ndarray]
+    scene: Callable[..., Pixels]
     options: dict[str, object]
     page: str = ""
 
@@ -463,7 +176,7 @@ PICTURES = {
     "console": Picture(console, {}),
     "console-dark": Picture(console, {"dark": True}),
     "console-full": Picture(console, {"options": ["--full-screen"]}),
-    "console-game": Picture(console, {"name": "invaders"}),
+    "console-game": Picture(console, {"name": "invaders"}, "window"),
     "console-paused": Picture(console, {"name": "paused"}),
     "console-ended": Picture(console, {"name": "trial", "stop": True}),
     "console-grabbed": Picture(console, {"steps": ["key ctrl+alt"]}),
@@ -484,7 +197,7 @@ PICTURES = {
 }
 
 
-def save(picture: np.ndarray, path: Path) -> None:
+def save(picture: Pixels, path: Path) -> None:
     """Store a picture with a palette: windows have few colours."""
     image = Image.fromarray(picture)
     if len(image.getcolors(1 << 24) or []) > 256:
@@ -506,7 +219,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ |= homes(Path(home))
-        with Guests(Path(home)) as lab:
+        with Machines(Path(home)) as lab:
             for name in names:
                 scene, options, page = PICTURES[name]
                 picture = scene(lab, **options)

@@ -38,6 +38,9 @@ class Animation:
     async def open(self, changed: Callable[[], None]) -> None:
         self._changed = changed
 
+    async def set_rate(self, rate: float | None) -> None:
+        """Draw at the same rate for every viewer."""
+
     def close(self) -> None:
         self._changed = lambda: None
 

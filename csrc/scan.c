@@ -71,28 +71,19 @@ static int begin_mode(struct kju_scan *v, const struct kju_writer *w, uint64_t n
     }
     for (size_t i = 0; i < tiles; i++)
         v->due[i] = now ? now : 1;
-    v->probe = v->change = now;
+    v->probe = now;
     v->answer_count = 0;
     v->epoch = w->mode.epoch;
     return KJU_OK;
 }
 
-static uint64_t share_of_age(const struct kju_scan *v, uint64_t now, uint64_t since,
-                             uint64_t least) {
-    uint64_t share = now > since ? (now - since) / v->pace.share : 0;
-    share = share > least ? share : least;
-    return share < v->pace.calm ? share : v->pace.calm;
-}
-
 static uint64_t probe_interval(const struct kju_scan *v, uint64_t now) {
-    if (!v->pace.share) /* no pace has been set */
+    if (!v->input || now < v->input || !v->pace.share) /* 0: no pace has been set */
         return v->pace.rest;
-    uint64_t active = v->input > v->change ? v->input : v->change;
-    uint64_t rest = share_of_age(v, now, active, v->pace.rest);
-    if (!v->input || now < v->input)
-        return rest;
-    uint64_t interval = share_of_age(v, now, v->input, v->pace.brisk);
-    return interval < rest ? interval : rest;
+    uint64_t interval = (now - v->input) / v->pace.share;
+    if (interval < v->pace.brisk)
+        interval = v->pace.brisk;
+    return interval < v->pace.rest ? interval : v->pace.rest;
 }
 
 static void mark_due(struct kju_scan *v, uint64_t now) {
@@ -171,15 +162,12 @@ int kju_scan_step(struct kju_scan *v, struct kju_writer *w, const struct kju_sou
     mark_due(v, now);
     if (answers_input(v, now))
         mark_answers(v);
-    int probes = now >= v->probe;
-    if (probes)
-        probe(v, w, s);
-    *changed = kju_compare_marked(&c);
-    if (*changed)
-        v->change = now;
     uint64_t interval = probe_interval(v, now);
-    if (probes || v->probe > now + interval)
+    if (now >= v->probe) {
+        probe(v, w, s);
         v->probe = now + interval;
+    }
+    *changed = kju_compare_marked(&c);
     if (answers_input(v, now))
         remember_answers(v, *changed);
     uint64_t tile = pace_tiles(v, now, interval < v->pace.hot ? interval : v->pace.hot);

@@ -7,11 +7,10 @@
  *   each time it has not, until it is cold. A blinking cursor heats its own tiles and no others;
  * - everything, after a mode change.
  *
- * The probe's interval is a share of the time that has passed since the last change or input, so
- * that the next change is found late by that share at most. After an input it begins at `brisk`,
- * after a change at `rest`, and it ends at `calm`. Shortly after an input, each scan also compares
- * the tiles that changed after earlier inputs: a key often changes the same part of the screen as
- * the key before, and that part may be too small for the probe.
+ * An input shortens the probe's interval to a share of the time that has passed since, so that a
+ * change after the input is found late by that share at most. During this time, each scan also
+ * compares the tiles that changed after earlier inputs: a key often changes the same part of the
+ * screen as the key before, and that part may be too small for the probe.
  *
  * Times are nanoseconds of any clock that the caller reads. */
 #ifndef KJU_SCAN_H
@@ -25,13 +24,12 @@
 enum { KJU_PROBE_ROWS = 8, KJU_ANSWERS = 16 };
 
 struct kju_pace {
-    uint64_t rest;  /* between two probes after a change */
-    uint64_t calm;  /* between two probes long after the last change or input */
+    uint64_t rest;  /* between two probes at rest */
     uint64_t brisk; /* between two probes just after an input */
     uint64_t hot;   /* after a change, until its tile is compared again */
     uint64_t cold;  /* a tile whose interval reaches this is no longer hot */
     uint64_t answer; /* a change within this time after an input counts as its answer */
-    uint32_t share; /* an interval is the time since the input or change, divided by this */
+    uint32_t share; /* after an input an interval is the time since, divided by this */
 };
 
 struct kju_scan {
@@ -39,7 +37,6 @@ struct kju_scan {
     uint64_t epoch;      /* of the mode the arrays belong to; 0: none yet */
     uint64_t probe;      /* when the next probe is due */
     uint64_t input;      /* time of the last input; 0: none */
-    uint64_t change;     /* time of the last scan that found one, or of the mode's first */
     _Atomic uint64_t asked; /* the same, by `kju_scan_input`, from any thread */
     uint32_t answers[KJU_ANSWERS]; /* tiles that changed after inputs, the oldest overwritten */
     uint32_t answer_count;         /* all so far */

@@ -14,7 +14,7 @@ typedef struct {
     PyThread_type_lock gate; /* closed while the pixels must not change */
     int held;
     struct kju_scan scan;
-    _Atomic int interrupted; /* request to `scan_until` to return */
+    _Atomic uint32_t interrupted; /* request to `scan_until` to return; a futex word */
     uint32_t windows; /* live windows so far */
 } Writer;
 
@@ -229,21 +229,19 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* set_scan_pace(rest, calm, brisk, hot, cold, share, answer): nanoseconds, and the share */
+/* set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
 static PyObject *writer_set_scan_pace(Writer *self, PyObject *args) {
     struct kju_pace pace;
-    unsigned long long values[6];
-    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64,
-                          &values[1], kju_parse_u64, &values[2], kju_parse_u64, &values[3],
-                          kju_parse_u64, &values[4], kju_parse_u32, &pace.share, kju_parse_u64,
-                          &values[5]))
+    unsigned long long values[5];
+    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
+                          kju_parse_u64, &values[2], kju_parse_u64, &values[3], kju_parse_u32,
+                          &pace.share, kju_parse_u64, &values[4]))
         return NULL;
+    pace.answer = values[4];
     pace.rest = values[0];
-    pace.calm = values[1];
-    pace.brisk = values[2];
-    pace.hot = values[3];
-    pace.cold = values[4];
-    pace.answer = values[5];
+    pace.brisk = values[1];
+    pace.hot = values[2];
+    pace.cold = values[3];
     pace.share = pace.share ? pace.share : 1;
     acquire(self);
     self->scan.pace = pace;
@@ -292,9 +290,16 @@ static uint64_t read_clock(clockid_t clock) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static void sleep_until(uint64_t time) {
-    struct timespec at = {(time_t)(time / 1000000000u), (long)(time % 1000000000u)};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL); /* a signal ends it sooner */
+/* Sleep until a time or `interrupt`; a signal may end it sooner. */
+static void sleep_until(Writer *self, uint64_t time) {
+    uint64_t now = read_clock(CLOCK_MONOTONIC), left = time > now ? time - now : 0;
+    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+    kju_futex(&self->interrupted, FUTEX_WAIT_PRIVATE, 0, &timeout);
+}
+
+/* Take the request of `interrupt`. Acquire: the caller then sees what the other thread wants. */
+static int is_interrupted(Writer *self) {
+    return atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire) != 0;
 }
 
 struct limits {
@@ -311,9 +316,10 @@ static uint64_t pause_after(const struct limits *limits, uint64_t used) {
     return pause < most ? pause : most;
 }
 
-/* Run steps when they are due, without the interpreter's lock: hundreds of them follow an input,
- * while the thread that answers the client needs that lock. The processor time of a step, not its
- * duration, determines the pause after it: a preempted step has used no more than another. */
+/* Run steps when they are due, without the interpreter's lock. Hundreds of them follow an input,
+ * while the thread that answers the client needs that lock; at rest, waking up in the interpreter
+ * takes longer than a step. The processor time of a step, not its duration, determines the pause
+ * after it: a preempted step has used no more than another. */
 static int scan_until(Writer *self, const struct kju_source *source, const struct limits *limits,
                       uint64_t *next, uint64_t *changed) {
     for (;;) {
@@ -327,11 +333,11 @@ static int scan_until(Writer *self, const struct kju_source *source, const struc
         uint64_t earliest = read_clock(CLOCK_MONOTONIC) + pause_after(limits, used);
         if (*next < earliest)
             *next = earliest;
-        /* Acquire: the caller then sees the interrupting thread's request. */
-        if (result || *changed || *next >= limits->until ||
-            atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire))
+        if (result || *changed || *next >= limits->until || is_interrupted(self))
             return result;
-        sleep_until(*next);
+        sleep_until(self, *next);
+        if (is_interrupted(self))
+            return result;
     }
 }
 
@@ -362,11 +368,13 @@ static PyObject *writer_scan_until(Writer *self, PyObject *args) {
                   : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
 }
 
-/* interrupt(): `scan_until` returns after its step; the next call, if none runs, after its first. */
+/* interrupt(): `scan_until` returns, also while it sleeps; the next call, if none runs, after its
+ * first step. */
 static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
     (void)unused;
-    /* Release: pairs with the exchange in `scan_until`. */
+    /* Release: pairs with `is_interrupted`. */
     atomic_store_explicit(&self->interrupted, 1, memory_order_release);
+    kju_futex(&self->interrupted, FUTEX_WAKE_PRIVATE, 1, NULL);
     Py_RETURN_NONE;
 }
 
@@ -565,7 +573,7 @@ static PyMethodDef writer_methods[] = {
     {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
      "interrupt(): have _scan_until return"},
     {"set_scan_pace", (PyCFunction)writer_set_scan_pace, METH_VARARGS,
-     "set_scan_pace(rest, calm, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
+     "set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
     {"note_input", (PyCFunction)writer_note_input, METH_O,
      "note_input(now): an input has been sent to the guest"},
     {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,

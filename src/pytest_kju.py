@@ -277,7 +277,7 @@ def _failure(
     from kju.report import Failure
 
     picture = b""
-    error = _screen_timeout(call.excinfo.value if call.excinfo else None)
+    error = _screen_error(call.excinfo.value if call.excinfo else None)
     if error is not None:
         path = folder / "wait.png"
         error.save(path)
@@ -286,12 +286,12 @@ def _failure(
     return Failure(report.longreprtext, picture)
 
 
-def _screen_timeout(error: BaseException | None) -> Any:  # noqa: ANN401  as above
-    """Return the screen timeout that an error is, or that caused it."""
+def _screen_error(error: BaseException | None) -> Any:  # noqa: ANN401  as above
+    """Return the error about a screen that an error is, or that caused it."""
     timeout = sys.modules.get("kju.vision.timeout")
     seen: set[int] = set()
     while error is not None and timeout is not None and id(error) not in seen:
-        if isinstance(error, timeout.ScreenTimeoutError):
+        if isinstance(error, timeout.ScreenError):
             return error
         seen.add(id(error))
         error = error.__cause__ or error.__context__

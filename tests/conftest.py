@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import leftovers
+from support import accelerator, leftovers
 
 if TYPE_CHECKING:
     from kju.remote.trust import Trust
@@ -37,18 +38,24 @@ def pytest_sessionstart() -> None:
 @pytest.fixture(autouse=True)
 def no_process_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """End the processes that a test leaves behind, and fail it."""
+    older = leftovers.running()
     monkeypatch.setenv(leftovers.TEST, str(tmp_path))
     yield
-    left = leftovers.end_processes_of(str(tmp_path))
+    left = leftovers.end_processes_of(str(tmp_path), older)
     assert not left, f"processes outlived their test: {left}"
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where logs of killed machines are kept, and machines: never the user's own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return tmp_path / "state"
+    yield tmp_path / "state"
+    # A process keeps the preferences of its windows, and the folder they are in, until it ends.
+    preferences = sys.modules.get("kju.viewers.preferences")
+    if preferences and preferences.shared_preferences.cache_info().currsize:
+        preferences.shared_preferences().flush()
+        preferences.shared_preferences.cache_clear()
 
 
 @pytest.fixture
@@ -57,6 +64,7 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from kju.client.targets import running_names
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    accelerator.keep_answer(tmp_path)
     yield tmp_path / "kju"
     assert running_names() == []
 

@@ -19,11 +19,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import aio, errors, memory, report, vision
+    from . import acting, agents, aio, errors, memory, report, vision
     from .client.frame import Frame
     from .client.input_devices import Keyboard, Pointer
     from .client.launching import attach, clone, define, launch, mirror, remove, start
     from .client.link import DEFAULT_TIMEOUT, Timeout
+    from .client.locators import Expectation, Locator, expect
     from .client.machine import Machine, Snapshots
     from .client.planning import plan_launch, plan_start
     from .client.requests import Event, LaunchPlan, Snapshot
@@ -53,6 +54,7 @@ __all__ = [
     "Definition",
     "Event",
     "Events",
+    "Expectation",
     "Frame",
     "Input",
     "Keyboard",
@@ -61,6 +63,7 @@ __all__ = [
     "LaunchOptions",
     "LaunchPlan",
     "ListedMachine",
+    "Locator",
     "Machine",
     "Mark",
     "Match",
@@ -81,12 +84,15 @@ __all__ = [
     "Text",
     "TextMatch",
     "Timeout",
+    "acting",
+    "agents",
     "aio",
     "attach",
     "clone",
     "define",
     "definition",
     "errors",
+    "expect",
     "get_include",
     "launch",
     "machines",
@@ -109,6 +115,7 @@ _HOME = {
     "Definition": "store.machine_toml",
     "Event": "client.requests",
     "Events": "client.waiting",
+    "Expectation": "client.locators",
     "Frame": "client.frame",
     "Input": "protocol.input_log",
     "Keyboard": "client.input_devices",
@@ -116,6 +123,7 @@ _HOME = {
     "Lamps": "keys.codes",
     "LaunchOptions": "protocol.launch_options",
     "LaunchPlan": "client.requests",
+    "Locator": "client.locators",
     "Machine": "client.machine",
     "ListedMachine": "client.targets",
     "Mark": "surface.model",
@@ -141,6 +149,7 @@ _HOME = {
     "clone": "client.launching",
     "define": "client.launching",
     "definition": "client.targets",
+    "expect": "client.locators",
     "launch": "client.launching",
     "machines": "client.targets",
     "mirror": "client.launching",
@@ -165,7 +174,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory", "report", "serving", "vision"):
+    elif name in ("acting", "agents", "aio", "errors", "memory", "report", "serving", "vision"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

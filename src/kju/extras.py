@@ -62,6 +62,7 @@ EXTRAS = {
             {"zenoh": "zenoh", "cryptography": "cryptography", "zstandard": "zstandard"},
             {"simplejpeg": "simplejpeg", "lz4": "lz4"},
         ),
+        Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {}),
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support import accelerator
 from support.paint_guest import MODE, Guest, booted
 from support.view_window import managed_display
 from support.wait import until
@@ -25,6 +26,7 @@ def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("run")
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        accelerator.keep_answer(folder)
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import guests
+from support import accelerator, guests
 from support.ptys import InTerminal
 from support.wait import until
 
@@ -29,6 +29,7 @@ def folder(tmp_path, monkeypatch):
     home = tmp_path / "run"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    accelerator.keep_answer(home)
     monkeypatch.chdir(tmp_path)
     yield home / "kju"
     for name in names(home / "kju"):

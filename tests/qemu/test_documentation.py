@@ -94,7 +94,10 @@ def test_tutorial_commands_work() -> None:
     assert Path("demo.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("page", ["drive-a-guest", "keep-machines-running", "look-from-python"])
+@pytest.mark.parametrize(
+    "page",
+    ["act-on-the-screen", "drive-a-guest", "keep-machines-running", "look-from-python"],
+)
 def test_how_to_commands_work(page: str) -> None:
     do(f"docs/how-to/{page}.md")
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -414,6 +415,30 @@ def test_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert first.reason
     monkeypatch.setattr(qemu, "_try_kvm", None)  # not called again
     assert qemu.best_accelerator(found) == first
+
+
+def test_machines_are_launched_from_many_threads_and_outlive_them(folder: Path) -> None:
+    together = threading.Barrier(4)
+
+    def launch(number: int) -> kju.Machine:
+        together.wait(60)
+        # The name of two is taken from the same image.
+        name = f"m{number}" if number % 3 else None
+        return kju.launch(args=[*TCG, "-m", "16", "-S"], name=name, detach=bool(number % 2))
+
+    before = set(os.listdir("/proc/self/fd"))
+    with ThreadPoolExecutor(4) as pool:
+        machines = list(pool.map(launch, range(4)))
+    try:
+        assert len({machine.name for machine in machines}) == 4
+        # The threads that have started them have ended.
+        assert all(machine.info()["kind"] == "qemu" for machine in machines)
+    finally:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(kju.Machine.stop, machines))
+        for machine in machines:
+            machine.close()
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_qemu_program_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

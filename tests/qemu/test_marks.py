@@ -1,5 +1,7 @@
 """The mark of an input is from before the guest's answer, so a wait for a change finds it.
 
+`act` waits from that mark, and its frame shows the answer.
+
 The guest answers inside its interrupt: at the press, or at the release.
 """
 
@@ -7,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from support import guests
 from support.wait import until
 
 import kju
 import kju.aio
+from kju.acting import AnyInput, Chord, Click, KeyDown, KeyUp, MoveBy, Type
+from kju.errors import InputError, UsageError
 from kju.surface import Mark
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
@@ -20,6 +25,8 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")
 ROUNDS = 12
 #: Where the guest counts its answers: see tools/guests/README.md.
 COUNTER = (63, 67)
+#: The pixels that an answer changes.
+STAMP = kju.Rect(64, 63, 4, 1)
 #: A bound on a hang.
 SEEN = 20.0
 
@@ -51,6 +58,11 @@ RELEASES: dict[str, Input] = {
 }
 
 
+def count_in(frame: kju.Frame) -> int:
+    """Return the count of answers that a B G R X frame shows."""
+    return int(frame[COUNTER].view("<u4")[0] & 0xFFFFFF)
+
+
 class Plain:
     """The plain guest, and its count of answers."""
 
@@ -63,9 +75,7 @@ class Plain:
 
     @property
     def answers(self) -> int:
-        return int(
-            self.machine.screen.frame(sync=True, pixels="bgrx")[COUNTER].view("<u4")[0] & 0xFFFFFF
-        )
+        return count_in(self.machine.screen.frame(sync=True, pixels="bgrx"))
 
     def sees_every_answer(self, act: Input, after: Input | None = None) -> None:
         """Act several times; each change since the mark must be the guest's answer."""
@@ -121,3 +131,46 @@ async def test_asyncio_marks_are_from_before_the_answer(plain: Plain, when: str)
             await machine.screen.wait_change(since=mark, timeout=SEEN)
             mark = await machine.pointer.click()
             await machine.screen.wait_change(since=mark, timeout=SEEN)
+
+
+@pytest.mark.parametrize("one", [Chord("a"), Click(), MoveBy(3, 4), Type("ab")], ids=str)
+def test_frame_shows_the_answer(plain: Plain, one: AnyInput) -> None:
+    """The count of the last answer is in the frame, not that of the answer before."""
+    plain.answer("press")
+    screen = plain.machine.screen
+    shown = count_in(screen.frame(sync=True, pixels="bgrx"))
+    for _ in range(5):
+        answer = plain.machine.act(one, first=SEEN, still=0.1, limit=SEEN, pixels="bgrx")
+        assert answer.changed and answer.settled
+        assert answer.rects and all(STAMP.contains(rect) for rect in answer.rects)
+        assert count_in(answer.frame) > shown
+        shown = count_in(answer.frame)
+        assert np.array_equal(answer.frame, screen.frame(sync=True, pixels="bgrx"))
+
+
+async def test_asyncio_act_returns_the_answer(plain: Plain) -> None:
+    plain.answer("press")
+    async with await kju.aio.attach("plain") as machine:
+        answer = await machine.act(Chord("a"), first=SEEN, still=0.1)
+        assert answer.changed and answer.version >= answer.frame.version
+
+
+def test_guest_that_does_not_answer_changes_nothing(plain: Plain) -> None:
+    """It answers releases only, so a press alone is an input without an answer."""
+    plain.answer("release")
+    answer = plain.machine.act(KeyDown("a"), first=0.2, still=0.1)
+    assert (answer.changed, answer.settled, answer.rects) == (False, True, ())
+    answer = plain.machine.act(KeyUp("a"), first=SEEN, still=0.1)
+    assert answer.changed
+
+
+def test_paused_guest_is_an_error_that_says_so(plain: Plain) -> None:
+    plain.machine.pause()
+    try:
+        with pytest.raises(InputError, match="paused"):
+            plain.machine.act(Chord("a"))
+    finally:
+        plain.machine.resume()
+    with pytest.raises(UsageError, match="takes no positions now"):
+        plain.machine.act(Click(5, 5))
+    assert plain.machine.info()["consoles"][0]["keys_held"] == []

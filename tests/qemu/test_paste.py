@@ -29,7 +29,7 @@ class Paste:
         self.progress: list[int] = [0]
         self.ends: list[PasteResult] = []
         target = PasteTarget(guest.machine.name)
-        self.run = PasteRun([target], plan, self.posts.post, self.progress.append, self.ends.append)
+        self.run = PasteRun({target: plan}, self.posts.post, self.progress.append, self.ends.append)
 
     def until_typed(self, wanted: int) -> None:
         until(lambda: min(self.run._typed.values()) >= wanted, what=f"{wanted} characters")

@@ -20,6 +20,7 @@ from support.link_scene import free_port
 from support.wait import until
 
 import kju
+from kju.acting import Type
 from kju.errors import KjuError, RoleError, UnavailableError, UsageError
 from kju.serving.server import Server, serving
 
@@ -72,6 +73,9 @@ def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
             guest.keyboard = mirror.keyboard
             mark = guest.keyboard.type("true\n")
             assert mirror.screen.after(mark, timeout=60).rects
+            answer = mirror.act(Type("echo $((6*7))\n"), first=60, limit=60)
+            assert answer.changed and answer.settled
+            kju.expect(mirror.screen.text("42")).to_be_visible()
             text = typed_guest.sample(300)
             guest.begin()
             guest.keyboard.type(text)

@@ -91,8 +91,8 @@ class FakeMachine:
 class FakeHost:
     """Runs a `FakeMachine` in a thread."""
 
-    def __init__(self, name: str) -> None:
-        self.machine = FakeMachine(name)
+    def __init__(self, name: str, kind: type[FakeMachine] = FakeMachine) -> None:
+        self.machine = kind(name)
         self.loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)

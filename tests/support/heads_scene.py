@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QMenu
 
 from kju.viewers.input.grab import RELEASE
-from kju.viewers.qt.heads import HeadsRow, HeadWindows
+from kju.viewers.qt.heads import HeadFactory, HeadsRow, HeadWindows, raise_window
 from kju.viewers.qt.widget import ScreenView
 from kju.viewers.qt.window import MachineWindow
 
 from .qt_wait import until
 
 __all__ = [
-    "HeadWindows", "HeadsRow", "QMenu", "app", "end", "make_view", "make_window", "run",
-    "until",
+    "HeadWindows", "HeadsRow", "QMenu", "actions_of", "app", "end", "factory", "make_view",
+    "make_window", "run", "until",
 ]  # fmt: skip
 
 app = QApplication(["kju"])
@@ -28,6 +29,14 @@ def make_view(console: int) -> ScreenView:
 
 def make_window(console: int) -> MachineWindow:
     return MachineWindow(make_view(console))
+
+
+factory = HeadFactory(make_window, make_view, raise_window)
+
+
+def actions_of(window: MachineWindow) -> dict[str, QAction]:
+    """Return the actions of a window's menus by their texts."""
+    return {a.text(): a for menu in window.findChildren(QMenu) for a in menu.actions()}
 
 
 def run() -> None:

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Set
 from pathlib import Path
 
 #: In the environment of everything that one test starts, and of everything that one run starts.
@@ -24,17 +25,28 @@ TEST, RUN = "KJU_TEST", "KJU_TEST_RUN"
 GRACE = 20.0
 
 
-def marked(name: str, value: str) -> dict[int, str]:
-    """Return the processes with a variable in their environment: command lines by process id."""
+def running() -> set[int]:
+    """Return the ids of all processes."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def marked(name: str, value: str, older: Set[int] = frozenset()) -> dict[int, str]:
+    """Return the processes with a variable in their environment: command lines by process id.
+
+    Args:
+        name: The variable.
+        value: Its value.
+        older: Processes that ran before any of them, and are not looked at: it takes long.
+    """
     wanted = f"{name}={value}".encode()
     found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
+    for pid in running() - older - {os.getpid()}:
+        folder = Path("/proc", str(pid))
         # A process may end, or belong to somebody else.
         with contextlib.suppress(OSError):
             if wanted in (folder / "environ").read_bytes().split(b"\0"):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                found[int(folder.name)] = b" ".join(words).decode(errors="replace").strip()
-    found.pop(os.getpid(), None)
+                found[pid] = b" ".join(words).decode(errors="replace").strip()
     return found
 
 
@@ -45,10 +57,15 @@ def kill(pids: dict[int, str]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def end_processes_of(test: str) -> list[str]:
-    """Wait for the processes that a test started, kill those that stay; return their commands."""
+def end_processes_of(test: str, older: Set[int] = frozenset()) -> list[str]:
+    """Wait for the processes that a test started, kill those that stay; return their commands.
+
+    Args:
+        test: The test's value of the variable.
+        older: Processes that ran before the test.
+    """
     deadline = time.monotonic() + GRACE
-    while left := marked(TEST, test):
+    while left := marked(TEST, test, older):
         if time.monotonic() > deadline:
             kill(left)
             return list(left.values())

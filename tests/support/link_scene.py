@@ -49,9 +49,13 @@ class Screen:
         self.consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
         self.changed: Callable[[], None] = lambda: None
         self.looks, self.is_open = 0, False
+        self.rates: list[float | None] = []
 
     async def open(self, changed: Callable[[], None]) -> None:
         self.changed, self.looks, self.is_open = changed, self.looks + 1, True
+
+    async def set_rate(self, rate: float | None) -> None:
+        self.rates.append(rate)
 
     def close(self) -> None:
         self.changed, self.is_open = lambda: None, False

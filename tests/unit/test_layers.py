@@ -22,11 +22,11 @@ LAYERS = (
     {"wire"},
     {"files"},
     {"memory", "vision", "store"},
-    {"sources", "remote"},
+    {"sources", "remote", "acting"},
     {"client", "aio", "emulators"},
     {"serving", "report", "host"},
     {"viewers"},
-    {"guests"},
+    {"guests", "agents"},
     {"desktop"},
     {"cli"},
 )
@@ -45,6 +45,10 @@ APART = {
 }
 #: Modules and folders that take buffers and bytes, and hold no descriptor, thread or clock.
 CORE = (
+    "acting",
+    "agents.dialects",
+    "agents.labels",
+    "agents.pictures",
     "errors",
     "escaping",
     "surface",

@@ -36,7 +36,7 @@ SUITES: dict[str, str] = {
         "desktop.pages.log_tail desktop.pages.panel desktop.qt.action_menu "
         "desktop.qt.computers_dialog desktop.qt.dialogs desktop.qt.managing "
         "desktop.qt.pages.pictures desktop.qt.pages.side_panel desktop.qt.pages.snapshot_page "
-        "desktop.qt.typing_bar"
+        "desktop.qt.typing_bar viewers.qt.tools.pasting"
     ),
     "integration/desktop/machines/test_local_machines.py": (
         "desktop.machines.machines store.watching"
@@ -49,6 +49,13 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
         "desktop.qt.wall.wall_page"
     ),
+    "integration/agents/mcp/test_session.py": (
+        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
+    ),
+    "integration/agents/mcp/test_server.py": "cli.mcp",
+    "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
+    "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
+    "integration/client/test_locators.py": "client.aio.locators",
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
@@ -69,6 +76,8 @@ SUITES: dict[str, str] = {
         "viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette viewers.qt.strip "
         "viewers.qt.tools.capture"
     ),
+    "integration/remote/test_mirror_rates.py": "serving.screen_rate",
+    "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -91,6 +100,12 @@ SUITES: dict[str, str] = {
     "qemu/test_signals.py": "signals",
     "qemu/test_vram.py": "emulators.qemu.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
+    "unit/agents/test_dialects.py": (
+        "agents.dialects.anthropic agents.dialects.arguments agents.dialects.gym_anything "
+        "agents.dialects.keysyms agents.dialects.openai"
+    ),
+    "unit/acting/test_inputs.py": "acting.checks",
+    "unit/acting/test_locating.py": "vision.finding",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",

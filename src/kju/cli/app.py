@@ -88,6 +88,7 @@ SECTIONS = (
             _Entry("qmp", "channels", "Run a QMP command, and print its result as JSON."),
             _Entry("inputs", "input", "Print the input of all clients as JSON lines."),
             _Entry("replay", "input", "Repeat the input of a log, with its pauses."),
+            _Entry("mcp", "mcp", "Let a model see and drive machines, over MCP."),
         ),
     ),
     _Section(

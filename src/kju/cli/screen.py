@@ -172,16 +172,18 @@ def view(
         str,
         typer.Option(
             metavar="SCREENS",
-            help=f"Of a machine with several: {', '.join(_SCREENS)}.",
+            help=f"Of a machine with several: {', '.join(_SCREENS)} (default: as last time, else"
+            " one).",
             autocompletion=completing(_SCREENS),
+            show_default=False,
         ),
-    ] = _SCREENS[0],
+    ] = "",
 ) -> None:
     """Show the screen in a window, and use the machine there.
 
     Closing the window leaves the machine running.
     """
-    if screens not in _SCREENS:
+    if screens and screens not in _SCREENS:
         raise UsageError(f"unknown screens {screens!r}; choose from {', '.join(_SCREENS)}")
     from ..viewers.qt import view as show_window  # Qt takes 0.2 s to import
 

@@ -307,10 +307,10 @@ def touch(points: Sequence[tuple[int, int]], finger: int) -> list[Action]:
 
 
 def divide(wanted: Sequence[Action], console: int) -> list[Point]:
-    """Divide actions into short requests."""
+    """Divide actions into short requests. Without actions one request asks for the mark."""
     return [
         Point(console=console, actions=list(wanted[at : at + ACTIONS_TOGETHER]))
-        for at in range(0, len(wanted), ACTIONS_TOGETHER)
+        for at in range(0, max(len(wanted), 1), ACTIONS_TOGETHER)
     ]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ..acting.locating import Located, Target
+    from ..vision.finding import Found
     from ..vision.looking import Condition, Watch
     from ..vision.match import Match
     from ..vision.needle import Needle
@@ -84,6 +86,25 @@ def find_image(
     assert frame.mode is not None  # noqa: S101  a surface sets it
     mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
     return condition.check(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
+
+
+def locate(target: Target, what: str, enough: Callable[[int], bool], one: bool) -> Located:
+    """Return the condition of a locator; reads the files of needles."""
+    from ..acting.locating import Located
+
+    return Located(target, what, enough, one=one)
+
+
+def find_places(surface: SurfaceBase, target: Target) -> list[Found]:
+    """Return the places of a target in the present frame."""
+    from ..acting.locating import Search
+    from ..vision.looking import Seen
+
+    frame = newest_frame(surface)
+    assert frame.mode is not None  # noqa: S101  a surface sets it
+    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    seen = Seen(frame, frame.mode.whole, None, time.monotonic(), mark, frame.mode)
+    return list(Search(target).find(seen))
 
 
 def read_text(surface: SurfaceBase, region: Area | None, language: str) -> Text:

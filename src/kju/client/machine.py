@@ -8,9 +8,9 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..errors import MachineGoneError, PowerButtonError, RoleError
 from ..protocol.framing import no_screen
@@ -32,6 +32,7 @@ from ..store import log_files
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from . import requests
+from .acting import ActOptions
 from .input_devices import Keyboard, Pointer
 from .input_requests import mark_of, replay_schedule
 from .link import DEFAULT_TIMEOUT, Link, Timeout, only_descriptor, seconds_of
@@ -41,6 +42,9 @@ from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
 
 if TYPE_CHECKING:
     import subprocess
+
+    from ..acting import Answer, AnyInput
+    from .frame import Frame
 
 
 class Machine:
@@ -275,6 +279,12 @@ class Machine:
             sleep(max(0.0, began + at - time.monotonic()))
             mark = mark_of(self._link.ask(request, Done))
         return mark
+
+    def act(
+        self, *inputs: AnyInput | Sequence[AnyInput], **options: Unpack[ActOptions]
+    ) -> Answer[Frame]:
+        """Send inputs to the first screen, and return the guest's answer: see `Screen.act`."""
+        return self.screen.act(*inputs, **options)
 
     # ---- The end
 

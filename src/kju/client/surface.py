@@ -30,6 +30,7 @@ from .link import (
     seconds_of,
     seconds_to,
 )
+from .locators import Locating
 from .origin import MachineOrigin
 from .requests import check_rate, resize_request
 from .waiting import connection, run_blocking
@@ -181,7 +182,7 @@ class Surface(Waits):
         self.close()
 
 
-class Screen(Following, Surface):
+class Screen(Locating, Following, Surface):
     """The screen of one console: a `Surface` that follows the machine.
 
     When a larger surface replaces this one, the screen continues there. When the machine ends,

@@ -20,6 +20,7 @@ from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS, Role
 from ..store import running
+from ..viewers import settings
 from .machines.entry import MachineEntry, MachineKey, MachineState
 from .machines.machine_queues import MachineQueues
 
@@ -331,6 +332,7 @@ def perform_action(action: Action, name: str, options: ActionOptions) -> str:
             return f"it cannot be started while {options.new_names[name]} exists"
         case Action.REMOVE:
             kept = launching.remove(name)
+            settings.forget(name)
             return f"not removed: {listed_names([str(path) for path in kept], 3)}" if kept else ""
         case Action.END:
             return _end(name)

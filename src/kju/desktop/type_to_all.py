@@ -2,9 +2,9 @@
 
 Every key that the user presses is sent to each machine by its number, so each guest reads it with
 its own layout. Each machine has a connection and a thread of its own: a slow guest delays no other.
-A text is typed in each machine on that machine's own layout. A machine that fails, or whose layout
-lacks a character, is named and left out; its connection is closed, so its host releases its keys.
-Esc ends the typing, and no key is left down.
+A machine that fails is named and left out; its connection is closed, so its host releases its keys.
+Esc ends the typing, and no key is left down. Texts are typed by `kju.viewers.tools.paste_run`, over
+connections of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..client.machine import Machine
 from ..errors import KjuError
 from ..escaping import one_line
 from ..keys import NUMBERS
-from ..viewers.input.sender import InsertText, KeyTarget, PointerTarget, Repeat, Sender, SetKey
+from ..viewers.input.sender import KeyTarget, PointerTarget, Repeat, Sender, SetKey
 from .actions import ActionRunner, control, listed_names
 from .machines.entry import MachineEntry, MachineKey
 
@@ -95,7 +95,6 @@ class TypeToAll:
         post: Calls a function on the toolkit's thread, from any thread.
         changed: Called after each change of `state`.
         connect: Connects to a machine.
-        layout_of: Returns a machine's keyboard layout; it may wait for the disk.
     """
 
     def __init__(
@@ -104,10 +103,8 @@ class TypeToAll:
         post: Callable[[Callable[[], None]], None],
         changed: Callable[[], None],
         connect: Connect | None = None,
-        layout_of: Callable[[str], str] = lambda name: "us",
     ) -> None:
         self.state = TypingState()
-        self._layout_of = layout_of
         self._runner, self._post, self._changed = runner, post, changed
         self._connect = connect or _connect
         self._targets: dict[MachineKey, _Target] = {}
@@ -145,16 +142,16 @@ class TypeToAll:
     def _connecting(self, key: MachineKey, number: int) -> Callable[[], None]:
         def call() -> None:
             try:
-                link, layout = self._connect(key.name), self._layout_of(key.name)
+                link = self._connect(key.name)
             except (KjuError, OSError) as error:
                 why = one_line(str(error), _MAX_REASON)
                 self._post(lambda: self._failed(key, number, why))
                 return
-            self._post(lambda: self._connected(key, number, link, layout))
+            self._post(lambda: self._connected(key, number, link))
 
         return call
 
-    def _connected(self, key: MachineKey, number: int, link: KeyboardLink, layout: str) -> None:
+    def _connected(self, key: MachineKey, number: int, link: KeyboardLink) -> None:
         if number != self._number or key not in self.state.machines:
             self._runner.submit(("typing", key), link.close)
             return
@@ -163,13 +160,19 @@ class TypeToAll:
             why = one_line(reason, _MAX_REASON)
             self._post(lambda: self._failed(key, number, why))
 
-        self._targets[key] = _Target(link, fail, layout)
+        self._targets[key] = _Target(link, fail)
         self._check_connected()
 
     def _failed(self, key: MachineKey, number: int, why: str) -> None:
         if number == self._number and key in self.state.machines:
             self._leave_out(key, why)
             self._check_connected()
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Leave out a machine of this computer, whose typing has failed otherwise."""
+        key = MachineKey("", name)
+        if key in self.state.machines:
+            self._leave_out(key, one_line(reason, _MAX_REASON))
 
     def _leave_out(self, key: MachineKey, why: str) -> None:
         machines = tuple(each for each in self.state.machines if each != key)
@@ -207,13 +210,7 @@ class TypeToAll:
             del self._held[number]
             self._send(SetKey(number, False))
 
-    def text(self, text: str) -> None:
-        """Type a text in every machine, after earlier keys."""
-        if self.state.phase is TypingPhase.ON and text:
-            self.release_all()
-            self._send(InsertText(text))
-
-    def _send(self, item: SetKey | Repeat | InsertText) -> None:
+    def _send(self, item: SetKey | Repeat) -> None:
         for target in self._targets.values():
             target.send(item)
 
@@ -239,14 +236,12 @@ class TypeToAll:
 class _Target:
     """One machine that takes part."""
 
-    def __init__(self, link: KeyboardLink, on_error: Callable[[str], None], layout: str) -> None:
+    def __init__(self, link: KeyboardLink, on_error: Callable[[str], None]) -> None:
         self._link = link
         self._lock = threading.Lock()
-        self._failed = self._typed = False
+        self._failed = False
         self._on_error = on_error
-        self._sender = Sender(
-            link.keyboard, link.pointer, lambda absolute: None, self._fail, layout
-        )
+        self._sender = Sender(link.keyboard, link.pointer, lambda absolute: None, self._fail)
 
     def _fail(self, reason: str) -> None:
         with self._lock:
@@ -254,15 +249,11 @@ class _Target:
         if first:
             self._on_error(reason)
 
-    def send(self, item: SetKey | Repeat | InsertText) -> None:
-        self._typed = self._typed or isinstance(item, InsertText)
+    def send(self, item: SetKey | Repeat) -> None:
         self._sender.send(item)
 
     def close(self) -> None:
-        """Send what is left of keys, not of a text, and disconnect; it may wait a second."""
-        if self._typed:
-            # Ends the request that types; the host releases its keys.
-            self._link.close()
+        """Send the queued keys, and disconnect; it may wait a second."""
         self._sender.close()
         self._link.close()
 

@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..errors import UnavailableError, UsageError
 from ..memory import SurfaceProducer
-from ..sources.base import OWN_RATE
+from ..protocol.rates import fastest
 from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface
@@ -58,16 +57,6 @@ class ConsoleFacts(NamedTuple):
     device_address: str = ""
     no_vram: str = ""
     no_resize: str = ""
-
-
-def fastest(rates: Collection[float | None]) -> float | None:
-    """Return the rate of a source for viewers with these rates; None for its own pace.
-
-    A viewer without a rate takes the source's own pace, which a higher rate exceeds.
-    """
-    stated = max((rate for rate in rates if rate is not None), default=0.0)
-    own = not stated or (None in rates and stated <= OWN_RATE)
-    return None if own else stated
 
 
 class Console:

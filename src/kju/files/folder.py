@@ -13,10 +13,12 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from ..errors import WaitTimeoutError
 from . import writing
 from .failure import failing, read_most, reader, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
@@ -25,6 +27,8 @@ from .ownership import check_file, check_folder, foreign, open_directory, own_ta
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Seconds between two attempts to lock a file.
+_LOCK_POLL = 0.02
 #: Far above any file of kju that is read whole.
 _LONGEST = 64 << 20
 
@@ -350,16 +354,24 @@ class Folder:
         writing.sync_folder(self._fd, self.path)
 
     @contextlib.contextmanager
-    def lock(self, name: str = ".lock") -> Iterator[None]:
+    def lock(self, name: str = ".lock", *, timeout: float | None = None) -> Iterator[None]:
         """Hold an exclusive lock (flock(2)) on a file of this folder.
+
+        Args:
+            name: The file.
+            timeout: Seconds to wait for the lock; None for no limit.
 
         Raises:
             FileError: The file cannot be opened.
+            WaitTimeoutError: Another process has held the lock for all of *timeout*.
         """
         with failing(self.path / name, "locked"):
             descriptor = self._open(name, _LOCK)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if timeout is None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            elif not _locked_within(descriptor, timeout):
+                raise WaitTimeoutError(f"another process has locked {self.path / name}")
             yield
         finally:
             release(descriptor)
@@ -375,6 +387,20 @@ class Folder:
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags, 0o600, dir_fd=self._fd)
+
+
+def _locked_within(descriptor: int, seconds: float) -> bool:
+    """Lock a file within some seconds; flock(2) itself waits without a limit."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOCK_POLL)
+        else:
+            return True
 
 
 def private_folder(path: Path) -> Folder:

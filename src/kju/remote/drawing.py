@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from ..wire.messages import FromSender, ModeUpdate, Segment, SessionWelcome
@@ -42,6 +42,7 @@ class DrawingQueue:
     Args:
         begin: Makes the job of a drawing message.
         process: Processes another message in the event loop.
+        threads: Draws; by default a thread of this queue's own.
 
     Attributes:
         receiver: The session of the job in the thread; None without a job.
@@ -52,10 +53,12 @@ class DrawingQueue:
         self,
         begin: Callable[[FromSender], DrawingJob],
         process: Callable[[FromSender], None],
+        threads: Executor | None = None,
     ) -> None:
         self._begin, self._process = begin, process
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, "kju-drawing")
+        self._own_thread = None if threads else ThreadPoolExecutor(1, "kju-drawing")
+        self._threads = threads or self._own_thread
         self._waiting: deque[FromSender] = deque()
         self._is_held = False
         self._in_thread: asyncio.Future[object] | None = None
@@ -80,7 +83,8 @@ class DrawingQueue:
     def close(self) -> None:
         """Draw no more after the present job."""
         self.is_closed = True
-        self._thread.shutdown(wait=False)
+        if self._own_thread is not None:
+            self._own_thread.shutdown(wait=False)
 
     async def idle(self) -> None:
         """Return when the thread has finished its job."""
@@ -111,7 +115,7 @@ class DrawingQueue:
 
     def _start(self, job: DrawingJob) -> None:
         self.receiver = job.receiver
-        self._in_thread = self._loop.run_in_executor(self._thread, job.draw)
+        self._in_thread = self._loop.run_in_executor(self._threads, job.draw)
         self._in_thread.add_done_callback(lambda future: self._finish(job, future))
 
     def _finish(self, job: DrawingJob, future: asyncio.Future[object]) -> None:

@@ -10,6 +10,7 @@ Rules:
 - An input is sent twice, so that it arrives soon, and carried out once. It fails if its session
   ends before its result is known; it is not sent again, because it may have been carried out. The
   session ends without a result for `INPUT_TIMEOUT` seconds.
+- A mirror states the rate at which its own viewers look, and gets as many updates.
 - A session names the last open one, and the sender ends that first. So an input that was delayed by
   a router is not carried out after inputs of the next session.
 """
@@ -20,6 +21,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 from .. import extras
@@ -28,9 +30,9 @@ from ..protocol.values import Role, may_send_input
 from ..wire import codecs, messages
 from ..wire.codecs import jpeg
 from ..wire.greeting import Prove, Stage
-from ..wire.messages import FromSender, InputDone, MachineEvent, Numbered, ViewerInput
+from ..wire.messages import FromSender, InputDone, MachineEvent, Numbered, RateDone, ViewerInput
 from ..wire.received_picture import DrawTarget
-from ..wire.receiver_session import ReceiverSession
+from ..wire.receiver_session import ForCaller, ReceiverSession
 from . import addresses
 from .drawing import DrawingJob, DrawingQueue
 from .mirror_link import (
@@ -38,6 +40,7 @@ from .mirror_link import (
     LinkStatus,
     MirrorLink,
     PendingInputs,
+    StatedRate,
     StatusReport,
     VersionMarks,
     input_error,
@@ -99,6 +102,7 @@ class Mirror:
         audience: Join the audience; its members share one stream and have the role `view`.
         lossy: Accept photographic areas as JPEG first.
         codec: The preferred codec; empty for the best one.
+        threads: Draws; by default a thread of this mirror's own.
         on_status: Called with each new status of the link.
         on_event: Called with each event of the machine.
         on_drawn: Called after a message may have changed the target.
@@ -120,6 +124,7 @@ class Mirror:
         audience: bool = False,
         lossy: bool = False,
         codec: str = "",
+        threads: Executor | None = None,
         on_status: Callable[[LinkStatus], object] = lambda status: None,
         on_event: Callable[[MachineEvent], object] = lambda event: None,
         on_drawn: Callable[[], object] = lambda: None,
@@ -130,10 +135,10 @@ class Mirror:
         self._options = _SessionOptions(role, user, prove, audience, lossy, offered)
         self._calls = _Callbacks(on_event, on_drawn)
         self._loop = asyncio.get_running_loop()
-        self._queue = DrawingQueue(self._begin_drawing, self._process)
+        self._queue = DrawingQueue(self._begin_drawing, self._process, threads)
         self._report = StatusReport(on_status)
         self._inputs, self._marks = PendingInputs(), VersionMarks()
-        self._times = _SessionTimes()
+        self._times, self._rate = _SessionTimes(), StatedRate()
         self._link = MirrorLink(engine, name)
         self.receiver = ReceiverSession(target)
         self.received = 0
@@ -197,6 +202,34 @@ class Mirror:
         """Continue to draw. No effect if drawing is not held."""
         self._queue.unhold()
 
+    # ---- the rate ----
+
+    @property
+    def rate(self) -> float | None:
+        """The rate at which viewers of the target look, as set last."""
+        return self._rate.rate
+
+    def set_rate(self, rate: float | None) -> None:
+        """State how often viewers look at the target. May be called before `open`.
+
+        Args:
+            rate: Looks per second: the sender sends as many updates. 0: nobody looks, and after the
+                first picture no pixels are sent. None, as at first: the sender's own pace.
+        """
+        if self._rate.set(rate) and not self.is_closed:
+            self._flush()
+
+    async def shown(self, timeout: float) -> None:
+        """Return when the picture is no older than the last change of the rate.
+
+        Args:
+            timeout: The most seconds to wait; not at all while the link is down.
+        """
+        if self.status.live and not self.is_closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._rate.shown()
+
     # ---- input ----
 
     async def input(self, body: bytes) -> tuple[int, int]:
@@ -248,7 +281,7 @@ class Mirror:
         self.receiver.start(
             options.role, user=options.user, prove=options.prove() if options.prove else None,
             audience=options.audience, codecs=options.codecs, lossy=options.lossy,
-            previous=self._link.previous,
+            previous=self._link.previous, rate=self._rate.begin(),
         )  # fmt: skip
         self._times.started, self._times.hinted = self._loop.time(), 0.0
         self._flush()
@@ -339,13 +372,15 @@ class Mirror:
         receiver.goodbye(str(error))
 
     def _after_message(
-        self, receiver: ReceiverSession, result: InputDone | MachineEvent | None, before: int
+        self, receiver: ReceiverSession, result: ForCaller | None, before: int
     ) -> None:
         """Report the changes of a message, and send the messages that are due."""
         if isinstance(result, InputDone):
             self._inputs.finish(result)
         elif isinstance(result, MachineEvent):
             self._calls.on_event(result)
+        elif isinstance(result, RateDone):
+            self._rate.receive(result)
         if self._target.version != before and receiver is self.receiver:
             self._marks.add(receiver.picture.version, self._target.version)
             self._calls.on_drawn()
@@ -379,6 +414,9 @@ class Mirror:
                 engine.put(key, data)
             else:
                 engine.put_reliable(key, data)
+        if rate := self._rate.to_send(receiver):
+            engine.put_reliable(key, receiver.encode(rate))
+        self._rate.check(receiver)
         now, times = self._loop.time(), self._times
         is_member = self._options.audience and receiver.stage is Stage.OPEN
         if is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import InputError, KjuError, RoleError
 from ..wire.greeting import Stage
-from ..wire.messages import InputDone
+from ..wire.messages import InputDone, RateDone, ViewerRate
 from ..wire.receiver_session import ReceiverSession
 from . import addresses
 from .transport import Engine
@@ -145,6 +145,63 @@ def _open_status(receiver: ReceiverSession, silent: float, lacking: float) -> Li
     if not receiver.picture.complete_version and state != UNAVAILABLE_STATE:
         return LinkStatus(False, "the picture was not received yet")
     return LinkStatus(True, reason, state)
+
+
+class StatedRate:
+    """The rate at which a mirror's viewers look, as the sender was told.
+
+    Attributes:
+        rate: Looks per second; 0: nobody looks; None: the sender's own pace.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._number = self._stated = 0
+        #: The newest confirmed change, and the sender's version then.
+        self._confirmed, self._version = 0, 1
+        self._shown = asyncio.Event()
+
+    def set(self, rate: float | None) -> bool:
+        """Set the rate; return whether it is another one."""
+        if rate == self.rate:
+            return False
+        self.rate = rate
+        self._number += 1
+        self._shown.clear()
+        return True
+
+    def begin(self) -> float | None:
+        """Begin a session: return the rate for its hello, which the session's picture confirms."""
+        self._stated = self._confirmed = self._number
+        self._version = 1
+        self._shown.clear()
+        return self.rate
+
+    def to_send(self, receiver: ReceiverSession) -> ViewerRate | None:
+        """Return the message that states another rate than before, for an open session."""
+        if receiver.stage is not Stage.OPEN or self._stated == self._number:
+            return None
+        self._stated = self._number
+        if receiver.welcome is None or not receiver.welcome.rates:
+            self._confirmed = self._number  # an older sender, which sends at its own pace
+            return None
+        return ViewerRate(self._number, self.rate)
+
+    def receive(self, done: RateDone) -> None:
+        """Process the sender's confirmation."""
+        if done.number > self._confirmed:
+            self._confirmed, self._version = done.number, max(1, done.version)
+
+    def check(self, receiver: ReceiverSession) -> None:
+        """Note whether the picture is one of this rate."""
+        picture = receiver.picture
+        is_shown = picture.mode is None or picture.complete_version >= self._version
+        if receiver.stage is Stage.OPEN and self._confirmed >= self._number and is_shown:
+            self._shown.set()
+
+    async def shown(self) -> None:
+        """Return when the picture is no older than the last change of the rate."""
+        await self._shown.wait()
 
 
 class PendingInputs:

@@ -242,9 +242,13 @@ class Record:
         """Take a wait that has ended; called on the program's thread."""
         began, ended = waited.began - self._began, waited.ended - self._began
         kind, answer = ("found", "") if waited.error is None else _outcome(waited.error)
-        rect = getattr(waited.found, "rect", None)
+        result = waited.found
+        if type(result) is tuple and result:  # the places of a locator
+            result = result[0]
+        rect = getattr(result, "rect", None)
         if rect is not None:
             answer = f"found at {rect.x}, {rect.y}, {rect.width}x{rect.height}"
+        answer = getattr(result, "words", answer)
         self._events.waits.append(StoryEvent(began, ended, kind, waited.what, answer, rect=rect))
         if isinstance(waited.frame, Frame):
             self._screen.frames.append((ended, waited.frame))
@@ -333,9 +337,9 @@ def _failure(error: BaseException | str) -> Failure:
     if isinstance(error, str):
         return Failure(error)
     png = io.BytesIO()
-    from ..vision.timeout import ScreenTimeoutError
+    from ..vision.timeout import ScreenError
 
-    if isinstance(error, ScreenTimeoutError):
+    if isinstance(error, ScreenError):
         error.save(png)
     return Failure(f"{type(error).__name__}: {error}", png.getvalue())
 

@@ -53,7 +53,7 @@ class Failure(NamedTuple):
 
     Attributes:
         words: The error's text, with its line ends.
-        png: A picture of it, such as `kju.vision.ScreenTimeoutError` draws; or empty.
+        png: A picture of it, such as `kju.vision.ScreenError` draws; or empty.
     """
 
     words: str

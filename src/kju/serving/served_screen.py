@@ -25,8 +25,10 @@ from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import InputDone, MachineEvent, ViewerInput
 from ..wire.sender_session import SenderSession
+from ..wire.update_pace import FIRST_LOOK_RATE
 from . import served_viewers as limits
 from .audience import Audience
+from .screen_rate import ScreenRate
 from .served_viewers import Delivery, ServedViewer, ViewerRegistry
 from .shared_screen import ScreenOrigin, SharedScreen
 
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what no callback reports: room in a window, timeouts.
 TICK = 0.02
+#: The same while all viewers look rarely: thumbnails.
+SLOW_TICK = 0.2
 
 #: Carries out the body of an input of a viewer.
 #:
@@ -86,6 +90,7 @@ class ServedScreen:
         self._screen = SharedScreen(origin, name)
         self._policy = _Policy(admit, carry_out, on_left)
         self.registry = ViewerRegistry(name)
+        self._rate = ScreenRate(self._screen, self.registry.rate, self._confirm_rate)
         self.delivery = Delivery(engine, name)
         self._audience: Audience | None = None
         self._jobs: set[asyncio.Task[None]] = set()
@@ -115,6 +120,7 @@ class ServedScreen:
         self._close_screen()
 
     def _close_screen(self) -> None:
+        self._rate.close()
         self._screen.close()
         self._audience = None
 
@@ -173,6 +179,9 @@ class ServedScreen:
             self._on_open(viewer)
         if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
             self._receive_from_member(viewer, message, now)
+        if isinstance(message, messages.ViewerRate) and viewer.sender.stage is Stage.OPEN:
+            self._rate.confirm(viewer)
+            self._pace_audience()
         self._serve(viewer, now)
 
     async def _carry_out(self, viewer: ServedViewer, message: ViewerInput) -> None:
@@ -205,12 +214,14 @@ class ServedScreen:
         except KjuError as error:
             self.delivery.refuse(number, str(error))
             return
-        starting.add(number)
+        starting[number] = FIRST_LOOK_RATE if hello.rate == 0 else hello.rate
         self._start(self._begin(number, hello, admission))
 
     async def _begin(self, number: str, hello: messages.SessionHello, admission: Admission) -> None:
         """Begin a session."""
         try:
+            # First, so that the viewer's first picture is no older than its session.
+            await self._rate.match()
             await self._screen.open(self._on_change)
             self._follow_replacement()
             consumer, encoders = self._screen.opened
@@ -220,7 +231,7 @@ class ServedScreen:
             self.delivery.refuse(number, f"{self.name} is unavailable: see the sender's log")
             return
         finally:
-            self.registry.starting.discard(number)
+            self.registry.starting.pop(number, None)
         greeting = self.registry.greeting()
         if len(greeting) >= limits.MAX_GREETING:
             # End a random one. If it were the oldest, a flood would leave nobody time for a proof.
@@ -247,6 +258,7 @@ class ServedScreen:
                 self._end(viewer, reason)
                 return
             self.registry.make_member(viewer)
+            self._pace_audience()
             if self._audience is not None:
                 self._audience.queue_ticket(viewer)
         elif surplus := self.registry.surplus_of(user):
@@ -277,6 +289,9 @@ class ServedScreen:
         self.delivery.send_reliable(viewer, now)
         is_member = self.registry.remove(viewer)
         self.delivery.end(viewer)
+        if self.registry.all():  # else it is closed soon, or one reconnects
+            self._pace_audience()
+            self._rate.follow()
         if (audience := self._audience) is not None and is_member:
             audience.change_key(self.registry.members.values(), now)
             if viewer is audience.leader:
@@ -323,6 +338,20 @@ class ServedScreen:
         audience.set_leader(leader, now)
         self.delivery.send_reliable(leader, now)
 
+    # ---- rates ----
+
+    def _pace_audience(self) -> None:
+        """Send the audience updates at the rate of its fastest member."""
+        if self._audience is not None:
+            self._audience.sender.pace.rate = self.registry.member_rate()
+
+    def _confirm_rate(self, viewer: ServedViewer) -> None:
+        """Confirm a viewer's new rate, at which the screen is published."""
+        viewer.sender.confirm_rate()
+        if viewer.sender.audience and self._audience is not None:
+            self._audience.sender.update_now()
+        self._serve_all(self._loop.time())
+
     # ---- serving ----
 
     def _on_change(self) -> None:
@@ -344,7 +373,7 @@ class ServedScreen:
         self.delivery.send_numbered(viewer, now)
         if viewer.sender.stage is Stage.CLOSED:
             self._remove(viewer)
-        elif (due := viewer.sender.outgoing.due) is not None and due > now:
+        elif (due := viewer.sender.due(now)) is not None:
             if viewer.timer is not None:
                 viewer.timer.cancel()
             viewer.timer = self._loop.call_at(due, self._serve_due, viewer)
@@ -359,7 +388,10 @@ class ServedScreen:
             self._timer = None
             self._close_screen()
             return
-        self._timer = self._loop.call_later(TICK, self._tick)
+        is_slow = viewers.are_slow()
+        self._timer = self._loop.call_later(SLOW_TICK if is_slow else TICK, self._tick)
+        if is_slow:
+            self._rate.follow()  # one that does not look may have got its first picture
         for viewer in list(viewers.viewers.values()):
             is_open = viewer.sender.stage is Stage.OPEN
             if not is_open and now > viewer.since + limits.GREETING_TIMEOUT:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from ..errors import KjuError
+from ..protocol.rates import fastest_look
 from ..remote import addresses
 from ..remote.connection_errors import Notices
 from ..remote.transport import MAX_DATAGRAM, Engine
@@ -27,6 +28,9 @@ VIEWER_TIMEOUT = 10.0
 #: The same for a member of an audience: it sends a `KeepAlive` every
 #: `kju.remote.mirror.KEEP_ALIVE_INTERVAL` seconds.
 MEMBER_TIMEOUT = 60.0
+#: Looks per second: a viewer's higher rate counts as this one, since comparing takes CPU. At a rate
+#: of at most the other one, a viewer can wait for a change, an acknowledgement or its own timer.
+MAX_RATE, SLOW_RATE = 120.0, 10.0
 #: Seconds between two checks of a session's right.
 CHECK_INTERVAL = 1.0
 #: Sessions that one tick checks, and members that it sends a key. Each takes 30 to 60 us, and 4,096
@@ -68,14 +72,15 @@ class ViewerRegistry:
     Attributes:
         viewers: Viewers with a stream of their own, and viewers in their greeting, by id.
         members: The members of the audience, by id.
-        starting: The ids of viewers whose session is being created.
+        starting: The ids of viewers whose session is being created, and the rates at which they
+            look.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.viewers: dict[str, ServedViewer] = {}
         self.members: dict[str, ServedViewer] = {}
-        self.starting: set[str] = set()
+        self.starting: dict[str, float | None] = {}
         self._checked_at = 0.0
         self._to_check: list[ServedViewer] = []
 
@@ -105,6 +110,22 @@ class ViewerRegistry:
     def make_member(self, viewer: ServedViewer) -> None:
         """Move a viewer into the audience."""
         self.members[viewer.id] = self.viewers.pop(viewer.id)
+
+    def rate(self) -> float | None:
+        """Return the rate of the screen for all viewers; see `protocol.rates.fastest_look`."""
+        rates = [each.sender.pace.look_rate for each in self.viewers.values()]
+        rates += [*self.starting.values(), self.member_rate()]
+        return fastest_look([rate if rate is None else min(rate, MAX_RATE) for rate in rates])
+
+    def member_rate(self) -> float | None:
+        """Return the rate of the audience's stream."""
+        return fastest_look([each.sender.pace.rate for each in self.members.values()])
+
+    def are_slow(self) -> bool:
+        """Return whether all viewers look at `SLOW_RATE` at most, and none is in its greeting."""
+        rates = [each.sender.pace.rate for each in self.all()]
+        is_fast = any(rate is None or rate > SLOW_RATE for rate in rates)
+        return not is_fast and not self.greeting()
 
     # ---- limits ----
 

@@ -15,7 +15,7 @@ from ..client.aio.waiting import Notifier
 from ..client.link import only_descriptor
 from ..errors import KjuError, UnavailableError
 from ..memory import SharedMemory, open_fd
-from ..protocol.messages import GetSurface, SurfaceHandle
+from ..protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandle
 from ..surface import State
 from ..surface.consumer import Consumer
 from ..wire.encoder import Encoders
@@ -41,6 +41,17 @@ class ScreenOrigin(Protocol):
             KjuError: It cannot be opened.
         """
 
+    async def set_rate(self, rate: float | None) -> None:
+        """Have the screen published this often, and publish what it shows now.
+
+        Args:
+            rate: Looks per second; 0: nobody looks; None: the host's own pace, which is that of a
+                screen without a call.
+
+        Raises:
+            KjuError: The host did not take it.
+        """
+
     @property
     def consumer(self) -> Consumer:
         """The surface of the open screen; another object when the surface was replaced."""
@@ -59,6 +70,7 @@ class ConsoleOrigin:
 
     def __init__(self, machine: str, console: int) -> None:
         self._machine, self._console = machine, console
+        self._rate: float | None = None
         self._link: AsyncLink | None = None
         self._segment: SharedMemory | None = None
         self._consumer: Consumer | None = None
@@ -89,9 +101,17 @@ class ConsoleOrigin:
             raise
         self._following = asyncio.create_task(self._follow(self._link, changed))
 
+    async def set_rate(self, rate: float | None) -> None:
+        """State the rate to the host, also before the screen is opened."""
+        self._rate = rate
+        if self._link is not None:
+            await self._link.ask(SetRate(console=self._console, rate=rate), Done)
+            if rate != 0:
+                await self._link.ask(Refresh(console=self._console, sync=False), Done)
+
     async def _open_surface(self, link: AsyncLink) -> None:
         """Open the present surface, in place of the one before."""
-        answer = await link.call(GetSurface(console=self._console))
+        answer = await link.call(GetSurface(console=self._console, rate=self._rate))
         segment = open_fd(only_descriptor(answer, SurfaceHandle))
         try:
             consumer = Consumer(segment.mapping)
@@ -152,6 +172,9 @@ class SharedScreen:
     Args:
         origin: The screen.
         name: Its name, for errors.
+
+    Attributes:
+        rate: The rate at which it is published, as of `ScreenOrigin.set_rate`.
     """
 
     def __init__(self, origin: ScreenOrigin, name: str) -> None:
@@ -159,6 +182,13 @@ class SharedScreen:
         self._opened: tuple[Consumer, Encoders] | None = None
         self._lock = asyncio.Lock()
         self._unused_since: float | None = None
+        self.rate: float | None = None
+
+    async def set_rate(self, rate: float | None) -> None:
+        """Have the screen published this often: see `ScreenOrigin.set_rate`."""
+        async with self._lock:
+            await self._origin.set_rate(rate)
+            self.rate = rate
 
     @property
     def opened(self) -> tuple[Consumer, Encoders]:

@@ -29,14 +29,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..errors import KjuError
+from ..protocol.rates import OWN_RATE
 from ..surface import State
 from ..surface.producer import Producer
 
 log = logging.getLogger(__name__)
-
-
-#: Looks per second at which a source's own pace is as good: its probes are 24 to 33 ms apart.
-OWN_RATE = 40.0
 
 
 def is_slow(rate: float | None) -> bool:

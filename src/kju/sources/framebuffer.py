@@ -29,18 +29,15 @@ from .base import OnStatus, Phase, SourceStatus, ThreadedSource, is_slow, room_f
 
 MS = 1_000_000
 
-#: Between two sparse comparisons (probes) while the screen rests. A change 8 rows high is found by
-#: the next probe, so a change that the guest makes by itself is 24 ms late at most. A probe of
-#: 1920x1080 takes 75 us.
-REST = 24 * MS
-#: The longest interval of a screen that has rested for seconds: a probe with the thread's wakeup
-#: takes 0.25 ms, which is 0.2 % of a core.
-CALM = 120 * MS
+#: Between two sparse comparisons (probes) at rest, at any rate of a viewer. A change 8 rows high is
+#: found by the next probe, so a change that the guest makes by itself is 30 ms late at most: QEMU's
+#: own displays look as often. A probe of 1920x1080 takes 75 us.
+REST = 30 * MS
 #: Between two probes just after an input; the budget may make it longer. A probe of 1280x800 takes
 #: 45 us.
 BRISK = MS // 16
-#: Later the interval is the time since the last input or change divided by this number, so that a
-#: change is found at most 4 % later.
+#: Later the interval is the time since the input divided by this number, so that a change is found
+#: at most 4 % later.
 SHARE = 25
 #: A changed tile is compared again after this time, and after twice the time whenever it has not
 #: changed. From 64 ms on the probe is as good.
@@ -51,9 +48,8 @@ COLD = 64 * MS
 BUDGET = 8
 BUDGET_BRISK = 2
 BRISK_FOR = 100 * MS
-#: For this long after an input the thread scans without the interpreter's lock. Later the pauses
-#: are a millisecond and longer, and the lock costs little in comparison.
-SCAN_ALONE_FOR = 25 * MS
+#: The thread scans without the interpreter's lock until something changes, or for this long.
+SCAN_ALONE_FOR = 1000 * MS
 
 #: For viewers that look rarely each look is a probe, and after this time one compares everything. A
 #: screen of 1280x800 that is not in the processor's caches takes 0.1 ms and 0.8 ms.
@@ -170,9 +166,8 @@ class FramebufferSource(ThreadedSource):
     def _set_pace(self) -> None:
         rate = self.look_rate
         # For viewers that look rarely each scan probes: there is one per look.
-        rest = REST if rate is None else min(REST, int(1e9 / rate))
-        rest, calm = (1, 1) if is_slow(rate) else (rest, CALM)
-        self.producer.set_scan_pace(rest, calm, BRISK, HOT, COLD, SHARE, BRISK_FOR)
+        rest = 1 if is_slow(rate) else REST
+        self.producer.set_scan_pace(rest, BRISK, HOT, COLD, SHARE, BRISK_FOR)
 
     def _publish_state(self) -> None:
         if self._fits:
@@ -231,10 +226,11 @@ class FramebufferSource(ThreadedSource):
         rate = self.look_rate
         if rate is not None and is_slow(rate):
             return self._look(now, int(1e9 / rate))
+        brisk = now < self._input_at + BRISK_FOR
         due, _ = self.producer.scan_until(
             self._memory,
-            until=self._input_at + SCAN_ALONE_FOR,
-            budget=BUDGET_BRISK if now - self._input_at < BRISK_FOR else BUDGET,
+            until=self._input_at + BRISK_FOR if brisk else now + SCAN_ALONE_FOR,
+            budget=BUDGET_BRISK if brisk else BUDGET,
             longest=NO_LIMIT if rate is None else int(1e9 / rate),
             offset=self._place.offset,
             stride=self._place.stride,

@@ -40,7 +40,13 @@ from .disk_files import read_image
 from .image import Image, Kind
 from .machine_toml import Definition, write
 from .offline_snapshots import saved_snapshots
-from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
+from .paths import (
+    DEFINITION_FILE,
+    check_name,
+    definitions_folder,
+    machine_paths,
+    view_settings_folder,
+)
 from .running import is_alive
 from .snapshot_files import SnapshotFiles
 from .snapshot_tree import SnapshotId, SnapshotTree
@@ -210,6 +216,9 @@ def remove(name: str) -> list[str]:
         except FileError:
             remove_tree(machines, removed, known)
         machines.sync()
+    # There are none, or they stay: only windows read them.
+    with contextlib.suppress(FileError), Folder.open(view_settings_folder()) as views:
+        views.remove(f"{name}.json")
     return elsewhere
 
 

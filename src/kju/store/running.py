@@ -310,8 +310,9 @@ def _remove(machine: Paths, folder: Folder) -> None:
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         number, started = machine.pid.read_text().splitlines()[1].split()
-        # Compared in case the number was given to another process.
-        if start_time(int(number)) == int(started):
+        # Compared in case the number was given to another process. Of a damaged file, the number 0
+        # would be this process's group.
+        if int(number) > 0 and start_time(int(number)) == int(started):
             os.kill(int(number), signal.SIGKILL)
     _keep_logs(machine)
     remove_tree(folder, machine.folder.name, _is_removable)

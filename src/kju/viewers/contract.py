@@ -76,6 +76,7 @@ class Status(NamedTuple):
         source: The source of the pixels; empty where it is unknown.
         state: Relation of the picture to the target.
         kind: The machine's kind, such as ``qemu``; empty where it is unknown.
+        screens: Number of the machine's screens; 0 while unknown.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Status(NamedTuple):
     source: str = ""
     state: ViewState = ViewState.LIVE
     kind: str = ""
+    screens: int = 0
 
     @property
     def title(self) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -27,6 +28,15 @@ log = logging.getLogger(__name__)
 MAX_FILE = 1 << 16
 #: The index of the window that shows all screens.
 SIDE_BY_SIDE = -1
+
+
+class ShownScreens(StrEnum):
+    """The screens that are shown of a machine with several."""
+
+    ONE = "one"
+    WINDOWS = "windows"
+    SIDE_BY_SIDE = "side-by-side"
+
 
 _Coordinate = Annotated[int, Meta(ge=-(1 << 20), le=1 << 20)]
 _Side = Annotated[int, Meta(ge=1, le=1 << 16)]
@@ -58,10 +68,12 @@ class MachineSettings(Struct, omit_defaults=True):
     Attributes:
         windows: The windows of its screens, by the console's index, or `SIDE_BY_SIDE`.
         layout: The guest's keyboard layout, as the user chose it; empty before that.
+        screens: The screens that are shown.
     """
 
     windows: dict[int, WindowSettings] = field(default_factory=dict)
     layout: str = ""
+    screens: ShownScreens = ShownScreens.ONE
 
     def window(self, console: int) -> WindowSettings:
         """Return the settings of one window."""
@@ -74,8 +86,17 @@ _decode = msgspec.json.Decoder(MachineSettings).decode
 _turn = threading.Lock()
 
 
+#: Machines that were removed while this process had windows of theirs.
+_forgotten: set[str] = set()
+
+
 def load(name: str) -> MachineSettings:
     """Return what is remembered of a machine; nothing where that cannot be read."""
+    _forgotten.discard(name)  # another machine of this name
+    return _load(name)
+
+
+def _load(name: str) -> MachineSettings:
     if not NAME.fullmatch(name):
         return MachineSettings()
     try:
@@ -95,7 +116,9 @@ def update(name: str, change: Callable[[MachineSettings], object]) -> None:
     if not NAME.fullmatch(name):
         return
     with _turn:
-        settings = load(name)
+        if name in _forgotten:
+            return
+        settings = _load(name)
         change(settings)
         try:
             folder = Folder.open(view_settings_folder(), create=True)
@@ -103,6 +126,12 @@ def update(name: str, change: Callable[[MachineSettings], object]) -> None:
                 folder.write(f"{name}.json", _encode(settings) + b"\n", durable=False)
         except (KjuError, OSError) as error:
             log.info("the settings of %s cannot be written: %s", name, error)
+
+
+def forget(name: str) -> None:
+    """Ignore later changes of a removed machine, which may have a window; its file is deleted."""
+    with _turn:
+        _forgotten.add(name)
 
 
 def update_soon(name: str, change: Callable[[MachineSettings], object]) -> threading.Thread:

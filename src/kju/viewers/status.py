@@ -79,6 +79,7 @@ class ViewStatus:
             self.facts.source,
             self._state,
             self.facts.kind,
+            self.facts.screens,
         )
         if status != self._shown:
             self._shown = status

@@ -43,6 +43,7 @@ class Facts(NamedTuple):
         kind: The machine's kind, such as ``qemu``; empty where unknown.
         no_resize: Why the guest cannot be asked for a size; empty where it can, or that is unknown.
         host_cpu: CPU seconds of the host so far; None where unknown.
+        screens: Number of the machine's screens; 0 while unknown.
     """
 
     locks: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Facts(NamedTuple):
     kind: str = ""
     no_resize: str = ""
     host_cpu: float | None = None
+    screens: int = 0
 
 
 class InputEvents(Protocol):
@@ -226,6 +228,7 @@ class _MachineAttachment:
             self._kind.newest(),
             self._no_resize.newest(),
             self._host_cpu.newest(),
+            len(self._machine.screens),
         )
 
     def set_rate(self, rate: float | None) -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from .finding import Found
 from .match import Match
 from .needle import Needle
 from .text import Line, Text, TextMatch, Word
-from .timeout import Best, ScreenTimeoutError
+from .timeout import Best, ScreenError, ScreenTimeoutError
 
-__all__ = ["Best", "Line", "Match", "Needle", "ScreenTimeoutError", "Text", "TextMatch", "Word"]
+__all__ = [
+    "Best",
+    "Found",
+    "Line",
+    "Match",
+    "Needle",
+    "ScreenError",
+    "ScreenTimeoutError",
+    "Text",
+    "TextMatch",
+    "Word",
+]

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 # difference of 4 levels everywhere.
 _MIN_DEVIATION = 12.0
 
+# The most places of a needle that are listed, and the error of OpenCV's scores.
+_MAX_PLACES = 100
+_ROUNDING = 0.01
+
 # Above this share of places to match again, all are matched, in one call.
 _MAX_PARTIAL = 0.6
 
@@ -81,6 +85,8 @@ class Finder:
         # in place of 120 for the smaller needle of benchmarks/needles.py.
         self._mask = mask.astype(np.float32)
         self._sums: Sums | None = None
+        self._origin = (0, 0)
+        self._pixels: Pixels = needle.pixels
 
     def best_match(self, seen: Seen) -> Match | None:
         """Return the best match; None where the region is smaller than the needle."""
@@ -91,6 +97,7 @@ class Finder:
             self._sums = None
             return None
         part = seen.part
+        self._origin, self._pixels = (region.x, region.y), seen.pixels
         if self._sums is None or seen.damage is None:
             self._sums = self._match(part)
         else:
@@ -100,6 +107,31 @@ class Finder:
         _, _, (x, y), _ = self._cv.minMaxLoc(self._sums)
         place = Rect(region.x + x, region.y + y, width, height)
         return Match(self._needle, self._number, place, self._score(cut_out(seen.pixels, place)))
+
+    def matches(self, similarity: float | None = None) -> list[Match]:
+        """Return every place in the region of the last `best_match`, the best first.
+
+        Args:
+            similarity: The minimum score; None is the needle's own.
+        """
+        found: list[Match] = []
+        if self._sums is None:
+            return found
+        wanted = self._needle.similarity if similarity is None else similarity
+        width, height = self._needle.size
+        sums = self._sums.copy()
+        while len(found) < _MAX_PLACES:
+            # OpenCV's sums are rounded: the exact score decides, of places that come near it.
+            least, _, (x, y), _ = self._cv.minMaxLoc(sums)
+            if 1.0 - least / self._scale < wanted - _ROUNDING:
+                break
+            place = Rect(self._origin[0] + x, self._origin[1] + y, width, height)
+            score = self._score(cut_out(self._pixels, place))
+            if score >= wanted:
+                found.append(Match(self._needle, self._number, place, score))
+            top, left = max(y - height // 2, 0), max(x - width // 2, 0)
+            sums[top : y + height // 2 + 1, left : x + width // 2 + 1] = np.inf
+        return found
 
     def _match_again(self, part: Pixels, damage: list[Rect]) -> None:
         sums = self._sums

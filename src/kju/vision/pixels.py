@@ -45,7 +45,7 @@ class Changed(Condition[Change]):
             return Change(seen.mark, seen.mode, [seen.region], True)
         found = list(seen.damage)
         if before is not None:
-            found = _differing(before, seen.pixels, found)
+            found = differing(before, seen.pixels, found)
         return Change(seen.mark, seen.mode, found, False) if found else None
 
     def best(self, now: float) -> Best:
@@ -74,51 +74,84 @@ class Still(Condition["Pixels"]):
             check_rect(rect, "the ignored area") for rect in ignore
         )
         self._seconds = seconds
-        self._last: Pixels | None = None
-        self._since = 0.0
+        self._movement = Movement(0.0, self.ignored)
         self._longest = 0.0
-        self._blink: _Blink | None = None
-        self._moved: list[Rect] = []
 
     def check(self, seen: Seen) -> Pixels | None:
         """Return the region's pixels once they have been still for long enough."""
-        last, self._last = self._last, seen.pixels
-        if last is None or seen.damage is None:
-            self._since, self._blink, self._moved = seen.now, None, []
-        else:
-            boxes = _differing(last, seen.pixels, seen.damage, self.ignored)
-            self._moves(last, seen.pixels, boxes, seen.now)
-        still = seen.now - self._since
+        movement, now = self._movement, seen.now
+        if movement.last is not None:
+            self._longest = max(self._longest, now - movement.since)
+        movement.take(seen)
+        since = movement.since
+        still = now - since
         self._longest = max(self._longest, still)
-        self.again: float | None = self._since + self._seconds
+        self.again: float | None = since + self._seconds
         # Compare with the sum too: rounding can make it later than the difference.
-        return seen.part if seen.now >= self.again or still >= self._seconds else None
+        return seen.part if now >= self.again or still >= self._seconds else None
 
-    def _moves(self, last: Pixels, new: Pixels, boxes: list[Rect], now: float) -> None:
+    def best(self, now: float) -> Best:
+        """Return the places that moved last."""
+        movement = self._movement
+        still = max(self._longest, now - movement.since) if movement.last is not None else 0.0
+        words = f"it was still for {still:.2f} s at most"
+        if movement.places:
+            words += f"; what moved last is {rect_text(bounding(movement.places))}"
+        return Best(words, places=tuple(movement.places))
+
+
+class Movement:
+    """The last movement of a picture, except that of a blinking cursor.
+
+    Attributes:
+        since: Time of the last movement, or the one that the constructor was given.
+        places: The rectangles that moved last; empty where everything did, or nothing.
+        last: The last picture; None before the first.
+    """
+
+    def __init__(
+        self, since: float, ignored: tuple[Rect, ...] = (), last: Pixels | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            since: Time of the last movement before.
+            ignored: Rectangles that may move.
+            last: The picture of that time, for which the first damage is valid; None without one:
+                then the first picture is a movement.
+        """
+        self.since: float = since
+        self.places: list[Rect] = []
+        self.last: Pixels | None = last
+        self._ignored = ignored
+        self._blink: _Blink | None = None
+
+    def take(self, seen: Seen) -> None:
+        """Compare the next picture with the last one."""
+        last, self.last = self.last, seen.pixels
+        if last is None or last.shape != seen.pixels.shape:
+            self.since, self._blink, self.places = seen.now, None, []
+        else:
+            damage = (seen.region,) if seen.damage is None else seen.damage
+            boxes = differing(last, seen.pixels, damage, self._ignored)
+            self._move(last, seen.pixels, boxes, seen.now)
+
+    def _move(self, last: Pixels, new: Pixels, boxes: list[Rect], now: float) -> None:
         blink = self._blink
         if blink and any(blink.rect.contains(box) for box in boxes):
             if _picture(new, blink.rect) in blink.pictures:
                 boxes = [box for box in boxes if not blink.rect.contains(box)]
-                if self._since == blink.at:
-                    self._since = blink.before
+                if self.since == blink.at:
+                    self.since = blink.before
             else:
                 self._blink = None
         if not boxes:
             return
-        self._longest = max(self._longest, now - self._since)
         around = bounding(boxes)
         if around.width <= _BLINK_WIDTH and around.height <= _BLINK_HEIGHT:
             two = frozenset((_picture(last, around), _picture(new, around)))
-            self._blink = _Blink(around, two, self._since, now)
-        self._since, self._moved = now, boxes
-
-    def best(self, now: float) -> Best:
-        """Return the places that moved last."""
-        still = max(self._longest, now - self._since) if self._last is not None else 0.0
-        words = f"it was still for {still:.2f} s at most"
-        if self._moved:
-            words += f"; what moved last is {rect_text(bounding(self._moved))}"
-        return Best(words, places=tuple(self._moved))
+            self._blink = _Blink(around, two, self.since, now)
+        self.since, self.places = now, boxes
 
 
 class _Blink(NamedTuple):
@@ -222,7 +255,7 @@ def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _differing(
+def differing(
     before: Pixels, after: Pixels, damage: Iterable[Rect], ignore: Iterable[Rect] = ()
 ) -> list[Rect]:
     """Return the bounding rectangle of the differences in each rectangle that has any.

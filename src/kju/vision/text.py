@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import UsageError
@@ -83,18 +83,24 @@ class Text(NamedTuple):
         Raises:
             UsageError: *wanted* is empty.
         """
+        return next(self._matches(wanted), None)
+
+    def find_all(self, wanted: str | re.Pattern[str]) -> list[TextMatch]:
+        """Return every match of a text that has a place, from the top. Arguments as of `find`."""
+        return [match for match in self._matches(wanted) if match.rect.area]
+
+    def _matches(self, wanted: str | re.Pattern[str]) -> Iterator[TextMatch]:
         whole = str(self)
         if isinstance(wanted, re.Pattern):
-            found = wanted.search(whole)
+            found = wanted.finditer(whole)
         elif self.reader == "glyphs":
-            found = pattern_of(wanted).search(whole)
+            found = pattern_of(wanted).finditer(whole)
         else:
-            found = pattern_of(wanted.translate(_FOLD)).search(whole.translate(_FOLD))
-        if found is None:
-            return None
-        start, end = found.span()
-        groups = found.groups() if isinstance(wanted, re.Pattern) else ()
-        return TextMatch(whole[start:end], self._place(start, end), groups)
+            found = pattern_of(wanted.translate(_FOLD)).finditer(whole.translate(_FOLD))
+        for match in found:
+            start, end = match.span()
+            groups = match.groups() if isinstance(wanted, re.Pattern) else ()
+            yield TextMatch(whole[start:end], self._place(start, end), groups)
 
     def _place(self, start: int, end: int) -> Rect:
         """Return the bounding rectangle of characters, counted as in ``str(self)``."""

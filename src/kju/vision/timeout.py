@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import WaitTimeoutError
+from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..files import write_output
 from ..surface.geometry import Rect
@@ -49,16 +49,53 @@ class Best(NamedTuple):
     places: tuple[Rect, ...] = ()
 
 
-class ScreenTimeoutError(WaitTimeoutError):
+class ScreenError(KjuError):
+    """An error about what a screen shows, with a picture of it.
+
+    Attributes:
+        frame: The frame, whole: B G R X; None without one.
+        region: The rectangle that was searched; None is everything.
+        ignored: Rectangles left out of it.
+        best: The best match in that frame.
+    """
+
+    frame: npt.NDArray[np.uint8] | None = None
+    region: Rect | None = None
+    ignored: tuple[Rect, ...] = ()
+    best: Best = Best()
+    #: True if the places of `best` are drawn with their numbers, from 0.
+    numbered: bool = False
+
+    def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write a PNG of the frame, with the searched needle and the best match.
+
+        The region has a yellow frame, ignored areas are crossed out, and the best match has a red
+        frame with its score. Other places have a cyan frame. The needle and the pixels of the best
+        match are beside the screen.
+
+        Args:
+            target: A path, or a binary file.
+
+        Raises:
+            FileError: It cannot be written; an old file is as it was.
+        """
+        image = _annotated(
+            self.frame, str(self), self.region, self.ignored, self.best, numbered=self.numbered
+        )
+        if not isinstance(target, (str, os.PathLike)):
+            image.save(target, "PNG", compress_level=1)
+            return
+        file = io.BytesIO()
+        image.save(file, "PNG", compress_level=1)
+        write_output(target, file.getvalue())
+
+
+class ScreenTimeoutError(ScreenError, WaitTimeoutError):
     """A condition on the screen was not met in time.
 
     Attributes:
         what: The condition, such as ``the text 'login:'``.
         timeout: The time limit, seconds.
-        frame: The last frame, whole: B G R X; None without one.
-        region: The rectangle that was searched; None is everything.
-        ignored: Rectangles left out of it.
-        best: The best match in that frame.
         looks: Number of frames that were searched.
         changed: Seconds since the screen's last change, and its place; None without a change.
         absent: The reason why there was no frame at the end; None where there was one.
@@ -106,34 +143,19 @@ class ScreenTimeoutError(WaitTimeoutError):
             parts.append(f"last screen change {self.changed[0]:.1f} s ago")
         return "; ".join(parts)
 
-    def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
-        """Write a PNG of the last frame, with the searched needle and the best match.
-
-        The region has a yellow frame, ignored areas are crossed out, and the best match has a red
-        frame with its score. The needle and the pixels of the best match are beside the screen.
-
-        Args:
-            target: A path, or a binary file.
-
-        Raises:
-            FileError: It cannot be written; an old file is as it was.
-        """
-        image = _annotated(self.frame, str(self), self.region, self.ignored, self.best)
-        if not isinstance(target, (str, os.PathLike)):
-            image.save(target, "PNG", compress_level=1)
-            return
-        file = io.BytesIO()
-        image.save(file, "PNG", compress_level=1)
-        write_output(target, file.getvalue())
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        names = ("what", "timeout", "frame", "region", "ignored", "best", "looks", "changed")
+        return {name: getattr(self, name) for name in (*names, "absent")}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Support pickling: errors are sent between processes (pools, test runners)."""
-        return _restored, (dict(self.__dict__),)
+        return _restored, (type(self), self.fields)
 
 
-def _restored(fields: dict[str, Any]) -> ScreenTimeoutError:
-    names = ("what", "timeout", "frame", "region", "ignored", "best", "looks", "changed", "absent")
-    return ScreenTimeoutError(**{name: fields[name] for name in names})
+def _restored(kind: type[ScreenTimeoutError], fields: dict[str, Any]) -> ScreenTimeoutError:
+    return kind(**fields)
 
 
 def _annotated(
@@ -142,6 +164,8 @@ def _annotated(
     region: Rect | None,
     ignored: tuple[Rect, ...],
     best: Best,
+    *,
+    numbered: bool = False,
 ) -> Image:
     """Draw a frame with its notes.
 
@@ -151,6 +175,7 @@ def _annotated(
         region: The rectangle that was searched; None is everything.
         ignored: Rectangles left out of it.
         best: The best match.
+        numbered: Draw the places of *best* with their numbers.
     """
     from PIL import Image, ImageDraw
 
@@ -169,7 +194,11 @@ def _annotated(
         draw.text(
             (_MARGIN, _MARGIN // 2 + number * _LINE_HEIGHT), line, fill=_FOREGROUND, font=_font()
         )
-    _draw_marks(draw, Rect(0, top, width, height), region, ignored, best)
+    screen = Rect(0, top, width, height)
+    _draw_marks(draw, screen, region, ignored, best)
+    for number, rect in enumerate(best.places if numbered else ()):
+        _frame(draw, rect, screen, _RED, 2)
+        _write_beside(draw, rect, screen, str(number))
     y = top
     for words, image in side:
         draw.text((width + _MARGIN, y), words, fill=_FOREGROUND, font=_font())
@@ -195,12 +224,16 @@ def _draw_marks(
         for hidden in best.needle.exclude if best.needle else ():
             moved = hidden._replace(x=hidden.x + best.rect.x, y=hidden.y + best.rect.y)
             _frame(draw, moved, screen, _BLUE)
-        words = "" if best.score is None else f"{best.score:.3f}"
-        left, top, _, bottom = _corners(best.rect, screen)
-        above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
-        box = draw.textbbox((left, above), words, font=_font())
-        draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
-        draw.text((left, above), words, fill=_RED, font=_font())
+        _write_beside(draw, best.rect, screen, "" if best.score is None else f"{best.score:.3f}")
+
+
+def _write_beside(draw: ImageDraw, rect: Rect, screen: Rect, words: str) -> None:
+    """Write above a rectangle of the screen, or below it where there is no room."""
+    left, top, _, bottom = _corners(rect, screen)
+    above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
+    box = draw.textbbox((left, above), words, font=_font())
+    draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
+    draw.text((left, above), words, fill=_RED, font=_font())
 
 
 def _needle_and_match(pixels: npt.NDArray[np.uint8] | None, best: Best) -> list[tuple[str, Image]]:

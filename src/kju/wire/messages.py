@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import PeerError
-from ..protocol.values import Role
+from ..protocol.values import Rate, Role
 from ..surface import MAX_SIDE
 from .codecs.block_codec import MAX_BLOCK
 
@@ -65,6 +65,8 @@ class SessionHello(WireMessage, frozen=True, tag=1):
         lossy: Photographic areas may be sent as JPEG first; the codecs must have `jpeg`.
         previous: The id of this viewer's last open session; empty for none. The sender ends it, if
             it has the same user, before it opens this one.
+        rate: The rate at which the viewer looks, per second; 0: it does not look; None: at the
+            sender's own pace. Later `ViewerRate` messages change it.
     """
 
     protocol: int
@@ -76,6 +78,7 @@ class SessionHello(WireMessage, frozen=True, tag=1):
     audience: bool = False
     lossy: bool = False
     previous: Text = ""
+    rate: Rate | None = None
 
 
 class Proof(WireMessage, frozen=True, tag=2):
@@ -122,6 +125,20 @@ class KeepAlive(WireMessage, frozen=True, tag=5):
     """A sign that a member of an audience, which has nothing else to send, is still connected."""
 
 
+class ViewerRate(WireMessage, frozen=True, tag=6):
+    """A change of the rate at which the viewer looks; `RateDone` answers the last of several.
+
+    Only for a sender whose welcome has `rates`.
+
+    Attributes:
+        number: The number of the change; the first is 1.
+        rate: As `SessionHello.rate`.
+    """
+
+    number: Serial
+    rate: Rate | None = None
+
+
 # ---- from a sender ----
 
 
@@ -150,6 +167,7 @@ class SessionWelcome(WireMessage, frozen=True, tag=17):
         ticket: The key of its messages (`kju.wire.seal.GroupSeal`); empty if the session is not
             sealed.
         lossy: There may be `LossySegment` messages.
+        rates: The sender accepts `ViewerRate` messages.
     """
 
     protocol: int
@@ -160,6 +178,7 @@ class SessionWelcome(WireMessage, frozen=True, tag=17):
     audience: Text = ""
     ticket: Annotated[bytes, Meta(max_length=128)] = b""
     lossy: bool = False
+    rates: bool = False
 
 
 class SessionRefused(WireMessage, frozen=True, tag=18):
@@ -335,6 +354,18 @@ class Ticket(WireMessage, frozen=True, tag=28):
     ticket: Annotated[bytes, Meta(max_length=128)]
 
 
+class RateDone(WireMessage, frozen=True, tag=29):
+    """The screen is published at the viewer's new rate.
+
+    Attributes:
+        number: The number of the `ViewerRate`.
+        version: The screen's version then: a picture with it is no older than the change.
+    """
+
+    number: Serial
+    version: Number = 0
+
+
 # ---- from either ----
 
 
@@ -344,7 +375,7 @@ class Goodbye(WireMessage, frozen=True, tag=40):
     reason: Reason = ""
 
 
-FromViewer = SessionHello | Proof | Ack | ViewerInput | KeepAlive | Goodbye
+FromViewer = SessionHello | Proof | Ack | ViewerInput | KeepAlive | ViewerRate | Goodbye
 FromSender = (
     Challenge
     | SessionWelcome
@@ -359,6 +390,7 @@ FromSender = (
     | MachineEvent
     | Lead
     | Ticket
+    | RateDone
     | Goodbye
 )
 #: The messages with a serial number.

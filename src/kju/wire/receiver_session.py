@@ -15,7 +15,8 @@ Rules:
 | NEW             | (`start` sends the hello)                           | GREETED      |
 | GREETED         | Challenge                                           | PROVED       |
 | GREETED, PROVED | SessionWelcome, SessionRefused                      | OPEN, CLOSED |
-| OPEN            | numbered, InputDone, MachineEvent, Lead, Ticket     | OPEN         |
+| OPEN            | numbered, InputDone, MachineEvent, RateDone, Lead,  | OPEN         |
+|                 | Ticket                                              |              |
 | any             | Goodbye                                             | CLOSED       |
 
 Any other message breaks the protocol and ends the session.
@@ -45,6 +46,7 @@ from .messages import (
     ModeUpdate,
     Numbered,
     Ping,
+    RateDone,
     Segment,
     SessionHello,
     SessionRefused,
@@ -64,6 +66,8 @@ CREDIT = 1 << 20
 #: Messages that have overtaken the welcome and wait for it: as many as a sender sends before its
 #: first acknowledgement.
 MAX_EARLY = 16
+#: The messages that the session's owner handles.
+ForCaller = InputDone | MachineEvent | RateDone
 
 
 class ReceiverSession:
@@ -195,13 +199,13 @@ class ReceiverSession:
     def start(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] | None = None, credit: int = CREDIT, audience: bool = False,
-        lossy: bool = False, previous: str = "",
+        lossy: bool = False, previous: str = "", rate: float | None = None,
     ) -> None:  # fmt: skip
         """Begin the session: queue the hello. See `messages.SessionHello`."""
         names = offered() if codecs is None else codecs
         hello = SessionHello(
             PROTOCOL, role, list(names), credit, user, prove.key if prove else b"",
-            audience, lossy, previous,
+            audience, lossy, previous, rate,
         )  # fmt: skip
         self._greeting = ViewerGreeting(hello, prove)
         self.stage = Stage.GREETED
@@ -239,8 +243,8 @@ class ReceiverSession:
 
     # ---- receiving ----
 
-    def receive(self, message: FromSender, now: float) -> InputDone | MachineEvent | None:
-        """Process a message; return results of inputs, and events, for the caller.
+    def receive(self, message: FromSender, now: float) -> ForCaller | None:
+        """Process a message; return results of inputs and rates, and events, for the caller.
 
         Raises:
             PeerError: The message is not valid at this stage. The session has ended.
@@ -275,14 +279,14 @@ class ReceiverSession:
         except KjuError as error:
             greeting.hint = str(error)
 
-    def _receive(self, message: FromSender) -> InputDone | MachineEvent | None:
+    def _receive(self, message: FromSender) -> ForCaller | None:
         is_open, greeting = self.stage is Stage.OPEN, self._greeting
         if isinstance(message, Goodbye | SessionRefused):
             self.retry = isinstance(message, SessionRefused) and message.retry
             self._end(message.reason or "the sender has ended the session")
         elif is_open and isinstance(message, Numbered):
             self._receive_numbered(message)
-        elif is_open and isinstance(message, InputDone | MachineEvent):
+        elif is_open and isinstance(message, ForCaller):
             return message
         elif is_open and isinstance(message, Lead):
             self.leads, self.ack_state.is_ack_due = True, self.ack_state.last > 0

@@ -5,13 +5,14 @@ Rules:
 - The sender keeps only numbers about a viewer (versions, bytes in flight) and no pictures. A viewer
   with room in its window gets the newest pixels.
 - No more is in flight than the congestion window and the viewer's credit allow.
+- A viewer that states a rate gets as many updates (`kju.wire.update_pace`).
 
-| stage      | accepts                     | next stage                 |
-|------------|-----------------------------|----------------------------|
-| NEW        | SessionHello                | CHALLENGED, OPEN or CLOSED |
-| CHALLENGED | Proof                       | OPEN or CLOSED             |
-| OPEN       | Ack, ViewerInput, KeepAlive | OPEN                       |
-| any        | Goodbye                     | CLOSED                     |
+| stage      | accepts                                 | next stage                 |
+|------------|-----------------------------------------|----------------------------|
+| NEW        | SessionHello                            | CHALLENGED, OPEN or CLOSED |
+| CHALLENGED | Proof                                   | OPEN or CLOSED             |
+| OPEN       | Ack, ViewerInput, KeepAlive, ViewerRate | OPEN                       |
+| any        | Goodbye                                 | CLOSED                     |
 
 Any other message breaks the protocol and ends the session.
 """
@@ -28,7 +29,7 @@ from ..surface.geometry import Rect
 from . import messages
 from .encoder import Encoder
 from .greeting import Admit, SenderGreeting, Stage
-from .in_flight import OutgoingMessages
+from .in_flight import InFlight, OutgoingMessages
 from .messages import (
     PROTOCOL,
     Ack,
@@ -41,15 +42,18 @@ from .messages import (
     MachineEvent,
     Numbered,
     Proof,
+    RateDone,
     SessionHello,
     SessionRefused,
     SessionWelcome,
     Ticket,
     ViewerInput,
+    ViewerRate,
     WireMessage,
 )
 from .sent_picture import SentPicture
 from .sequence import MAX_AGE, InputQueue
+from .update_pace import UpdatePace
 
 if TYPE_CHECKING:
     from ..surface.consumer import Consumer
@@ -81,6 +85,8 @@ class SenderSession:
         audience: The viewer gets numbered messages with its audience, not from this session.
         heard_at: The time of the viewer's last message, seconds.
         outgoing: The numbered messages.
+        pace: When the viewer gets pixels.
+        rate_number: The number of the viewer's last change of its rate.
     """
 
     def __init__(
@@ -98,11 +104,13 @@ class SenderSession:
         self.audience = False
         self.heard_at = 0.0
         self.outgoing = OutgoingMessages()
+        self.pace = UpdatePace()
+        self.rate_number = 0
         self._viewer = SentPicture(encoder, consumer, self.outgoing.in_flight)
         self._urgent: deque[WireMessage] = deque()
         self._events: deque[MachineEvent] = deque(maxlen=MAX_EVENTS)
         self._inputs = InputQueue()
-        self._is_restart_wanted, self._restarted_at = False, float("-inf")
+        self._restarts = _Restarts()
 
     # ---- the viewer ----
 
@@ -130,6 +138,11 @@ class SenderSession:
     def has_caught_up(self) -> bool:
         """True if the viewer was sent everything that the encoder has taken."""
         return self._viewer.has_caught_up
+
+    def due(self, now: float) -> float | None:
+        """Return the next time at which there may be something to send; None for none."""
+        times = (self.outgoing.due, self.pace.due)
+        return min((at for at in times if at is not None and at > now), default=None)
 
     # ---- bytes ----
 
@@ -173,6 +186,9 @@ class SenderSession:
                 self._receive_ack(message, now)
         elif is_open and isinstance(message, ViewerInput):
             return self._receive_input(message, now)
+        elif is_open and isinstance(message, ViewerRate):
+            if message.number > self.rate_number:
+                self.rate_number, self.pace.rate = message.number, message.rate
         elif is_open and isinstance(message, KeepAlive):
             pass
         elif self.stage is Stage.NEW and isinstance(message, SessionHello):
@@ -191,7 +207,7 @@ class SenderSession:
         except KjuError as error:
             self.refuse(str(error))
             return
-        self.outgoing.credit = hello.credit
+        self.outgoing.credit, self.pace.rate = hello.credit, hello.rate
         if admission.challenge is None:
             self._open(hello)
         else:
@@ -222,6 +238,7 @@ class SenderSession:
                 name,
                 ticket,
                 encoder.is_lossy,
+                True,
             )
         )
 
@@ -242,6 +259,7 @@ class SenderSession:
         if lost or ack.restart:
             outgoing.record_loss(now)
             viewer.write_off(outgoing.serial)
+            self.pace.require()
         if ack.restart:
             viewer.restart()
 
@@ -278,6 +296,22 @@ class SenderSession:
         corner = x - FOCUS_SIDE // 2, y - FOCUS_SIDE // 2
         self._viewer.focus = Rect(*corner, FOCUS_SIDE, FOCUS_SIDE)
 
+    def confirm_rate(self) -> None:
+        """Confirm the last change of the viewer's rate, which the screen follows."""
+        version = self.update_now()
+        if self.stage is Stage.OPEN and self.rate_number:
+            self._urgent.append(RateDone(self.rate_number, version))
+
+    def update_now(self) -> int:
+        """Begin an update at once; return the version that the viewer gets, without a change too.
+
+        Of an audience this is the session of the audience.
+        """
+        version = self._viewer.version
+        self._viewer.confirm(version)
+        self.pace.require(version)
+        return version
+
     # ---- the audience, events, the end ----
 
     def queue_event(self, event: MachineEvent) -> None:
@@ -297,7 +331,7 @@ class SenderSession:
 
     def request_restart(self) -> None:
         """Send everything again, at most once in `RESTART_INTERVAL`: a member lacks pixels."""
-        self._is_restart_wanted = True
+        self._restarts.is_wanted = True
 
     def check(self) -> None:
         """End the session if the viewer's right to it has ended."""
@@ -349,13 +383,40 @@ class SenderSession:
         """
         if self.stage is not Stage.OPEN or self.audience:
             return None
-        if self._is_restart_wanted and now >= self._restarted_at + RESTART_INTERVAL:
-            self._is_restart_wanted, self._restarted_at = False, now
+        if self._restarts.is_due(now):
             self._viewer.restart()
+            self.pace.require()
         outgoing = self.outgoing
         max_bytes = outgoing.room(now)
-        if max_bytes:
-            made = self._viewer.next_message(outgoing.serial + 1, now, max_bytes)
-            if made is not None:
-                return outgoing.send(made, now)
+        if max_bytes and (made := self._next_made(now, max_bytes)):
+            return outgoing.send(made, now)
         return outgoing.repeat(now, self.heard_at, lambda: self._viewer.settled_losses)
+
+    def _next_made(self, now: float, max_bytes: int) -> InFlight | None:
+        """Make the next message; between two updates there is only the screen's state."""
+        serial, viewer = self.outgoing.serial + 1, self._viewer
+        if not self.pace.allows(now):
+            return viewer.next_state(serial)
+        version = viewer.version
+        if self.pace.is_between:
+            viewer.begin_update()
+        made = viewer.next_message(serial, now, max_bytes)
+        self.pace.record(made.message if made else None, version, now)
+        if self.pace.rate is not None and viewer.is_update_sent:
+            self.pace.finish()
+        return made
+
+
+class _Restarts:
+    """The restarts that members of an audience have requested."""
+
+    def __init__(self) -> None:
+        self.is_wanted = False
+        self._last = float("-inf")
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to restart now; at most once in `RESTART_INTERVAL`."""
+        if not self.is_wanted or now < self._last + RESTART_INTERVAL:
+            return False
+        self.is_wanted, self._last = False, now
+        return True

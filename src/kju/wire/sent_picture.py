@@ -5,6 +5,9 @@ Rules:
 - A viewer that has caught up with the encoder gets the steps that all viewers get. One that is
   behind (it was slow, has lost a segment, or is new) gets whole tiles until it has caught up.
 - After a loss, segments that were sent later and build on the lost one count as lost too.
+- An update (`kju.wire.update_pace`) has the newest content of each tile, not each change since the
+  last one. It ends when each tile that was behind at its beginning has been sent once: others may
+  change all the time.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
     from ..surface.consumer import Consumer
     from ..surface.geometry import Rect
+
+#: The most steps since its last update that a viewer gets one by one. With more, which a faster
+#: viewer got, it gets whole tiles.
+MAX_REPLAYED = 8
 
 
 class SentPicture:
@@ -54,7 +61,11 @@ class SentPicture:
         self._generation = 0
         #: The generation at which the viewer has each tile; None if it has caught up.
         self._tile_generations: npt.NDArray[np.int64] | None = None
-        self._is_complete = False
+        #: The viewer was sent all changes up to this version; 0 for none. Empty segments are sent
+        #: until it has reached the other one.
+        self._complete_version, self._wanted_version = 0, 1
+        #: The generation of the encoder at the beginning of the present update.
+        self._update_generation = 0
         self._state: tuple[int, str] | None = None
         self._cursor_version: int | None = None
         self._cursor_shape: bytes | None = None
@@ -72,11 +83,39 @@ class SentPicture:
         )
         return self.losses_known if self.has_caught_up and not pixels else 0
 
+    @property
+    def version(self) -> int:
+        """The screen's version."""
+        return self._consumer.reader.version
+
+    def confirm(self, version: int) -> None:
+        """Tell the viewer soon that it has all changes up to a version, if nothing changes too."""
+        self._wanted_version = max(1, version)
+
+    # ---- updates ----
+
+    def begin_update(self) -> None:
+        """Begin an update of a viewer that does not get each change."""
+        newest = self._update_generation = self._encoder.generation
+        if self._tile_generations is None and newest > self._generation + MAX_REPLAYED:
+            self._fall_behind()
+
+    @property
+    def is_update_sent(self) -> bool:
+        """True for a viewer that is behind, once every tile of its update has been sent."""
+        generations = self._tile_generations
+        if generations is None:
+            return False
+        return not (self._is_behind(generations) & (generations < self._update_generation)).any()
+
+    def _is_behind(self, generations: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self._encoder.changed_at > generations
+
     # ---- losses ----
 
     def restart(self) -> None:
         """Send everything again, from the mode on."""
-        self._epoch, self._state, self._is_complete = 0, None, False
+        self._epoch, self._state, self._complete_version = 0, None, 0
         self._cursor_version, self._cursor_shape = None, None
 
     def lose(self, lost: InFlight) -> None:
@@ -92,7 +131,7 @@ class SentPicture:
 
     def write_off(self, serial: int) -> None:
         """Count messages in flight up to a serial number as lost if they build on others."""
-        self._is_complete = False
+        self._complete_version = 0
         for sent in self._in_flight.values():
             if sent.is_step and sent.tiles is not None:
                 self._forget_tiles(sent.tiles)
@@ -125,20 +164,23 @@ class SentPicture:
         Raises:
             FormatError: The screen's memory is not valid.
         """
-        encoder = self._encoder
+        encoder, version = self._encoder, self.version
         has_changes = encoder.has_changes(now)
         if encoder.mode.epoch and self._epoch != encoder.mode.epoch:
             return self._make_mode(serial)
-        if made := self._make_state(serial) or self._make_cursor(serial):
+        if made := self.next_state(serial) or self._make_cursor(serial):
             return made
         if not self._epoch:
             return None
-        return self._make_segment(serial, now, max_bytes, has_changes=has_changes)
+        made = self._make_segment(serial, now, max_bytes, has_changes=has_changes)
+        if made is None and self._complete_version < self._wanted_version:
+            return self._make_empty(serial, version)
+        return made
 
     def _make_mode(self, serial: int) -> InFlight:
         encoder = self._encoder
         mode = encoder.mode
-        self._epoch, self._usable_from, self._is_complete = mode.epoch, serial, False
+        self._epoch, self._usable_from, self._complete_version = mode.epoch, serial, 0
         self._generation, self._tile_generations = encoder.born, None
         if encoder.generation != encoder.born:
             # The kept steps would first show old content; whole tiles show the newest.
@@ -147,7 +189,8 @@ class SentPicture:
             NOT_SENT, ModeUpdate(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
         )
 
-    def _make_state(self, serial: int) -> InFlight | None:
+    def next_state(self, serial: int) -> InFlight | None:
+        """Make a message of the screen's state, if the viewer has another one."""
         code, reason = self._consumer.state
         if (int(code), reason) == self._state:
             return None
@@ -179,7 +222,7 @@ class SentPicture:
     ) -> InFlight | None:
         encoder = self._encoder
         if self._tile_generations is not None:
-            behind = np.flatnonzero(encoder.changed_at > self._tile_generations)
+            behind = np.flatnonzero(self._is_behind(self._tile_generations))
             if len(behind):
                 return self._make_repair(serial, behind, now, max_bytes)
             self._generation, self._tile_generations = encoder.generation, None
@@ -190,13 +233,13 @@ class SentPicture:
         if step is None and has_changes:
             step = encoder.advance(now, self.focus, max_bytes)
         if step is None:
-            return None if self._is_complete else self._make_empty(serial)
+            return None
         self._generation = step.generation
-        self._is_complete = self._is_complete or step.complete_version > 0
         made = self._segment(serial, self._builds_on(serial), step)
         return InFlight(NOT_SENT, made, step.tiles, is_step=True)
 
     def _segment(self, serial: int, depends_on: int, step: Step) -> Segment:
+        self._complete_version = step.complete_version or self._complete_version
         fields = serial, depends_on, self._epoch, step.version, step.complete_version, *step.block
         if step.exact:
             return Segment(*fields, self.losses_known)
@@ -212,11 +255,10 @@ class SentPicture:
                 return before
         return serial
 
-    def _make_empty(self, serial: int) -> InFlight:
-        """Make a segment without pixels: the viewer has everything."""
-        self._is_complete = True
+    def _make_empty(self, serial: int, version: int) -> InFlight:
+        """Make a segment without pixels: the viewer has everything up to a version."""
         encoder, no_tiles = self._encoder, np.zeros(0, np.intp)
-        version = max(1, self._consumer.reader.version, encoder.version)
+        version = max(1, version, encoder.version, self._wanted_version)
         step = Step(0, version, version, no_tiles, encoder.empty_block, exact=encoder.is_exact)
         return InFlight(NOT_SENT, self._segment(serial, self._builds_on(serial), step), no_tiles)
 
@@ -224,13 +266,14 @@ class SentPicture:
         self, serial: int, behind: npt.NDArray[np.intp], now: float, max_bytes: int
     ) -> InFlight:
         encoder, generations = self._encoder, self._fall_behind()
-        step = encoder.repair(behind, max_bytes, generations[behind] == encoder.born, now)
+        due = behind[generations[behind] < self._update_generation]
+        tiles = due if len(due) else behind
+        step = encoder.repair(tiles, max_bytes, generations[tiles] == encoder.born, now)
         generations[step.tiles] = encoder.generation
         is_last = len(step.tiles) == len(behind)
         if not is_last:
             # The viewer may have anything in the tiles that are left.
             step = step._replace(complete_version=0, exact=not encoder.is_lossy)
-        self._is_complete = self._is_complete or step.complete_version > 0
         # The last repair makes a claim about the whole picture, so it needs all the others. Each of
         # the others can be used whatever was lost.
         depends_on = self._builds_on(serial) if is_last else 0

@@ -11,6 +11,7 @@ from support import xservers
 
 import kju
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.errors import KjuError
 from kju.store.paths import definitions_folder
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -341,6 +342,21 @@ def test_dropped_image_opens_one_page_and_cancel_closes_it(app: App, create, tmp
     assert app.window.focusWidget() is page.view.rows["name"].editor
     page.cancelled.emit()
     assert not create.pages and app.window.tabs.count() == 1
+
+
+def test_page_of_a_machine_that_did_not_start_becomes_its_only_page(app: App, create):
+    create.new_machine()
+    page = create.pages[""]
+    define("odd")
+    page.form.fail(KjuError("QEMU does not start"))
+    page.saved.emit("odd")
+    assert create.pages == {"odd": page}
+    tabs = app.window.tabs
+    assert tabs.tabText(tabs.indexOf(page)) == "Edit odd"
+    create.edit_machine("odd", running=False)
+    assert tabs.count() == 2 and tabs.currentWidget() is page
+    create.new_machine()
+    assert tabs.count() == 3 and set(create.pages) == {"", "odd"}
 
 
 def test_edit_is_for_one_defined_machine_and_returns_to_the_wall(app: App, create):

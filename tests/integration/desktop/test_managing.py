@@ -19,6 +19,8 @@ from kju.desktop.actions import Action
 from kju.desktop.machines.entry import MachineKey, MachineState
 from kju.desktop.pages.panel import PanelPage
 from kju.desktop.type_to_all import TypingPhase
+from kju.keys import NUMBERS
+from kju.viewers import settings
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
@@ -28,6 +30,7 @@ from PySide6.QtWidgets import QDialog
 from support.desktop_app import DesktopApp
 
 from kju.desktop.qt.managing import Managing
+from kju.desktop.qt.wall.tile_pictures import TilePictures
 from kju.desktop.settings import DesktopSettings
 
 #: X11's code of a key.
@@ -39,7 +42,8 @@ class App(DesktopApp):
 
     def __init__(self) -> None:
         super().__init__(DesktopSettings(panel_shown=True, told_running=True))
-        self.managing = Managing(self.window, self.machines, self.post)
+        self.pictures = TilePictures(self.machines, self.post)
+        self.managing = Managing(self.window, self.machines, self.post, self.pictures)
         self.said: list[str] = []
         self.managing.actions.summarized.connect(lambda text, failed: self.said.append(text))
         self.window.show()
@@ -64,11 +68,13 @@ class App(DesktopApp):
 
     def key(self, code: int, down: bool) -> None:
         kind = QEvent.Type.KeyPress if down else QEvent.Type.KeyRelease
-        event = QKeyEvent(kind, 0, Qt.KeyboardModifier.NoModifier, code, 0, 0)
+        key = Qt.Key.Key_Escape if code == ESC else 0
+        event = QKeyEvent(kind, key, Qt.KeyboardModifier.NoModifier, code, 0, 0)
         self.qt.sendEvent(self.managing.typing, event)
 
     def close(self) -> None:
         self.managing.close()
+        self.pictures.close()
         super().close()
 
 
@@ -214,7 +220,8 @@ def test_the_panel_follows_the_selected_machine(
     app.until(lambda: app.window.wall.width() > width)
     assert not app.window.settings.panel_shown
     assert app.window.settings.panel_width >= 200
-    assert panel.width() < 64
+    assert not panel.isVisible()
+    assert app.window.wall.width() >= app.window.page.width() - 2, "no strip is left"
     panel.set_collapsed(False)
     app.until(lambda: abs(app.window.wall.width() - width) <= 2)
 
@@ -239,18 +246,49 @@ def test_keys_and_texts_go_to_all_selected_machines(
     app.until(lambda: not bar.isVisible())
     assert not bar._border.isVisible()
     app.until(lambda: not any(m.info()["consoles"][0]["keys_held"] for m in machines))
+
+
+def test_a_paste_into_all_is_that_of_a_console(
+    app: App, started: Callable[[str], kju.Machine]
+) -> None:
+    """Layouts are asked and remembered; Esc cancels the paste first; a second one ends all."""
+    machines = [started("one"), started("two")]
+    settings.update("two", lambda known: setattr(known, "layout", "de"))
+    bar = app.managing.typing
+    app.window.wall.selectAll()
     app.managing._type.trigger()
     app.until(lambda: bar.typing.state.phase is TypingPhase.ON)
-    QGuiApplication.clipboard().setText("x" * 300)
+    QGuiApplication.clipboard().setText("zy\N{SNOWMAN}" * 30_000)
     bar.paste.click()
-    assert "Type 300 characters into 2 machines?" in app.dialog().label.text()
-    app.answer()
-    before = [len(downs(machine)) for machine in machines]
-    app.until(
-        lambda: all(len(downs(m)) > n for m, n in zip(machines, before, strict=True)), "the text"
-    )
-    bar.end.click()
-    app.until(lambda: not any(m.info()["consoles"][0]["keys_held"] for m in machines))
+    app.until(lambda: bar.pasting._dialog)
+    dialog = bar.pasting._dialog
+    assert dialog._layouts.itemText(0).startswith("Each machine's own (")
+    assert "U+2603) in line 1, column 3, 30000 times (in one)" in dialog._warning.text()
+    assert "(in two)" in dialog._warning.text()
+    assert not dialog._type.isEnabled()
+    assert bar.typing.is_on, "the question is no end of the typing"
+    dialog._omit.setChecked(True)
+    dialog._type.click()
+    app.window.activateWindow()  # as a window manager does
+    app.until(lambda: bar.pasting.has_focus)
+
+    def typed(machine: kju.Machine) -> list[int]:
+        return [key for entry in machine.input_log() for key, down in entry.keys if down]
+
+    app.until(lambda: all(len(typed(machine)) > 4 for machine in machines), "the text")
+    assert [typed(machine)[:2] for machine in machines] == [
+        [NUMBERS["z"], NUMBERS["y"]], [NUMBERS["y"], NUMBERS["z"]],
+    ]  # fmt: skip
+    app.key(ESC, True)
+    app.until(lambda: not bar.pasting.is_busy, "the cancelled paste")
+    assert bar.typing.is_on
+    assert "typing cancelled after" in bar.label.text()
+    assert not any(m.info()["consoles"][0]["keys_held"] for m in machines)
+    app.until(lambda: settings.load("one").layout)
+    assert settings.load("two").layout == "de"
+    app.until(lambda: bar.hasFocus())
+    app.key(ESC, True)
+    app.until(lambda: not bar.isVisible())
 
 
 def test_a_dropped_iso_changes_the_cd(app: App, tmp_path: Path) -> None:

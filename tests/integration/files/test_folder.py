@@ -7,6 +7,9 @@ import socket
 import stat
 from pathlib import Path
 
+import pytest
+
+from kju.errors import WaitTimeoutError
 from kju.files import Folder
 
 
@@ -22,3 +25,14 @@ def test_socket_is_private_with_every_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600
     assert [path.name for path in long.iterdir()] == ["control.sock"]
+
+
+def test_lock_is_awaited_for_the_given_time_only(tmp_path: Path) -> None:
+    with Folder.open(tmp_path) as folder:
+        with folder.lock("lock"):
+            with pytest.raises(WaitTimeoutError, match="lock"), folder.lock("lock", timeout=0.05):
+                pass
+            with folder.lock("another", timeout=0):
+                pass
+        with folder.lock("lock", timeout=0):
+            pass

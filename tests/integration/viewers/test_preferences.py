@@ -23,8 +23,9 @@ def test_choice_is_remembered_by_the_next_program(tmp_path: Path):
     first, _ = seen(tmp_path / "state" / "kju")
     first.change(SOME)
     first.flush()
-    _, got = seen(tmp_path / "state" / "kju")
+    second, got = seen(tmp_path / "state" / "kju")
     until(lambda: got[-1] == SOME)
+    second.flush()
     assert (tmp_path / "state" / "kju" / FILE).stat().st_mode & 0o777 == 0o600
 
 

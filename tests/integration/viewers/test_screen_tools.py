@@ -165,7 +165,7 @@ def test_first_paste_asks_for_the_layout_and_remembers_it(window: Window, host: 
     keys = [NUMBERS["a"], NUMBERS["b"]]
     window.until(lambda: typed(host) == keys, "the text")
     window.until(lambda: settings.load("fake").layout == "de", "the layout is remembered")
-    window.until(lambda: window.tools.paste._bar is None)
+    window.until(lambda: window.tools.paste.pasting._bar is None)
     # Next time a short line is typed at once, on that layout: z and y are exchanged.
     window.app.clipboard().setText("z")
     window.tools.paste.paste()
@@ -193,7 +193,7 @@ def test_escape_cancels_the_question(window: Window, host: FakeHost):
     window.dialog.reject()
     window.app.processEvents()
     assert not host.machine.steps
-    assert window.tools.paste._dialog is None
+    assert window.tools.paste.pasting._dialog is None
 
 
 def test_escape_cancels_the_typing(window: Window, host: FakeHost):
@@ -204,7 +204,7 @@ def test_escape_cancels_the_typing(window: Window, host: FakeHost):
     window.until(lambda: len(host.machine.steps) > 100, "typing")
     window.until(lambda: window.app.focusWidget() is not window.view)
     window.key("Escape")
-    window.until(lambda: window.tools.paste._bar is None, "the end")
+    window.until(lambda: window.tools.paste.pasting._bar is None, "the end")
     count = len(host.machine.steps)
     assert count < 200_000
     down = [key for key, pressed in host.machine.steps if pressed]

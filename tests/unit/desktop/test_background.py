@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from support.posts import Posts
 
-from kju.desktop.background import Background
+from kju.desktop.background import Background, release_free_memory
 from kju.errors import UsageError
 
 
@@ -44,3 +45,18 @@ def test_work_that_blocks_leaves_a_thread_for_other_work():
     block.set()
     background.close(10)
     assert not [t for t in threading.enumerate() if t.name == "kju-work"]
+
+
+def test_free_memory_of_the_allocator_is_given_back():
+    def heap() -> int:
+        maps = Path("/proc/self/smaps").read_text().partition("[heap]")[2]
+        return int(maps.partition("Rss:")[2].split()[0])
+
+    blocks = [bytearray(100_000) for _ in range(400)]
+    for block in blocks:
+        block[:] = b"x" * len(block)
+    kept, full = blocks[-1], heap()
+    blocks.clear()
+    release_free_memory()
+    assert kept
+    assert heap() < full - 20_000

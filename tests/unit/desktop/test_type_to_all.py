@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 from support.wait import until
@@ -22,8 +23,7 @@ class Guest:
     def __init__(self) -> None:
         self.down: set[int] = set()
         self.pressed: list[int] = []
-        self.typed: list[tuple[str, str]] = []
-        self.closed = False
+        self.connected = self.closed = False
         self.fails_at: int | None = None
         self.keyboard = self.pointer = self
 
@@ -37,7 +37,7 @@ class Guest:
         self.down.difference_update(keys)
 
     def type(self, text: str, *, layout: str = "us") -> None:
-        self.typed.append((text, layout))
+        raise AssertionError("texts have connections of their own")
 
     def close(self) -> None:
         self.down.clear()  # as a host does
@@ -57,6 +57,7 @@ class Wall:
     def connect(self, name: str) -> Guest:
         if name not in self.guests:
             raise MachineNotFoundError(f"no machine {name!r} is running", name)
+        self.guests[name].connected = True
         return self.guests[name]
 
     def run(self, until_true: Callable[[], object]) -> None:
@@ -71,13 +72,34 @@ class Wall:
         self.typing.start([entry(name) for name in names])
         self.run(lambda: self.typing.state.phase is TypingPhase.ON)
 
+    def end(self) -> None:
+        """End the typing; every connection is closed."""
+        self.typing.stop()
+        connected = [guest for guest in self.guests.values() if guest.connected]
+        until(lambda: all(guest.closed for guest in connected), what="every connection is closed")
+
+
+@pytest.fixture
+def make_wall() -> Iterator[Callable[..., Wall]]:
+    made: list[Wall] = []
+    before = set(threading.enumerate())
+
+    def make(*names: str) -> Wall:
+        made.append(Wall(*names))
+        return made[-1]
+
+    yield make
+    for wall in made:
+        wall.end()
+    until(lambda: not set(threading.enumerate()) - before, what="no thread is left")
+
 
 def entry(name: str, state: MachineState = MachineState.RUNNING) -> MachineEntry:
     return MachineEntry(MachineKey("", name), state)
 
 
-def test_every_machine_gets_every_key() -> None:
-    wall = Wall("one", "two")
+def test_every_machine_gets_every_key(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one", "two")
     wall.start("one", "two")
     for number in (A, B, A):
         wall.typing.key(number, True)
@@ -87,8 +109,8 @@ def test_every_machine_gets_every_key() -> None:
     assert "Keys go to 2 machines (one, two). Esc ends this." in wall.typing.state.words
 
 
-def test_no_key_counts_before_all_have_connected() -> None:
-    wall = Wall("one")
+def test_no_key_counts_before_all_have_connected(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one")
     wall.typing.start([entry("one")])
     wall.typing.key(A, True)
     wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
@@ -97,8 +119,8 @@ def test_no_key_counts_before_all_have_connected() -> None:
     assert wall.guests["one"].pressed == [B]
 
 
-def test_escape_ends_it_with_no_key_down() -> None:
-    wall = Wall("one", "two")
+def test_escape_ends_it_with_no_key_down(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one", "two")
     wall.start("one", "two")
     wall.typing.key(A, True)
     wall.typing.key(B, True)
@@ -110,8 +132,8 @@ def test_escape_ends_it_with_no_key_down() -> None:
     assert not any(ESC in guest.pressed for guest in wall.guests.values())
 
 
-def test_losing_the_focus_releases_every_key() -> None:
-    wall = Wall("one")
+def test_losing_the_focus_releases_every_key(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one")
     wall.start("one")
     wall.typing.key(A, True)
     wall.typing.release_all()
@@ -119,8 +141,8 @@ def test_losing_the_focus_releases_every_key() -> None:
     assert wall.typing.is_on
 
 
-def test_a_machine_that_fails_is_named_and_left_out() -> None:
-    wall = Wall("bad", "good")
+def test_a_machine_that_fails_is_named_and_left_out(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("bad", "good")
     wall.guests["bad"].fails_at = B
     wall.start("bad", "good")
     wall.typing.key(A, True)
@@ -133,23 +155,25 @@ def test_a_machine_that_fails_is_named_and_left_out() -> None:
     until(lambda: wall.guests["good"].down == {B})
 
 
-def test_a_machine_that_cannot_be_reached_is_left_out() -> None:
-    wall = Wall("good")
+def test_a_machine_that_cannot_be_reached_is_left_out(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("good")
     wall.start("gone", "good")
     assert "gone is left out: no machine 'gone' is running" in wall.typing.state.words
 
 
 @pytest.mark.parametrize("state", [MachineState.OFF, MachineState.UNREACHABLE])
-def test_a_machine_that_does_not_run_is_left_out(state: MachineState) -> None:
-    wall = Wall("on")
+def test_a_machine_that_does_not_run_is_left_out(
+    make_wall: Callable[..., Wall], state: MachineState
+) -> None:
+    wall = make_wall("on")
     wall.typing.start([entry("off", state), entry("on")])
     wall.run(lambda: wall.typing.state.phase is TypingPhase.ON)
     assert [key.name for key, _ in wall.typing.state.failed] == ["off"]
 
 
-def test_the_number_of_machines_is_bounded() -> None:
+def test_the_number_of_machines_is_bounded(make_wall: Callable[..., Wall]) -> None:
     names = [f"m{number}" for number in range(MAX_TARGETS + 2)]
-    wall = Wall(*names)
+    wall = make_wall(*names)
     wall.start(*names)
     assert len(wall.typing.state.machines) == MAX_TARGETS
     assert len(wall.typing.state.failed) == 2
@@ -157,8 +181,8 @@ def test_the_number_of_machines_is_bounded() -> None:
     until(lambda: sum(guest.closed for guest in wall.guests.values()) == MAX_TARGETS)
 
 
-def test_a_connection_that_comes_too_late_is_closed() -> None:
-    wall = Wall("one")
+def test_a_connection_that_comes_too_late_is_closed(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one")
     wall.typing.start([entry("one")])
     until(lambda: wall.calls)
     wall.typing.stop()
@@ -166,8 +190,8 @@ def test_a_connection_that_comes_too_late_is_closed() -> None:
     assert not wall.typing.is_on
 
 
-def test_a_repeat_counts_for_a_key_that_is_down() -> None:
-    wall = Wall("one")
+def test_a_repeat_counts_for_a_key_that_is_down(make_wall: Callable[..., Wall]) -> None:
+    wall = make_wall("one")
     wall.start("one")
     wall.typing.key(A, True, repeat=True)
     wall.typing.key(B, True)
@@ -176,16 +200,13 @@ def test_a_repeat_counts_for_a_key_that_is_down() -> None:
     until(lambda: wall.guests["one"].pressed == [B, B])
 
 
-def test_a_text_is_typed_on_each_machines_own_layout() -> None:
-    wall = Wall("one", "two")
-    wall.typing = TypeToAll(
-        ActionRunner(lambda run: None), wall.calls.append, lambda: None, wall.connect,
-        {"one": "de", "two": "us"}.__getitem__,
-    )  # fmt: skip
+def test_a_machine_whose_typing_has_failed_otherwise_is_left_out(
+    make_wall: Callable[..., Wall],
+) -> None:
+    wall = make_wall("one", "two")
     wall.start("one", "two")
-    wall.typing.key(A, True)
-    wall.typing.text("yes")
-    until(lambda: all(guest.typed for guest in wall.guests.values()))
-    assert wall.guests["one"].typed == [("yes", "de")]
-    assert wall.guests["two"].typed == [("yes", "us")]
-    assert not any(guest.down for guest in wall.guests.values())
+    wall.typing.leave_out("one", "the guest\nhas no keyboard")
+    wall.typing.leave_out("nobody", "is not known")
+    assert [key.name for key in wall.typing.state.machines] == ["two"]
+    assert "one is left out: the guest" in wall.typing.state.words
+    until(lambda: wall.guests["one"].closed)

@@ -15,7 +15,7 @@ from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import LEAST_RATE, Console, ConsoleFacts, SourceRunner, fastest
+from kju.emulators.console import LEAST_RATE, Console, ConsoleFacts, SourceRunner
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
@@ -33,7 +33,6 @@ from kju.emulators.supervisor import (
 )
 from kju.errors import KjuError, QemuError
 from kju.sources.base import (
-    OWN_RATE,
     Need,
     OnStatus,
     Phase,
@@ -399,22 +398,6 @@ def test_closed_is_final_and_every_other_stage_can_be_closed() -> None:
     assert not [event for stage, event in TRANSITIONS if stage is SupervisorState.CLOSED]
     for stage in set(SupervisorState) - {SupervisorState.CLOSED}:
         assert TRANSITIONS[stage, SupervisorEvent.CLOSE] is SupervisorState.CLOSED
-
-
-@pytest.mark.parametrize(
-    ("rates", "rate"),
-    [
-        ([], None),
-        ([None], None),
-        ([2.0], 2.0),
-        ([2.0, 4.0, 0.2], 4.0),
-        ([2.0, None], None),  # the source's own pace is faster
-        ([60.0, None, 2.0], 60.0),
-        ([OWN_RATE, None], None),
-    ],
-)
-def test_highest_rate_of_all_viewers_decides(rates: list[float | None], rate: float | None) -> None:
-    assert fastest(rates) == rate
 
 
 async def test_source_takes_the_rate_of_its_fastest_client(made: Scene) -> None:

@@ -37,7 +37,7 @@ def test_the_limit_of_viewers_does_not_count_members(monkeypatch: pytest.MonkeyP
     viewers, hello = ViewerRegistry(NAME), SessionHello(1, "view", ["zstd"], 1000)
     add(viewers, "a")
     assert viewers.has_room(hello)
-    viewers.starting.add("b")
+    viewers.starting["b"] = None
     assert not viewers.has_room(hello)
     assert viewers.has_room(SessionHello(1, "view", ["zstd"], 1000, audience=True))
     assert not viewers.has_room(SessionHello(1, "control", ["zstd"], 1000, audience=True))

@@ -28,7 +28,7 @@ from kju.store import defining, definitions, disk_files, running
 from kju.store.defining import confirm, exclusive, launch_request
 from kju.store.definitions import clones_of
 from kju.store.machine_toml import Definition
-from kju.store.paths import DEFINITION_FILE, definitions_folder
+from kju.store.paths import DEFINITION_FILE, definitions_folder, view_settings_folder
 from kju.store.snapshot_files import TREE, SnapshotFiles
 from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
@@ -326,8 +326,13 @@ def test_rm_removes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Pa
     files = SnapshotFiles(str(made.folder), "")
     files.keep("clean", b"picture", b"{}\n")
     files.write_tree(SnapshotTree().saved(SnapshotId("clean", 1.0)))
+    views = view_settings_folder()
+    views.mkdir(parents=True, mode=0o700)
+    for name in ("web", "web2"):
+        (views / f"{name}.json").write_text("{}")
     assert defining.remove("web") == []
     assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert [path.name for path in views.iterdir()] == ["web2.json"]
 
 
 def test_tree_of_snapshots_is_read_back_and_only_from_a_file_of_this_user(tmp_path: Path) -> None:

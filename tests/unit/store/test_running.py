@@ -132,6 +132,14 @@ def test_sweep_kills_a_surviving_qemu_and_no_other_process(folder: Path) -> None
             child.wait()
 
 
+def test_sweep_of_a_damaged_file_does_not_kill_its_own_group(folder: Path) -> None:
+    runtime_folder()
+    (folder / "m").mkdir()
+    (folder / "m" / "host.pid").write_text("1\n0 0\n")
+    sweep = [sys.executable, "-c", "from kju.store import running; assert running.sweep()"]
+    assert subprocess.run(sweep, start_new_session=True, check=False).returncode == 0
+
+
 def test_sweep_without_a_folder(folder: Path) -> None:
     assert running.sweep() == []
     assert running.names() == []

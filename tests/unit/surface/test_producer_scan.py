@@ -19,7 +19,6 @@ from kju.surface.producer import Producer
 
 MS = 1_000_000
 REST, BRISK, HOT, COLD, SHARE = 16 * MS, MS // 2, 4 * MS, 64 * MS, 25
-CALM = 80 * MS
 ANSWER = 100 * MS
 WIDTH, HEIGHT = 200, 150  # neither is whole tiles
 PROBES = 8
@@ -38,7 +37,7 @@ class Watched:
         self.now = 1000 * MS
         self.due = self.now
         if pace:
-            self.producer.set_scan_pace(REST, CALM, BRISK, HOT, COLD, SHARE, ANSWER)
+            self.producer.set_scan_pace(REST, BRISK, HOT, COLD, SHARE, ANSWER)
         self.producer.set_mode(WIDTH, HEIGHT, source=self.window)
 
     def step(self) -> int:
@@ -75,27 +74,12 @@ def watched() -> Watched:
     return made
 
 
-def test_screen_at_rest_is_scanned_ever_more_rarely(watched: Watched) -> None:
-    watched.window[0:8, 0:8] = 1
-    assert watched.step() == 1
-    changed, before = watched.now, watched.consumer.reader.version
-    watched.looks(changed + COLD)
-    looks = watched.looks(changed + 5000 * MS)
-    for a, b in itertools.pairwise(looks):
-        assert b - a == min(max((a - changed) // SHARE, REST), CALM)
-    assert (looks[1] - looks[0], looks[-1] - looks[-2]) == (REST, CALM)
+def test_screen_at_rest_is_scanned_once_a_rest(watched: Watched) -> None:
+    before = watched.consumer.reader.version
+    looks = watched.looks(watched.now + 100 * REST)
+    assert len(looks) == 100
+    assert {b - a for a, b in itertools.pairwise(looks)} == {REST}
     assert watched.consumer.reader.version == before
-
-
-def test_change_after_a_long_rest_has_the_next_one_found_soon(watched: Watched) -> None:
-    watched.looks(watched.now + 10_000 * MS)
-    watched.window[0:8, 0:8] = 1
-    assert watched.step() == 1
-    watched.looks(watched.now + COLD)
-    changed = watched.now
-    watched.window[64:72, 64:72] = 1
-    assert watched.step() == 1
-    assert watched.now - changed <= REST
 
 
 @pytest.mark.parametrize("top", [*range(20), HEIGHT - 8])
@@ -212,15 +196,15 @@ def test_an_input_is_due_at_once_and_its_boost_decays(watched: Watched) -> None:
     pressed = watched.now + 3 * MS
     watched.producer.note_input(pressed)
     watched.now = watched.due = pressed
-    looks = watched.looks(pressed + 3000 * MS)
+    looks = watched.looks(pressed + 1000 * MS)
     assert looks[0] == pressed
     for before, after in itertools.pairwise(looks):
         age = before - pressed
-        assert after - before == min(max(age // SHARE, BRISK), CALM)
+        assert after - before == min(max(age // SHARE, BRISK), REST)
     gaps = [b - a for a, b in itertools.pairwise(looks)]
     assert gaps == sorted(gaps)
     assert gaps[0] == BRISK
-    assert gaps[-1] == CALM
+    assert gaps[-1] == REST
 
 
 def test_change_after_an_input_is_late_by_its_share(watched: Watched) -> None:
@@ -387,6 +371,12 @@ def test_interrupt_ends_scan_until() -> None:
     watched = Watched()
     watched.producer.scan_until(watched.window, until=0, budget=1)
     following = _following(watched, until=time.monotonic_ns() + 60_000 * MS)
+    watched.producer.interrupt()
+    assert following.result(20)[1] == 0
+    # It ends the longest sleep, too.
+    watched.producer.set_scan_pace(60_000 * MS, BRISK, HOT, COLD, SHARE, ANSWER)
+    watched.producer.scan_until(watched.window, until=0, budget=1)
+    following = _following(watched, until=time.monotonic_ns() + 120_000 * MS)
     watched.producer.interrupt()
     assert following.result(20)[1] == 0
     # An interrupt before the scan is not lost.

@@ -6,7 +6,14 @@ import pytest
 
 from kju.viewers import settings
 from kju.viewers.geometry import Scaling
-from kju.viewers.settings import MAX_FILE, MachineSettings, WindowSettings, load, update
+from kju.viewers.settings import (
+    MAX_FILE,
+    MachineSettings,
+    ShownScreens,
+    WindowSettings,
+    load,
+    update,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +88,22 @@ def test_two_threads_change_different_parts():
     for thread in threads:
         thread.join()
     assert sorted(load("web").windows) == list(range(8))
+
+
+def test_window_of_a_removed_machine_writes_nothing_more(folder):
+    update("web", lambda known: setattr(known, "layout", "de"))
+    (folder / "web.json").unlink()  # as the removal of the machine does
+    settings.forget("web")
+    update("web", lambda known: setattr(known, "layout", "fr"))
+    assert not (folder / "web.json").exists()
+    # Another machine of that name has a window.
+    assert load("web") == MachineSettings()
+    update("web", lambda known: setattr(known, "layout", "fr"))
+    assert load("web").layout == "fr"
+
+
+def test_screens_are_remembered(folder):
+    update("web", lambda known: setattr(known, "screens", ShownScreens.SIDE_BY_SIDE))
+    assert load("web").screens is ShownScreens.SIDE_BY_SIDE
+    (folder / "web.json").write_text('{"screens": "all"}')
+    assert load("web") == MachineSettings()

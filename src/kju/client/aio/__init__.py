@@ -18,12 +18,15 @@ from __future__ import annotations
 from ..targets import definition, machines
 from .input_devices import Keyboard, Pointer
 from .launching import attach, clone, define, launch, mirror, remove, start
+from .locators import Expectation, Locator, expect
 from .machine import Machine, Snapshots
 from .planning import plan_launch, plan_start
 from .surface import Screen, Surface
 
 __all__ = [
+    "Expectation",
     "Keyboard",
+    "Locator",
     "Machine",
     "Pointer",
     "Screen",
@@ -33,6 +36,7 @@ __all__ = [
     "clone",
     "define",
     "definition",
+    "expect",
     "launch",
     "machines",
     "mirror",

@@ -193,6 +193,14 @@ class Pointer:
         """Return True if the guest's pointer takes positions now, False if it takes distances."""
         return (await self._link.ask(GetPointer(console=self._console), PointerState)).absolute
 
+    async def mark(self) -> Mark:
+        """Return the mark of the screen now, as the host of the guest knows it.
+
+        It is the mark that an input would return that is sent now. On a mirror it includes what
+        the other host has published and this one has not received yet.
+        """
+        return await self._act([])
+
     async def move(self, x: int, y: int) -> Mark:
         """Put the pointer on a pixel.
 

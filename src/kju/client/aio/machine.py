@@ -7,9 +7,9 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ...errors import MachineGoneError, PowerButtonError, RoleError
 from ...protocol.framing import no_screen
@@ -34,6 +34,7 @@ from .. import requests
 from ..input_requests import mark_of, replay_schedule
 from ..link import DEFAULT_TIMEOUT, Timeout, only_descriptor, seconds_of
 from ..requests import END, Snapshot, client_name
+from .acting import ActOptions
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
 from .surface import Screen
@@ -41,6 +42,9 @@ from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
 
 if TYPE_CHECKING:
     import subprocess
+
+    from ...acting import Answer, AnyInput
+    from ..frame import Frame
 
 
 class Machine:
@@ -275,6 +279,12 @@ class Machine:
             await sleep(max(0.0, began + at - time.monotonic()))
             mark = mark_of(await self._link.ask(request, Done))
         return mark
+
+    async def act(
+        self, *inputs: AnyInput | Sequence[AnyInput], **options: Unpack[ActOptions]
+    ) -> Answer[Frame]:
+        """Send inputs to the first screen, and return the guest's answer: see `Screen.act`."""
+        return await self.screen.act(*inputs, **options)
 
     # ---- The end
 

@@ -31,6 +31,7 @@ from ..origin import MachineOrigin
 from ..requests import check_rate, resize_request
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
+from .locators import Locating
 from .waiting import connection, run_blocking
 from .waits import Waits
 
@@ -184,7 +185,7 @@ class Surface(Waits):
         self.close()
 
 
-class Screen(Following, Surface):
+class Screen(Locating, Following, Surface):
     """The screen of one console: a `Surface` that follows the machine.
 
     When a larger surface replaces this one, the screen continues there. When the machine ends,

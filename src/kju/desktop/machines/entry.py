@@ -52,7 +52,7 @@ class MachineEntry(NamedTuple):
         defined: It has a definition and can be started.
         screens: Number of its graphic consoles; None while it is unknown.
         round_trip: Seconds to its sender and back; None on this computer.
-        next_try: Time of the next attempt to reach it, by `time.monotonic`; None unless
+        next_try: Time of the next attempt to reach it, in seconds since the epoch; None unless
             unreachable.
     """
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ...client.aio.link import AsyncLink
 from ...client.requests import Event, event_of
-from ...errors import KjuError, WaitTimeoutError
+from ...errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ...protocol.messages import Done, GetInfo, Info, Subscribe
 from ...store import definitions, running
 from ...store.paths import DEFINITION_FILE, NAME, Paths, definitions_folder, runtime_folder
@@ -243,8 +243,7 @@ class LocalMachines:
     async def _follow(self, name: str) -> None:
         """Follow one machine from its claim to its end, and its next life of the same name."""
         began, pause = time.monotonic(), _RETRY_SECONDS
-        facts = MachineFacts(os.getpid())
-        reason, failed = "", False
+        reason, failed, host = "", False, 0
         while True:
             if not _is_alive(name):
                 if time.monotonic() - began > _CLAIM_SECONDS or name in self._running:
@@ -253,11 +252,15 @@ class LocalMachines:
                 continue
             if name not in self._running:
                 self._report(MachineEntry(_key(name), MachineState.STARTING))
+            if (found := running.host_pid(name)) not in (0, host):
+                reason, failed, host = "", False, found
+            facts = MachineFacts(os.getpid())
             try:
-                facts = MachineFacts(os.getpid())
                 await self._follow_life(name, facts)
             except WaitTimeoutError as error:
                 self._report_silent(name, str(error))
+            except MachineNotFoundError:
+                pass  # its host does not listen yet, or no longer
             except KjuError as error:
                 # Its first words name the machine, as the tile does.
                 reason, failed = str(error).partition(": ")[2] or str(error), True
@@ -272,7 +275,8 @@ class LocalMachines:
         with contextlib.suppress(KjuError, OSError):
             running.sweep()
         if was_shown:
-            self._show_stopped(name, reason or "its host has ended", failed=failed)
+            without = f"its host ended during the start; see kju logs {name}"
+            self._show_stopped(name, reason or without, failed=failed or not reason)
         elif name in self._defined:
             self._show_stopped(name)
 

@@ -7,7 +7,8 @@
   attempt. The time between two attempts doubles, up to `MAX_PAUSE`.
 - A sender is not trusted: at most `MAX_SCREENS` names are read of it, and a name that is not a
   screen's (`kju.remote.addresses.check_screen`) is dropped.
-- A remote machine is shown through a mirror of it, a process that ends with the app.
+- A connection is shared with its user, which shows the machines' pictures and reports their state.
+- A remote machine is opened through a mirror of it, a process that ends with the app.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from ...client import launching
 from ...client.machine import Machine
@@ -49,6 +51,31 @@ _MAX_REASON = 300
 _NOBODY = addresses.presence("kju-round-trip")
 
 
+class ScreenNews(NamedTuple):
+    """The state of a remote screen, as its session has it.
+
+    Attributes:
+        paused: The machine is paused.
+        reason: Why there is no picture of now; empty if there is one. From the sender: escape it.
+    """
+
+    paused: bool = False
+    reason: str = ""
+
+
+class ConnectionUser(Protocol):
+    """The user of the connections. It is called in their event loop."""
+
+    def opened(self, address: RemoteAddress, engine: Engine) -> None:
+        """Use a new connection until `closing`."""
+
+    async def closing(self, connect: str) -> None:
+        """End the use of a connection, which closes after this."""
+
+    def forget(self, key: MachineKey) -> None:
+        """Forget a machine that does not exist any more; called on any thread."""
+
+
 class RemoteMachines:
     """The machines that other computers serve. Used on the toolkit's thread.
 
@@ -57,6 +84,7 @@ class RemoteMachines:
         update: Takes a new or changed entry.
         discard: Takes the key of an entry that no longer exists.
         folder: The folder of the remembered addresses; None for the user's state folder.
+        user: The user of the connections.
 
     Attributes:
         addresses: The addresses.
@@ -69,13 +97,16 @@ class RemoteMachines:
         update: Callable[[MachineEntry], None],
         discard: Callable[[MachineKey], None],
         folder: Path | None = None,
+        user: ConnectionUser | None = None,
     ) -> None:
         self.addresses: list[RemoteAddress] = []
         self.fault = ""
         self._post, self._update, self._discard = post, update, discard
         self._folder = folder or addresses_folder()
         self._entries: dict[MachineKey, MachineEntry] = {}
-        self._follower = _Follower(self._take_from_thread)
+        self._news: dict[MachineKey, ScreenNews] = {}
+        self._user = user
+        self._follower = _Follower(self._take_from_thread, user)
         self._files = MachineQueues("kju-remote-file", 1)
         self._mirrors: dict[MachineKey, Machine] = {}
         self._mirror_lock = threading.Lock()
@@ -119,8 +150,7 @@ class RemoteMachines:
         self.addresses = [each for each in self.addresses if each.connect != connect]
         self._follower.leave(connect)
         for key in [key for key in self._entries if key.host == connect]:
-            del self._entries[key]
-            self._discard(key)
+            self._forget(key)
         self._remember()
 
     def entries_of(self, connect: str) -> list[MachineEntry]:
@@ -154,11 +184,23 @@ class RemoteMachines:
             return  # it was removed meanwhile
         new = {entry.key for entry in entries}
         for key in [key for key in self._entries if key.host == connect and key not in new]:
-            del self._entries[key]
-            self._discard(key)
+            self._forget(key)
         for entry in entries:
             self._entries[entry.key] = entry
-            self._update(entry)
+            self._update(with_news(entry, self._news.get(entry.key)))
+
+    def _forget(self, key: MachineKey) -> None:
+        del self._entries[key]
+        self._news.pop(key, None)
+        self._discard(key)
+        if self._user is not None:
+            self._user.forget(key)
+
+    def set_news(self, key: MachineKey, news: ScreenNews) -> None:
+        """Take the state of a screen that has a picture."""
+        self._news[key] = news
+        if (entry := self._entries.get(key)) is not None:
+            self._update(with_news(entry, news))
 
     # ---- Mirrors
 
@@ -205,10 +247,15 @@ class _Follower:
 
     Args:
         take: Called on that thread with an address and all entries of it.
+        user: Uses the connections.
     """
 
-    def __init__(self, take: Callable[[str, list[MachineEntry]], None]) -> None:
-        self._take = take
+    def __init__(
+        self,
+        take: Callable[[str, list[MachineEntry]], None],
+        user: ConnectionUser | None,
+    ) -> None:
+        self._take, self._user = take, user
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -284,11 +331,15 @@ class _Follower:
                 reason = str(error)
             else:
                 try:
+                    if self._user is not None:
+                        self._user.opened(address, engine)
                     reason, known, looked = await self._look(engine, address, known)
                 finally:
+                    if self._user is not None:
+                        await self._user.closing(address.connect)
                     await engine.close()
                 pause = FIRST_PAUSE if looked else pause
-            known = unreachable(address.connect, known, reason, time.monotonic() + pause)
+            known = unreachable(address.connect, known, reason, time.time() + pause)
             self._take(address.connect, known)
             await self._pause(address.connect, pause)
             pause = min(2 * pause, MAX_PAUSE)
@@ -310,7 +361,7 @@ class _Follower:
         Returns:
             The reason, the last entries, and whether there was an answer.
         """
-        looked = False
+        looked = was_empty = False
         while True:
             if not await asyncio.to_thread(engine.is_connected):
                 return "the connection was lost", known, looked
@@ -323,7 +374,10 @@ class _Follower:
             keys = await asyncio.to_thread(
                 engine.find_tokens, everything, ANSWER_SECONDS, MAX_SCREENS + 1
             )
-            known = served(address.connect, keys, round_trip)
+            found = served(address.connect, keys, round_trip)
+            if found or was_empty:  # a single empty answer may be one that did not arrive in time
+                known = found
+            was_empty = not found
             self._take(address.connect, known)
             looked = True
             await asyncio.sleep(LOOK_SECONDS)
@@ -355,6 +409,17 @@ def served(connect: str, keys: Iterable[str], round_trip: float) -> list[Machine
         )
         for index, name in enumerate(names[:MAX_SCREENS])
     ]
+
+
+def with_news(entry: MachineEntry, news: ScreenNews | None) -> MachineEntry:
+    """Return an entry with the state that its session has."""
+    if news is None or entry.state is MachineState.UNREACHABLE:
+        return entry
+    warnings = entry.warnings
+    if news.reason:
+        warnings = *warnings, one_line(f"no picture: {news.reason}", _MAX_REASON)
+    state = MachineState.PAUSED if news.paused else entry.state
+    return entry._replace(state=state, warnings=warnings)
 
 
 def unreachable(

@@ -5,6 +5,8 @@ Every text is one line and safe to draw: texts of guests, QEMU and peers are esc
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ...escaping import one_line
 from .entry import MachineEntry, duration_text
 
@@ -15,6 +17,8 @@ _MAX_TEXT = 200
 def name_text(entry: MachineEntry) -> str:
     """Return a machine's name, with its host where that is another computer."""
     name = one_line(entry.name, _MAX_TEXT)
+    if entry.name == entry.key.host:
+        return name  # the place of an address without machines
     return name if entry.is_local else f"{name} on {one_line(entry.key.host, _MAX_TEXT)}"
 
 
@@ -30,6 +34,8 @@ def state_text(entry: MachineEntry, now: float) -> str:
         parts.append(duration_text(now - entry.started))
     if entry.round_trip is not None:
         parts.append(f"{entry.round_trip * 1000:.0f} ms away")
+    if entry.next_try is not None:
+        parts.append(f"next try {datetime.fromtimestamp(entry.next_try):%H:%M:%S}")
     return " \N{MIDDLE DOT} ".join(parts)
 
 

@@ -207,6 +207,11 @@ class CreateForm:
         return {**self.failures, **self._found, **self._checked()}
 
     @property
+    def is_wrong(self) -> bool:
+        """True while the machine cannot be made; a start that has failed can be tried again."""
+        return bool(self._found or self._checked())
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know besides, in words."""
         found = []
@@ -261,8 +266,12 @@ class CreateForm:
         Raises:
             DefinitionError: The text cannot be changed so; its own editor is needed.
         """
+        return self._text_without(())
+
+    def _text_without(self, wrong: Collection[str]) -> str:
+        """Return the definition with these keys as they were."""
         before = self.old or ""
-        wanted = {key: self._wanted(key) for key in _KEYS}
+        wanted = {key: self._wanted(key) for key in _KEYS if key not in wrong}
         new = {}
         for key, value in wanted.items():
             if value != getattr(self._read, key):
@@ -286,11 +295,15 @@ class CreateForm:
     # -- dry runs
 
     def dry_run(self) -> DryRun | None:
-        """Return the dry run of this revision; None while a field is wrong."""
-        if self._checked():
+        """Return the dry run of this revision, without fields that are wrong.
+
+        So errors of several fields are found together. None without a valid name or disk.
+        """
+        wrong = self._checked().keys()
+        if not wrong <= set(_KEYS):
             return None
         try:
-            text = self.text
+            text = self._text_without(wrong)
         except DefinitionError as error:
             self._found = self._placed(error)
             return None
@@ -310,7 +323,8 @@ class CreateForm:
         if isinstance(result, KjuError):
             self.plan, self._found = None, self._placed(result)
         else:
-            self.plan, self._found = result, {}
+            # Of a field that is wrong the plan has another value.
+            self.plan, self._found = None if self._checked() else result, {}
             self._propose_disk()
         return True
 

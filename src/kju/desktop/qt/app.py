@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..background import Background
     from ..machines.machines import Machines
     from .main_window import MainWindow
+    from .managing import Managing
 
 
 class Desktop:
@@ -28,11 +29,13 @@ class Desktop:
         machines: All machines.
         background: Runs what may block.
         window: The main window.
+        managing: Everything that is done with machines in the window.
     """
 
     machines: Machines
     background: Background
     window: MainWindow
+    managing: Managing
 
     def __init__(self) -> None:
         from PySide6.QtCore import QObject, Qt, Signal
@@ -59,7 +62,7 @@ class Desktop:
         self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)
         self._pictures.serve(self.window.wall)
         self._create = CreateTabs(self.window, self.machines)
-        self._managing = Managing(self.window, self.machines, self.post)
+        self.managing = Managing(self.window, self.machines, self.post, self._pictures)
 
     def post(self, call: Callable[[], None]) -> None:
         """Call a function on Qt's thread, from any thread."""
@@ -75,7 +78,7 @@ class Desktop:
 
     def close(self) -> None:
         """End the app's threads; the machines keep running."""
-        self._managing.close()
+        self.managing.close()
         self._create.close()
         self._pictures.close()
         self.machines.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import (
     QApplication,
@@ -22,7 +22,7 @@ from ...viewers.geometry import on_displays
 from ...viewers.qt import ENDING
 from ...viewers.qt.palette import plain_action
 from .. import settings as stored
-from ..background import Background
+from ..background import Background, release_free_memory
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
 from ..settings import DesktopSettings
@@ -36,6 +36,8 @@ from .wall.wall_page import WallPage
 
 _FIRST_SIZE = (1160, 760)
 _MESSAGE_MS = 6000
+#: Milliseconds from a closed tab to the release of its memory: its parts end meanwhile.
+_TRIM_MS = 1000
 
 
 class MainWindow(QMainWindow):
@@ -210,9 +212,16 @@ class MainWindow(QMainWindow):
         elif widget is not None and widget is not self.page:
             self.tabs.removeTab(index)
             widget.close()
+            QTimer.singleShot(_TRIM_MS, self, self._release_memory)
 
     def _console_closed(self, name: str) -> None:
-        self.say(f"{name} keeps running")
+        entry = self._machines.entries.get(MachineKey("", name))
+        if entry is not None and entry.state.runs:
+            self.say(f"{name} keeps running")
+        QTimer.singleShot(_TRIM_MS, self, self._release_memory)
+
+    def _release_memory(self) -> None:
+        self._background.run(release_free_memory)
 
     # ---- Sizes, and what is remembered
 

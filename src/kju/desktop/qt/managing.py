@@ -15,6 +15,7 @@ from ...client.requests import Event
 from ...errors import KjuError
 from ...escaping import one_line
 from ...viewers.qt import icons
+from ...viewers.qt.palette import tool_button
 from ..actions import Action, control, refusal
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
@@ -27,6 +28,7 @@ from .pages.side_panel import USUAL_WIDTH, SidePanel
 from .pages.snapshot_page import SnapshotPage
 from .typing_bar import TypingBar
 from .wall.tile_actions import TileAction
+from .wall.tile_pictures import TilePictures
 
 #: Actions on the tile below the pointer, in this order.
 _ON_TILES = (Action.START, Action.RESUME, Action.PAUSE, Action.STOP, Action.SNAPSHOT)
@@ -41,6 +43,7 @@ class Managing(QObject):
         window: The main window.
         machines: All machines.
         post: Calls a function on the toolkit's thread, from any thread.
+        pictures: The pictures of the wall; those of other computers share the connections.
 
     Attributes:
         actions: The actions on machines.
@@ -50,14 +53,19 @@ class Managing(QObject):
     """
 
     def __init__(
-        self, window: MainWindow, machines: Machines, post: Callable[[Callable[[], None]], None]
+        self,
+        window: MainWindow,
+        machines: Machines,
+        post: Callable[[Callable[[], None]], None],
+        pictures: TilePictures,
     ) -> None:
         super().__init__(window)
         self._window, self._machines, self._post = window, machines, post
         self.actions = ActionMenu(window, self._local_names)
         self.panel = SidePanel(self.actions.runner)
-        self.typing = TypingBar(self.actions.runner, window.page)
-        self.remotes = RemoteMachines(post, machines.update, machines.discard)
+        self.typing = TypingBar(self.actions.runner, window.page, window.wall)
+        self.remotes = RemoteMachines(post, machines.update, machines.discard, user=pictures.remote)
+        pictures.remote_news.connect(self.remotes.set_news)
         self._pages: dict[MachineKey, SnapshotPage] = {}
         self._shown: list[MachineEntry] = []
         self._fill_menu(window.menus.machine)
@@ -80,9 +88,7 @@ class Managing(QObject):
         self._eject = self._add(menu, "E&ject CD", "close", self._eject_cd, "")
         view = self._window.menus.view
         view.addSeparator()
-        self._window.menus.add(
-            view, "Side &panel", lambda: self.panel.set_collapsed(not self.panel.is_collapsed), "F9"
-        )
+        self._add_panel_switch(view)
         self._window.menus.add(view, "&Other computers\N{HORIZONTAL ELLIPSIS}", self._show_remotes)
 
     def _add(
@@ -95,6 +101,21 @@ class Managing(QObject):
         self._window.page.addAction(action)
         menu.addAction(action)
         return action
+
+    def _add_panel_switch(self, view: QMenu) -> None:
+        """Add the action that shows or hides the side panel, with a button beside the search."""
+        switch = self._window.menus.add(
+            view, "Side &panel", lambda: self.panel.set_collapsed(not self.panel.is_collapsed), "F9"
+        )
+        switch.setCheckable(True)
+        switch.setChecked(True)
+        self.panel.collapsed.connect(lambda on: switch.setChecked(not on))
+        button = tool_button("side-panel", "Side panel (F9)")
+        button.setCheckable(True)
+        button.setChecked(True)
+        button.clicked.connect(lambda: self.panel.set_collapsed(not button.isChecked()))
+        self.panel.collapsed.connect(lambda on: button.setChecked(not on))
+        self._window.page.add_to_bar(button)
 
     def _hook(self) -> None:
         window = self._window
@@ -258,7 +279,7 @@ class Managing(QObject):
 
     def close(self) -> None:
         """End the typing, the threads and the mirrors; the machines keep running."""
-        self.typing.typing.stop()
+        self.typing.shut()
         self.remotes.close()
         self.actions.close()
 

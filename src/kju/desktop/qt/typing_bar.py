@@ -1,6 +1,7 @@
 """Typing into all selected machines: a bar with what is going on, and a red border around the page.
 
-While it is on, every key of the window goes to the machines, shortcuts included; Esc ends it.
+While it is on, every key of the window goes to the machines, shortcuts included; Esc ends it. A
+text from the clipboard is typed by `Pasting`, as in a console: Esc cancels that first.
 """
 
 from __future__ import annotations
@@ -8,23 +9,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFocusEvent, QGuiApplication, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFocusEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+)
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
+from ...escaping import one_line
 from ...keys import from_x11
-from ...viewers import settings
 from ...viewers.input.grab import HOLD_MS, KeyEvent, Repeats
+from ...viewers.qt.contrast import has_high_contrast
 from ...viewers.qt.palette import GRID, tool_button, wrapped_label
+from ...viewers.qt.tools.pasting import Pasting
+from ...viewers.tools.paste_run import PasteResult, PasteTarget
 from ..actions import ActionRunner
 from ..machines.entry import MachineEntry
-from ..type_to_all import TypeToAll
-from .dialogs import Question
+from ..type_to_all import END_KEY, TypeToAll, TypingPhase
 from .pages.snapshot_page import Poster
 
-#: The border must be seen whatever the palette is, so its colour is fixed.
-BORDER, BORDER_WIDTH = QColor(214, 31, 31), 4
-#: Characters of a text at most, above which one is shown first, and of it that are shown.
-MAX_TEXT, ASK_ABOVE, _PREVIEW = 1 << 20, 200, 2000
+#: The border must be seen whatever the palette is, so its colour is fixed: 3:1 and more against
+#: Qt's light and dark windows. With high contrast it has stripes in the colour of the text.
+BORDER, BORDER_WIDTH = QColor(240, 70, 70), 4
+_STRIPES = Qt.BrushStyle.BDiagPattern
 _LEAVES_WINDOW = (
     Qt.FocusReason.ActiveWindowFocusReason,
     Qt.FocusReason.PopupFocusReason,
@@ -38,17 +50,22 @@ class TypingBar(QFrame):
     Args:
         runner: Connects and disconnects.
         page: The page that gets the border.
+        over: The part of it over which the progress of a paste is shown.
 
     Attributes:
         typing: The machines, and the keys that are down in them.
+        pasting: Types a text in them.
     """
 
     #: The typing has ended.
     ended = Signal()
 
-    def __init__(self, runner: ActionRunner, page: QWidget) -> None:
+    def __init__(self, runner: ActionRunner, page: QWidget, over: QWidget) -> None:
         super().__init__(page)
-        self.typing = TypeToAll(runner, Poster(self).post, self._show_state, layout_of=_layout_of)
+        self.typing = TypeToAll(runner, Poster(self).post, self._show_state)
+        self.pasting = Pasting(over, self, self._show_note)
+        self.pasting.ended.connect(self._paste_ended)
+        self._note = ""
         self._repeats = Repeats()
         self._releases = QTimer(self, singleShot=True, interval=HOLD_MS)
         self._releases.timeout.connect(lambda: self._report(self._repeats.flush()))
@@ -57,7 +74,7 @@ class TypingBar(QFrame):
         self.paste = tool_button("paste", "Paste into all", self)
         self.paste.clicked.connect(self._paste)
         self.end = tool_button("close", "End typing into all", self)
-        self.end.clicked.connect(self.typing.stop)
+        self.end.clicked.connect(self.stop)
         for button in (self.paste, self.end):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keys are the guests'
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -72,16 +89,32 @@ class TypingBar(QFrame):
 
     def start(self, entries: Sequence[MachineEntry]) -> None:
         """Begin to type into these machines."""
+        self._note = ""
         self.show()
         self.setFocus()
         self.typing.start(entries)
 
+    def stop(self) -> None:
+        """End the typing; a paste is cancelled, and no key stays down."""
+        self.pasting.cancel()
+        self.typing.stop()
+
+    def shut(self) -> None:
+        """End the typing, and wait until a paste has ended: the window closes."""
+        self.pasting.close()
+        self.typing.stop()
+
+    def _show_note(self, note: str) -> None:
+        self._note = note
+        self._show_state()
+
     def _show_state(self) -> None:
         state = self.typing.state
         on = self.typing.is_on
-        self.label.setText(state.words)
-        self.label.setAccessibleName(state.words)
-        self.paste.setEnabled(bool(state.machines))
+        words = f"{state.words} {one_line(self._note)}".strip()
+        self.label.setText(words)
+        self.label.setAccessibleName(words)
+        self.paste.setEnabled(state.phase is TypingPhase.ON and bool(state.machines))
         self._border.setVisible(on)
         self._border.raise_()
         if not on and not self.isHidden():
@@ -89,21 +122,14 @@ class TypingBar(QFrame):
             self.ended.emit()
 
     def _paste(self) -> None:
-        text = QGuiApplication.clipboard().text()[:MAX_TEXT]
         self.typing.release_all()
-        if len(text) <= ASK_ABOVE and "\n" not in text:
-            self.typing.text(text)
-            return
-        lines = text.count("\n")
-        enter = f", with Enter {lines} times" if lines else ""
-        shown = text[:_PREVIEW] + ("\N{HORIZONTAL ELLIPSIS}" if len(text) > _PREVIEW else "")
-        count = len(self.typing.state.machines)
-        Question(
-            self, "Paste into all",
-            f"Type {len(text)} characters{enter} into {count} machine{'s' * (count != 1)}?"
-            f"\n\n{shown}",
-            "Type", lambda _: self.typing.text(text),
-        )  # fmt: skip
+        targets = [PasteTarget(key.name) for key in self.typing.state.machines]
+        self.pasting.begin(QGuiApplication.clipboard().text(), targets)
+
+    def _paste_ended(self, result: PasteResult | None) -> None:
+        for target, reason in result.errors.items() if result else ():
+            self.typing.leave_out(target.machine, reason)
+        self._check_focus()
 
     # ---- Keys
 
@@ -124,8 +150,13 @@ class TypingBar(QFrame):
 
     def _report(self, events: list[KeyEvent]) -> None:
         for code, down, repeat in events:
-            if (number := from_x11(code)) is not None:
+            number = from_x11(code)
+            if number is None:
+                continue
+            if not self.pasting.is_busy:
                 self.typing.key(number, down, repeat)
+            elif number == END_KEY and down:
+                self.pasting.cancel()
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         return not self.typing.is_on and super().focusNextPrevChild(forward)
@@ -134,15 +165,19 @@ class TypingBar(QFrame):
         super().focusOutEvent(event)
         self._report(self._repeats.flush())
         self.typing.release_all()
-        # A dialog or another window takes the focus for a while. Another part of this window keeps
-        # it, and its keys would be commands there: that ends the typing.
         if event.reason() not in _LEAVES_WINDOW:
-            self.typing.stop()
+            self._check_focus()
 
+    def _check_focus(self) -> None:
+        """End the typing if another part of this window has the focus.
 
-def _layout_of(name: str) -> str:
-    """Return the keyboard layout that is remembered for a machine; it reads a file."""
-    return settings.load(name).layout or "us"
+        A dialog or another window takes it for a while. Another part of this window keeps it, and
+        its keys would be commands there. While a text is typed, the progress has it.
+        """
+        window = self.window()
+        taken = window.focusWidget() not in (None, self) and not self.pasting.is_busy
+        if self.typing.is_on and taken:
+            self.stop()
 
 
 class _Border(QWidget):
@@ -163,8 +198,8 @@ class _Border(QWidget):
         return False
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        width = BORDER_WIDTH
+        painter, width = QPainter(self), BORDER_WIDTH
+        stripes = QBrush(self.palette().color(QPalette.ColorRole.Text), _STRIPES)
         for part in (
             self.rect().adjusted(0, 0, 0, width - self.height()),
             self.rect().adjusted(0, self.height() - width, 0, 0),
@@ -172,3 +207,5 @@ class _Border(QWidget):
             self.rect().adjusted(self.width() - width, 0, 0, 0),
         ):
             painter.fillRect(part, BORDER)
+            if has_high_contrast():
+                painter.fillRect(part, stripes)

@@ -45,6 +45,13 @@ SAVE_INTERVAL = 60.0
 SAVE_TIMEOUT, JOIN_TIMEOUT = 2.0, 1.0
 
 
+def look_rate(*, hovered: bool, active: bool) -> float:
+    """Return the looks per second at a visible tile."""
+    if not active:
+        return INACTIVE_RATE
+    return HOVER_RATE if hovered else RATE
+
+
 class View(NamedTuple):
     """The wall's state, which decides how often each tile looks.
 
@@ -66,9 +73,7 @@ class View(NamedTuple):
         """Return the looks per second at a machine; 0 for none."""
         if not self.machines.get(name) or name not in self.visible:
             return 0.0
-        if not self.active:
-            return INACTIVE_RATE
-        return HOVER_RATE if name == self.hovered else RATE
+        return look_rate(hovered=name == self.hovered, active=self.active)
 
 
 class Tiles:

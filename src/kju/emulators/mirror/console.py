@@ -3,12 +3,14 @@
 Input is forwarded to the screen's own host, which paces it:
 
 - A request is forwarded as a whole: on a slow link each message costs a round trip.
+- The rate at which clients look is stated to the sender; without a client nothing is sent.
 - Held buttons and keys are recorded here too, so that a client that disconnects from a mirror
   releases them on the other host.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import Mark, State
 from ...surface.producer import Producer
-from ..console import Console, ConsoleFacts, SourceRunner
+from ..console import GRACE, Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface, OnMode
 from ..input.devices import Devices, SharedPointer
 from ..input.keyboard import KeyboardLamps, SharedKeyboard
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
     from ...surface.geometry import Rect
 
+
+#: Seconds that a new client waits at most for a picture of now, after nobody has looked.
+PICTURE_TIMEOUT = 1.0
 
 #: Sends a request to the other host; returns this surface's mark before that.
 Forward = Callable[[Request], Awaitable[Mark]]
@@ -144,13 +149,16 @@ class MirrorSurface(ConsoleSurface):
         address: As in `ConsoleSurface`.
         on_mode: As in `ConsoleSurface`.
         mirror: Returns the mirror that draws in this surface; None before it is connected.
+
+    Attributes:
+        mirror: The same.
     """
 
     def __init__(
         self, index: int, address: str, on_mode: OnMode, mirror: Callable[[], Mirror | None]
     ) -> None:
         super().__init__(index, address, on_mode)
-        self._mirror = mirror
+        self.mirror = mirror
         self._holds_in_progress = 0
 
     async def hold(self, client: object, seconds: float) -> int:
@@ -161,7 +169,7 @@ class MirrorSurface(ConsoleSurface):
         """
         self._holds_in_progress += 1
         try:
-            mirror = self._mirror()
+            mirror = self.mirror()
             if mirror is not None and not self.is_held:
                 await mirror.hold()
             return await super().hold(client, seconds)
@@ -176,9 +184,66 @@ class MirrorSurface(ConsoleSurface):
 
     def _resume_drawing(self) -> None:
         """Let the mirror draw, unless a client holds the pixels or is about to."""
-        mirror = self._mirror()
+        mirror = self.mirror()
         if mirror is not None and not self.is_held and not self._holds_in_progress:
             mirror.unhold()
+
+
+class MirrorRunner(SourceRunner):
+    """States the rate of a mirror's clients to the sender; the source itself always runs.
+
+    Args:
+        supervisor: As in `SourceRunner`.
+        mirror: Returns the mirror; None before it is connected.
+    """
+
+    def __init__(self, supervisor: Supervisor, mirror: Callable[[], Mirror | None]) -> None:
+        super().__init__(supervisor, always=True)
+        self._mirror = mirror
+        self._unviewed: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Looks per second of the fastest client; 0 without one."""
+        return super().rate if self._clients else 0.0
+
+    async def attach(self, client: object, rate: float | None = None) -> None:
+        """Note that *client* views the console; a new one returns when the picture is of now.
+
+        Args:
+            client: The client.
+            rate: As in `SourceRunner`.
+        """
+        is_new = client not in self._clients
+        await super().attach(client, rate)
+        if is_new and (mirror := self._mirror()) is not None:
+            await mirror.shown(PICTURE_TIMEOUT)
+
+    def detach(self, client: object) -> None:
+        """Note that *client* does not view the console any more."""
+        super().detach(client)
+        self.rest_if_unviewed()
+
+    def rest_if_unviewed(self) -> None:
+        """Have the sender send nothing, unless a client comes within `GRACE`."""
+        if not self._clients and self._unviewed is None:
+            self._unviewed = asyncio.get_running_loop().call_later(GRACE, self._end_unviewed)
+
+    def _end_unviewed(self) -> None:
+        self._unviewed = None
+        if not self._clients:
+            self._rate_changed()
+
+    def _rate_changed(self) -> None:
+        super()._rate_changed()
+        if (mirror := self._mirror()) is not None:
+            mirror.set_rate(self.rate)
+
+    def close(self) -> None:
+        """Release everything; the supervisor is closed first."""
+        super().close()
+        if self._unviewed is not None:
+            self._unviewed.cancel()
 
 
 class MirrorConsole(Console):
@@ -195,9 +260,14 @@ class MirrorConsole(Console):
             await forward(Resize(width=width, height=height))
 
         self._kind = _MirrorKind()
-        runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
+        supervisor = Supervisor(surface, SingleSource(self._kind))
+        self._runner = runner = MirrorRunner(supervisor, surface.mirror)
         devices = mirror_devices(forward)
         super().__init__(ConsoleFacts(label), surface, runner, devices, request_size)
+
+    def rest_if_unviewed(self) -> None:
+        """See `MirrorRunner.rest_if_unviewed`."""
+        self._runner.rest_if_unviewed()
 
     @property
     def source(self) -> MirrorSource | None:

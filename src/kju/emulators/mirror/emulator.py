@@ -144,6 +144,7 @@ class _MirrorEmulator(Emulator):
             on_status=self._link_changed, on_event=self._pass_on_event,
         )  # fmt: skip
         await self._mirror.open(ACCEPT_TIMEOUT)
+        console.rest_if_unviewed()
 
     def _link_changed(self, status: LinkStatus) -> None:
         for console in self._consoles:

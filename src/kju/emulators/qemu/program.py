@@ -46,6 +46,8 @@ TIME_LIMIT = 2.0
 QUICK = 0.3
 #: Times TCG's time that a working KVM may take: usually it takes less, but both times vary.
 SLOWER = 1.5
+#: Seconds to wait for another process's test, which takes two runs and the start of two QEMUs.
+_TURN_SECONDS = 4 * TIME_LIMIT
 _PORT = 0x501
 _VALUE = 0x10
 #: isa-debug-exit ends QEMU with (value << 1) | 1.
@@ -213,12 +215,22 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
         return Accelerator(
             "kvm", "/dev/kvm opens (not tested: kju has no test guest for this processor)"
         )
+    return _tested_accelerator(qemu)
+
+
+def _tested_accelerator(qemu: Qemu) -> Accelerator:
+    """Return the result of the test, which is made at most once per boot of the computer."""
     cache = _cache_path()
     if found := _cached(cache, qemu):
         return found
-    found = _try_kvm(qemu)
-    _remember(cache, qemu, found)
-    return found
+    # Not at the same time as another host: 64 that start together would slow each other's test
+    # guest, and a KVM that works would be remembered as one that does not.
+    with _turn(cache):
+        if found := _cached(cache, qemu):
+            return found
+        found = _try_kvm(qemu)
+        _remember(cache, qemu, found)
+        return found
 
 
 class _Run(NamedTuple):
@@ -312,6 +324,17 @@ def _cache_path() -> Path | None:
 def _key(qemu: Qemu) -> list[object]:
     found = Path(qemu.path).stat()
     return [_boot_id(), qemu.path, found.st_mtime_ns, found.st_size, os.getuid()]
+
+
+@contextlib.contextmanager
+def _turn(cache: Path | None) -> Iterator[None]:
+    """Wait for the tests of other processes; not for one that hangs, nor where no lock works."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(KjuError):
+            if cache is not None:
+                folder = stack.enter_context(Folder.open(cache.parent))
+                stack.enter_context(folder.lock(".accelerator.lock", timeout=_TURN_SECONDS))
+        yield
 
 
 def _cached(cache: Path | None, qemu: Qemu) -> Accelerator | None:

@@ -13,7 +13,7 @@ from ... import extras
 from ...errors import FileError, UsageError
 from ...signals import ending_signals
 from .. import settings
-from ..settings import SIDE_BY_SIDE
+from ..settings import SIDE_BY_SIDE, ShownScreens
 from ..targets import MachineTarget
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def view(
     full_screen: bool,
     view_only: bool,
     release_key: str,
-    screens: str = "one",
+    screens: str = "",
 ) -> None:
     """Show a machine in a window until the window is closed; the machine keeps running.
 
-    The window opens where it was, as it was. An empty *scale* is the remembered one.
+    The window opens where it was, as it was; an empty *scale* or *screens* is as last time.
 
     Raises:
         MachineNotFoundError: No machine of this name is running.
@@ -55,12 +55,14 @@ def view(
     target = MachineTarget(name, console, view_only=view_only)
     count = target.prepare()
     app = application()
-    from .heads import HeadsRow, HeadWindows, ShownScreens
+    from .heads import HeadFactory, HeadWindows, raise_window
     from .remembering import WindowMemory
     from .widget import ScreenView
     from .window import MachineWindow
 
     known = settings.load(name)
+    shown = ShownScreens(screens) if screens else known.screens
+    beside = shown is ShownScreens.SIDE_BY_SIDE and count > 1
 
     def make_view(console: int) -> ScreenView:
         screen, window = ScreenView(), known.window(console)
@@ -71,20 +73,29 @@ def view(
         )
         return screen
 
-    beside = screens == ShownScreens.SIDE_BY_SIDE and count > 1
-
     def make_window(console: int) -> MachineWindow:
-        window, index = MachineWindow(make_view(console)), SIDE_BY_SIDE if beside else console
-        WindowMemory(window, window.view, index, known.window(index))
+        def index() -> int:
+            row = windows.row
+            return SIDE_BY_SIDE if row and row.machine_window is window else console
+
+        window = MachineWindow(make_view(console))
+        WindowMemory(window, window.view, index, known.window(SIDE_BY_SIDE if beside else console))
         return window
 
-    windows = HeadWindows(make_window, count)
-    window = windows.window(console)
+    def remember(chosen: ShownScreens) -> None:
+        def change(machine: settings.MachineSettings) -> None:
+            machine.screens = chosen
+
+        settings.update_soon(name, change)
+
+    windows = HeadWindows(HeadFactory(make_window, make_view, raise_window), count)
+    windows.chosen.connect(remember)
+    window = windows.window(0 if beside else console)
     if beside:
-        HeadsRow(window, [make_view(each) for each in range(count) if each != console])
+        windows.show_side_by_side()
     if full_screen:
         window.set_full_screen(True)
-    elif screens == ShownScreens.WINDOWS:
+    elif shown is ShownScreens.WINDOWS:
         windows.show_all()
     else:
         window.show()
@@ -139,6 +150,9 @@ def application() -> QApplication:
     app = QApplication(["kju"])
     app.setApplicationDisplayName("")
     app.setDesktopFileName("kju")
+    from .contrast import ContrastFollower
+
+    ContrastFollower(app)
     return app
 
 

@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ...escaping import one_line
 from ..badge import Badge
 from ..machine_commands import MachineCommand
 from . import icons
+from .contrast import OverlayFrame
 from .palette import GRID, PlainLabel, icon_label, plain_action, plain_tooltip, use_role
 
 # The longest line, in widths of an "x": longer texts are cut, and whole in the tooltip.
 _LONGEST = 60
 
 
-class BadgeWidget(QFrame):
+class BadgeWidget(OverlayFrame):
     """Shows a `Badge` over its parent, as small as its text.
 
     Args:
@@ -32,7 +33,6 @@ class BadgeWidget(QFrame):
         self._badge: Badge | None = None
         self._icon, self._text, self._button = icon_label(), PlainLabel(), QPushButton("Start")
         use_role(self, QPalette.ColorRole.Window, QPalette.ColorRole.WindowText)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self._button.clicked.connect(self._clicked)
         self._button.setAutoDefault(True)
         self._row = row = QHBoxLayout(self)

@@ -44,6 +44,8 @@ NAMES = {
     "reset": "arrow-counter-clockwise",
     "save": "floppy-disk",
     "scale": "arrows-out",
+    "screens": "columns",
+    "side-panel": "square-half",
     "snapshot": "clock-counter-clockwise",
     "start": "play",
     "stop": "stop",

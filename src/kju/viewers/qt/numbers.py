@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QPalette, QShowEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ...escaping import one_line
 from ..numbers import Report
 from ..viewer import Viewer
+from .contrast import OverlayFrame
 
 _REFRESH_MS = 500
 _MARGIN = 16
 
 
-class NumbersOverlay(QFrame):
+class NumbersOverlay(OverlayFrame):
     """The figures of one viewer, at the top right of a widget.
 
     They are collected while this is shown, and only then.
@@ -33,7 +34,6 @@ class NumbersOverlay(QFrame):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAutoFillBackground(True)
         self.setBackgroundRole(QPalette.ColorRole.Window)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName("Numbers")
         parent.installEventFilter(self)
         self.hide()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QScreen
@@ -40,15 +41,15 @@ class WindowMemory(QObject):
     Args:
         window: The window.
         view: Its screen; it shows a machine already.
-        console: The screen's index, or `SIDE_BY_SIDE`.
+        index: Returns the screen's index; `SIDE_BY_SIDE` while the window shows all screens.
         known: What is remembered.
     """
 
     def __init__(
-        self, window: QWidget, view: ScreenView, console: int, known: WindowSettings
+        self, window: QWidget, view: ScreenView, index: Callable[[], int], known: WindowSettings
     ) -> None:
         super().__init__(window)
-        self._window, self._view, self._console = window, view, console
+        self._window, self._view, self._index = window, view, index
         self._saved = known
         self._place, self._size, self._maximized = known.place, known.size, known.maximized
         self._saving: threading.Thread | None = None
@@ -92,7 +93,7 @@ class WindowMemory(QObject):
         if not (window.isMaximized() or window.isFullScreen() or window.isMinimized()):
             self._place = window.x(), window.y()
             picture = self._view.viewer.picture
-            follows = self._console == SIDE_BY_SIDE or picture.has_usual_size
+            follows = self._index() == SIDE_BY_SIDE or picture.has_usual_size
             self._size = None if follows else (window.width(), window.height())
 
     def save(self) -> None:
@@ -107,8 +108,10 @@ class WindowMemory(QObject):
             return
         self._saved = now
 
+        index = self._index()
+
         def change(known: MachineSettings) -> None:
-            known.windows[self._console] = now
+            known.windows[index] = now
 
         self._saving = update_soon(viewer.name, change)
 
@@ -118,18 +121,32 @@ def _usable_part(display: QScreen) -> Rect:
     return Rect(part.x(), part.y(), part.width(), part.height())
 
 
-def remember(window: QWidget, view: ScreenView, console: int) -> None:
-    """Restore a window as soon as its settings were read, on a thread, and save their changes."""
-    viewer = view.viewer
+def remember(
+    window: QWidget,
+    view: ScreenView,
+    index: Callable[[], int],
+    on_known: Callable[[MachineSettings], None],
+) -> None:
+    """Restore a window as soon as its settings were read, on a thread, and save their changes.
+
+    Args:
+        window: The window.
+        view: Its screen.
+        index: See `WindowMemory`.
+        on_known: Called with all that is remembered of the machine, after the window is restored.
+    """
+    viewer, first = view.viewer, index()
 
     def read() -> None:
-        known = load(viewer.name).window(console)
+        machine = load(viewer.name)
         with contextlib.suppress(RuntimeError):  # the window has been deleted
-            viewer.backend.post(lambda: restore(known))
+            viewer.backend.post(lambda: restore(machine))
 
-    def restore(known: WindowSettings) -> None:
+    def restore(machine: MachineSettings) -> None:
+        known = machine.window(first)
         viewer.set_scaling(known.scaling)
         viewer.set_smooth(known.smooth)
-        WindowMemory(window, view, console, known)
+        WindowMemory(window, view, index, known)
+        on_known(machine)
 
     threading.Thread(target=read, name="kju-settings", daemon=True).start()

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QPalette, QResizeEvent
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...escaping import one_line
 from ..badge import badge_of
 from ..contract import Status, ViewCommand
 from .badge import BadgeWidget
+from .contrast import OverlayFrame
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
 from .menu import ConsoleMenu, Section, ViewParts
 from .numbers import NumbersOverlay
-from .palette import GRID, PlainLabel, use_role
+from .palette import GRID, tool_button, use_role, wrapped_label
 from .remembering import keep_inside
 from .scale_menu import add_scale_actions
 from .strip import Strip
@@ -22,7 +30,8 @@ from .tools.capture import Capture
 from .tools.screen_tools import ScreenTools
 from .widget import ScreenView
 
-_NOTE_MS = 3000
+#: Milliseconds that a note is shown: at least, and for each character.
+_NOTE_MS, _NOTE_CHARACTER_MS = 3000, 60
 _FIRST_SIZE = QSize(720, 428)
 
 
@@ -80,7 +89,7 @@ class MachineWindow(QWidget):
         view.status_changed.connect(self._show_status)
         view.noted.connect(self._note.show_text)
         view.commanded.connect(self.command)
-        view.size_wanted.connect(self._take_size)
+        self.set_follows_view(True)
         self._machine.state_changed.connect(lambda _: self._show_badge())
         opens = QAction(self)
         opens.triggered.connect(self._open_menu)
@@ -128,9 +137,14 @@ class MachineWindow(QWidget):
         if was_grabbed and not keyboard.grabbed:
             self._menu.root.close()
 
-    def screens_menu(self) -> QMenu:
-        """Add the menu of a machine's further screens, and return it."""
-        return self._menu.submenu(Section.VIEW, "Screens", "view")
+    def add_screens_menu(self) -> QMenu:
+        """Add the menu of a machine's further screens, with a button in the strip; return it."""
+        menu = self._menu.submenu(Section.VIEW, "Screens", "screens")
+        button = tool_button("screens", "Screens")
+        button.setMenu(menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._strip.add(button)
+        return menu
 
     # ---- Commands
 
@@ -165,8 +179,15 @@ class MachineWindow(QWidget):
             key = keyboard.release_key
             self._note.show_text(f"{first}{key}+F leaves the full screen, {key}+M opens the menu")
 
+    def set_follows_view(self, on: bool) -> None:
+        """Resize the window with its view, or leave that to a row of several views."""
+        if on:
+            self.view.size_wanted.connect(self._take_size)
+        else:
+            self.view.size_wanted.disconnect(self._take_size)
+
     def _take_size(self, size: QSize) -> None:
-        if not self.isFullScreen() and not self.isMaximized():
+        if self.isWindow() and not self.isFullScreen() and not self.isMaximized():
             self.resize(size + (self.size() - self.view.viewport().size()))
             keep_inside(self)
 
@@ -212,7 +233,7 @@ class MachineWindow(QWidget):
         event.accept()
 
 
-class Note(QFrame):
+class Note(OverlayFrame):
     """A message over the picture that disappears by itself.
 
     Args:
@@ -221,33 +242,43 @@ class Note(QFrame):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._text = PlainLabel()
-        self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
+        self._text = wrapped_label("")
+        self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)
         use_role(self, QPalette.ColorRole.ToolTipBase, QPalette.ColorRole.ToolTipText)
         self._text.setForegroundRole(QPalette.ColorRole.ToolTipText)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._row = row = QHBoxLayout(self)
+        row = QHBoxLayout(self)
         row.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
         row.addWidget(self._text)
         self.hide()
 
+    @property
+    def text(self) -> str:
+        """The message."""
+        return self._text.text()
+
     def show_text(self, message: str) -> None:
         """Show a message for a few seconds."""
-        self._text.set_text(message)
+        message = one_line(message)
+        self._text.setText(message)
+        self._text.setAccessibleName(message)
         self.place()
         self.show()
         self.raise_()
-        self._timer.start()
+        self._timer.start(max(_NOTE_MS, _NOTE_CHARACTER_MS * len(message)))
 
     def place(self) -> None:
-        """Take its place at the lower edge of the parent, as large as it is now."""
+        """Take its place at the lower edge of the parent, in several lines where it is narrow."""
         parent = self.parentWidget()
         if parent is None:
             return
         room = parent.size() - QSize(2 * GRID, 2 * GRID)
-        self._row.activate()
-        self.resize(self.sizeHint().boundedTo(room))
+        frame = 2 * self.frameWidth()
+        around = 4 * GRID + frame  # the margins at both sides
+        whole = self.fontMetrics().horizontalAdvance(self._text.text()) + around + 1
+        width = min(whole, room.width())
+        height = self._text.heightForWidth(max(1, width - around)) + 2 * GRID + frame
+        self.resize(width, min(height, room.height()))
         left = (parent.width() - self.width()) // 2
-        self.move(left, parent.height() - self.height() - 2 * GRID)
+        self.move(left, max(0, parent.height() - self.height() - 2 * GRID))

@@ -9,7 +9,7 @@ lacks, a text that is longer than expected, and line ends, which are the Enter k
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -26,6 +26,8 @@ MAX_CHARACTERS = 1_000_000
 PIECE = 32
 #: Missing characters that a message lists.
 MAX_LISTED = 12
+#: Machines that a message names.
+MAX_NAMED = 4
 #: Steps per second of the slowest and the fastest keyboard, measured: USB, and PS/2 or virtio.
 _SLOWEST, _FASTEST = 50, 1300
 
@@ -162,6 +164,84 @@ class PastePlan:
                 end = newline + 1
             yield self.text[begin:end]
             begin = end
+
+
+class GroupPlan:
+    """The typing of one text in one or several machines, each with its own layout.
+
+    Args:
+        text: The text.
+        layouts: The name of the layout of each machine.
+
+    Raises:
+        UsageError: No layout has such a name.
+        LimitError: The text is too long.
+
+    Attributes:
+        layouts: The same.
+    """
+
+    def __init__(self, text: str, layouts: Mapping[str, str]) -> None:
+        self.layouts = dict(layouts)
+        self._plans = {name: PastePlan.make(text, name) for name in set(layouts.values())}
+
+    @property
+    def plans(self) -> dict[str, PastePlan]:
+        """The plan of each machine."""
+        return {machine: self._plans[layout] for machine, layout in self.layouts.items()}
+
+    @property
+    def is_complete(self) -> bool:
+        """True where every layout has all characters, and there are some."""
+        return all(plan.text and not plan.missing for plan in self._plans.values())
+
+    @property
+    def lacks(self) -> bool:
+        """True where a layout lacks characters."""
+        return any(plan.missing for plan in self._plans.values())
+
+    @property
+    def needs_question(self) -> bool:
+        """True where the user must see the text first."""
+        return any(plan.needs_question for plan in self._plans.values())
+
+    def without_missing(self) -> GroupPlan:
+        """Return the same plan; each machine's text lacks what its layout lacks."""
+        plan = GroupPlan("", self.layouts)
+        plan._plans = {name: each.without_missing() for name, each in self._plans.items()}
+        return plan
+
+    @property
+    def summary(self) -> str:
+        """Length, Enter keys and duration of the longest, as the question shows them."""
+        longest = max(self._plans.values(), key=lambda plan: plan.steps)
+        count = len(self.layouts)
+        return longest.summary + (f"; in each of {count} machines" if count > 1 else "")
+
+    @property
+    def warning(self) -> str:
+        """The characters that cannot be typed, by layout, with the machines; empty without any."""
+        found = []
+        for layout, plan in sorted(self._plans.items()):
+            if plan.missing:
+                names = [name for name, own in self.layouts.items() if own == layout]
+                where = f" (in {_listed(names)})" if len(self.layouts) > 1 else ""
+                found.append(plan.warning + where)
+        return "\n".join(found)
+
+    @property
+    def layout_words(self) -> str:
+        """The layouts and their machines, for a choice: ``English: web, db; German: mail``."""
+        found = []
+        for layout in sorted(set(self.layouts.values())):
+            names = [name for name, own in self.layouts.items() if own == layout]
+            found.append(f"{LAYOUTS.get(layout, layout)}: {_listed(names)}")
+        return "; ".join(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def layout_choices() -> list[tuple[str, str]]:

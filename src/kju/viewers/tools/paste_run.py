@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import KjuError
@@ -40,7 +40,7 @@ class PasteResult(NamedTuple):
 
     Attributes:
         typed: Characters that each machine has taken, by its target.
-        total: Characters of the text.
+        total: Characters of the longest text.
         cancelled: The user has cancelled it.
         errors: The reason of each failure, by its target.
     """
@@ -55,39 +55,46 @@ class PasteResult(NamedTuple):
         """The result for a user."""
         fewest = min(self.typed.values(), default=0)
         if self.errors:
-            target, reason = next(iter(self.errors.items()))
-            where = f"{target.machine}: " if len(self.typed) > 1 else ""
-            more = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
-            done = f"{self.typed.get(target, 0):,} of {counted(self.total, 'character')}"
-            return f"{where}typing stopped after {done}: {reason}{more}"
+            return self._failure
         if self.cancelled:
             return f"typing cancelled after {fewest:,} of {counted(self.total, 'character')}"
         machines = f" in {len(self.typed)} machines" if len(self.typed) > 1 else ""
         return f"typed {counted(self.total, 'character')}{machines}"
 
+    @property
+    def _failure(self) -> str:
+        target, reason = next(iter(self.errors.items()))
+        more = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
+        done = f"{self.typed.get(target, 0):,} of {counted(self.total, 'character')}"
+        stopped = f"typing stopped after {done}: {reason}{more}"
+        if len(self.typed) == 1:
+            return stopped
+        whole = len(self.typed) - len(self.errors)
+        others = "" if self.cancelled else f"; typed in {whole} of {len(self.typed)} machines"
+        return f"{target.machine}: {stopped}{others}"
+
 
 class PasteRun:
-    """The typing of a plan; it begins at once.
+    """The typing of a text in machines; it begins at once.
 
     Args:
-        targets: The machines; all are typed in at the same time.
-        plan: The plan; without characters that the layout lacks.
+        plans: The text for each machine, without characters that its layout lacks. All are typed
+            in at the same time.
         post: Calls a function on the caller's thread, from any thread.
-        on_progress: Called with the characters that every machine has taken.
+        on_progress: Called with the characters that every machine has taken which still types.
         on_end: Called once, with the result.
     """
 
     def __init__(
         self,
-        targets: Sequence[PasteTarget],
-        plan: PastePlan,
+        plans: Mapping[PasteTarget, PastePlan],
         post: Callable[[Callable[[], None]], None],
         on_progress: Callable[[int], None],
         on_end: Callable[[PasteResult], None],
     ) -> None:
-        self._targets, self._plan = list(targets), plan
+        self._plans = dict(plans)
         self._post, self._on_progress, self._on_end = post, on_progress, on_end
-        self._typed = dict.fromkeys(self._targets, 0)
+        self._typed = dict.fromkeys(self._plans, 0)
         self._errors: dict[PasteTarget, str] = {}
         self._reported = 0.0
         self._lock = threading.Lock()
@@ -98,8 +105,8 @@ class PasteRun:
 
     @property
     def total(self) -> int:
-        """Characters of the text."""
-        return len(self._plan.text)
+        """Characters of the longest text."""
+        return max((len(plan.text) for plan in self._plans.values()), default=0)
 
     def cancel(self) -> None:
         """Stop typing; `on_end` follows when every key is up. A second call does nothing."""
@@ -132,7 +139,7 @@ class PasteRun:
     async def _type_in_all(self) -> None:
         import asyncio
 
-        typing = asyncio.gather(*map(self._type_in, self._targets))
+        typing = asyncio.gather(*map(self._type_in, self._plans))
         with self._lock:
             self._typing = asyncio.get_running_loop(), typing
             if self._cancelled:
@@ -145,12 +152,13 @@ class PasteRun:
 
         from ... import aio
 
+        plan = self._plans[target]
         try:
             async with await aio.attach(target.machine) as machine:
                 keyboard = machine.screens[target.console].keyboard
                 try:
-                    for piece in self._plan.pieces():
-                        await keyboard.type(piece, layout=self._plan.layout)
+                    for piece in plan.pieces():
+                        await keyboard.type(piece, layout=plan.layout)
                         self._typed[target] += len(piece)
                         self._report()
                 except asyncio.CancelledError:
@@ -165,7 +173,12 @@ class PasteRun:
         now = time.monotonic()
         if now - self._reported >= _REPORT_SECONDS:
             self._reported = now
-            done = min(self._typed.values())
+            left = [
+                typed
+                for target, typed in self._typed.items()
+                if target not in self._errors and typed < len(self._plans[target].text)
+            ]
+            done = min(left, default=self.total)
             self._post(lambda: self._on_progress(done))
 
 

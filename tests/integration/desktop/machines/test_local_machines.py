@@ -153,7 +153,15 @@ def test_claimed_name_is_starting_until_its_host_answers(model: Model):
         model.until_state("slow", S.STARTING)
     finally:
         claim.release()
-    model.until_state("slow", S.ENDED)
+    assert model.until_state("slow", S.ENDED).reason.endswith("see kju logs slow")
+    define("slow")
+    model.until_state("slow", S.OFF)
+    running.claim("slow").release()
+    running.claim("slow").release()
+    claim = running.claim("slow")
+    model.until_state("slow", S.STARTING)
+    claim.release()
+    assert "during the start" in model.until_state("slow", S.ENDED).reason
 
 
 def test_names_that_are_no_machines_are_left_alone(model: Model, runtime_folder: Path):

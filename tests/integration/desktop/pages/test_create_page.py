@@ -157,13 +157,23 @@ def test_edit_keeps_the_rest_of_the_definition_and_saves(page: Page, iso: Path) 
 
 def test_machine_that_does_not_start_is_defined_and_the_page_goes_on_with_it(page: Page) -> None:
     page.type("name", "odd")
-    page.widget.view.rows["devices"].show_value("nosuch")
-    page.widget.view.rows["devices"].edited.emit("devices", "nosuch")
+
+    def type_devices(text: str) -> None:
+        page.widget.view.rows["devices"].show_value(text)
+        page.widget.view.rows["devices"].edited.emit("devices", text)
+
+    type_devices("virtio-rngs-pci")
+    page.until(lambda: page.error("devices"), "the dry run's error")
+    assert "this QEMU has no such device (do you mean virtio-rng-pci?)" in page.error("devices")
+    # A value of a property is checked by QEMU only.
+    type_devices("virtio-rng-pci,max-bytes=x")
     page.planned()
     QTest.mouseClick(page.foot.start, Qt.MouseButton.LeftButton)
     page.until(lambda: page.sent and page.form.old is not None, "defined")
     assert page.sent == [("saved", "odd")] and page.widget.has_failed
-    assert "nosuch" in page.form.errors[""]
+    assert "max-bytes" in page.error("devices")
+    assert page.form.errors.keys() == {"devices"}
+    assert page.foot.start.isEnabled(), "it can be tried again"
     assert page.foot.start.text() == "Save and start"
     assert definitions.names() == ["odd"]
 

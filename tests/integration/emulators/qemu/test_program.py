@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,3 +60,30 @@ def test_fast_kvm_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = program._try_kvm(fake(tmp_path, "pass", f"open({str(compared)!r}, 'w').close()"))
     assert found.name == "kvm"
     assert not compared.exists()
+
+
+def test_hosts_that_start_together_test_kvm_once(
+    tmp_path: Path, runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests: list[threading.Thread] = []
+
+    def test(qemu: program.Qemu) -> program.Accelerator:
+        tests.append(threading.current_thread())
+        return program.Accelerator("kvm", "it works")
+
+    monkeypatch.setattr(program, "_try_kvm", test)
+    found = fake(tmp_path, "pass", "pass")
+    with ThreadPoolExecutor(8) as pool:
+        chosen = list(pool.map(program._tested_accelerator, [found] * 8))
+    assert {each.name for each in chosen} == {"kvm"}
+    assert len(tests) == 1
+
+
+def test_test_of_a_host_that_hangs_is_not_awaited(
+    tmp_path: Path, runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "_TURN_SECONDS", 0.05)
+    result = program.Accelerator("kvm", "it works")
+    monkeypatch.setattr(program, "_try_kvm", lambda qemu: result)
+    with program._turn(program._cache_path()):
+        assert program._tested_accelerator(fake(tmp_path, "pass", "pass")) == result

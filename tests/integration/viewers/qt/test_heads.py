@@ -50,7 +50,7 @@ def test_full_screen_spreads_over_the_displays_and_back(host, tmp_path: Path) ->
     run_scene(
         tmp_path,
         """
-windows = HeadWindows(make_window, 3)
+windows = HeadWindows(factory, 3)
 windows.show_all()
 until(lambda: all(w.view.viewer.picture.mode for w in windows.windows))
 windows.windows[1].set_full_screen(True)
@@ -68,9 +68,9 @@ def test_menu_opens_the_windows_of_other_screens(host, tmp_path: Path) -> None:
     run_scene(
         tmp_path,
         """
-windows = HeadWindows(make_window, 2)
+windows = HeadWindows(factory, 2)
 windows.show(0)
-actions = {a.text(): a for m in windows.windows[0].findChildren(QMenu) for a in m.actions()}
+actions = actions_of(windows.windows[0])
 actions["Screen 2"].trigger()
 until(lambda: len(windows.windows) == 2 and windows.windows[1].isVisible())
 second = windows.windows[1]
@@ -81,6 +81,39 @@ run()
 assert len(windows.windows) == 1
 actions["A window for each screen"].trigger()
 until(lambda: len(windows.windows) == 2 and windows.windows[1] is not second)
+""",
+    )
+
+
+def test_menu_shows_the_screens_side_by_side_and_apart_again(host, tmp_path: Path) -> None:
+    run_scene(
+        tmp_path,
+        """
+windows, chosen = HeadWindows(factory, 3), []
+windows.chosen.connect(lambda screens: chosen.append(str(screens)))
+windows.show_all()
+first, second = windows.windows[0], windows.windows[1]
+actions_of(second)["Side by side in one window"].trigger()
+until(lambda: windows.row and len(windows.windows) == 1)
+row = windows.row
+assert row.machine_window is first and len(row.views) == 3
+until(lambda: all(view.viewer.picture.placement for view in row.views))
+other = row.views[1]
+actions_of(first)["Screen 2"].trigger()
+until(lambda: other.hasFocus())
+assert windows.row is row and len(windows.windows) == 1
+actions_of(first)["This screen only"].trigger()
+run()
+assert windows.row is None and windows.windows == [first]
+assert not other.viewer._connection._open, "its view has ended"
+assert first.view.isVisible() and first.view.viewer.picture.placement
+actions_of(first)["A window for each screen"].trigger()
+until(lambda: len(windows.windows) == 3)
+assert chosen == ["side-by-side", "one", "windows"]
+windows.set_count(1)
+assert "Screen 2" not in actions_of(first)
+windows.show_side_by_side()
+assert windows.row is None, "one screen has no row"
 """,
     )
 

@@ -47,7 +47,7 @@ class Opened:
             "fake", console=console, scaling=known.scaling, smooth=known.smooth, release=RELEASE
         )
         self.window = MachineWindow(view)
-        self.memory = WindowMemory(self.window, view, console, known)
+        self.memory = WindowMemory(self.window, view, lambda: console, known)
         self.viewer = view.viewer
         self.window.show()
         self.until(lambda: self.viewer.picture.mode is not None)
@@ -165,7 +165,7 @@ def test_settings_are_read_on_a_thread_for_a_tab_of_the_app() -> None:
     window = MachineWindow(view)
     tabs.addTab(window, "fake")
     tabs.show()
-    remember(window, view, 0)
+    remember(window, view, lambda: 0, lambda machine: None)
 
     def restored() -> bool:
         app.processEvents()

@@ -199,8 +199,8 @@ def test_ended_machine_with_a_definition_has_start_in_the_middle(app, tmp_path, 
         assert np.array_equal(before, after), "the last picture stays"
         # This definition cannot be started: the reason is said.
         shown.badge._button.click()
-        shown.eventually(lambda: "missing.qcow2" in shown.window._note._text.whole)
-        assert shown.window._note._text.whole.startswith("cannot start fake: ")
+        shown.eventually(lambda: "missing.qcow2" in shown.window._note.text)
+        assert shown.window._note.text.startswith("cannot start fake: ")
     finally:
         shown.close()
 
@@ -246,7 +246,7 @@ def test_command_that_cannot_be_used_is_refused_in_words(shown: Shown):
     menu = shown.window._menu
     menu.set_refusal(shown.actions()["Save a screenshot"], "there is no picture yet")
     shown.window.command(ViewCommand.SCREENSHOT)
-    assert shown.window._note._text.whole == "Save a screenshot: there is no picture yet"
+    assert shown.window._note.text == "Save a screenshot: there is no picture yet"
 
 
 def test_view_only_can_be_switched(shown: Shown):
@@ -310,9 +310,9 @@ def test_screenshot_is_copied_with_the_guests_pixels(shown: Shown):
 def test_screenshot_that_cannot_be_written_says_why(shown: Shown, tmp_path: Path):
     (tmp_path / "file").write_text("")
     shown.window._capture._save(tmp_path / "file" / "a.png")
-    shown.eventually(lambda: "cannot save" in shown.window._note._text.whole)
+    shown.eventually(lambda: "cannot save" in shown.window._note.text)
     shown.window._capture._save(tmp_path / "new" / "a.png")
-    shown.eventually(lambda: "saved" in shown.window._note._text.whole)
+    shown.eventually(lambda: "saved" in shown.window._note.text)
     saved = array(QImage(str(tmp_path / "new" / "a.png")))
     assert np.array_equal(saved, np.array(shown.host.machine.producer.pixels)[..., :3])
 

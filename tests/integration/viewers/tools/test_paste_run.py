@@ -22,8 +22,8 @@ class Typing:
         self.posts = Posts()
         self.progress: list[int] = []
         self.ends: list[PasteResult] = []
-        targets = [PasteTarget(name) for name in names]
-        self.run = PasteRun(targets, plan, self.posts.post, self.progress.append, self.ends.append)
+        plans = {PasteTarget(name): plan for name in names}
+        self.run = PasteRun(plans, self.posts.post, self.progress.append, self.ends.append)
 
     def end(self) -> PasteResult:
         self.posts.until(lambda: self.ends, "the end of the paste")
@@ -70,6 +70,19 @@ def test_failure_in_one_machine_does_not_stop_the_others(hosts: list[FakeHost]):
     assert typed(hosts[1]) == TEXT
     assert list(end.errors) == [PasteTarget("gone")]
     assert end.words.startswith("gone: typing stopped after 0 of 140 characters")
+    assert end.words.endswith("; typed in 1 of 2 machines")
+
+
+def test_each_machine_gets_its_own_plan(hosts: list[FakeHost]):
+    plans = {
+        PasteTarget("one"): PastePlan.make("ab", "us"),
+        PasteTarget("two"): PastePlan.make("abc", "us"),
+    }
+    posts, ends = Posts(), list[PasteResult]()
+    PasteRun(plans, posts.post, lambda _: None, ends.append)
+    posts.until(lambda: ends, "the end")
+    assert [typed(host) for host in hosts] == ["ab", "abc"]
+    assert ends[0].total == 3
 
 
 def test_cancelled_before_it_begins_types_nothing(hosts: list[FakeHost]):
@@ -93,6 +106,6 @@ def test_missing_console_is_named(hosts: list[FakeHost]):
     calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
     ends: list[PasteResult] = []
     target = PasteTarget("one", 7)
-    PasteRun([target], PastePlan.make("x", "us"), calls.put, lambda _: None, ends.append)
+    PasteRun({target: PastePlan.make("x", "us")}, calls.put, lambda _: None, ends.append)
     calls.get(timeout=60)()
     assert "no console 7" in ends[0].words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from support.hostile_text import HOSTILE
 
@@ -16,6 +18,13 @@ def test_state_has_the_uptime_and_the_round_trip():
     away = RUNNING._replace(started=None, round_trip=0.012)
     assert state_text(away, 0) == "running · 12 ms away"
     assert state_text(RUNNING._replace(state=MachineState.OFF), 5000.0) == "off"
+
+
+def test_unreachable_machine_has_the_time_of_the_next_attempt():
+    entry = MachineEntry(MachineKey("lab:7447", "lab:7447"), MachineState.UNREACHABLE)
+    at = datetime(2030, 1, 2, 3, 4, 5).timestamp()
+    assert state_text(entry._replace(next_try=at), 0) == "unreachable · next try 03:04:05"
+    assert name_text(entry) == "lab:7447"
 
 
 def test_remote_machine_is_named_with_its_host():

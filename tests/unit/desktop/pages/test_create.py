@@ -6,7 +6,7 @@ import pytest
 
 from kju.client.requests import LaunchPlan
 from kju.desktop.pages.create import FIELDS, PROPOSED_DISK, CreateForm
-from kju.errors import ConflictError, DefinitionError, KjuError, QemuError
+from kju.errors import ConflictError, DefinitionError, KjuError, QemuError, UsageError
 from kju.store.machine_toml import KEYS, Definition, decode
 from kju.store.toml_edit import known_part
 
@@ -57,7 +57,9 @@ def test_wrong_value_is_an_error_of_its_field_alone(key: str, value: str, messag
     form.set(key, value)
     assert set(form.errors) == {key}
     assert form.errors[key].lower().startswith(message) or message in form.errors[key]
-    assert form.dry_run() is None and form.order(start=True) is None
+    assert form.is_wrong and form.order(start=True) is None
+    # The other fields are looked at all the same; without a name or a disk's size they cannot be.
+    assert (form.dry_run() is None) == (key in ("name", "disk"))
     form.set(key, "fine" if key == "name" else "")
     assert form.errors == {} and form.order(start=True) is not None
 
@@ -197,6 +199,29 @@ def test_edit_keeps_comments_and_unknown_keys_byte_for_byte() -> None:
     request = form.dry_run()
     assert (request.machine, request.new) == ("web", False)
     assert request.definition == known_part(form.text) and not form.can_start
+
+
+def test_errors_of_several_fields_are_found_together() -> None:
+    form = CreateForm()
+    form.set("image", "/nowhere.iso")
+    form.set("memory", "lots")
+    request = form.dry_run()
+    assert "image" in request.definition and "memory" not in request.definition
+    assert form.answer(form.revision, UsageError("cannot be read").about("image"))
+    assert set(form.errors) == {"image", "memory"}
+    assert form.answer(form.revision, plan())
+    assert set(form.errors) == {"memory"}
+    assert form.plan is None and form.command_line == "", "of another amount of memory"
+
+
+def test_failed_start_can_be_tried_again() -> None:
+    form = CreateForm()
+    form.set("devices", "e1000,mac=x")
+    form.fail(QemuError("-device e1000,mac=x: Property 'e1000.mac' doesn't take value 'x'"))
+    assert set(form.errors) == {"devices"} and not form.is_wrong
+    assert form.order(start=True) is not None
+    form.set("devices", "e1000")
+    assert form.errors == {}
 
 
 def test_definition_with_a_wrong_value_is_left_to_the_editor() -> None:

@@ -11,8 +11,10 @@ from kju.keys.keyboards import LAYOUTS
 from kju.viewers.tools.paste import (
     MAX_CHARACTERS,
     MAX_LISTED,
+    MAX_NAMED,
     PIECE,
     PREVIEW_ABOVE,
+    GroupPlan,
     PastePlan,
     layout_choices,
     preferred_layout,
@@ -108,3 +110,33 @@ def test_layout_is_proposed_from_memory_or_locale(remembered: list[str], locale:
 
 def test_every_layout_can_be_chosen():
     assert {name for name, _ in layout_choices()} == set(LAYOUTS)
+
+
+def test_group_types_each_machine_with_its_own_layout():
+    layouts = {"web": "en-us", "db": "en-us", "mail": "de"}
+    plan = GroupPlan("zy", layouts)
+    assert {name: each.layout for name, each in plan.plans.items()} == layouts
+    assert plan.is_complete and not plan.needs_question and plan.warning == ""
+    assert plan.layout_words == f"German: mail; {LAYOUTS['en-us']}: web, db"
+    assert plan.summary == "2 characters; in each of 3 machines"
+
+
+def test_group_names_what_a_layout_lacks_and_where():
+    plan = GroupPlan("a\u00df\u2603", {"web": "en-us", "mail": "de"})
+    first, second = plan.warning.splitlines()
+    assert first == (
+        "No key of the layout German types: \u2603 (U+2603) in line 1, column 3 (in mail)"
+    )
+    assert "\u00df (U+00DF)" in second and second.endswith("(in web)")
+    assert plan.lacks and plan.needs_question and not plan.is_complete
+    rest = plan.without_missing()
+    assert {name: each.text for name, each in rest.plans.items()} == {"web": "a", "mail": "a\u00df"}
+    assert rest.is_complete and rest.layouts == plan.layouts
+    assert not GroupPlan("\u2603", {"web": "us"}).without_missing().is_complete
+    one = GroupPlan("\u2603", {"web": "us"})
+    assert one.warning == PastePlan.make("\u2603", "us").warning
+
+
+def test_group_of_many_machines_names_the_first():
+    plan = GroupPlan("\u2603", {f"m{number}": "us" for number in range(MAX_NAMED + 2)})
+    assert plan.warning.endswith("(in m0, m1, m2, m3 and 2 more)")

@@ -208,8 +208,9 @@ class CreatePage(QWidget):
         notes = [*self.form.notes, *([_RUNNING] if self._running else [])]
         self.foot.refresh(general, notes)
         if not self._busy:
-            self.foot.save.setEnabled(not errors)
-            self.foot.start.setEnabled(not errors and self.form.can_start)
+            wrong = self.form.is_wrong
+            self.foot.save.setEnabled(not wrong)
+            self.foot.start.setEnabled(not wrong and self.form.can_start)
 
     # -- Qt's events
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QTabWidget
 
 from ....escaping import one_line
+from ....viewers.qt.palette import plain_action
 from ...machines.entry import MachineEntry, MachineKey, MachineState
 from ...machines.machines import Machines
 from ...wall.empty import EmptyAction
@@ -71,7 +72,7 @@ class CreateTabs:
 
     def _opened(self, name: str, title: str) -> CreatePage:
         page = self.pages[name] = CreatePage(self._taken)
-        page.destroyed.connect(partial(self.pages.pop, name, None))
+        page.destroyed.connect(partial(self._forget, page))
         page.cancelled.connect(partial(self._close, page))
         page.started.connect(partial(self._started, page))
         page.saved.connect(partial(self._saved, page))
@@ -81,10 +82,13 @@ class CreateTabs:
     def _taken(self) -> set[str]:
         return {key.name for key in self._machines.entries if not key.host}
 
-    def _close(self, page: CreatePage) -> None:
+    def _forget(self, page: CreatePage, *_: object) -> None:
         for name, known in list(self.pages.items()):
             if known is page:
                 del self.pages[name]
+
+    def _close(self, page: CreatePage) -> None:
+        self._forget(page)
         tabs: QTabWidget = self._window.tabs
         if (index := tabs.indexOf(page)) >= 0:
             tabs.removeTab(index)
@@ -100,6 +104,12 @@ class CreateTabs:
             self._close(page)
             self._window.show_wall()
             self._window.wall.select(MachineKey("", name))
+        elif self.pages.get(name) is not page:
+            # The machine is defined and did not start: its page is the one that edits it from now.
+            self._forget(page)
+            self.pages[name] = page
+            tabs: QTabWidget = self._window.tabs
+            tabs.setTabText(tabs.indexOf(page), plain_action(f"Edit {name}"))
 
     # -- the user's events
 

@@ -64,7 +64,7 @@ class SidePanel(QWidget):
 
     #: The machine's whole snapshot tree is wanted.
     tree_wanted = Signal(object)
-    #: It was collapsed or opened; True for collapsed.
+    #: It was hidden or shown; True for hidden.
     collapsed = Signal(bool)
     #: It was made wider or narrower, in logical pixels.
     resized = Signal(int)
@@ -76,8 +76,9 @@ class SidePanel(QWidget):
         self.events = EventLog(os.getpid())
         self._width = USUAL_WIDTH
         self.title = PlainLabel()
-        self._toggle = tool_button("close", "Close the panel")
-        self._toggle.clicked.connect(lambda: self.set_collapsed(not self.is_collapsed))
+        self._is_collapsed = False
+        self._hide = tool_button("close", "Hide the side panel")
+        self._hide.clicked.connect(lambda: self.set_collapsed(True))
         self.tabs = QTabWidget()
         self.details = _Details()
         self.snapshots = _Snapshots(runner, poster)
@@ -108,7 +109,7 @@ class SidePanel(QWidget):
         head = QHBoxLayout()
         head.setContentsMargins(GRID, GRID // 2, GRID // 2, GRID // 2)
         head.addWidget(self.title, 1)
-        head.addWidget(self._toggle)
+        head.addWidget(self._hide)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -150,24 +151,18 @@ class SidePanel(QWidget):
 
     @property
     def is_collapsed(self) -> bool:
-        """True while only the button that opens it is visible."""
-        return self.tabs.isHidden()
+        """True while the wall has the panel's width as well."""
+        return self._is_collapsed
 
     def set_collapsed(self, on: bool) -> None:
-        """Leave only a button of the panel, or open it again."""
-        if on == self.is_collapsed:
+        """Hide the panel, or show it again."""
+        if on == self._is_collapsed:
             return
         wide = self._width
-        self.tabs.setVisible(not on)
-        self.title.setVisible(not on)
-        word = "Open the side panel" if on else "Close the panel"
-        self._toggle.setIcon(icons.icon("menu" if on else "close"))
-        self._toggle.setAccessibleName(word)
-        self._toggle.setToolTip(plain_tooltip(word))
-        narrow = self._toggle.sizeHint().width() + 2 * GRID
-        self.setMinimumWidth(narrow if on else MIN_WIDTH)
-        self.setMaximumWidth(narrow if on else 16_777_215)  # QWIDGETSIZE_MAX
-        self._share_width(narrow if on else wide)
+        self._is_collapsed = on
+        self.setVisible(not on)
+        if not on:
+            self._share_width(wide)
         self._tell_page()
         self.collapsed.emit(on)
 

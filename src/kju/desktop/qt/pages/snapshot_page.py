@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ _HERE = "you are here"
 
 
 class Poster(QObject):
-    """Calls functions on the toolkit's thread."""
+    """Calls functions on the toolkit's thread; drops those that come after its parent's end."""
 
     _called = Signal(object)
 
@@ -55,7 +56,8 @@ class Poster(QObject):
         self._called.connect(lambda call: call())
 
     def post(self, call: Callable[[], None]) -> None:
-        self._called.emit(call)
+        with contextlib.suppress(RuntimeError):  # Qt has destroyed this object
+            self._called.emit(call)
 
 
 class SnapshotTreeView(QTreeWidget):
@@ -248,6 +250,7 @@ class SnapshotPage(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self.closed.emit()
+        self.deleteLater()
 
     # ---- State
 

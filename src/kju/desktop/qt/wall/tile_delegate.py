@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette
+from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from ....viewers.qt.contrast import has_high_contrast
 from ....viewers.qt.painting import BACKGROUND
 from ....viewers.qt.palette import GRID
 from ...machines.entry import MachineEntry, MachineKey, MachineState
@@ -95,21 +96,25 @@ class TileDelegate(QStyledItemDelegate):
 
     def _paint_frame(self, painter: QPainter, option: QStyleOptionViewItem, selected: bool) -> None:
         palette, inner = option.palette, option.rect.adjusted(1, 1, -1, -1)
-        hovered = option.state & QStyle.StateFlag.State_MouseOver
+        high = has_high_contrast()
+        ground = None
         if selected:
+            ground = QPalette.ColorRole.Highlight
+        elif option.state & QStyle.StateFlag.State_MouseOver:
+            ground = QPalette.ColorRole.AlternateBase
+        text = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
+        painter.setPen(QPen(palette.color(QPalette.ColorRole.Text), 3 if selected else 1))
+        if not high:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(palette.brush(QPalette.ColorRole.Highlight))
-            painter.drawRoundedRect(inner, _RADIUS, _RADIUS)
-        elif hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(palette.brush(QPalette.ColorRole.AlternateBase))
+        painter.setBrush(Qt.BrushStyle.NoBrush if ground is None else palette.brush(ground))
+        if high or ground is not None:
             painter.drawRoundedRect(inner, _RADIUS, _RADIUS)
         if option.state & QStyle.StateFlag.State_HasFocus:
-            pen = painter.pen()
-            pen.setStyle(Qt.PenStyle.SolidLine)
-            pen.setWidth(2)
             role = QPalette.ColorRole.Text if selected else QPalette.ColorRole.Highlight
-            pen.setColor(palette.color(role))
+            pen = QPen(palette.color(text if high else role), 2)
+            if high:  # dashes, within the line of the tile: it is another shape, too
+                pen.setStyle(Qt.PenStyle.DashLine)
+                inner = inner.adjusted(3, 3, -3, -3)
             painter.setPen(pen)
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(inner, _RADIUS, _RADIUS)
@@ -123,7 +128,7 @@ class TileDelegate(QStyledItemDelegate):
             side = min(48, place.height() // 2)
             icon = QRect(0, 0, side, side)
             icon.moveCenter(place.center())
-            painter.setOpacity(0.5)
+            painter.setOpacity(1 if has_high_contrast() else 0.5)
             state_icon(entry.state).paint(painter, icon, mode=QIcon.Mode.Selected)
             self._paint_lack(
                 painter, place.adjusted(GRID, icon.bottom() - place.y(), -GRID, 0), entry
@@ -171,7 +176,9 @@ class TileDelegate(QStyledItemDelegate):
         if entry.warnings:
             note = _draw_icon(painter, note, warning_icon(), mode)
         elif not selected:
-            painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
+            high = has_high_contrast()
+            role = QPalette.ColorRole.Text if high else QPalette.ColorRole.PlaceholderText
+            painter.setPen(palette.color(role))
         _draw_elided(painter, note, note_text(entry))
 
 

@@ -99,7 +99,8 @@ class WallPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._make_bar())
+        self._bar = self._make_bar()
+        layout.addWidget(self._bar)
         layout.addWidget(self._splitter, 1)
         machines.subscribe(lambda changed: self._show_count())
         self.empty.pressed.connect(self._empty_pressed)
@@ -168,6 +169,11 @@ class WallPage(QWidget):
         self._size.valueChanged.connect(self.wall.set_tile_width)
         self.wall.tile_width_changed.connect(self._size.setValue)
         return self._size
+
+    def add_to_bar(self, widget: QWidget) -> None:
+        """Add a widget to the end of the bar."""
+        if (flow := self._bar.layout()) is not None:
+            flow.addWidget(widget)
 
     # ---- The search
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QFontDatabase, QKeyEvent, QPalette
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPlainTextEdit,
@@ -24,8 +23,9 @@ from PySide6.QtWidgets import (
 )
 
 from ....escaping import lines, one_line
-from ...tools.paste import PastePlan, counted, layout_choices
+from ...tools.paste import GroupPlan, PastePlan, counted, layout_choices
 from ...tools.paste_run import PasteResult, PasteRun, PasteTarget
+from ..contrast import OverlayFrame
 from ..palette import GRID, use_role
 
 #: Characters that the preview shows.
@@ -36,25 +36,23 @@ class PasteDialog(QDialog):
     """The question before a text is typed: the layout, the text, and what cannot be typed.
 
     Args:
-        machine: The machine's name, or a text such as "3 machines".
         text: The text.
-        layout: The name of the layout that is proposed.
+        layouts: The name of the layout that is proposed for each machine.
         parent: The parent widget.
 
     Attributes:
         plan: The plan of the present choice.
     """
 
-    def __init__(self, machine: str, text: str, layout: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, text: str, layouts: Mapping[str, str], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._text = text
-        self.plan: PastePlan = PastePlan.make(text, layout)
-        self.setWindowTitle(one_line(f"Type text in {machine}", 120))
-        self._layouts = QComboBox()
-        for name, title in layout_choices():
-            self._layouts.addItem(f"{title} \N{EN DASH} {name}", name)
-        self._layouts.setCurrentIndex(self._layouts.findData(self.plan.layout))
-        self._layouts.setAccessibleName("Keyboard layout of the guest")
+        self._text, self._own = text, dict(layouts)
+        self.plan = GroupPlan(text, layouts)
+        where = next(iter(layouts)) if len(layouts) == 1 else f"{len(layouts)} machines"
+        self.setWindowTitle(one_line(f"Type text in {where}", 120))
+        self._layouts = self._make_choice()
         self._layouts.currentIndexChanged.connect(self._update)
         self._preview = _preview(text)
         self._summary, self._warning = _label(), _label()
@@ -73,9 +71,28 @@ class PasteDialog(QDialog):
         self._update()
         self._type.setFocus()
 
+    def _make_choice(self) -> QComboBox:
+        choice = QComboBox()
+        chosen = set(self._own.values())
+        if len(chosen) > 1:
+            choice.addItem(f"Each machine's own ({one_line(self.plan.layout_words, 200)})", None)
+        for name, title in layout_choices():
+            choice.addItem(f"{title} \N{EN DASH} {name}", name)
+        if len(chosen) == 1:
+            choice.setCurrentIndex(choice.findData(chosen.pop()))
+        # A long item must not widen the dialog beyond the display.
+        choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        choice.setMinimumContentsLength(20)
+        choice.setAccessibleName(self._layout_label)
+        return choice
+
+    @property
+    def _layout_label(self) -> str:
+        return f"Keyboard layout of the guest{'s' * (len(self._own) > 1)}"
+
     def _arrange(self) -> None:
         form = QFormLayout()
-        form.addRow("&Keyboard layout of the guest:", self._layouts)
+        form.addRow(f"&{self._layout_label}:", self._layouts)
         warned = QHBoxLayout()
         warned.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         warned.addWidget(self._warning, 1)
@@ -90,26 +107,28 @@ class PasteDialog(QDialog):
         self.resize(560, 400)
 
     def _update(self) -> None:
-        self.plan = PastePlan.make(self._text, str(self._layouts.currentData()))
-        lacking = self.plan.missing
+        name = self._layouts.currentData()
+        layouts = self._own if name is None else dict.fromkeys(self._own, str(name))
+        self.plan = GroupPlan(self._text, layouts)
+        lacking = self.plan.lacks
         self._warning.setText(lines(self.plan.warning))
         for widget in (self._icon, self._warning, self._omit):
-            widget.setVisible(bool(lacking))
+            widget.setVisible(lacking)
         if lacking and self._omit.isChecked():
             self.plan = self.plan.without_missing()
-        self._type.setEnabled(bool(self.plan.text) and not self.plan.missing)
+        self._type.setEnabled(self.plan.is_complete)
         self._summary.setText(self.plan.summary)
 
 
-class PasteBar(QFrame):
+class PasteBar(OverlayFrame):
     """A bar over a view while a text is typed; Esc and the button cancel.
 
     It has the focus, so that the user's own keys do not come between those of the text.
 
     Args:
         view: The view.
-        targets: The machines.
-        plan: The text.
+        back: The widget that gets the focus afterwards; its keys do nothing meanwhile.
+        plans: The text for each machine.
         post: Calls a function on Qt's thread.
     """
 
@@ -118,21 +137,21 @@ class PasteBar(QFrame):
     def __init__(
         self,
         view: QWidget,
-        targets: list[PasteTarget],
-        plan: PastePlan,
+        back: QWidget,
+        plans: Mapping[PasteTarget, PastePlan],
         post: Callable[[Callable[[], None]], None],
     ) -> None:
         super().__init__(view)
-        self._view = view
+        self._view, self._back = view, back
+        self._where = f" in {len(plans)} machines" if len(plans) > 1 else ""
         use_role(self, QPalette.ColorRole.Base, QPalette.ColorRole.Text)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAccessibleName("Typing")
         self._words = _label()
         self._words.setWordWrap(False)
         self._words.setForegroundRole(QPalette.ColorRole.Text)
         self._progress = QProgressBar()
-        self._progress.setRange(0, len(plan.text))
+        self._progress.setRange(0, max(len(plan.text) for plan in plans.values()))
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName("Typed characters")
         self._cancel = QPushButton("Cancel (Esc)")
@@ -143,13 +162,23 @@ class PasteBar(QFrame):
         row.addWidget(self._progress, 1)
         row.addWidget(self._cancel)
         self._show_progress(0)
-        view.installEventFilter(self)
+        for watched in {view, back}:
+            watched.installEventFilter(self)
         self._place()
         self.show()
         self.raise_()
         self._cancel.setFocus()
         self._cancel.installEventFilter(self)
-        self._run = PasteRun(targets, plan, post, self._show_progress, self._end)
+        self._run = PasteRun(plans, post, self._show_progress, self._end)
+
+    @property
+    def has_focus(self) -> bool:
+        """True while Esc in this bar cancels the typing."""
+        return self._cancel.hasFocus()
+
+    def cancel(self) -> None:
+        """Cancel the typing; `ended` follows when every key is up."""
+        self._stop()
 
     def stop(self) -> None:
         """Cancel the typing, and wait until it has ended: the window closes."""
@@ -163,14 +192,15 @@ class PasteBar(QFrame):
     def _show_progress(self, done: int) -> None:
         self._progress.setValue(done)
         total = counted(self._progress.maximum(), "character")
-        self._words.setText(f"Typed {done:,} of {total}")
+        self._words.setText(f"Typed {done:,} of {total}{self._where}")
 
     def _end(self, result: PasteResult) -> None:
-        self._view.removeEventFilter(self)
+        for watched in {self._view, self._back}:
+            watched.removeEventFilter(self)
         had_focus = self.isAncestorOf(self.focusWidget() or self) or self._cancel.hasFocus()
         self.close()
         if had_focus:
-            self._view.setFocus()
+            self._back.setFocus()
         self.ended.emit(result)
 
     def _place(self) -> None:
@@ -190,7 +220,7 @@ class PasteBar(QFrame):
                 self._stop()
             if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
                 return True
-            return source is self._view
+            return source is not self._cancel
         return False
 
 

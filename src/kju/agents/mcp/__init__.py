@@ -1,0 +1,1 @@
+"""The MCP server of `kju mcp`: tools on machines, for models."""

@@ -1,0 +1,217 @@
+"""The picture of one remote screen: a session while its tile is in view.
+
+The session states the rate at which the wall looks, so that its sender compares and sends no more.
+It has the role `view`. Everything runs in the event loop of the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from ...errors import KjuError
+from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus
+from ...remote.proof import Prover
+from ...remote.transport import Engine
+from ...remote.trust import Trust, default_folder
+from ...surface import State
+from ...surface.thumbnail import Thumbnail
+from ...wire.codecs import jpeg
+from ...wire.greeting import Stage
+from ..machines.remote_machines import ScreenNews
+from .remote_target import MemoryBudget, TileTarget
+
+log = logging.getLogger(__name__)
+
+#: Seconds for a sender to answer, and then for its picture.
+OPEN_TIMEOUT = 10.0
+#: Seconds for which a session of a tile out of view stays open: the user may scroll back.
+LINGER = 10.0
+#: Seconds until the next attempt after a failure, at first and at most.
+FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
+#: Seconds from a change to the tile's picture: an update has several messages.
+SETTLE = 0.03
+
+
+class SharedParts(NamedTuple):
+    """The parts that all remote screens share.
+
+    Attributes:
+        threads: Draws their pictures.
+        budget: Counts their memory.
+    """
+
+    threads: Executor
+    budget: MemoryBudget
+
+
+class Reports(NamedTuple):
+    """The callbacks of a screen, called in its event loop.
+
+    Attributes:
+        picture: Takes a new thumbnail.
+        news: Takes the state, when it is another one.
+    """
+
+    picture: Callable[[Thumbnail], object]
+    news: Callable[[ScreenNews], object]
+
+
+class RemoteScreen:
+    """One remote screen, from its first look to `close`.
+
+    Args:
+        engine: The connection.
+        name: The screen's name.
+        user: The user's name there; empty without certificates.
+        parts: What it shares with others.
+        reports: Takes its pictures and its state.
+
+    Attributes:
+        rate: Looks per second; 0 for none.
+    """
+
+    def __init__(
+        self, engine: Engine, name: str, user: str, parts: SharedParts, reports: Reports
+    ) -> None:
+        self._engine, self._name, self._user = engine, name, user
+        self._parts, self._reports = parts, reports
+        self.rate = 0.0
+        self._size = (1, 1)
+        self._target = TileTarget(parts.budget)
+        self._last: Thumbnail | None = None
+        self._news, self._was_live = ScreenNews(), False
+        self._mirror: Mirror | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._wanted, self._ended = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def is_open(self) -> bool:
+        """True if there is a session, or one is being opened."""
+        return self._mirror is not None
+
+    def set_rate(self, rate: float, size: tuple[int, int]) -> None:
+        """Look this often, and make thumbnails of this size at most."""
+        if size != self._size:
+            self._size, self._last = size, None
+            self._look_soon()
+        if rate == self.rate:
+            return
+        self.rate = rate
+        if self._mirror is not None:
+            self._mirror.set_rate(rate)
+        if rate:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            asyncio.get_running_loop().call_later(LINGER, self.leave)
+
+    def leave(self) -> None:
+        """End the session, unless the tile is in view."""
+        if not self.rate:
+            self._ended.set()
+
+    async def close(self) -> None:
+        """End everything; the last picture stays with its owner."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    # ---- the session
+
+    async def _run(self) -> None:
+        """Have a session whenever the tile is in view."""
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                await self._wanted.wait()
+                try:
+                    reason = await self._use()
+                except (KjuError, OSError) as error:
+                    reason = str(error)
+                if reason and self.rate:
+                    pause = FIRST_PAUSE if self._was_live else pause
+                    log.info("%s: %s", self._name, reason)
+                    self._report(ScreenNews(reason=f"{reason} (next try in {pause:g} s)"))
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, MAX_PAUSE)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def _use(self) -> str:
+        """Use one session; return the reason of its end, or nothing if it was not needed any more.
+
+        Raises:
+            KjuError: The sender did not answer, or refused.
+        """
+        prove = Prover(Trust(default_folder()), self._user, self._name) if self._user else None
+        self._ended.clear()
+        self._was_live = False
+        self._mirror = mirror = Mirror(
+            self._engine, self._name, self._target, "view",
+            user=self._user, prove=prove, lossy=jpeg.is_available(), threads=self._parts.threads,
+            on_status=self._status_changed, on_drawn=self._look_soon,
+        )  # fmt: skip
+        mirror.set_rate(self.rate)
+        opening = asyncio.ensure_future(mirror.open(OPEN_TIMEOUT))
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                opening.result()
+            await ended
+            return "" if mirror.receiver.stage is Stage.OPEN else mirror.status.reason
+        finally:
+            opening.cancel()
+            ended.cancel()
+            await asyncio.gather(opening, ended, return_exceptions=True)
+            self._mirror = None
+            mirror.close()
+            await mirror.drawing_finished()
+            self._look()
+            self._target.close()
+
+    def _status_changed(self, status: LinkStatus) -> None:
+        mirror = self._mirror
+        if mirror is None:
+            return
+        if status.live:
+            self._was_live = True
+            state, reason = status.state, status.reason
+            if state == State.UNAVAILABLE:
+                self._report(ScreenNews(reason=reason or "the screen shows no picture now"))
+            else:
+                self._report(ScreenNews(paused=state == State.PAUSED))
+        elif mirror.receiver.stage is Stage.CLOSED:
+            self._ended.set()
+        elif self._last is not None:
+            self._report(ScreenNews(reason=status.reason))
+
+    def _report(self, news: ScreenNews) -> None:
+        if news != self._news:
+            self._news = news
+            self._reports.news(news)
+
+    # ---- the picture
+
+    def _look_soon(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SETTLE, self._look)
+
+    def _look(self) -> None:
+        """Take the picture of the target, if it is another one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            thumbnail = self._target.thumbnail(self._size, self._last)
+        except KjuError:
+            return  # nothing was received yet, or the mode changes all the time
+        if thumbnail is not self._last:
+            self._last = thumbnail
+            self._reports.picture(thumbnail)

@@ -1,0 +1,82 @@
+"""When one viewer gets pixels: as often as it looks.
+
+Rules:
+
+- A viewer that looks twice a second gets two *updates* a second. An update is one or more messages
+  with the newest content of everything that has changed. Nothing is kept between two updates.
+- An update ends when the viewer was sent all changes up to the version that the screen had at its
+  beginning, or the owner says so. So an update of a screen that changes all the time ends.
+- A viewer that lacks something (it is new, or a message was lost) gets it at once, at any rate.
+- A change after a longer time without one is sent at once.
+"""
+
+from __future__ import annotations
+
+from .messages import CursorUpdate, ModeUpdate, Numbered, Segment
+
+#: Looks per second at which a viewer without a picture counts, if it does not look: it gets one.
+FIRST_LOOK_RATE = 1.0
+#: Updates per second: a lower rate counts as this one. Its inverse must be a time.
+MIN_RATE = 0.001
+
+
+class UpdatePace:
+    """The updates of one viewer.
+
+    Attributes:
+        rate: Updates per second; 0 for none; None for no limit.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        #: The version that ends the present update; None between two updates.
+        self._target: int | None = 1
+        self._due = 0.0
+        self._has_picture = False
+
+    @property
+    def look_rate(self) -> float | None:
+        """The rate at which the screen must be published for this viewer."""
+        return FIRST_LOOK_RATE if self.rate == 0 and not self._has_picture else self.rate
+
+    @property
+    def due(self) -> float | None:
+        """The time from which the next update may begin; None if no limit holds it back."""
+        return self._due if self.rate and self._target is None else None
+
+    @property
+    def is_between(self) -> bool:
+        """True if the next pixels begin an update."""
+        return self.rate is not None and self._target is None
+
+    def require(self, version: int = 1) -> None:
+        """Begin an update at once, up to a version: the viewer lacks something."""
+        self._target = max(version, self._target or 1)
+
+    def allows(self, now: float) -> bool:
+        """Return whether the viewer may get pixels now."""
+        if self.rate is None or self._target is not None:
+            return True
+        return self.rate > 0 and now >= self._due
+
+    def finish(self) -> None:
+        """End the update: all of it was sent, and the viewer has a picture."""
+        if self._has_picture:
+            self._target = None
+
+    def record(self, message: Numbered | None, version: int, now: float) -> None:
+        """Record the message that was made while pixels were allowed.
+
+        Args:
+            message: The message; None if there was nothing to send.
+            version: The screen's version before it was made.
+            now: Seconds.
+        """
+        complete = message.complete_version if isinstance(message, Segment) else 0
+        self._has_picture = self._has_picture or complete > 0
+        if self._target is None and isinstance(message, ModeUpdate | Segment | CursorUpdate):
+            self._target = version
+            self._due = now + 1 / max(self.rate, MIN_RATE) if self.rate else now
+        has_target = 0 < complete >= (self._target or 0)
+        if has_target or (message is None and self._has_picture):
+            self._target = None

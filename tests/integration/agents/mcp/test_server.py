@@ -1,0 +1,96 @@
+"""The MCP protocol around the tools, with the client of the package `mcp`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.acting_host import ActingMachine, acting_host
+from support.wait import until_async
+
+import kju
+from kju import keys
+from kju.agents.mcp.server import make_server
+from kju.agents.mcp.session import ToolSession
+
+mcp = pytest.importorskip("mcp")
+pytestmark = pytest.mark.usefixtures("runtime_folder")
+
+
+@pytest.fixture
+def host(runtime_folder: Path) -> Iterator[ActingMachine]:
+    with acting_host("one") as machine:
+        machine.show("", "  [ Install ]")
+        yield machine
+
+
+async def test_tools_have_schemas_and_hints(host: ActingMachine) -> None:
+    async with mcp.Client(make_server(ToolSession())) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert tools["read_text"].annotations.read_only_hint is True
+    assert tools["click"].annotations.read_only_hint is False
+    assert tools["click"].input_schema["required"] == ["x", "y"]
+    assert tools["click"].input_schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+async def test_a_result_has_a_picture_and_values(host: ActingMachine, kind: str) -> None:
+    session = ToolSession()
+    async with mcp.Client(make_server(session)) as client:
+        shot = await client.call_tool("screenshot", {"format": kind})
+        assert not shot.is_error
+        text, image = shot.content
+        assert text.text.startswith("640x400, version") and image.mime_type == f"image/{kind}"
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.data))))
+        assert pixels.shape == (400, 640, 3)
+        assert shot.structured_content["size"] == [640, 400]
+        failed = await client.call_tool("click", {"x": 9999, "y": 1})
+        assert failed.is_error and "the picture is 640x400" in failed.content[0].text
+    await session.close()
+
+
+async def test_a_cancelled_call_releases_its_key(host: ActingMachine) -> None:
+    session = ToolSession()
+    async with mcp.Client(make_server(session)) as client:
+        held = asyncio.ensure_future(client.call_tool("key", {"keys": "a", "seconds": 60}))
+        await until_async(lambda: len(host.log) == 1)
+        held.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await held
+        await until_async(lambda: len(host.log) == 2, "the key is released")
+    await session.close()
+    key = keys.number("a")
+    assert host.log == [(key, True), (key, False)]
+
+
+async def test_a_client_that_disconnects_leaves_no_button_down(host: ActingMachine) -> None:
+    session = ToolSession()
+    async with mcp.Client(make_server(session)) as client:
+        await client.call_tool("move", {"x": 1, "y": 1, "picture": False})
+        held = asyncio.ensure_future(client.call_tool("key", {"keys": "a", "seconds": 60}))
+        await until_async(lambda: len(host.log) == 2)
+    await session.close()
+    with contextlib.suppress(mcp.MCPError, asyncio.CancelledError):
+        await held
+    assert host.log[-1] == (keys.number("a"), False)
+
+
+async def test_the_command_serves_standard_input_and_output(host: ActingMachine) -> None:
+    command = mcp.StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "kju.cli", "mcp", "one", "--role", "view"],
+        env={**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])},
+    )
+    async with mcp.Client(command) as client:
+        assert "click" not in {tool.name for tool in (await client.list_tools()).tools}
+        read = await client.call_tool("read_text", {})
+        assert "[ Install ]" in read.content[0].text

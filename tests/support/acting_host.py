@@ -1,0 +1,140 @@
+"""A host without QEMU whose screen reacts to input as a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import kju.aio
+from kju.host.control import Client, Result
+from kju.host.requests import check_role
+from kju.protocol import messages
+from kju.protocol.messages import AnyRequest
+from kju.surface.geometry import Rect
+
+from .console_text import console
+from .fake_host import FakeHost, FakeMachine
+
+
+class ActingMachine(FakeMachine):
+    """Draws when it receives input, in the host's own thread: before the input is answered.
+
+    `before` and `after` are called with each key request or pointer request that does something:
+    what `before` draws is older than the mark of the answer.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.producer.set_mode(640, 400)
+        self.log: list[object] = []
+        self.before: Callable[[object], None] = lambda request: None
+        self.after: Callable[[object], None] = lambda request: None
+        self.fails: Callable[[object], Exception | None] = lambda request: None
+
+    async def handle(self, client: Client, request: AnyRequest) -> Result:
+        check_role(client, request)
+        match request:
+            case messages.Refresh():
+                return Result(messages.Done(version=self.producer.version))
+            case messages.Keys() | messages.Point():
+                return self._input(request)
+        return await super().handle(client, request)
+
+    def _input(self, request: messages.Keys | messages.Point) -> Result:
+        acts = request.steps if isinstance(request, messages.Keys) else request.actions
+        if acts and (error := self.fails(request)):
+            raise error
+        if acts:
+            self.before(request)
+        producer = self.producer
+        mark = producer.incarnation, producer.mode.epoch, producer.version
+        if acts:
+            self.log += acts
+            self.after(request)
+        incarnation, epoch, version = mark
+        return Result(messages.Done(version=version, epoch=epoch, incarnation=incarnation))
+
+    def fill(self, rect: tuple[int, int, int, int], value: int) -> None:
+        """Draw a rectangle in one colour and publish it."""
+        place = Rect(*rect)
+        self.producer.draw(place, np.full((place.height, place.width, 4), value, np.uint8))
+
+    def show(self, *lines: str) -> None:
+        """Draw lines of a text console and publish them."""
+        self.producer.draw(Rect(0, 0, 640, 400), console(lines))
+
+
+class Api:
+    """One half of the API, behind calls that return finished results."""
+
+    def __init__(self, module: Any) -> None:
+        self.runner = asyncio.Runner() if module is kju.aio else None
+        self.module = module
+
+    def attach(self, role: str = "control") -> Any:
+        return self(self.module.attach, "acting", role)
+
+    def __call__(self, function: Any, *args: Any, **named: Any) -> Any:
+        if self.runner is None:
+            return function(*args, **named)
+
+        async def inside() -> Any:
+            result = function(*args, **named)
+            return await result if inspect.isawaitable(result) else result
+
+        return self.runner.run(inside())
+
+    def close(self) -> None:
+        if self.runner is not None:
+            self.runner.close()
+
+
+class Later:
+    """Draws on threads, some time after the call."""
+
+    def __init__(self) -> None:
+        self._timers: list[threading.Timer] = []
+
+    def __call__(self, seconds: float, function: Callable[..., None], *args: object) -> None:
+        timer = threading.Timer(seconds, function, args)
+        self._timers.append(timer)
+        timer.start()
+
+    def join(self) -> None:
+        for timer in self._timers:
+            timer.join()
+
+
+@contextlib.contextmanager
+def animated(machine: ActingMachine) -> Iterator[None]:
+    """Move a box over the screen during a block."""
+    ended = threading.Event()
+
+    def move() -> None:
+        step = 0
+        while not ended.wait(0.005):
+            step = (step + 1) % 200
+            machine.fill((step, 0, 64, 64), step + 1)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def acting_host(name: str = "acting") -> Iterator[ActingMachine]:
+    host = FakeHost(name, ActingMachine)
+    try:
+        yield host.machine  # type: ignore[misc]  # of the kind that was asked for
+    finally:
+        host.end()

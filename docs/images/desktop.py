@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from displays import KJU, ROOT, SECONDS, SETTLED, display, homes  # first: it says what is missing
-from guest_machines import Machines, say
+from displays import KJU, ROOT, SETTLED, display, homes  # first: it says what is missing
+from guest_machines import Machines, say, until_bright
 from PIL import Image
 from support import guests
 
 import kju
+from kju.errors import QemuError
 
 Pixels = np.ndarray
 IMAGES = ROOT / "docs" / "images"
@@ -43,11 +44,12 @@ TEXT = "".join(
 )
 
 
-def wall(lab: Machines, *, dark: bool = False, steps: Sequence[str] = ()) -> Pixels:
+def wall(lab: Machines, *, dark: bool = False) -> Pixels:
     """The wall of nine machines."""
     with lab.nine(), display(dark=dark) as screen, screen.program("desktop"):
         number = screen.settle("kju", 1)
-        screen.steps(f"windowsize {number} 900 800", "10", *steps)
+        screen.steps(f"windowsize {number} 960 872", f"windowmove {number} 0 0", "10")
+        lab.end_two()
         return screen.picture()
 
 
@@ -98,6 +100,9 @@ def console(
     with ExitStack() as stack:
         stack.enter_context(lab.running(name))
         screen = stack.enter_context(display("1920x1200", ratio, dark=dark))
+        # Sizes that an earlier picture's window has remembered do not count.
+        state = stack.enter_context(tempfile.TemporaryDirectory())
+        screen.environment["XDG_STATE_HOME"] = state
         if clipboard:
             owner = [sys.executable, "-c", CLIPBOARD, clipboard]
             stack.enter_context(screen.program(command=owner))
@@ -127,12 +132,12 @@ def others(lab: Machines) -> Pixels:
         ]
         try:
             machine = kju.launch(name="guest", args=[*guest, *served])
-        except kju.QemuError as error:
+        except QemuError as error:
             say(f"without remote-viewer: install qemu-system-modules-spice: {error}")
             machine = kju.launch(name="guest", args=[*guest, *served[:2]])
             viewers = [each for each in viewers if each[0] != "virt-viewer"]
         stack.enter_context(machine)
-        machine.screen.wait_stable(10, timeout=SECONDS)
+        until_bright(machine)
         for package, command, (left, top) in viewers:
             if shutil.which(command[0]) is None:
                 say(f"without {command[0]}: install {package}")
@@ -185,12 +190,16 @@ PICTURES = {
     "console-menu": Picture(console, {"steps": ["key ctrl+alt+m"]}),
     "console-150": Picture(console, {"ratio": 1.5}),
     "console-200": Picture(console, {"ratio": 2}),
-    "loupe": Picture(console, {"steps": ["mousemove --window {0} 120 66", "key ctrl+alt+l"]}),
+    "loupe": Picture(
+        console,
+        {"name": "installer", "steps": ["mousemove --window {0} 104 44", "key ctrl+alt+l"]},
+        "loupe",
+    ),
     "numbers": Picture(
         console,
-        {"steps": ["key ctrl+alt+n", *["key a"] * 8, "key ctrl+u", "2"]},
+        {"steps": ["key ctrl+alt+n", *["key a"] * 8, "key ctrl+u"]},
     ),
-    "paste": Picture(console, {"clipboard": TEXT, "steps": ["key ctrl+alt+v", "2"]}),
+    "paste": Picture(console, {"clipboard": TEXT, "steps": ["key ctrl+alt+v"]}),
     "wall": Picture(wall, {}, "desktop"),
     "wall-dark": Picture(wall, {"dark": True}, "desktop-dark"),
     "others": Picture(others, {}),

@@ -136,14 +136,24 @@ class Display:
                 time.sleep(0.3)
 
     def picture(self) -> np.ndarray:
-        """Return everything that differs from the background: R G B."""
+        """Wait until the display rests, for as long as a guest may move; return its windows: R G B.
+
+        Everything that differs from the background is returned.
+        """
+        time.sleep(SETTLED)
         seen = xservers.picture(self.name)
+        for _ in range(int(2 * SETTLED)):
+            before = seen
+            time.sleep(1)
+            seen = xservers.picture(self.name)
+            if np.array_equal(seen, before):
+                break
         left, top, right, bottom = bounds(seen)
         return np.ascontiguousarray(seen[top:bottom, left:right, ::-1])
 
 
 @contextlib.contextmanager
-def display(size: str = "1240x900", ratio: float = 1, *, dark: bool = False) -> Iterator[Display]:
+def display(size: str = "1240x960", ratio: float = 1, *, dark: bool = False) -> Iterator[Display]:
     """Start a display."""
     with ExitStack() as stack:
         _, name = stack.enter_context(xservers.server("-screen", "0", f"{size}x24"))

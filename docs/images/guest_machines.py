@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import displays  # first: it says what is missing
 import numpy as np
 import pytest
-from displays import KJU, SECONDS, SETTLED
+from displays import KJU, SECONDS
 from support import guests
 
 import kju
@@ -26,6 +25,7 @@ from kju.desktop.machines.remote_addresses import (
     addresses_folder,
     write_addresses,
 )
+from kju.errors import KjuError, MachineExistsError
 
 
 def say(text: str) -> None:
@@ -44,70 +44,64 @@ class Machines:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stack = ExitStack()
-        self._started: dict[str, kju.Machine] = {}
+        self._started: set[str] = set()
         self._remote = ""
 
     def __enter__(self) -> Machines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for machine in self._started.values():
-            with contextlib.suppress(kju.KjuError):
-                machine.stop()
+        for name in list(self._started):
+            with contextlib.suppress(KjuError):
+                self.stop(name)
         self._stack.close()
 
     @contextlib.contextmanager
     def running(self, *names: str) -> Iterator[None]:
         """Let machines run meanwhile, except the one of the name `paused`."""
-        machines = [found for name in names if (found := self.ready(name)) and name != "paused"]
-        for machine in machines:
-            machine.resume()
+        running = [name for name in names if self.ready(name) and name != "paused"]
+        for name in running:
+            with kju.attach(name) as machine:
+                machine.resume()
         try:
             yield
         finally:
-            for machine in machines:
-                with contextlib.suppress(kju.KjuError):  # a scene has stopped it
+            for name in self._started.intersection(running):
+                with kju.attach(name) as machine:
                     machine.pause()
 
-    def ready(self, name: str) -> kju.Machine | None:
-        """Return a machine that has drawn its screen; None, and a message, if its guest is missing.
+    def ready(self, name: str) -> bool:
+        """Start a machine and pause it when it has drawn its screen; a second call does nothing.
 
-        It is paused.
+        Returns:
+            False if its guest is missing; a message says so.
         """
-        if name not in self._started:
-            try:
-                image, options = KINDS[name]()
-            except pytest.skip.Exception as error:
-                say(f"without {name}: {error}")
-                return None
-            if image:
-                image = shutil.copyfile(image, self._folder / f"{name}.qcow2")
+        if name in self._started:
+            return True
+        try:
+            image, options = KINDS[name]()
+        except pytest.skip.Exception as error:
+            say(f"without {name}: {error}")
+            return False
+        if image:
+            image = shutil.copyfile(image, self._folder / f"{name}.qcow2")
+        with contextlib.suppress(MachineExistsError):  # one that was stopped is started again
             kju.define(name, image, **options)
-            machine = self._started[name] = kju.start(name, detach=True)
+        with kju.start(name, detach=True) as machine:
+            self._started.add(name)
             PREPARE.get(name, until_still)(machine)
             machine.pause()
-        return self._started[name]
+        return True
 
     def stop(self, name: str, *, kill: bool = False) -> None:
         """Stop a machine that was started; or kill its QEMU."""
-        if machine := self._started.pop(name, None):
+        self._started.discard(name)
+        with kju.attach(name) as machine:
             if kill:
                 os.kill(machine.info()["qemu"]["pid"], signal.SIGKILL)
                 machine.wait_ended(timeout=SECONDS)
             else:
                 machine.stop()
-
-    def stopped(self) -> None:
-        """A machine that is off, one whose QEMU was killed; the app keeps their last pictures."""
-        with (
-            self.running("archive", "build"),
-            displays.display() as screen,
-            screen.program("desktop"),
-        ):
-            screen.settle("kju", 2 * SETTLED)
-            self.stop("archive")
-            self.stop("build", kill=True)
-            time.sleep(SETTLED)
 
     def remote(self) -> None:
         """A machine that another computer serves: here another user's folders, over loopback."""
@@ -127,13 +121,17 @@ class Machines:
         write_addresses(addresses_folder(), [RemoteAddress(address)])
 
     def nine(self) -> contextlib.AbstractContextManager[None]:
-        """Let those of the wall of nine that run do so."""
+        """Let the machines of the wall of nine run; `end_two` stops two of them."""
         for name in RUNNING:
             self.ready(name)
         if not self._remote:
-            self.stopped()
             self.remote()
         return self.running(*RUNNING)
+
+    def end_two(self) -> None:
+        """Stop one of the nine and kill another: the app that runs keeps their last pictures."""
+        for name in {"archive", "build"} & self._started:
+            self.stop(name, kill=name == "build")
 
 
 def use_linux(machine: kju.Machine) -> None:
@@ -167,6 +165,12 @@ def until_still(machine: kju.Machine) -> None:
     machine.screen.wait_stable(8, timeout=SECONDS)
 
 
+def until_bright(machine: kju.Machine) -> None:
+    """Wait until a graphical desktop is there, and rests."""
+    machine.screen.wait_for(lambda frame: (frame[..., :3] > 150).mean() > 0.3, timeout=SECONDS)
+    machine.screen.wait_stable(3, timeout=SECONDS)
+
+
 def until_game(machine: kju.Machine) -> None:
     """Wait until invaders are on the screen: many pixels with more green than red."""
 
@@ -196,7 +200,10 @@ KINDS |= {"build": KINDS["memtest"], "trial": KINDS["memtest"]}
 #: What each does before it can be seen; the others wait until their screen is still.
 PREPARE = {
     "linux": use_linux,
+    "installer": until_bright,
     **dict.fromkeys(("invaders", "paused"), until_game),
     **dict.fromkeys(("memtest", "build", "trial"), until_drawn),
 }
-RUNNING = ("linux", "installer", "grub", "memtest", "invaders", "paused")
+RUNNING = (
+    "linux", "installer", "grub", "memtest", "invaders", "paused", "archive", "build",
+)  # fmt: skip

@@ -48,7 +48,7 @@ def wall(lab: Machines, *, dark: bool = False) -> Pixels:
     """The wall of nine machines."""
     with lab.nine(), display(dark=dark) as screen, screen.program("desktop"):
         number = screen.settle("kju", 1)
-        screen.steps(f"windowsize {number} 960 872", f"windowmove {number} 0 0", "10")
+        screen.steps(f"windowsize {number} 960 872", f"windowmove {number} 20 40", "10")
         lab.end_two()
         return screen.picture()
 
@@ -192,7 +192,7 @@ PICTURES = {
     "console-200": Picture(console, {"ratio": 2}),
     "loupe": Picture(
         console,
-        {"name": "installer", "steps": ["mousemove --window {0} 104 44", "key ctrl+alt+l"]},
+        {"name": "installer", "steps": ["mousemove --window {0} 459 48", "key ctrl+alt+l"]},
         "loupe",
     ),
     "numbers": Picture(

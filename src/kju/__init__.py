@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import acting, agents, aio, errors, memory, report, vision
+    from .acting import Answer
     from .client.frame import Frame
     from .client.input_devices import Keyboard, Pointer
     from .client.launching import attach, clone, define, launch, mirror, remove, start
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from .surface.formats import PixelFormat
     from .surface.geometry import Area, Rect
     from .surface.model import Change, Cursor, Mark, Mode, State
-    from .vision import Match, Needle, ScreenTimeoutError, Text, TextMatch
+    from .vision import Found, Match, Needle, ScreenTimeoutError, Text, TextMatch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "Answer",
     "Area",
     "Change",
     "Cursor",
@@ -55,6 +57,7 @@ __all__ = [
     "Event",
     "Events",
     "Expectation",
+    "Found",
     "Frame",
     "Input",
     "Keyboard",
@@ -107,6 +110,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Answer": "acting",
     "Area": "surface.geometry",
     "Change": "surface.model",
     "Cursor": "surface.model",
@@ -116,6 +120,7 @@ _HOME = {
     "Event": "client.requests",
     "Events": "client.waiting",
     "Expectation": "client.locators",
+    "Found": "vision",
     "Frame": "client.frame",
     "Input": "protocol.input_log",
     "Keyboard": "client.input_devices",

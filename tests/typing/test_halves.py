@@ -12,12 +12,22 @@ import pytest
 import kju
 import kju.aio
 
-CLASSES = ["Keyboard", "Machine", "Pointer", "Screen", "Snapshots", "Surface"]
+CLASSES = [
+    "Expectation",
+    "Keyboard",
+    "Locator",
+    "Machine",
+    "Pointer",
+    "Screen",
+    "Snapshots",
+    "Surface",
+]
 FUNCTIONS = [
     "attach",
     "clone",
     "define",
     "definition",
+    "expect",
     "launch",
     "machines",
     "mirror",

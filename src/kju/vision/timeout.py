@@ -198,7 +198,7 @@ def _annotated(
     _draw_marks(draw, screen, region, ignored, best)
     for number, rect in enumerate(best.places if numbered else ()):
         _frame(draw, rect, screen, _RED, 2)
-        _write_beside(draw, rect, screen, str(number))
+        _write_beside(draw, rect, screen, str(number), _FOREGROUND, _RED)
     y = top
     for words, image in side:
         draw.text((width + _MARGIN, y), words, fill=_FOREGROUND, font=_font())
@@ -227,13 +227,20 @@ def _draw_marks(
         _write_beside(draw, best.rect, screen, "" if best.score is None else f"{best.score:.3f}")
 
 
-def _write_beside(draw: ImageDraw, rect: Rect, screen: Rect, words: str) -> None:
+def _write_beside(
+    draw: ImageDraw,
+    rect: Rect,
+    screen: Rect,
+    words: str,
+    ink: tuple[int, int, int] = _RED,
+    paper: tuple[int, int, int] = _BACKGROUND,
+) -> None:
     """Write above a rectangle of the screen, or below it where there is no room."""
     left, top, _, bottom = _corners(rect, screen)
     above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
     box = draw.textbbox((left, above), words, font=_font())
-    draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
-    draw.text((left, above), words, fill=_RED, font=_font())
+    draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=paper)
+    draw.text((left, above), words, fill=ink, font=_font())
 
 
 def _needle_and_match(pixels: npt.NDArray[np.uint8] | None, best: Best) -> list[tuple[str, Image]]:

@@ -218,9 +218,9 @@ class VideoFile:
                 self._container.close()
                 self._file.finish()
         finally:
-            self.abandon()
+            self._abandon()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close the file without its index; it plays up to an earlier frame."""
         with contextlib.suppress(Exception):  # the disk is full: closing fails as well
             self._container.close()
@@ -235,7 +235,7 @@ class VideoFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.abandon()
+        self._abandon()
 
     def _encode(self, pixels: Pixels, tick: int) -> None:
         with self._failing():
@@ -252,10 +252,15 @@ class VideoFile:
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Convert an error of PyAV in the block to that of the file, if there is one."""
+        """Convert an error of PyAV in the block to that of the file, if there is one.
+
+        After a failure of the file the block is not entered: FFmpeg crashes the process if it is
+        given a packet after its header could not be written.
+        """
         import av
 
         try:
+            self._file.check()
             yield
             self._file.check()
         except FileError:

@@ -114,7 +114,7 @@ class CreatePage(QWidget):
         self.form.take_file(path)
         self._changed()
 
-    def shut(self) -> None:
+    def _shut(self) -> None:
         """End the page's thread soon; the page shows no answers from then on."""
         self._dry_runs.close()
 
@@ -162,10 +162,13 @@ class CreatePage(QWidget):
         if made.error is None:
             (self.started if order.start else self.saved).emit(order.name)
             return
+        # The field of the error is found by the values that were sent.
+        self.form.fail(made.error)
         if made.written and order.old is None:
             # It is defined, and did not start: the page goes on with the defined machine.
+            failures = self.form.failures
             self.edit_machine(order.name)
-        self.form.fail(made.error)
+            self.form.failures = failures
         self._refresh()
         if made.written:
             self.saved.emit(order.name)
@@ -221,7 +224,7 @@ class CreatePage(QWidget):
         return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.shut()
+        self._shut()
         super().closeEvent(event)
         self.deleteLater()
 

@@ -201,7 +201,7 @@ PICTURES = {
     ),
     "paste": Picture(console, {"clipboard": TEXT, "steps": ["key ctrl+alt+v"]}),
     "wall": Picture(wall, {}, "desktop"),
-    "wall-dark": Picture(wall, {"dark": True}, "desktop-dark"),
+    "wall-dark": Picture(wall, {"dark": True}),
     "others": Picture(others, {}),
 }
 

@@ -16,7 +16,7 @@ import sys
 
 from kju.memory import SurfaceProducer
 from kju.remote import addresses
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
@@ -36,7 +36,7 @@ async def serve(place: str, rate: float) -> None:
         return InputDone(1)
 
     animation = Animation(rate)
-    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
     outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission("view"), act)
     outlet.open()
     print("serving", flush=True)
@@ -51,7 +51,7 @@ class Taker:
         self.bytes = 0
 
     async def open(self, place: str) -> None:
-        self._engine = await Engine.open(Options(connect=[endpoint(place)]))
+        self._engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
         key = addresses.to_audience(NAME, "*")
         self._declared = self._engine.session.declare_subscriber(key, self._came)
 
@@ -68,7 +68,7 @@ async def view(place: str, count: int) -> None:
         nonlocal drawn
         drawn += 1
 
-    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
     inlet = Mirror(engine, NAME, target, "view", audience=True, on_drawn=draw)
     await inlet.open(20)
     takers = [Taker() for _ in range(count - 1)]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from kju.memory import SurfaceProducer
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
 from kju.serving.served_viewers import ServedViewer
@@ -60,7 +60,7 @@ async def serve(place: str, seconds: float) -> None:
         return InputDone(1)
 
     animation = Animation()
-    engine = await Engine.open(Options(listen=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(listen=[endpoint(place)]))
     outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kju.memory import SurfaceProducer
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
@@ -87,7 +87,7 @@ async def serve(place: str) -> None:
         return InputDone(1)
 
     ticker = Ticker()
-    engine = await Engine.open(Options(listen=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(listen=[endpoint(place)]))
     outlet = ServedScreen(engine, NAME, ticker, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)
@@ -109,7 +109,7 @@ async def view(place: str) -> None:
         at = time.monotonic()
         print(json.dumps([at, checksum(target.pixels)]), flush=True)
 
-    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
     inlet = Mirror(engine, NAME, target, on_drawn=drawn)
     await inlet.open(20)
     await asyncio.to_thread(sys.stdin.read)

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from kju.memory import SurfaceProducer
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.surface import NOTHING_TAKEN
@@ -41,7 +41,7 @@ async def of_kju(place: str, seconds: float) -> Ages:
         mark = change.mark
         ages.look(target.pixels, change.rects)
 
-    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
     inlet = Mirror(engine, NAME, target, on_drawn=drawn)
     await inlet.open(20)
     await asyncio.sleep(seconds)

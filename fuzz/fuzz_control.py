@@ -46,7 +46,7 @@ def seeds() -> list[bytes]:
                 values.To(1, 2),
                 values.Button(0, True),
                 values.By(-1, 1),
-                values.Wheel(1, -1),
+                values.TurnWheel(1, -1),
                 values.Finger(0, "begin", 3, 4),
             ],
         ),

@@ -20,7 +20,7 @@ with harness.instrumented():
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
-    from kju.protocol.values import Button, By, Finger, To, Wheel
+    from kju.protocol.values import Button, By, Finger, To, TurnWheel
     from kju.store.machine_toml import Definition, write
     from kju.store.machine_toml import decode as define
 
@@ -30,7 +30,7 @@ LINES = (
 )
 INPUTS = [
     recording.Input(0.5, 0, keys=[(30, True), (30, False)]),
-    recording.Input(1.25, 1, pointer=[To(1, 2), Button(0, True), By(-1, 1), Wheel(1, -1)]),
+    recording.Input(1.25, 1, pointer=[To(1, 2), Button(0, True), By(-1, 1), TurnWheel(1, -1)]),
     recording.Input(2, 0, pointer=[Finger(0, "begin", 3, 4)]),
 ]
 SAVED = {"name": "a", "date-sec": 7, "date-nsec": 5, "vm-state-size": 9}

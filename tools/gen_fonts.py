@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates the glyphs of text consoles, src/kju/vision/fonts/WIDTHxHEIGHT.txt.
+"""Generate the glyphs of text consoles, src/kju/vision/fonts/WIDTHxHEIGHT.txt.
 
     tools/gen_fonts.py            write the files
     tools/gen_fonts.py --check    fail where one of them is stale
@@ -14,7 +14,7 @@ The sources are Debian packages, unpacked into the folder that the test guests u
 - `console-setup-linux`: the fonts that Linux draws on a framebuffer and users load (public domain
   by nature, its copyright file says; Terminus is by Dimitar Zhekov, SIL Open Font License 1.1).
 
-Fonts differ in some letters. A glyph of any of them is that character, whichever font it came with.
+Fonts differ in some letters. A glyph of any font stands for its character.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ PACKAGES = {
 GOHA = ("Ethiopian-Goha14", "Ethiopian-Goha16")
 #: Latin before Greek, whose capitals look the same.
 CHARACTERS = ("Uni2", "Lat15", "FullCyrSlav", "FullGreek")
-#: `Fixed16` is the default of Debian's console-setup, Terminus what many choose there, and the bold
-#: Terminus 16 pixels wide what Linux itself draws on large displays.
+#: `Fixed16` is the default of Debian's console-setup, Terminus a frequent choice there. Linux
+#: itself uses the bold Terminus 16 pixels wide on large displays.
 FACES = (
     *("VGA8", "VGA14", "VGA16"),
     *("Fixed13", "Fixed14", "Fixed15", "Fixed16", "Fixed18"),
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def texts(root: Path) -> dict[Path, str]:
-    """The content of every file."""
+    """Return the content of every file."""
     sizes: dict[Size, list[tuple[str, Glyphs]]] = {}
     for size, source, glyphs in fonts(root):
         sizes.setdefault(size, []).append((source, glyphs))
@@ -82,7 +82,7 @@ def texts(root: Path) -> dict[Path, str]:
 
 
 def fonts(root: Path) -> Iterator[tuple[Size, str, Glyphs]]:
-    """Every font: its cell's size, its source and its glyphs."""
+    """Yield every font: the size of its cell, its source and its glyphs."""
     for height, glyphs in vgabios.fonts(root / PACKAGES["seabios"]):
         yield (8, height), "seabios, vgabios-stdvga.bin", glyphs
     yield (
@@ -101,7 +101,7 @@ def fonts(root: Path) -> Iterator[tuple[Size, str, Glyphs]]:
 
 
 def text(width: int, height: int, found: list[tuple[str, Glyphs]]) -> str:
-    """A file: of each glyph the first character that is drawn so, ASCII before others."""
+    """Return a file: for each glyph its first character, ASCII before others."""
     ascii_first = sorted(
         (not character.isascii(), number, character, glyph)
         for number, (_, glyphs) in enumerate(found)
@@ -124,12 +124,12 @@ def text(width: int, height: int, found: list[tuple[str, Glyphs]]) -> str:
 
 
 def wanted(character: str) -> bool:
-    """Whether a console writes it: printing characters, and no private use."""
+    """Return True for a character that consoles write: it is printable, not of private use."""
     return character.isprintable() and character not in "\xa0\xad" and ord(character) < 0xE000
 
 
 def underline(glyph: bytes, width: int, height: int) -> bool:
-    """Whether a blank cell with a cursor looks the same, which is much more frequent."""
+    """Return True for a glyph that looks like a blank cell with a cursor, a more frequent one."""
     step = (width + 7) // 8
     rows = [glyph[at : at + step] for at in range(0, height * step, step)]
     full = (((1 << width) - 1) << (step * 8 - width)).to_bytes(step, "big")

@@ -1,13 +1,13 @@
-"""Generates the table of keys and the keyboard layouts from Debian packages and a running QEMU.
+"""Generate the table of keys and the keyboard layouts from Debian packages and a running QEMU.
 
     python tools/gen_keys.py            write the files
     python tools/gen_keys.py --check    fail where one of them is stale
     python tools/gen_keys.py --refresh  fetch the newest packages of the release first
 
 Writes src/kju/keys/table.py, src/kju/keys/keyboards/ and docs/reference/keyboard-layouts.md. Needs
-QEMU, and of the extra `check` the package xkbcommon; the packages are unpacked into the folder
-that the test guests use, and stay there. Stale is what says something else: a package that has a
-new version and says the same is not.
+QEMU, and xkbcommon of the extra `check`. The packages are unpacked into the folder of the test
+guests and stay there. A file is stale if its data differs; a newer version of a package with the
+same data does not make it stale.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def main() -> int:
 
 
 def bare(text: str) -> str:
-    """A text without the versions of its sources."""
+    """Return a text without the versions of its sources."""
     text = re.sub(rf"\b({'|'.join([*packages.PACKAGES, 'QEMU'])}) [\d.][^\s;]*", r"\1", text)
     return re.sub(r"^VERSION = .*$", "", text, flags=re.M)
 
 
 def texts(sources: packages.Sources) -> dict[Path, str]:
-    """Every file with what it should say."""
+    """Return the content of every file."""
     found = {
         KEYS / "table.py": render.table(numbers.keys(sources), sources, qemu_version()),
         KEYS / "keyboards/__init__.py": render.index(sources),
@@ -67,7 +67,7 @@ def texts(sources: packages.Sources) -> dict[Path, str]:
 
 
 def qemu_version() -> str:
-    """Of the QEMU that is asked."""
+    """Return the version of the installed QEMU."""
     said = subprocess.run(
         ["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True
     ).stdout

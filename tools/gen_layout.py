@@ -1,10 +1,10 @@
-"""Generates what Python and the documentation know of the surface's format from its header.
+"""Generate the surface's format for Python and for the documentation from the C header.
 
     python tools/gen_layout.py           write both files
     python tools/gen_layout.py --check   fail where one of them is stale
 
 The header, include/kju/surface.h, is the one source of truth: this reads `struct kju_header`
-with its comments, compares every offset it works out with the header's own KJU_AT, and writes
+with its comments, compares every computed offset with the header's own KJU_AT, and writes
 src/kju/surface/layout.py and docs/reference/surface-fields.md.
 """
 
@@ -40,24 +40,24 @@ class Field(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return SIZES[self.type] * self.length
 
     @property
     def writer(self) -> str:
-        """Who writes it, and when."""
+        """Return the writer, and the time of the write."""
         if self.name == "magic":
             return "producer, once, last"
         return "producer, any time" if self.atomic else "producer, once"
 
     @property
     def type_name(self) -> str:
-        """As the table shows it."""
+        """Return the type for the table."""
         return TYPES[self.type] + (f"[{self.length}]" if self.length > 1 else "")
 
 
 class Format(NamedTuple):
-    """All that is read from the header."""
+    """The parsed header."""
 
     fields: list[Field]
     constants: dict[str, int]
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def read(header: str) -> Format:
-    """Parse the header; raises SystemExit where it and its own asserts disagree."""
+    """Parse the header; raise SystemExit if an offset differs from its asserts."""
     constants = read_constants(header)
     fields = read_fields(header, constants)
     asserted = {name: int(at) for name, at in re.findall(r"^KJU_AT\((\w+), (\d+)\);", header, re.M)}
@@ -103,17 +103,17 @@ def read(header: str) -> Format:
 
 
 def section(header: str, start: str) -> str:
-    """The text between *start* and the brace that closes it."""
+    """Return the text between *start* and its closing brace."""
     begin = header.index(start) + len(start)
     return header[begin : header.index("\n};", begin)]
 
 
 def read_constants(header: str) -> dict[str, int]:
-    """Every #define with a plain number, a UINT64_C or a KJU_FOURCC."""
+    """Return every #define with a plain number, a UINT64_C or a KJU_FOURCC."""
     constants = {}
     number = r"^#define KJU_(\w+) (?:UINT64_C\()?(0x[0-9a-f]+|\d+)u?\)?(?:\s|$)"
     for name, value in re.findall(number, header, re.M):
-        if name != "TSAN":  # how it was compiled, not what it is
+        if name != "TSAN":  # depends on the compilation
             constants[name] = int(value, 0)
     letters = r"^#define KJU_(\w+) KJU_FOURCC\('(.)', '(.)', '(.)', '(.)'\)"
     for name, *four in re.findall(letters, header, re.M):
@@ -122,7 +122,7 @@ def read_constants(header: str) -> dict[str, int]:
 
 
 def read_fields(header: str, constants: dict[str, int]) -> list[Field]:
-    """The members of struct kju_header with their offsets."""
+    """Return the members of struct kju_header with their offsets."""
     fields, offset = [], 0
     for line in section(header, "struct kju_header {").splitlines():
         if not line.strip():
@@ -210,7 +210,7 @@ def module_text(found: Format) -> str:
 
 
 def wrapped(values: tuple[object, ...]) -> list[str]:
-    """A call of Field, as the formatter breaks it."""
+    """Return a call of Field, formatted."""
     inside = ", ".join(map(str, values))
     if len(inside) <= 100 - len("    Field(),"):
         return [f"    Field({inside}),"]

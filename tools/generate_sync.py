@@ -84,14 +84,14 @@ def converted(source: str, used: set[str]) -> str:
             continue
         (row, begin), (_, end) = token.start, token.end
         line = lines[row - 1]
-        # A keyword goes with the space after it.
+        # A keyword is removed with the space behind it.
         end += line[end : end + 1] == " " and token.string in ("async", "await")
         lines[row - 1] = line[:begin] + new + line[end:]
     return "".join(one_dot_less(line) for line in lines)
 
 
 def parentheses(tokens: list[tokenize.TokenInfo]) -> set[int]:
-    """Return the parentheses in ``(await call()).name``, which no longer group anything."""
+    """Return the parentheses in ``(await call()).name``, which are no longer needed."""
     found = set()
     for at, token in enumerate(tokens[:-1]):
         before = tokens[at - 1]
@@ -109,7 +109,7 @@ def parentheses(tokens: list[tokenize.TokenInfo]) -> set[int]:
 
 
 def one_dot_less(line: str) -> str:
-    """Return a relative import as it reads one folder further up."""
+    """Return a relative import for a module one folder further up."""
     head, dots, rest = line.partition("from ..")
     return f"{head}from .{rest}" if dots and not head.strip() and " import" in rest else line
 

@@ -33,7 +33,7 @@ PUBLIC = (
 
 def measure(source: Path) -> list[dict[str, Any]]:
     """Return pyright's facts of every name of the package in *source*."""
-    # Of a virtual environment pyright looks for packages with the first `python` in PATH.
+    # Pyright finds the packages of a virtual environment by the first `python` in PATH.
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(source),

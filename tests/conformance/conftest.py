@@ -20,7 +20,6 @@ class Kind:
 
     def __init__(self, name, directory):
         self.name = name
-        self.named = name in ("file", "posix")
         self.address = {
             "file": str(directory / "screen.kju"),
             "posix": f"posix:/kju-test-{uuid.uuid4().hex}",

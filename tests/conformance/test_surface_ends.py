@@ -18,6 +18,10 @@ from kju.surface.geometry import Rect
 # ---- Ends
 
 
+#: Kinds whose address can lead to another surface; the system chooses numbers and descriptors.
+NAMED = pytest.mark.parametrize("kind", ["file", "posix"], indirect=True)
+
+
 def test_closed_surface_raises(surface, shown, api):
     surface.close()
     surface.close()
@@ -90,9 +94,9 @@ def test_last_picture_before_the_end_is_received(kind, api, monkeypatch):
     surface.close()
 
 
+@pytest.mark.parametrize("kind", ["memfd"], indirect=True)
 def test_end_reason_of_the_origin_is_reported(kind, api, producer, shown):
-    if kind.name != "memfd":
-        pytest.skip("only a host's surface has an origin that knows the reason")
+    """Only a host's surface has an origin that knows the reason."""
     import os
 
     why = []
@@ -106,9 +110,8 @@ def test_end_reason_of_the_origin_is_reported(kind, api, producer, shown):
     surface.close()
 
 
+@NAMED
 def test_next_producer_is_followed(kind, api):
-    if not kind.named:
-        pytest.skip("a number or descriptor never leads to another surface")
     first = kind.create()
     first.set_mode(WIDTH, HEIGHT, source=picture(1))
     surface = kind.open(api.form, first, follow=True)
@@ -133,9 +136,8 @@ def test_next_producer_is_followed(kind, api):
     plain.close()
 
 
+@NAMED
 def test_frame_is_of_the_next_producer(kind, api):
-    if not kind.named:
-        pytest.skip("a number or descriptor never leads to another surface")
     first = kind.create()
     first.set_mode(WIDTH, HEIGHT)
     surface = kind.open(api.form, first, follow=True)
@@ -149,10 +151,9 @@ def test_frame_is_of_the_next_producer(kind, api):
     surface.close()
 
 
+@NAMED
 def test_view_is_of_the_next_producer(kind, api):
     """It has the new surface's memory and mode."""
-    if not kind.named:
-        pytest.skip("a number or descriptor never leads to another surface")
     first = kind.create(capacity=64 * 48 * 4)
     first.set_mode(64, 48)
     surface = kind.open(api.form, first, follow=True)
@@ -165,9 +166,8 @@ def test_view_is_of_the_next_producer(kind, api):
     surface.close()
 
 
+@NAMED
 def test_second_producer_of_a_name_is_an_error(kind, producer):
-    if not kind.named:
-        pytest.skip("the system chooses the number or descriptor")
     from kju.errors import ConflictError
 
     with pytest.raises(ConflictError, match="alive"):

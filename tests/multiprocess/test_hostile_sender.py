@@ -19,7 +19,7 @@ from kju.client.requests import Event
 from kju.client.targets import running_names
 from kju.errors import WaitTimeoutError
 from kju.remote import addresses
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 from kju.wire import codecs, messages
 
@@ -63,7 +63,7 @@ class HostileSender:
         self._thread.join(30)
 
     async def _serve(self) -> None:
-        engine = await Engine.open(Options(listen=[endpoint(self.place)], datagrams=False))
+        engine = await Engine.open(SessionOptions(listen=[endpoint(self.place)], datagrams=False))
 
         def came(key: str, data: bytes) -> None:
             viewer = addresses.viewer_of(key)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kju.errors import InputError
-from kju.remote.addresses import Options, Tls, endpoint
+from kju.remote.addresses import SessionOptions, Tls, endpoint
 from kju.remote.transport import Engine
 from kju.serving.served_screen import CarryOut, ServedScreen
 from kju.serving.served_viewers import ServedViewer
@@ -104,7 +104,7 @@ async def engine(
     *, datagrams: bool | None = None, tls: Tls | None = None, **options: list[str]
 ) -> AsyncIterator[Engine]:
     places = {name: [endpoint(each) for each in value] for name, value in options.items()}
-    made = await Engine.open(Options(**places, datagrams=datagrams, tls=tls))
+    made = await Engine.open(SessionOptions(**places, datagrams=datagrams, tls=tls))
     try:
         yield made
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from kju.remote import addresses
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 from kju.wire import codecs, messages
 from kju.wire.messages import ModeUpdate, Segment, SessionRefused, SessionWelcome, StateUpdate
@@ -72,7 +72,7 @@ class LyingSender:
 
     async def _run(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        engine = await Engine.open(Options(listen=[endpoint(self._where)]))
+        engine = await Engine.open(SessionOptions(listen=[endpoint(self._where)]))
         for name in self._scripts:
             engine.subscribe(addresses.from_viewer(f"lab/{name}", "*"), self._answer(engine, name))
             engine.declare_token(addresses.presence(f"lab/{name}"))

@@ -1,1 +1,1 @@
-"""Reads the fonts of text consoles from the files of Debian packages."""
+"""Read the fonts of text consoles from the files of Debian packages."""

@@ -1,8 +1,8 @@
 """The font of EDK2's graphics console, from a firmware image.
 
-The image holds a compressed section (its GUID says LZMA), and that the console's driver with its
-table of `EFI_NARROW_GLYPH`: a UTF-16 code, a byte of attributes, 19 rows. Codes ascend, so far as
-they are Latin; the table ends with a code of zero.
+The image has a compressed section (by its GUID, LZMA). It contains the console's driver with its
+table of `EFI_NARROW_GLYPH`: a UTF-16 code, a byte of attributes, 19 rows. Latin codes ascend; the
+table ends with a code of zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ V = bytes.fromhex("000000c6c6c6c6c6c6c6c6c66c381000000000")
 
 
 def font(path: Path) -> dict[str, bytes]:
-    """The glyphs, 8 pixels wide and 19 high.
+    """Return the glyphs, 8 pixels wide and 19 high.
 
     Raises:
         SystemExit: The image has no such table.
@@ -38,7 +38,7 @@ def font(path: Path) -> dict[str, bytes]:
 
 
 def volumes(image: bytes) -> Iterator[bytes]:
-    """What the image holds compressed."""
+    """Yield the contents of the compressed sections."""
     at = image.find(LZMA)
     while at >= 0:
         (offset,) = struct.unpack_from("<H", image, at + len(LZMA))
@@ -51,7 +51,7 @@ def volumes(image: bytes) -> Iterator[bytes]:
 
 
 def glyphs(volume: bytes, at: int) -> Iterator[tuple[str, bytes]]:
-    """The table that begins there."""
+    """Yield the characters and glyphs of the table at a position."""
     while True:
         code, _, rows = GLYPH.unpack_from(volume, at)
         if not code:

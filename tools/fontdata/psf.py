@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def font(path: Path) -> tuple[tuple[int, int], dict[str, bytes]]:
-    """A font's cell size, and the glyphs of the characters in its own table.
+    """Return a font's cell size, and the glyphs of the characters in its own table.
 
     Raises:
         SystemExit: It is no such font, or has no table of characters.
@@ -28,7 +28,7 @@ def font(path: Path) -> tuple[tuple[int, int], dict[str, bytes]]:
         raise SystemExit(f"{path} is no console font with a table of characters")
     found: dict[str, bytes] = {}
     for number, entry in enumerate(entries[:count]):
-        # Behind the separator are sequences of several characters.
+        # Sequences of several characters follow the separator.
         for character in entry.split(separator)[0]:
             at = start + number * size
             found.setdefault(character, data[at : at + size])

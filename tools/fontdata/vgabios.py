@@ -11,12 +11,12 @@ LETTERS = (
     bytes.fromhex("000010386cc6c6fec6c6c6000000"),
     bytes.fromhex("000010386cc6c6fec6c6c6c600000000"),
 )
-#: What code page 437 draws for the codes that are control characters elsewhere.
+#: Glyphs of code page 437 for the codes of control characters.
 GRAPHICS = "\0☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"
 
 
 def fonts(path: Path) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """Each font's height and glyphs, 8 pixels wide.
+    """Yield each font's height and glyphs, 8 pixels wide.
 
     Raises:
         SystemExit: The ROM has other fonts than expected.
@@ -32,7 +32,7 @@ def fonts(path: Path) -> Iterator[tuple[int, dict[str, bytes]]]:
 
 
 def character(code: int) -> str:
-    """The character of a code in a text mode."""
+    """Return the character of a code in a text mode."""
     if code < len(GRAPHICS):
         return GRAPHICS[code]
     return "⌂" if code == 127 else bytes([code]).decode("cp437")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes a disk that boots into GRUB's menu, 1024x768 with 32 bits, and prints its path.
+"""Make a disk that boots into GRUB's menu, 1024x768 with 32 bits, and print its path.
 
-Boot graphics as a user meets them: the firmware's text, a moment of GRUB's own, then a VBE mode
-that GRUB draws with the processor. Nothing is installed and no disk is written to: the disk's first
-sector is GRUB's, and everything else of it follows there.
+The boot graphics of usual machines: the firmware's text, a moment of GRUB's own text, then a VBE
+mode that GRUB draws with the processor. Nothing is installed on this computer: GRUB's first sector
+and its other parts are written into the file of the disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from kju.guests import boot, debian
 
 MODULES = "biosdisk memdisk tar normal test echo sleep font gfxterm vbe all_video minicmd reboot"
-#: The larger one leaves no room: what the BIOS reads of GRUB has 480 KB.
+#: The larger one does not fit: the BIOS reads at most 480 KB of GRUB.
 FONT = "usr/share/grub/euro.pf2"
 #: The arrow keys move the bar; the second entry resets the machine.
 MENU = """\
@@ -28,7 +28,7 @@ menuentry "Another one" { true }
 
 
 def build() -> Path:
-    """Fetches and makes what is missing.
+    """Download and make the missing files.
 
     Raises:
         GuestError: No Debian, or no network and nothing in the cache.
@@ -55,7 +55,7 @@ def _make() -> Path:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     try:
         print(build())
     except debian.GuestError as error:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Unpacks Debian 12's graphical installer and prints the paths of its kernel and initrd.
+"""Unpack Debian 12's graphical installer and print the paths of its kernel and initrd.
 
-A desktop-like guest that needs no disk: kernel argument `vga=0x344` has it draw in a 32-bit VBE
-mode of 1024x768, `vga=0x318` in one of 24 bits.
+A desktop-like guest without a disk. With the kernel argument `vga=0x344` it draws in a 32-bit VBE
+mode of 1024x768, with `vga=0x318` in one of 24 bits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INSIDE = "*/gtk/debian-installer/amd64/"
 
 
 def build() -> list[Path]:
-    """Fetches what is missing: 133 MB.
+    """Download the missing files: 133 MB.
 
     Raises:
         GuestError: No Debian, or no network and nothing in the cache.
@@ -43,7 +43,7 @@ def _fetch() -> Path:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     try:
         print(*build(), sep="\n")
     except debian.GuestError as error:

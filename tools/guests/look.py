@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Boots a guest without a window, waits until it is there and writes what it shows as a PNG.
+"""Boot a guest without a window, wait until it is ready and write its screen as a PNG.
 
 tools/guests/look.py paint mode=box size=1024x768 -o box.png -- -device bochs-display
 tools/guests/look.py invaders --after 6 -o invaders.png
@@ -28,7 +28,7 @@ COMMAND_LINE = "console=ttyS0 quiet vt.global_cursor_default=0 iomem=relaxed"
 
 
 def arguments(guest: str, options: list[str], extra: list[str]) -> list[str]:
-    """QEMU's arguments for one guest. TCG, because a KVM that opens may still hang."""
+    """Return QEMU's arguments for one guest. TCG, because a KVM that opens may still hang."""
     common = ["-accel", "tcg", "-nodefaults", "-no-user-config", "-net", "none"]
     if guest == "paint":
         parts = linux.build()
@@ -43,7 +43,7 @@ def arguments(guest: str, options: list[str], extra: list[str]) -> list[str]:
 
 
 def connect(path: Path, qemu: subprocess.Popen[bytes]) -> socket.socket:
-    """Connects to a socket that QEMU is about to make."""
+    """Connect to a socket that QEMU is about to make."""
     while qemu.poll() is None:
         link = socket.socket(socket.AF_UNIX)
         try:
@@ -57,7 +57,7 @@ def connect(path: Path, qemu: subprocess.Popen[bytes]) -> socket.socket:
 
 
 def command(link: socket.socket, execute: str, **arguments: Any) -> None:  # noqa: ANN401 -- JSON
-    """One QMP command and its answer."""
+    """Send one QMP command and read its answer."""
     link.sendall(json.dumps({"execute": execute, "arguments": arguments}).encode() + b"\n")
     answer = b""
     while b'"return"' not in answer:
@@ -67,7 +67,7 @@ def command(link: socket.socket, execute: str, **arguments: Any) -> None:  # noq
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("guest", choices=["paint", "invaders", "memtest"])
     parser.add_argument("options", nargs="*", help="for paint: mode=box size=800x600 ...")
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def listen(serial: socket.socket, ready: threading.Event) -> None:
-    """Prints what the guest says, with the time since it began."""
+    """Print the guest's serial output, with the time since the start."""
     started = time.monotonic()
     for line in serial.makefile(encoding="utf-8", errors="replace", newline="\n"):
         print(f"{time.monotonic() - started:6.2f} {line.strip()}")
@@ -97,7 +97,7 @@ def listen(serial: socket.socket, ready: threading.Event) -> None:
 
 
 def look(asked: argparse.Namespace, words: list[str], folder: Path) -> None:
-    """Runs QEMU until the picture is written."""
+    """Run QEMU until the picture is written."""
     sockets = {name: folder / name for name in ("qmp", "serial")}
     wait = "on" if asked.guest == "paint" else "off"
     qemu = subprocess.Popen(
@@ -110,7 +110,7 @@ def look(asked: argparse.Namespace, words: list[str], folder: Path) -> None:
     try:
         serial = connect(sockets["serial"], qemu)
         ready = threading.Event()
-        # Read to the end: a guest whose line is full stops.
+        # Read to the end: a guest stops when its serial line is full.
         threading.Thread(target=listen, args=(serial, ready), daemon=True).start()
         if asked.guest == "paint":
             ready.wait(60)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Unpacks Debian 12's QEMU 7.2 beside the installed one and prints the path of its wrapper.
+"""Unpack Debian 12's QEMU 7.2 beside the installed one and print the path of its wrapper.
 
 `KJU_QEMU_OLD` names another old QEMU to use instead.
 """
@@ -25,7 +25,7 @@ exec "$here/{program}" -L "$here/usr/share/qemu" -L "$here/usr/share/seabios" "$
 
 
 def build() -> Path:
-    """Fetches what is missing.
+    """Download the missing files.
 
     Raises:
         GuestError: No Debian, or no network and nothing in the cache.
@@ -53,7 +53,7 @@ def _fetch() -> Path:
 
 
 def _missing(root: Path) -> set[str]:
-    """The libraries that the program and the modules the tests use want, and nobody here has."""
+    """Return the missing libraries of the program and of the modules that the tests use."""
     extra = root / "extra"
     path = f"{extra / LIBRARIES}:{extra / 'lib/x86_64-linux-gnu'}"
     modules = [root / LIBRARIES / "qemu" / f"{name}.so" for name in MODULES]
@@ -62,7 +62,7 @@ def _missing(root: Path) -> set[str]:
 
 
 def _package_of(soname: str) -> str:
-    """The package that Debian's naming rule gives a shared library."""
+    """Return the package of a shared library by Debian's naming rule."""
     match = re.fullmatch(r"(.+?)(?:\.so\.(.+)|-([\d.]+)\.so)", soname)
     if not match:
         raise debian.GuestError(f"no package is known for {soname}")
@@ -71,7 +71,7 @@ def _package_of(soname: str) -> str:
 
 
 def _add_libraries(apt: debian.Apt, root: Path) -> None:
-    """Unpacks libraries until none is missing: each may want others."""
+    """Unpack libraries until none is missing: each may need others."""
     extra = root / "extra"
     extra.mkdir()
     seen: set[str] = set()
@@ -85,7 +85,7 @@ def _add_libraries(apt: debian.Apt, root: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     try:
         print(build())
     except debian.GuestError as error:

@@ -1,1 +1,1 @@
-"""What tools/gen_keys.py is made of: packages as sources, the table of keys, the layouts."""
+"""Parts of tools/gen_keys.py: packages as sources, the table of keys, the layouts."""

@@ -1,11 +1,11 @@
-"""The layouts: what X11's keyboard data has on each key, and what its dead keys compose.
+"""The layouts: the characters of each key in X11's keyboard data, and those of dead keys.
 
-libxkbcommon works both out, as it does in a guest: for each key, the keysym while nothing,
-shift, AltGr or both are held, caps lock off and on; and for each dead key, what every keysym of the
-layout gives after it by the rules of en_US.UTF-8.
+libxkbcommon computes both, as it does in a guest: for each key, the keysyms with no modifier,
+shift, AltGr and both, with caps lock off and on; and for each dead key, its composition with every
+keysym of the layout by the rules of en_US.UTF-8.
 
-From xkb-data 2.35 (Debian 12) to 2.42 (Debian 13) the keys of ASCII characters stayed what they
-are in every layout; what changed is AltGr, of "sv" above all.
+From xkb-data 2.35 (Debian 12) to 2.42 (Debian 13) the keys of ASCII characters did not change in
+any layout. AltGr changed, most of all in "sv".
 
 Only the typewriter's keys count. A number pad types other things while num lock is off.
 """
@@ -70,8 +70,8 @@ TYPEWRITER = {
 }
 SHIFT, ALTGR = 42 + X11_OFFSET, 100 + X11_OFFSET
 HELD = [(), (SHIFT,), (ALTGR,), (SHIFT, ALTGR)]
-#: What symbols/pc puts on the key that only European keyboards have. Where a layout has the two
-#: elsewhere it did not choose that, and guests other than X11 have something else there.
+#: The characters of symbols/pc on the key that only European keyboards have. A layout that has both
+#: on other keys only inherits them here, and guests other than X11 have other characters there.
 INHERITED = ["<", ">"]
 #: Dead keys after one another, at most, before the character they change.
 DEEPEST = 2
@@ -122,13 +122,13 @@ def read(root: Path, model: str, layout: str, variant: str) -> Layout:
 
 
 def _symbol(state: xkb.ComposeState, keysym: int) -> str:
-    """The character, or the dead key's name, or nothing."""
+    """Return the character, or the dead key's name, or an empty text."""
     state.reset()
     state.feed(keysym)
     name = str(xkb.keysym_get_name(keysym))
     if state.get_status() == xkb.XKB_COMPOSE_COMPOSING:
         return name if name.startswith("dead_") else ""
-    # One key may give two characters, such as Arabic's lam with alef: each has a key of its own.
+    # One key may type two characters, such as Arabic's lam with alef: each has a key of its own.
     composed = state.get_status() == xkb.XKB_COMPOSE_COMPOSED
     text = str((state.get_utf8() if composed else xkb.keysym_to_string(keysym)) or "")
     return text if len(text) == 1 and unicodedata.category(text) != "Cc" else ""
@@ -193,7 +193,7 @@ def _compose(state: xkb.ComposeState, symbols: dict[int, str]) -> Composed:
 
 
 def _useful(keys: Table, composed: Composed) -> Composed:
-    """Only the shortest way to each character, where that is a composed one."""
+    """Return the shortest composition of each character that has no key."""
     cost: dict[str, tuple[int, int]] = {}
     for row in keys.values():
         for text, held in zip(row, HELD, strict=False):

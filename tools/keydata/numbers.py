@@ -1,18 +1,18 @@
 """The table of keys: QEMU's number and name, Linux's code, the browser's code, X11's keysyms.
 
-Who says what:
+Sources:
 
-- QEMU itself says which name each key number has: it is sent every number and names them in a
-  trace. The names are those of QKeyCode. Two names have no number of their own: `sysrq`, which
+- The name of each key number is QEMU's: it gets every number and prints the names in a trace. The
+  names are those of QKeyCode. Two names have no number of their own: `sysrq`, which
   keyboards send as `print`, and `asterisk`, an old name of `kp_multiply`.
-- libvirt's manual says which Linux key each number is (KEY_ESC), the kernel's header which code
-  that has.
-- noVNC says which scan code each browser's code has, and which Linux key it takes that for.
-- xkb-data says which keysyms a US keyboard (pc105) has on each key.
+- The Linux key of each number (KEY_ESC) is from libvirt's manual, its code from the kernel's
+  header.
+- The scan code of each browser's code, and its Linux key, are from noVNC.
+- The keysyms of a US keyboard (pc105) are from xkb-data.
 
-Where they overlap they are compared, and none of these versions disagrees on a key that QEMU
-has. Worth knowing all the same: QEMU takes both 0x54 and 0xb7 for `print`, and both are Linux's
-KEY_SYSRQ (99), so 0x54 is given for it; libvirt knows 76 numbers more, of keys that QEMU drops.
+Overlapping sources are compared; these versions agree on every key that QEMU has. QEMU takes both
+0x54 and 0xb7 for `print`, and both are Linux's KEY_SYSRQ (99), so 0x54 stands for it. libvirt has
+76 more numbers, of keys that QEMU drops.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from xkbcommon import xkb
 
 from .packages import Sources
 
-#: Other numbers of a key that has one already, which no table lists.
+#: Second numbers of keys, which no table lists.
 SECOND = {0xB7: 0x54}
-#: What people call "menu" is the key that QEMU calls "compose"; its own "menu" is KEY_MENU, which
+#: The key that is usually called "menu" is QEMU's "compose"; QEMU's "menu" is KEY_MENU, which
 #: keyboards of PCs lack.
 RENAMED = {"menu": "linux_menu"}
 #: Keysyms that other layouts have on a key: X11's own function keys (US has XF86Tools on F13),
@@ -56,7 +56,7 @@ class Key(NamedTuple):
 
 
 def keys(sources: Sources) -> list[Key]:
-    """All keys that QEMU names, in the order of their numbers.
+    """Return all keys that QEMU names, in the order of their numbers.
 
     Raises:
         SystemExit: Two sources disagree.
@@ -81,7 +81,7 @@ def keys(sources: Sources) -> list[Key]:
 
 
 def qemu_names(qemu: str = "qemu-system-x86_64") -> dict[int, str]:
-    """Which name a running QEMU gives each key number."""
+    """Return a running QEMU's name of each key number."""
     numbers = range(1, 256)
     commands: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
     for number in numbers:
@@ -133,11 +133,11 @@ def _browser(root: Path, linux: dict[int, str], codes: dict[str, int]) -> dict[i
 
 
 def _keysyms(root: Path, evdev: set[int]) -> dict[int, tuple[int, ...]]:
-    """What a US keyboard has on the key of each Linux code; a keysym is only on its first key."""
+    """Return the keysyms of a US keyboard by Linux code; a keysym is only on its first key."""
     keymap = context(root).keymap_new_from_names(rules="evdev", model="pc105", layout="us")
     seen: set[int] = set()
     found: dict[int, tuple[int, ...]] = {}
-    # Last the key that only European keyboards have, whose "less" is on the comma's as well.
+    # The key that only European keyboards have is last: its "less" is on the comma's key as well.
     for code in sorted(evdev, key=lambda code: (code == KEY_102ND, code)):
         keycode = code + X11_OFFSET
         levels = keymap.num_levels_for_key(keycode, 0) if keymap.num_layouts_for_key(keycode) else 0
@@ -149,7 +149,7 @@ def _keysyms(root: Path, evdev: set[int]) -> dict[int, tuple[int, ...]]:
 
 
 def context(root: Path) -> xkb.Context:
-    """A libxkbcommon that reads the package's data, and not the machine's."""
+    """Return a libxkbcommon that reads the package's data, not this computer's."""
     made = xkb.Context(no_default_includes=True, no_environment_names=True)
     made.include_path_append(str(root / "usr/share/X11/xkb"))
     return made

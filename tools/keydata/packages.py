@@ -1,6 +1,6 @@
 """The Debian packages that data is generated from, unpacked but not installed.
 
-All of one release, whatever this machine runs, so that everybody generates the same files.
+All are of one release, independent of this computer's, so that the files are the same everywhere.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PACKAGES = {
 
 
 class Sources(NamedTuple):
-    """Where the packages are unpacked, and the version of each."""
+    """The folders of the unpacked packages, and their versions."""
 
     root: Path
     versions: dict[str, str]
 
     def version(self, package: str) -> str:
-        """The package's name and its version, without what Debian added to that."""
+        """Return the package's name and version, without Debian's revision."""
         return f"{package} {self.versions[package].partition(':')[2] or self.versions[package]}"
 
 

@@ -1,12 +1,12 @@
-# Installs Debian's packages. Sourced by tools/setup; needs report.bash and lacking.bash.
+# Install Debian's packages. Sourced by tools/setup; needs report.bash and lacking.bash.
 
 apt_options=(-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0
     -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
-    -o Acquire::EnableSrvRecords=false) # one question less for a name server that does not answer
+    -o Acquire::EnableSrvRecords=false) # one query less while a name server does not answer
 own_source=/etc/apt/sources.list.d/kju-backports # .sources or .list
-added_source= # set: its file, which is not yet known to work
+added_source= # set: its file, not yet verified
 
-# sudo asks for its password here, before a step hides what it prints.
+# sudo asks for its password here, before a step hides the output.
 become_root() {
     [ "$(id -u)" != 0 ] || return 0
     command -v sudo >/dev/null || stop "missing: $(missing). Run this once as root, or install sudo"
@@ -22,7 +22,7 @@ as_root() {
         sudo "$@"
     fi
 }
-# In English, since its output is read. sudo would drop the proxies of the environment.
+# In English, because the output is parsed. sudo would drop the proxies of the environment.
 apt() {
     local name settings=()
     for name in http_proxy https_proxy no_proxy HTTPS_PROXY NO_PROXY; do
@@ -32,7 +32,7 @@ apt() {
         "${settings[@]}" apt-get -y "${apt_options[@]}" "$@"
 }
 
-# Where one entry cannot even be parsed, apt refuses all of them: leave it out.
+# An entry that cannot be parsed makes apt reject all of them: leave it out.
 avoid_broken_sources() {
     local entry
     apt-get indextargets >>"$log" 2>&1 && return
@@ -43,14 +43,14 @@ avoid_broken_sources() {
         -o APT::Get::List-Cleanup=0)
 }
 
-# Prints "URI SUITE: REASON" for every source that the newest step could not reach.
+# Print "URI SUITE: REASON" for every source that the newest step could not reach.
 unreached() {
     attempt_output | awk '/^Err:[0-9]+ / { place = $2 " " $3; next }
         place != "" { sub(/^ +/, ""); if (!seen[place]++) print place ": " $0; place = "" }'
 }
 update() {
     local failed first
-    # Without the error mode, apt takes a network that does not answer for a success.
+    # Without the error mode apt reports success while the network does not answer.
     attempt "reading the package lists (apt-get update)" apt update -o APT::Update::Error-Mode=any && return
     failed=$(unreached)
     first=${failed%%$'\n'*}
@@ -111,7 +111,7 @@ install_on_debian() {
         fi
     fi
     if [ ${#packages[@]} -gt 0 ]; then
-        # QEMU from the backports has brought its libgbm1: the rest of Mesa must be of that version.
+        # QEMU of the backports has installed their libgbm1; Mesa's packages must have one version.
         if { wants check || wants desktop; } &&
             [[ $(dpkg-query -W -f='${Version}' libgbm1 2>/dev/null) == *~bpo* ]]; then
             packages+=({libegl-mesa0,libgl1-mesa-dri,libglx-mesa0}/"$codename-backports")

@@ -1,11 +1,11 @@
-# Finds what this system lacks. Sourced by tools/setup; needs $venv, $on_debian and $newest_needed.
+# Find missing packages. Sourced by tools/setup; needs $venv, $on_debian and $newest_needed.
 
 python=      # the path of a Python that is new enough; empty: none
 packages=()  # Debian's names of missing packages that every release has
 want_qemu=   # set: QEMU is missing or too old
 extras=()    # of pyproject.toml
 
-wants() { # EXTRA: is it asked for, directly or by the tests?
+wants() { # EXTRA: succeed if it was requested, directly or by the tests
     case " ${extras[*]-} " in
     *" $1 "* | *" check "*) ;;
     *) return 1 ;;
@@ -24,7 +24,7 @@ find_python() {
         fi
     done
 }
-# Prints what this Python lacks: headers, venv. And "own" if it is not the system's.
+# Print the missing parts of this Python: headers, venv. And "own" if it is not the system's.
 python_lacks() { "$1" - <<'PYTHON'
 import importlib.util, pathlib, sys, sysconfig
 if not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists():
@@ -35,10 +35,10 @@ if sys.base_prefix != "/usr":
     print("own")
 PYTHON
 }
-# Prints QEMU's version, such as 10.0.2; nothing if it is missing or has no D-Bus display.
+# Print QEMU's version, such as 10.0.2; nothing if it is missing or has no D-Bus display.
 qemu_version() {
     command -v qemu-system-x86_64 >/dev/null || return 0
-    # Each reader takes all of its input: one that left early would fail the pipeline.
+    # Each reader reads to the end: one that exits early would fail the pipeline.
     qemu-system-x86_64 -display help 2>/dev/null | grep -x dbus >/dev/null || return 0
     qemu-system-x86_64 --version | sed -n '1s/.*version \([0-9.]*\).*/\1/p'
 }
@@ -52,7 +52,7 @@ sanitizers() {
     [ -e "$runtime" ] || [ -e "$(clang -print-file-name=libclang_rt.asan.a)" ]
 }
 
-# What PySide6's wheels take from the system for windows on X11, named as the loader names it.
+# The libraries that PySide6's wheels need for windows on X11, by their names for the loader.
 qt_libraries=(libEGL.so.1:libegl1 libGL.so.1:libgl1 libdbus-1.so.3:libdbus-1-3
     libfontconfig.so.1:libfontconfig1 libxkbcommon-x11.so.0:libxkbcommon-x11-0
     libxcb-cursor.so.0:libxcb-cursor0 libxcb-icccm.so.4:libxcb-icccm4
@@ -61,7 +61,7 @@ qt_libraries=(libEGL.so.1:libegl1 libGL.so.1:libgl1 libdbus-1.so.3:libdbus-1-3
     libxcb-xkb.so.1:libxcb-xkb1)
 find_missing_for_qt() {
     local library known
-    known=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) || return 0 # no list: the import tells
+    known=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) || return 0 # no list: the import will fail
     for library in "${qt_libraries[@]}"; do
         [[ $known == *"${library%%:*}"* ]] || packages+=("${library#*:}")
     done
@@ -83,7 +83,7 @@ find_missing_for_python() {
     [[ $lacks != *venv* ]] || packages+=(python3-venv)
 }
 
-# What the tests need, apart from what they share with the extras.
+# Packages of the tests, without those that extras need as well.
 find_missing_for_check() {
     sanitizers || packages+=(clang libclang-rt-dev)
     compgen -G '/usr/lib/*/libc.a' >/dev/null || packages+=(libc6-dev)
@@ -128,11 +128,11 @@ find_missing() {
     fi
     ! wants check || find_missing_for_check
 }
-missing() { # in words; nothing: nothing is missing
+missing() { # print the missing packages in words
     echo "${packages[*]-}${want_qemu:+ QEMU >= $newest_needed with the D-Bus display}"
 }
 
-# Ends the script on a system whose packages it does not install.
+# End the script on a system whose packages it does not install.
 advise() {
     local words qt="${qt_libraries[*]#*:}"
     case " $ID ${ID_LIKE:-} " in

@@ -1,4 +1,4 @@
-# Makes .venv and builds kju in it. Sourced by tools/setup; needs report.bash and lacking.bash.
+# Make .venv and build kju in it. Sourced by tools/setup; needs report.bash and lacking.bash.
 
 fresh_venv= # set: .venv was made by this run and is not complete
 make_venv() {
@@ -14,7 +14,7 @@ remove_fresh_venv() {
     [ -z "$fresh_venv" ] || rm -rf "$venv"
 }
 
-# The build finds meson and ninja in .venv by the path. A personal pip.conf may say `user = true`.
+# The build finds meson and ninja of .venv in PATH. A personal pip.conf may set `user = true`.
 pip() {
     PATH=$venv/bin:$PATH PIP_USER=0 PIP_PROGRESS_BAR=off "$venv/bin/python" -m pip --disable-pip-version-check --no-input \
         --retries "${PIP_RETRIES:-2}" "$@"
@@ -27,7 +27,7 @@ build() {
         step "installing Python packages into .venv" pip install -r "$wanted"
         cp "$wanted" "$installed"
     fi
-    # Anything that ends up in the package; a build is kept for each Python.
+    # Every source of the package; each Python has a build of its own.
     sources_hash=$(find include csrc src meson* pyproject.toml docs/package.md -type f \
         ! -name '*.pyc' ! -name '*.so' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
     stamp=$venv/kju.stamp

@@ -10,7 +10,7 @@ stop() {
 }
 
 ticker=
-# Ends with the script, also where that was killed: the terminal belongs to somebody else then.
+# Ends with the script, also if that was killed: the terminal then belongs to another program.
 tick() { # WORDS
     local begun=$SECONDS took newest columns
     while sleep 1 && kill -0 $$ 2>/dev/null; do
@@ -19,7 +19,7 @@ tick() { # WORDS
             newest=$(tail -c 400 "$log" | tr '\r' '\n' | grep . | tail -n 1 | LC_ALL=C tr -cd '[:print:]') || newest=
             newest="setup: $1: $took s  $newest"
             columns=$(stty size 2>/dev/null </dev/tty | cut -d ' ' -f 2) || columns=80
-            [ "${columns:-0}" -gt 0 ] || columns=80 # a serial console does not know its size
+            [ "${columns:-0}" -gt 0 ] || columns=80 # a serial console has no size
             printf '\r\033[K%s' "${newest:0:$((columns - 1))}"
         elif [ $((took % 30)) = 0 ]; then
             say "$1: $took s"
@@ -34,7 +34,7 @@ end_tick() {
     [ ! -t 1 ] || printf '\r\033[K'
 }
 
-# attempt WORDS COMMAND...: runs a step; its status is the command's.
+# attempt WORDS COMMAND...: run a step; its status is the command's.
 attempt() {
     local words=$1 begun=$SECONDS status=0
     shift
@@ -51,7 +51,7 @@ attempt() {
 }
 attempt_output() { tail -c "+$attempt_start" "$log"; }
 
-# Prints the line in which the newest step complains of the network; nothing if it does not.
+# Print the network error of the newest step; nothing without one.
 network_fault() {
     attempt_output | grep -m 1 -E -o -e "Temporary failure resolving '[^']*'" -e 'Could not resolve .*' \
         -e 'Could not connect to .*' -e 'Unable to connect to .*' -e 'Cannot initiate the connection.*' \
@@ -60,7 +60,7 @@ network_fault() {
         -e 'Unable to connect to proxy.*' -e 'Connection to .* timed out' -e 'Read timed out.*' || true
 }
 
-# step WORDS COMMAND...: runs a step and ends the script if it fails.
+# step WORDS COMMAND...: run a step; end the script if it fails.
 step() {
     local fault
     attempt "$@" && return

@@ -2,8 +2,8 @@
 
     requirements.py INSTALLED EXTRA...
 
-INSTALLED is the list that .venv was made from, if there is one. What it has beyond the rest stays
-in the list, so that one more extra does not undo another. The first line names the Python.
+INSTALLED is the list of an earlier .venv, if one exists. Its further requirements stay in the
+list, so that one more extra does not remove another. The first line names the Python.
 """
 
 import re
@@ -24,7 +24,7 @@ def expand(names: Iterable[str], extras: dict[str, list[str]]) -> Iterator[str]:
 
 
 def package(requirement: str) -> str:
-    """Return the name that a requirement begins with."""
+    """Return the name at the beginning of a requirement."""
     found = re.match(r"[\w.-]*", requirement)
     return found[0].lower() if found else ""
 

@@ -1,11 +1,11 @@
-# Makes clean roots of Debian and runs commands in them. Sourced by tools/clean-root; needs $root,
+# Make clean roots of Debian and run commands in them. Sourced by tools/clean-root; needs $root,
 # $place, $mirror, $release, $overlay and $folder.
 
 alone= # set: commands run without a network
 
-# ---- in the namespaces ----
+# ---- Namespaces ----
 
-# enter TARGET COMMAND...: runs a command in the root TARGET. Its own mounts and processes end with it.
+# enter TARGET COMMAND...: run a command in the root TARGET. Its mounts and processes end with it.
 enter() { unshare --mount --pid ${alone:+--net} --fork --kill-child=KILL -- "$root/tools/clean-root" --inside "$@"; }
 inside() { # TARGET COMMAND...
     local target=$1
@@ -16,7 +16,7 @@ inside() { # TARGET COMMAND...
     mount --rbind /dev "$target/dev"
     mount -t tmpfs -o mode=1777 tmpfs "$target/dev/shm"
     mount -t tmpfs -o mode=755 tmpfs "$target/run"
-    # --pid has given us number 1: children that lose their parent are ours to reap, which bash does.
+    # --pid makes this process number 1: bash reaps children that lose their parent.
     chroot "$target" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         HOME=/root LANG=C.UTF-8 TERM=dumb "$@"
 }
@@ -28,9 +28,9 @@ as_user() { # TARGET USER COMMAND...: the command runs in the checkout
         sh -c 'cd "$0" && exec "$@"' "$home/$folder" "$@"
 }
 
-# ---- the roots ----
+# ---- Roots ----
 
-debian_archive() { # prints the address of the first Debian archive that apt uses here
+debian_archive() { # print the address of the first Debian archive of this system's apt
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
         sed -n '1s|/$||p'
 }
@@ -72,8 +72,8 @@ install_in() { # TARGET PACKAGE...
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' sh "$@"
 }
 
-# CPython from Debian's copy of its sources, as python.org has them: $place/RELEASE-python.tar, and
-# the packages that it needs in RELEASE-python.packages.
+# CPython, built from Debian's copy of the original sources: $place/RELEASE-python.tar; and its
+# packages in RELEASE-python.packages.
 make_python() {
     local target=$place/$release-builder made=$place/$release-python
     [ ! -e "$made.tar" ] || return 0

@@ -16,7 +16,7 @@ from .. import extras
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import raise_descriptor_limit
-from ..remote.addresses import Endpoint, Options, endpoint
+from ..remote.addresses import Endpoint, SessionOptions, endpoint
 from ..remote.certificates import Kind
 from ..remote.connection_errors import report_refusals
 from ..remote.proof import Authenticator
@@ -65,7 +65,7 @@ class Reach(NamedTuple):
     user: str = ""
     serves: bool = False
 
-    def options(self, *, router: bool = False) -> Options:
+    def options(self, *, router: bool = False) -> SessionOptions:
         """Return the options of a session; local addresses need no certificates.
 
         Raises:
@@ -84,7 +84,7 @@ class Reach(NamedTuple):
             )
         kind: Kind = "router" if router else "host"
         tls = Trust(default_folder()).tls(self.user, kind) if encrypted else None
-        made = Options(listen, connect, tls, router)
+        made = SessionOptions(listen, connect, tls, router)
         made.check(insecure=self.insecure)
         return made
 
@@ -97,7 +97,7 @@ class Reach(NamedTuple):
             return found
         return endpoint(text, "tls")
 
-    def warn(self, options: Options, kind: Kind = "host") -> None:
+    def warn(self, options: SessionOptions, kind: Kind = "host") -> None:
         """Warn of addresses that this computer's certificate does not name."""
         if options.tls is None:
             return

@@ -41,7 +41,6 @@ _RETRY_SECONDS = 0.0003
 _EXACT_SECONDS = 1.0
 # Attempts during each of which the mode changed: a hostile memory, not a guest.
 TRIES = 64
-
 # Milliseconds between two searches for the successor of a dead producer.
 _FOLLOW_MS = 50
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import GeometryError, UsageError
 from ..protocol.input_log import Input, schedule
 from ..protocol.messages import Done, Keys, LampsState, Point
-from ..protocol.values import BUTTONS, LONGEST_KEYS, Action, Button, By, Finger, To, Wheel
+from ..protocol.values import BUTTONS, LONGEST_KEYS, Action, Button, By, Finger, To, TurnWheel
 from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def boot_steps(command: str, name: str) -> list[BootStep]:
     held: list[int] = []
     for part in boot_command.parse_boot_command(command):
         match part:
-            case boot_command.Pause(seconds):
+            case boot_command.BootPause(seconds):
                 found.append(BootStep(wait=seconds))
             case boot_command.BootText(text):
                 layout(name).strokes(text)
@@ -284,11 +284,11 @@ def drag(points: Sequence[tuple[int, int]], button: str) -> list[Action]:
     return [begin, Button(number, True), *rest, Button(number, False)]
 
 
-def wheel(vertical: int, horizontal: int) -> Wheel:
+def wheel(vertical: int, horizontal: int) -> TurnWheel:
     """Return the action that turns the wheel."""
     if max(abs(vertical), abs(horizontal)) > _MOST_NOTCHES:
         raise UsageError(f"the wheel turns by at most {_MOST_NOTCHES} notches at once")
-    return Wheel(int(vertical), int(horizontal))
+    return TurnWheel(int(vertical), int(horizontal))
 
 
 def touch(points: Sequence[tuple[int, int]], finger: int) -> list[Action]:

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from ..errors import KjuError, PeerError, UsageError, WaitTimeoutError
 from ..files import lost_descriptors
-from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
+from ..protocol.framing import MAX_DESCRIPTORS, ClientSide, ReceivedReply
 from ..protocol.messages import Happened, Hello, Welcome
 from ..protocol.values import Reply, Request, Role
 from ..store import running
@@ -100,7 +100,7 @@ def close_all(descriptors: list[int] | array.array[int] | tuple[int, ...]) -> No
         os.close(number)
 
 
-def only_descriptor(answer: Answer, kind: type[Reply]) -> int:
+def only_descriptor(answer: ReceivedReply, kind: type[Reply]) -> int:
     """Return the only descriptor of a reply of a kind.
 
     Raises:
@@ -142,7 +142,7 @@ class Link:
         self._side = ClientSide()
         self._turn = threading.Condition(threading.Lock())
         self._reading = False
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, ReceivedReply] = {}
         self._unwanted: set[int] = set()
         self._dead = ""
 
@@ -197,7 +197,7 @@ class Link:
         close_all(descriptors)
         return check_reply(reply, wanted)
 
-    def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> Answer:
+    def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> ReceivedReply:
         """Send a request and return any reply; the caller owns its descriptors."""
         seconds = seconds_of(timeout, self.default_timeout)
         deadline = deadline_of(seconds)

@@ -237,7 +237,7 @@ class ActionRunner:
 
     def __init__(self, progress: Progress, perform: Perform | None = None) -> None:
         self._progress = progress
-        self._perform = perform or perform_action
+        self._perform = perform or _perform_action
         self._queues = MachineQueues()
         self._heavy = threading.Semaphore(HEAVY_AT_ONCE)
         self._lock = threading.Lock()
@@ -317,7 +317,7 @@ class ActionRunner:
 # ---- One machine; all of this may wait
 
 
-def perform_action(action: Action, name: str, options: ActionOptions) -> str:
+def _perform_action(action: Action, name: str, options: ActionOptions) -> str:
     """Perform an action on one machine of this computer; return a note, or empty.
 
     Raises:

@@ -117,11 +117,6 @@ class TypeToAll:
         """True while keys are meant for the machines."""
         return self.state.phase is not TypingPhase.OFF
 
-    @property
-    def held(self) -> list[int]:
-        """Keys that are down in the guests."""
-        return list(self._held)
-
     def start(self, entries: Sequence[MachineEntry]) -> None:
         """Connect to the machines that run; keys count as soon as all have connected or failed."""
         self.stop()

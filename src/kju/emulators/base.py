@@ -1,6 +1,6 @@
 """The contract of an emulator: the source of a machine's screens, such as QEMU or an X server.
 
-I/O-free. `Plan` is an emulator's command line. The rules of an `Emulator`:
+I/O-free. `CommandPlan` is an emulator's command line. The rules of an `Emulator`:
 
 - `start` returns when the consoles exist. The emulator's end, during or after that, is reported
   once, through the callback given to it.
@@ -53,7 +53,7 @@ class Appended(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class CommandPlan:
     """The whole command line of an emulator.
 
     Attributes:

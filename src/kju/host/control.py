@@ -132,7 +132,7 @@ class Client:
             self.side.send(message, descriptors, number=number)
             self._flush()
 
-    def take_request(self, numbered: NumberedRequest) -> None:
+    def _take_request(self, numbered: NumberedRequest) -> None:
         """Answer a request, now or after earlier ones."""
         if isinstance(numbered.request, Cancel):
             self._cancel(numbered.number)
@@ -246,7 +246,7 @@ class Client:
                 if isinstance(numbered.request, Hello) and (reason := self._refusal()):
                     self.refuse(reason)
                     return
-                self.take_request(numbered)
+                self._take_request(numbered)
             self._flush()
         except (BlockingIOError, InterruptedError):
             return

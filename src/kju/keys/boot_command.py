@@ -54,7 +54,7 @@ class HoldKey(NamedTuple):
     down: bool
 
 
-class Pause(NamedTuple):
+class BootPause(NamedTuple):
     """A pause.
 
     Attributes:
@@ -64,7 +64,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Part = BootText | PressKey | HoldKey | Pause
+Part = BootText | PressKey | HoldKey | BootPause
 
 
 def parse_boot_command(command: str) -> list[Part]:
@@ -97,7 +97,7 @@ def _special(word: str) -> Part:
     if word.lower() == "lt":
         return BootText("<")
     if wait := _WAIT.fullmatch(word):
-        return Pause(_seconds(wait["rest"], word))
+        return BootPause(_seconds(wait["rest"], word))
     key = find(word)
     if key is not None:
         return PressKey(key)

@@ -75,7 +75,7 @@ class OutgoingData(NamedTuple):
     descriptors: tuple[int, ...] = ()
 
 
-class Answer(NamedTuple):
+class ReceivedReply(NamedTuple):
     """A reply and its descriptors, which the receiver closes."""
 
     reply: Reply
@@ -86,7 +86,7 @@ class NumberedAnswer(NamedTuple):
     """An answer, and the number of its request."""
 
     number: int
-    answer: Answer
+    answer: ReceivedReply
 
 
 def pack(message: Message, number: int = 0) -> bytes:
@@ -277,14 +277,14 @@ class ClientSide:
             answer = self._match(frame.number, message)
             answers.append(NumberedAnswer(frame.number, answer))
 
-    def _match(self, number: int, reply: Reply) -> Answer:
+    def _match(self, number: int, reply: Reply) -> ReceivedReply:
         if number not in self._open:
             raise PeerError(f"a host answered {number}, which is not an open request", reply)
         if reply.descriptors > len(self._descriptors):
             raise PeerError("a host sent fewer descriptors than its reply announces", reply)
         self._open.discard(number)
         claimed = tuple(self._descriptors.popleft() for _ in range(reply.descriptors))
-        return Answer(reply, claimed)
+        return ReceivedReply(reply, claimed)
 
     def unclaimed(self) -> list[int]:
         """Return the descriptors that belong to no reply; the caller closes them."""

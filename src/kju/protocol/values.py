@@ -155,7 +155,7 @@ class Button(Struct, frozen=True, array_like=True, tag="button"):
     down: bool
 
 
-class Wheel(Struct, frozen=True, array_like=True, tag="wheel"):
+class TurnWheel(Struct, frozen=True, array_like=True, tag="wheel"):
     """Turn the wheel; down and right are positive."""
 
     vertical: Notches = 0
@@ -171,7 +171,7 @@ class Finger(Struct, frozen=True, array_like=True, tag="finger"):
     y: Pixel = 0
 
 
-Action = To | By | Button | Wheel | Finger
+Action = To | By | Button | TurnWheel | Finger
 
 # -- the start of the last chord or gesture of a request
 #

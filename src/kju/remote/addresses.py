@@ -199,7 +199,7 @@ class Tls(NamedTuple):
     key: str
 
 
-class Options(NamedTuple):
+class SessionOptions(NamedTuple):
     """The endpoints and certificates of a session.
 
     Attributes:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .. import extras
 from ..errors import KjuError
 from ..files import most_descriptors
-from .addresses import MAX_ZENOH_MESSAGE, Endpoint, Options
+from .addresses import MAX_ZENOH_MESSAGE, Endpoint, SessionOptions
 from .connection_errors import answers_quic, explain_unreachable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Engine:
         datagrams: Some links may have datagrams.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: SessionOptions) -> None:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._session: zenoh.Session | None = None
@@ -72,7 +72,7 @@ class Engine:
         self._closed = False
 
     @classmethod
-    async def open(cls, options: Options) -> Self:
+    async def open(cls, options: SessionOptions) -> Self:
         """Open a session.
 
         Raises:

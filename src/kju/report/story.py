@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..keys import NAMES, US
 from ..protocol.input_log import Input
-from ..protocol.values import BUTTONS, Button, By, Finger, To, Wheel
+from ..protocol.values import BUTTONS, Button, By, Finger, To, TurnWheel
 from ..surface.geometry import Rect
 from .film import FilmPicture
 
@@ -134,7 +134,7 @@ class _InputState:
 
     # ---- Pointer
 
-    def point(self, time: float, action: To | By | Button | Wheel | Finger) -> None:
+    def point(self, time: float, action: To | By | Button | TurnWheel | Finger) -> None:
         match action:
             case To(x=x, y=y):
                 self._place = (x, y)
@@ -149,7 +149,7 @@ class _InputState:
                 self._place = (x, y)
                 if state == "begin":
                     self._press(time, f"finger {finger}", True, self._place)
-            case Wheel(vertical=vertical, horizontal=horizontal):
+            case TurnWheel(vertical=vertical, horizontal=horizontal):
                 self._add(StoryEvent(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
 
     def _press(self, time: float, name: str, down: bool, place: tuple[int, int] | None) -> None:

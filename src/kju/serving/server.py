@@ -18,7 +18,7 @@ from ..errors import KjuError, UnavailableError, UsageError
 from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize
 from ..protocol.values import KINDS, Finger, To
 from ..remote import addresses
-from ..remote.addresses import Options, endpoint
+from ..remote.addresses import SessionOptions, endpoint
 from ..remote.transport import Engine
 from ..store.paths import local_network
 from ..wire.greeting import Admission, Admit, Stage
@@ -71,11 +71,11 @@ class Server:
         names: Sequence[str],
         *,
         prefix: str = "",
-        options: Options | None = None,
+        options: SessionOptions | None = None,
         admit: AdmitTo = anyone,
         insecure: bool = False,
     ) -> None:
-        self._options = options or Options(listen=[endpoint(local_network())])
+        self._options = options or SessionOptions(listen=[endpoint(local_network())])
         self._options.check(insecure=insecure)
         remote = [each for each in self._options.listen if not each.is_local]
         if admit is anyone and not insecure and (remote or self._options.connect):
@@ -246,7 +246,7 @@ async def serving(server: Server) -> AsyncIterator[Server]:
             await task
 
 
-async def find(options: Options, seconds: float = 2.0) -> list[str]:
+async def find(options: SessionOptions, seconds: float = 2.0) -> list[str]:
     """Return the sorted names of the screens that are served on the network."""
     engine = await Engine.open(options)
     try:

@@ -213,7 +213,7 @@ TOKEN = re.compile(
 )  # fmt: skip
 
 
-class KeyPlace(NamedTuple):
+class _KeyPlace(NamedTuple):
     """One key of a text.
 
     Attributes:
@@ -227,7 +227,7 @@ class KeyPlace(NamedTuple):
     items: tuple[int, ...]
 
 
-def key_places(text: str) -> list[KeyPlace]:
+def key_places(text: str) -> list[_KeyPlace]:
     """Return every top-level key and every table of a text, in order."""
     return list(_places(list(_tokens(text))))
 
@@ -240,7 +240,7 @@ def line_of(text: str, key: str, item: int | None = None) -> int | None:
     return None
 
 
-def repeated_key(text: str) -> KeyPlace | None:
+def repeated_key(text: str) -> _KeyPlace | None:
     """Return the second occurrence of the first repeated key; None if no key is repeated."""
     seen = set()
     for place in key_places(text):
@@ -271,7 +271,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
         line += word.count("\n")
 
 
-def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
+def _places(tokens: list[tuple[str, int]]) -> Iterator[_KeyPlace]:
     at, in_table = 0, False
     while at < len(tokens):
         word, line = tokens[at]
@@ -285,9 +285,9 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
                 first += 1
             name = tokens[first][0] if first < len(tokens) else "\n"
             if _is_key(name):
-                yield KeyPlace(key_name(name), line, ())
+                yield _KeyPlace(key_name(name), line, ())
         elif _is_key(word) and not in_table:
-            yield KeyPlace(key_name(word), line, _items(tokens[at:end]))
+            yield _KeyPlace(key_name(word), line, _items(tokens[at:end]))
         at = end + 1
 
 

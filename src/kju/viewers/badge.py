@@ -39,6 +39,8 @@ def badge_of(status: Status, control: ControlState, has_picture: bool) -> Badge 
     if control.power_pressed and not status.view_only:
         text = "power button pressed: waiting for the guest to shut down"
         return Badge(text, "power", MachineCommand.END, "End now")
+    if control.power_refusal and not status.view_only:
+        return Badge(control.power_refusal, "warning", MachineCommand.END, "End now")
     if control.pending:
         return Badge(control.pending, "wait")
     match status.state:

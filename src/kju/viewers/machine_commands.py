@@ -53,11 +53,14 @@ class ControlState(NamedTuple):
         pending: The command under way as a user reads it, the newest one; empty for none.
         power_pressed: The power button was pressed, and the machine still runs.
         startable: The machine has ended and has a definition.
+        power_refusal: Why the guest cannot receive the power button that was pressed; empty before
+            that, and after the next command.
     """
 
     pending: str = ""
     power_pressed: bool = False
     startable: bool = False
+    power_refusal: str = ""
 
 
 def refusal(command: MachineCommand, status: Status, startable: bool) -> str:

@@ -47,10 +47,11 @@ class MachineControl:
     ) -> None:
         self.name = name
         self._post, self._notify, self._on_change = post, notify, on_change
-        self._perform = perform or perform_command
+        self._perform = perform or _perform_command
         self._status = Status(name, state=ViewState.CONNECTING)
         self._pending: dict[MachineCommand, str] = {}
         self._power_pressed = False
+        self._power_refusal = ""
         self._startable = False
         self._closed = False
 
@@ -58,7 +59,7 @@ class MachineControl:
     def state(self) -> ControlState:
         """State of the commands."""
         pending = next(reversed(self._pending.values()), "")
-        return ControlState(pending, self._power_pressed, self._startable)
+        return ControlState(pending, self._power_pressed, self._startable, self._power_refusal)
 
     def set_status(self, status: Status) -> None:
         """Take the view's status."""
@@ -67,7 +68,7 @@ class MachineControl:
         if status.state in (ViewState.LIVE, ViewState.PAUSED, ViewState.NO_PICTURE):
             self._startable = False
         if ended:
-            self._power_pressed = False
+            self._power_pressed, self._power_refusal = False, ""
             self._run("kju-defined", self._check_definition)
 
     def close(self) -> None:
@@ -91,6 +92,7 @@ class MachineControl:
             self._notify(f"cannot {command.value} {self.name}: {reason}")
             return
         self._pending[command] = f"{command.pending} {argument}".strip()
+        self._power_refusal = ""
         if command in (MachineCommand.POWER, MachineCommand.STOP):
             self._power_pressed = True
         self._on_change()
@@ -116,8 +118,11 @@ class MachineControl:
         if error is not None:
             message = f"cannot {command.value} {self.name}: {error}"
             if command in (MachineCommand.POWER, MachineCommand.STOP):
-                # A guest that cannot receive the press is one that ignores it.
-                self._power_pressed = isinstance(error, PowerButtonError)
+                self._power_pressed = False
+                if isinstance(error, PowerButtonError):
+                    # Its badge has the button to end the machine, in place of the command.
+                    self._power_refusal, _, _ = str(error).partition("; end it with: ")
+                    message = ""
         if message:
             self._notify(message)
         self._on_change()
@@ -135,7 +140,7 @@ class MachineControl:
             self._on_change()
 
 
-def perform_command(name: str, command: MachineCommand, argument: str = "") -> str:
+def _perform_command(name: str, command: MachineCommand, argument: str = "") -> str:
     """Do a command and return when it is done; return a message, or nothing.
 
     Args:

@@ -7,7 +7,7 @@ region, and at a time that the condition requests. Neither sleeps nor reads a cl
 - `Look`: take a whole frame of one version, then ask for the changes since the watch's `mark`, and
   pass both to `Watch.check`; or pass the reason for having no frame to `Watch.absent`.
 - `Sleep`: sleep, and pass the change that ended the sleep to `Watch.changed`.
-- `Found` and `TimedOut`: stop.
+- `Met` and `TimedOut`: stop.
 
 A step that was not done is returned again. The changes may be newer than the frame, but the mark
 becomes the frame's: pixels that were drawn in between are reported again, and no damage is lost
@@ -107,7 +107,7 @@ class Sleep(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class Met(Generic[T]):
     """The last step of a wait: the condition was met.
 
     Attributes:
@@ -183,7 +183,7 @@ class Watch(Generic[T]):
         """The rectangle to check; None is everything."""
         return self._region
 
-    def next(self, now: float) -> Look | Sleep | Found[T] | TimedOut:
+    def next(self, now: float) -> Look | Sleep | Met[T] | TimedOut:
         """Return the next step; call it as soon as the step before is done.
 
         Args:
@@ -192,7 +192,7 @@ class Watch(Generic[T]):
         times = self._checks
         times.end(now)
         if self.result is not None:
-            return Found(self.result)
+            return Met(self.result)
         if times.wanted and (pause := self._pause(now)):
             return Sleep(pause, None)
         if times.wanted or times.is_due(now):

@@ -25,7 +25,7 @@ from .codecs import jpeg
 from .codecs.block_codec import MAX_BLOCK
 from .messages import MAX_MESSAGE, SessionHello
 from .photos import ExactPolicy, PhotoPolicy
-from .steps import MIN_MOVING_PIXELS, Block, Move, Pictures, Step, StepLog, bounded
+from .steps import MIN_MOVING_PIXELS, Block, MovedRect, Pictures, Step, StepLog, bounded
 from .tiles import MAX_TILES, DirtyTiles, TileGrid
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Encoder:
             dirty = np.flatnonzero(self._dirty.find(now))
             if not len(dirty):
                 break
-            base, moves = self._pictures.shadow, list[Move]()
+            base, moves = self._pictures.shadow, list[MovedRect]()
             if version != self._searched:
                 base, moves, dirty = self._find_moves(dirty, now)
             self._searched = 0 if moves else version
@@ -200,7 +200,7 @@ class Encoder:
 
     def _find_moves(
         self, dirty: npt.NDArray[np.intp], now: float
-    ) -> tuple[npt.NDArray[np.uint8], list[Move], npt.NDArray[np.intp]]:
+    ) -> tuple[npt.NDArray[np.uint8], list[MovedRect], npt.NDArray[np.intp]]:
         """Search for moves around the dirty tiles.
 
         Returns:
@@ -223,7 +223,7 @@ class Encoder:
     def _encode(
         self,
         base: npt.NDArray[np.uint8],
-        moves: list[Move],
+        moves: list[MovedRect],
         tiles: npt.NDArray[np.intp],
         version: int,
         now: float,
@@ -247,7 +247,7 @@ class Encoder:
         self,
         step: Step | None,
         base: npt.NDArray[np.uint8],
-        moves: list[Move],
+        moves: list[MovedRect],
         tiles: npt.NDArray[np.intp],
         dirty: npt.NDArray[np.intp],
         version: int,

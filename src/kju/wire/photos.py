@@ -22,7 +22,7 @@ import numpy as np
 from ..surface.geometry import Rect
 from .codecs import jpeg, zstd
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Photo
-from .steps import MAX_RECTS, PHOTO_OVERHEAD, Block, Move, Pictures, Step
+from .steps import MAX_RECTS, PHOTO_OVERHEAD, Block, MovedRect, Pictures, Step
 from .tiles import TileGrid, merged
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class ExactPolicy:
         """
         return block(tiles), (), True
 
-    def record(self, step: Step | None, moves: list[Move], now: float) -> Step | None:
+    def record(self, step: Step | None, moves: list[MovedRect], now: float) -> Step | None:
         """Record a step that the shadow has taken, and return it with its exactness."""
         return step
 
@@ -238,7 +238,7 @@ class PhotoPolicy(ExactPolicy):
         made = self._photos(self._pictures.shadow, self._grid.rects(tiles[rough]))
         return block(tiles[~rough]), made, False
 
-    def record(self, step: Step | None, moves: list[Move], now: float) -> Step | None:
+    def record(self, step: Step | None, moves: list[MovedRect], now: float) -> Step | None:
         """Record a step that the shadow has taken, and return it with its exactness."""
         for to, x, y in moves:
             target = self._grid.tiles_in(to)

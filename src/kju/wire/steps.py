@@ -50,7 +50,7 @@ class Block(NamedTuple):
     data: bytes
 
 
-class Move(NamedTuple):
+class MovedRect(NamedTuple):
     """A rectangle of the picture that has moved.
 
     Attributes:
@@ -137,17 +137,17 @@ class Pictures:
         for x, y, width, height in rects:
             self.current[y : y + height, x : x + width] = screen[y : y + height, x : x + width]
 
-    def find_moves(self, rect: Rect) -> tuple[npt.NDArray[np.uint8], list[Move]]:
+    def find_moves(self, rect: Rect) -> tuple[npt.NDArray[np.uint8], list[MovedRect]]:
         """Search a rectangle of `current` for moved parts of the shadow.
 
         Returns:
             The shadow with the moves made, and the moves.
         """
-        base, moves = self.shadow, list[Move]()
+        base, moves = self.shadow, list[MovedRect]()
         while found := _wire.find_move(base, self.current, self.form, rect):
             if not moves:
                 base = base.copy()
-            moves.append(Move(Rect(*found[0]), *found[1:]))
+            moves.append(MovedRect(Rect(*found[0]), *found[1:]))
             _wire.move(base, self.form, *moves[-1])
             left = _wire.trim(base, self.current, self.form, [rect])
             if len(moves) == MAX_MOVES or sum(w * h for _, _, w, h in left) < MIN_MOVING_PIXELS:

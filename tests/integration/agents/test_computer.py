@@ -16,7 +16,7 @@ import kju.aio
 from kju import keys
 from kju.agents import ActionError, Computer
 from kju.errors import GeometryError, UsageError
-from kju.protocol.values import Button, To, Wheel
+from kju.protocol.values import Button, To, TurnWheel
 from kju.surface.geometry import Rect
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
@@ -103,7 +103,7 @@ def test_a_list_of_actions_is_checked_before_any_is_sent(
 def test_gym_anything_drives_a_screen(api: Api, screen: Any, host: ActingMachine) -> None:
     tool = computer(api, screen, "gym-anything", normalised=True)
     done = api(tool.do, {"mouse": {"move": [500, 500], "scroll": 2}})
-    assert host.log == [To(320, 200), Wheel(2, 0)]
+    assert host.log == [To(320, 200), TurnWheel(2, 0)]
     assert done.picture.view.normalised
     assert api(tool.do, {}).text == "the screen"
 

@@ -11,7 +11,7 @@ from support.link_scene import free_port
 
 from kju.cli import network
 from kju.remote import addresses
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 
 pytest.importorskip("zenoh")
@@ -26,7 +26,7 @@ def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[
     served, over = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        engine = await Engine.open(Options(listen=[endpoint(place)], datagrams=False))
+        engine = await Engine.open(SessionOptions(listen=[endpoint(place)], datagrams=False))
         for name in names:
             if not set(name) & set("#?$*\0"):  # zenoh rejects these in a key
                 engine.declare_token(addresses.presence(name))

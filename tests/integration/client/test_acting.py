@@ -32,7 +32,7 @@ from kju.acting import (
 from kju.errors import GeometryError, InputError, RoleError, UsageError
 from kju.protocol import messages
 from kju.protocol.values import Button, By, Finger, To
-from kju.protocol.values import Wheel as Turn
+from kju.protocol.values import TurnWheel as Turn
 from kju.surface.geometry import Rect
 from kju.vision import ScreenTimeoutError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.fake_host import FakeHost
 from support.halves import Api, call
-from support.wait import until
+from support.wait import until, until_async
 
 import kju
 import kju.aio
@@ -312,8 +312,8 @@ async def test_queued_requests_are_cancelled_too(host: FakeHost) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await machine.info()
-        while host.machine.waiting or machine._link._side._open:
-            await asyncio.sleep(0)
+        open_requests = machine._link._side._open
+        await until_async(lambda: not host.machine.waiting and not open_requests, "no request")
 
 
 def test_error_names_a_machine_that_does_not_end(

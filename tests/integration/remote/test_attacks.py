@@ -25,7 +25,7 @@ from support.wire_scene import surface
 from kju.errors import InputError, UnavailableError
 from kju.remote import addresses, mirror_link
 from kju.remote import mirror as mirror_module
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.certificates import Kind
 from kju.remote.mirror import Mirror
 from kju.remote.proof import Authenticator, Prover
@@ -72,7 +72,7 @@ async def test_impostor_that_answers_a_reconnection_receives_no_input(
 
     place = f"tcp/127.0.0.1:{free_port()}"
     ann = home(lab, "ann", tmp_path)
-    router = await Engine.open(Options(listen=[endpoint(place)], router=True))
+    router = await Engine.open(SessionOptions(listen=[endpoint(place)], router=True))
     async with engine(connect=[place]) as there:
         viewer = viewer_of(there, ann)
         async with (

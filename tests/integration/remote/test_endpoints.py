@@ -65,6 +65,7 @@ async def test_idle_connections_are_closed() -> None:
     ):
         for reader in readers:
             await reader.read()
+            assert reader.at_eof()
 
 
 async def test_router_raises_its_limit_of_open_files_for_idle_connections() -> None:

@@ -25,7 +25,7 @@ from support.wire_scene import surface
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.remote import mirror as mirror_module
 from kju.remote import mirror_link
-from kju.remote.addresses import Options, Tls, endpoint
+from kju.remote.addresses import SessionOptions, Tls, endpoint
 from kju.remote.connection_errors import answers_quic
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
@@ -239,7 +239,7 @@ async def test_surface_in_place_of_the_old_is_sent_whole(open_link: OpenLink) ->
 async def test_viewer_reaches_a_screen_through_a_router() -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, target = np.random.default_rng(2), new_screen(), surface()
-    router = await Engine.open(Options(listen=[endpoint(place)], router=True))
+    router = await Engine.open(SessionOptions(listen=[endpoint(place)], router=True))
     async with (
         engine(connect=[place]) as here, engine(connect=[place]) as there,
         outlet(here, screen),

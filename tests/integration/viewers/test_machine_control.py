@@ -97,11 +97,14 @@ def test_end_is_offered_from_the_press_of_the_power_button_on(command):
 def test_guest_that_cannot_receive_the_press_is_offered_the_end():
     control = Control()
     control.control.run(MachineCommand.POWER)
-    control.finish(PowerButtonError("ACPI is off"))
-    assert control.state.power_pressed
+    control.finish(PowerButtonError("ACPI is off; end it with: kju stop --now web"))
+    assert not control.state.power_pressed, "nothing was pressed"
+    assert control.state.power_refusal == "ACPI is off"
+    assert control.notes == [], "the badge says it, with a button in place of the command"
     control.control.run(MachineCommand.POWER)
+    assert control.state.power_refusal == ""
     control.finish(QemuError("no answer"))
-    assert not control.state.power_pressed
+    assert not control.state.power_pressed and control.state.power_refusal == ""
 
 
 def test_ended_machine_with_a_definition_can_be_started():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kju.errors import UsageError
 from kju.keys import NUMBERS
-from kju.keys.boot_command import BootText, HoldKey, Pause, PressKey, parse_boot_command
+from kju.keys.boot_command import BootPause, BootText, HoldKey, PressKey, parse_boot_command
 
 ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBERS["shift_r"]
 
@@ -17,10 +17,10 @@ def test_boot_command_of_the_debian_installer() -> None:
     command = "<esc><wait5>auto url=http://10.0.2.2:8000/p.cfg <enter><wait>"
     assert parse_boot_command(command) == [
         PressKey(ESC),
-        Pause(5.0),
+        BootPause(5.0),
         BootText("auto url=http://10.0.2.2:8000/p.cfg "),
         PressKey(ENTER),
-        Pause(1.0),
+        BootPause(1.0),
     ]
 
 
@@ -38,7 +38,7 @@ def test_boot_command_of_the_debian_installer() -> None:
     ],
 )
 def test_a_pause_has_its_length_in_seconds(tag: str, seconds: float) -> None:
-    assert parse_boot_command(tag) == [Pause(pytest.approx(seconds))]
+    assert parse_boot_command(tag) == [BootPause(pytest.approx(seconds))]
 
 
 def test_keys_are_held_until_they_are_released() -> None:
@@ -82,7 +82,7 @@ def test_any_text_is_a_command_or_refused(command: str) -> None:
         parts = parse_boot_command(command)
     except UsageError:
         return
-    assert all(part.seconds >= 0 for part in parts if isinstance(part, Pause))
+    assert all(part.seconds >= 0 for part in parts if isinstance(part, BootPause))
     assert all(part.text for part in parts if isinstance(part, BootText))
 
 

@@ -11,7 +11,7 @@ from kju.protocol.values import (
     Finger,
     Role,
     To,
-    Wheel,
+    TurnWheel,
     granted,
     last_chord,
     last_gesture,
@@ -65,7 +65,7 @@ def test_presses_or_releases_alone_begin_with_the_first(steps: list[tuple[int, b
         ([DOWN, UP, DOWN, UP], 2),
         ([To(1, 1), DOWN, *[To(2, 2)] * 50, UP], 1),
         ([UP, Button(1, False)], 0),
-        ([To(1, 1), Wheel(1, 0)], 1),
+        ([To(1, 1), TurnWheel(1, 0)], 1),
         ([Finger(0, "begin", 1, 1), Finger(1, "begin", 2, 2), Finger(0, "end", 1, 1)], 0),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from kju.errors import UsageError
 from kju.remote import addresses
-from kju.remote.addresses import Options, Tls, endpoint
+from kju.remote.addresses import SessionOptions, Tls, endpoint
 
 
 @pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])
@@ -63,23 +63,25 @@ def test_an_invalid_endpoint_is_an_error(text: str) -> None:
 
 
 def test_unencrypted_remote_endpoints_need_insecure() -> None:
-    Options(listen=[endpoint(LOCAL)]).check(insecure=False)
-    open_to_all = Options(listen=[endpoint("tcp/0.0.0.0:7447")])
+    SessionOptions(listen=[endpoint(LOCAL)]).check(insecure=False)
+    open_to_all = SessionOptions(listen=[endpoint("tcp/0.0.0.0:7447")])
     with pytest.raises(UsageError, match="--insecure"):
         open_to_all.check(insecure=False)
     open_to_all.check(insecure=True)
     with pytest.raises(UsageError, match="certificates"):
-        Options(connect=[endpoint("far.example:7447")]).check(insecure=True)
-    Options(connect=[endpoint("far.example:7447")], tls=Tls("a", "b", "c")).check(insecure=False)
+        SessionOptions(connect=[endpoint("far.example:7447")]).check(insecure=True)
+    SessionOptions(connect=[endpoint("far.example:7447")], tls=Tls("a", "b", "c")).check(
+        insecure=False
+    )
 
 
 def test_zenoh_uses_neither_shared_memory_nor_scouting() -> None:
-    made = Options(listen=[endpoint(LOCAL)], router=True).zenoh()
+    made = SessionOptions(listen=[endpoint(LOCAL)], router=True).zenoh()
     assert made["mode"] == "router"
     assert made["listen/endpoints"] == ["unixsock-stream//run/user/1/kju/.network"]
     assert made["transport/shared_memory/enabled"] is False
     assert made["scouting/multicast/enabled"] is False
-    assert Options(connect=[endpoint(LOCAL)]).zenoh()["mode"] == "client"
+    assert SessionOptions(connect=[endpoint(LOCAL)]).zenoh()["mode"] == "client"
 
 
 FAR = "tcp/10.0.0.1:7447"
@@ -87,7 +89,7 @@ FAR = "tcp/10.0.0.1:7447"
 
 def test_remote_endpoints_are_also_available_over_quic() -> None:
     place, here = endpoint(FAR), endpoint("tcp/127.0.0.1:7447")
-    both = Options(listen=[place, here])
+    both = SessionOptions(listen=[place, here])
     assert [both.may_have_datagrams(each) for each in (place, here, endpoint(LOCAL))] == [
         True, False, False,
     ]  # fmt: skip
@@ -102,7 +104,7 @@ def test_remote_endpoints_are_also_available_over_quic() -> None:
 def test_a_client_tries_quic_before_tcp() -> None:
     place = endpoint(FAR)
     quic = "udp/10.0.0.1:7447?rel=1;mixed_rel=auto;multistream=0"
-    made = Options(connect=[place])
+    made = SessionOptions(connect=[place])
     assert made.zenoh()["connect/endpoints"] == [FAR]
     assert made.zenoh([place])["connect/endpoints"] == [quic, FAR]
     # zenoh tries every endpoint given there, and would wait for the second for ever.
@@ -116,10 +118,10 @@ pytest.importorskip("zenoh")
 def test_new_connections_take_half_of_the_open_files_at_most(
     descriptors: int, pending: int
 ) -> None:
-    found = Options().zenoh((), descriptors)
+    found = SessionOptions().zenoh((), descriptors)
     assert found["transport/unicast/accept_pending"] == pending
 
 
 def test_links_are_closed_when_their_certificates_expire() -> None:
-    found = Options(listen=[endpoint("tls/127.0.0.1:7447")], tls=Tls("a", "b", "c")).zenoh()
+    found = SessionOptions(listen=[endpoint("tls/127.0.0.1:7447")], tls=Tls("a", "b", "c")).zenoh()
     assert found["transport/link/tls"]["close_link_on_expiration"] is True

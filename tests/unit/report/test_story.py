@@ -1,6 +1,6 @@
 from kju.keys import US, held_steps, number, parse_chord, steps
 from kju.protocol.input_log import Input
-from kju.protocol.values import Button, By, Finger, To, Wheel
+from kju.protocol.values import Button, By, Finger, To, TurnWheel
 from kju.report.story import described
 
 
@@ -69,7 +69,7 @@ def test_drag_has_its_start_and_end():
 def test_wheel_moves_and_fingers_are_described():
     touch = [Finger(1, "begin", 5, 6), Finger(1, "end", 5, 6)]
     assert told(
-        Input(0, pointer=[By(3, -4)]), Input(5, pointer=[Wheel(2)]), Input(9, pointer=touch)
+        Input(0, pointer=[By(3, -4)]), Input(5, pointer=[TurnWheel(2)]), Input(9, pointer=touch)
     ) == [
         ("pointer", "moved by 3, -4"),
         ("pointer", "wheel 2, 0"),

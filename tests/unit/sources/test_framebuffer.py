@@ -183,7 +183,9 @@ def test_stopped_source_withdraws_the_live_window(scene: Scene) -> None:
 
 
 def test_source_that_never_started_can_be_stopped(scene: Scene) -> None:
-    FramebufferSource(scene.memory, PLACE, scene.producer).stop()
+    source = FramebufferSource(scene.memory, PLACE, scene.producer)
+    source.stop()
+    assert source.status.phase is Phase.ENDED
 
 
 def test_source_without_a_live_window_publishes_none(scene: Scene) -> None:

@@ -50,6 +50,12 @@ def test_start_under_way_is_awaited():
     assert (shown.text, shown.command) == ("starting web", None)
 
 
+def test_power_button_that_was_not_received_says_why_and_offers_the_end():
+    shown = badge(ViewState.LIVE, power_refusal="ACPI is off in the guest")
+    assert (shown.text, shown.command) == ("ACPI is off in the guest", MachineCommand.END)
+    assert shown.icon == "warning"
+
+
 def test_pressed_power_button_offers_the_end_at_once():
     shown = badge(ViewState.LIVE, power_pressed=True, pending="shutting down")
     assert shown.command is MachineCommand.END

@@ -5,7 +5,7 @@ from kju.errors import UsageError, WaitTimeoutError
 from kju.surface import Change, Mark
 from kju.surface.geometry import Rect
 from kju.vision import Best, ScreenTimeoutError
-from kju.vision.looking import Condition, Found, Look, Sleep, TimedOut, Watch
+from kju.vision.looking import Condition, Look, Met, Sleep, TimedOut, Watch
 
 REGION = Rect(40, 40, 64, 32)
 
@@ -32,7 +32,7 @@ def test_first_check_is_at_once_and_of_everything():
     assert watch.next(3.0) == Look()
     assert watch.next(3.0) == Look(), "until it is done"
     assert scene.wait(condition)
-    assert scene.step() == Found("it")
+    assert scene.step() == Met("it")
     assert condition.seen[0].damage is None
     assert condition.seen[0].region == scene.mode.whole
 

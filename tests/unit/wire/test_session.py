@@ -227,10 +227,11 @@ def test_a_late_viewer_gets_the_picture_of_now() -> None:
 def test_tiles_of_any_size(tile: int) -> None:
     scene, rng = Scene(tile=tile), np.random.default_rng(9)
     scene.producer.set_mode(500, 300)
-    scene.view()
+    viewer = scene.view()
     for _ in range(6):
         draw_random(scene, rng)
         scene.settle()
+        assert viewer.shows(scene.producer)
 
 
 def test_a_small_window_gets_the_focus_first() -> None:

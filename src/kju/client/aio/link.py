@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from ...errors import PeerError, WaitTimeoutError
-from ...protocol.framing import Answer, ClientSide
+from ...protocol.framing import ClientSide, ReceivedReply
 from ...protocol.messages import Happened, Hello, Welcome
 from ...protocol.values import Request, Role
 from ...store import running
@@ -54,7 +54,7 @@ class AsyncLink:
         self._side = ClientSide()
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[ReceivedReply]] = {}
         self._dead = ""
         self._news = asyncio.Event()
         self._loop.add_reader(sock, self._readable)
@@ -97,7 +97,7 @@ class AsyncLink:
         close_all(descriptors)
         return check_reply(reply, wanted)
 
-    async def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> Answer:
+    async def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> ReceivedReply:
         """Send a request and return any reply; the caller owns its descriptors.
 
         May be cancelled.
@@ -106,7 +106,7 @@ class AsyncLink:
         if self._dead:
             raise gone_error(self.name, self._dead)
         number, data = self._side.request(request)
-        answer: asyncio.Future[Answer] = self._loop.create_future()
+        answer: asyncio.Future[ReceivedReply] = self._loop.create_future()
         self._waiting[number] = answer
         delivered = False
         try:
@@ -225,7 +225,7 @@ class AsyncLink:
         self._end(CLOSED)
 
 
-def _drop(answer: asyncio.Future[Answer]) -> None:
+def _drop(answer: asyncio.Future[ReceivedReply]) -> None:
     """Close the descriptors of a reply that was not taken."""
     if answer.done() and not answer.cancelled() and answer.exception() is None:
         close_all(answer.result().descriptors)

@@ -283,7 +283,7 @@ class Waits(SleepingSurface):
                     case looking.Sleep(pause, mark):
                         with contextlib.suppress(WaitTimeoutError):
                             watch.changed(await self.wait(mark, timeout=pause))
-                    case looking.Found():
+                    case looking.Met():
                         return step.result
                     case looking.TimedOut(error):
                         raise error

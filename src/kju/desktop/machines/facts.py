@@ -13,7 +13,7 @@ MAX_CLIENTS = 32
 MAX_WARNINGS = 8
 
 
-class ConnectedProgram(NamedTuple):
+class _ConnectedProgram(NamedTuple):
     """One program that is connected to a machine.
 
     Attributes:
@@ -49,7 +49,7 @@ class MachineFacts:
         self._link: tuple[bool, str] = (True, "")
         self._started: float | None = None
         self._screens: int | None = None
-        self._clients: dict[int, ConnectedProgram] = {}
+        self._clients: dict[int, _ConnectedProgram] = {}
         self._warnings: dict[str, str] = {}
 
     def take_info(self, info: Mapping[str, Any]) -> None:
@@ -114,12 +114,12 @@ class MachineFacts:
         found = [c.name for c in self._clients.values() if c.role == role and self._is_other(c)]
         return tuple(sorted(found)[:MAX_CLIENTS])
 
-    def _is_other(self, client: ConnectedProgram) -> bool:
+    def _is_other(self, client: _ConnectedProgram) -> bool:
         return client.pid != self._own_pid
 
 
-def _client(data: Mapping[str, Any]) -> ConnectedProgram:
-    return ConnectedProgram(
+def _client(data: Mapping[str, Any]) -> _ConnectedProgram:
+    return _ConnectedProgram(
         int(data.get("pid") or 0), str(data.get("name") or ""), str(data.get("role") or "")
     )
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from ... import extras
 from ...errors import FileError, KjuError, LimitError, UsageError
 from ...files import Folder
-from ...remote.addresses import Options, endpoint
+from ...remote.addresses import SessionOptions, endpoint
 from ...remote.trust import Trust, default_folder
 from ..settings import state_folder
 
@@ -34,7 +34,7 @@ class RemoteAddress(Struct, frozen=True):
     user: Annotated[str, Meta(max_length=256)] = ""
     insecure: bool = False
 
-    def options(self) -> Options:
+    def options(self) -> SessionOptions:
         """Return the options of a session with this address.
 
         Raises:
@@ -50,7 +50,7 @@ class RemoteAddress(Struct, frozen=True):
                 " installed with kju cert take FILE)"
             )
         tls = Trust(default_folder()).tls(self.user) if encrypted else None
-        made = Options(connect=[where], tls=tls)
+        made = SessionOptions(connect=[where], tls=tls)
         made.check(insecure=self.insecure)
         return made
 

@@ -99,7 +99,7 @@ class PanelModel:
         if page in self._reading:
             self._reading[page] = True
             return
-        read = read_details if page is PanelPage.DETAILS else read_log
+        read = _read_details if page is PanelPage.DETAILS else _read_log
         self._reading[page] = False
 
         def call() -> None:
@@ -120,7 +120,7 @@ class PanelModel:
             self.refresh()
 
 
-def read_details(entry: MachineEntry) -> dict[str, Any]:
+def _read_details(entry: MachineEntry) -> dict[str, Any]:
     """Return the parts of the state that `PanelPage.DETAILS` shows. It may wait."""
     info: dict[str, Any] | None = None
     definition, fault = None, ""
@@ -159,7 +159,7 @@ def _memory_use(info: dict[str, Any] | None) -> int | None:
     return int(found[1]) << 10 if found else None
 
 
-def read_log(entry: MachineEntry) -> dict[str, Any]:
+def _read_log(entry: MachineEntry) -> dict[str, Any]:
     """Return the parts of the state that `PanelPage.LOG` shows. It may wait for the disk."""
     if not entry.is_local:
         return {"log": LogText(note="Its log is on the computer where it runs.")}

@@ -195,7 +195,7 @@ class SnapshotModel:
     ) -> None:
         self.state = SnapshotState()
         self._runner, self._post, self._changed = runner, post, changed
-        self._work = work or SnapshotWork(read_snapshots, save, load, remove, branch)
+        self._work = work or SnapshotWork(_read_snapshots, save, load, remove, branch)
         self._entry: MachineEntry | None = None
 
     @property
@@ -336,7 +336,7 @@ def _attempt(work: Callable[[], str]) -> tuple[str, bool]:
 # ---- One machine; all of this may wait
 
 
-def read_snapshots(name: str, runs: bool | None) -> list[Snapshot]:
+def _read_snapshots(name: str, runs: bool | None) -> list[Snapshot]:
     """Return a machine's snapshots, oldest first.
 
     Args:

@@ -95,7 +95,7 @@ class ActionMenu(QObject):
         made.triggered.connect(lambda: self.trigger(action, self._selection))
         return made
 
-    def post(self, call: Callable[[], None]) -> None:
+    def _post(self, call: Callable[[], None]) -> None:
         """Call a function on the toolkit's thread, in order. Any thread may post."""
         self._called.emit(call)
 
@@ -186,9 +186,9 @@ class ActionMenu(QObject):
                 found = [removal.examine(name) for name in names]
             except KjuError as error:
                 text = one_line(str(error))
-                self.post(lambda: self.summarized.emit(text, True))
+                self._post(lambda: self.summarized.emit(text, True))
                 return
-            self.post(lambda: self._ask_removal(found))
+            self._post(lambda: self._ask_removal(found))
 
         if not self.runner.submit_reading(examine):
             self.summarized.emit("too many actions are waiting; try again later", True)

@@ -129,7 +129,7 @@ class ComputersDialog(QDialog):
             return f"{shown}   connecting\N{HORIZONTAL ELLIPSIS}"
         first = entries[0]
         if first.state is MachineState.UNREACHABLE:
-            return f"{shown}   {unreachable_words(first, time.time())}"
+            return f"{shown}   {_unreachable_words(first, time.time())}"
         count = len(entries)
         trip = f", {first.round_trip * 1000:.1f} ms" if first.round_trip is not None else ""
         return f"{shown}   {count} machine{'s' * (count != 1)}{trip}"
@@ -178,7 +178,7 @@ class ComputersDialog(QDialog):
             self._remotes.retry(chosen)
 
 
-def unreachable_words(entry: MachineEntry, now: float) -> str:
+def _unreachable_words(entry: MachineEntry, now: float) -> str:
     """Return the reason why an address is unreachable, and when the next attempt is."""
     left = max(0, round((entry.next_try or now) - now))
     return f"unreachable: {entry.reason}; next attempt in {left} s"

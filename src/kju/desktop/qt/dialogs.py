@@ -170,7 +170,7 @@ class Form(QDialog):
                 self.screen().size().width() * 3 // 4,
             )
         )
-        self.accepted.connect(lambda: then(self.texts(), [box.isChecked() for box in self.boxes]))
+        self.accepted.connect(lambda: then(self._texts(), [box.isChecked() for box in self.boxes]))
         self._check()
         self.open()
         if self.edits:
@@ -193,7 +193,7 @@ class Form(QDialog):
             self.faults.append(fault)
         return rows
 
-    def texts(self) -> list[str]:
+    def _texts(self) -> list[str]:
         """Return the texts of the fields."""
         return [edit.text().strip() for edit in self.edits]
 

@@ -111,7 +111,7 @@ class TypingBar(QFrame):
     def _show_state(self) -> None:
         state = self.typing.state
         on = self.typing.is_on
-        words = f"{state.words} {one_line(self._note)}".strip()
+        words = "\n".join(filter(None, (state.words, one_line(self._note))))
         self.label.setText(words)
         self.label.setAccessibleName(words)
         self.paste.setEnabled(state.phase is TypingPhase.ON and bool(state.machines))

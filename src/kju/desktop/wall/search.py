@@ -93,7 +93,7 @@ class Filter(Enum):
         return _ACCEPTS[self](entry)
 
 
-def has_problem(entry: MachineEntry) -> bool:
+def _has_problem(entry: MachineEntry) -> bool:
     """Return whether a machine needs a look: a fault, a failure, or no answer."""
     silent = entry.state in (MachineState.SILENT, MachineState.UNREACHABLE)
     failed = entry.state is MachineState.ENDED and entry.defined
@@ -104,7 +104,7 @@ _ACCEPTS: dict[Filter, Callable[[MachineEntry], bool]] = {
     Filter.ALL: lambda entry: True,
     Filter.RUNNING: lambda entry: entry.state not in (MachineState.OFF, MachineState.ENDED),
     Filter.STOPPED: lambda entry: entry.state in (MachineState.OFF, MachineState.ENDED),
-    Filter.PROBLEMS: has_problem,
+    Filter.PROBLEMS: _has_problem,
     Filter.REMOTE: lambda entry: not entry.is_local,
 }
 

@@ -29,7 +29,7 @@ from ...store import last_pictures
 from .tile import Tile, TileBoard, TilePicture, TileState
 from .tile_follower import TileFollower
 
-__all__ = ["Tile", "TilePicture", "TileState", "Tiles", "View"]
+__all__ = ["Tile", "TilePicture", "TileState", "Tiles", "WallView"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def look_rate(*, hovered: bool, active: bool) -> float:
     return HOVER_RATE if hovered else RATE
 
 
-class View(NamedTuple):
+class WallView(NamedTuple):
     """The wall's state, which decides how often each tile looks.
 
     Attributes:
@@ -88,7 +88,7 @@ class Tiles:
         self, on_change: Callable[[frozenset[str]], object], size: tuple[int, int] = (320, 200)
     ) -> None:
         self._board = TileBoard(on_change)
-        self._view = View({}, size=size)
+        self._view = WallView({}, size=size)
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._looker = _Looker(self._board)
@@ -154,7 +154,7 @@ class _Looker:
         self._files = _PictureFiles(board, self._news.set)
         self._is_open = True
 
-    def show(self, view: View) -> None:
+    def show(self, view: WallView) -> None:
         """Follow the machines of another view."""
         for name in self._known - set(view.machines):
             self._end(name)

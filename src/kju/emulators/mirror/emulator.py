@@ -16,7 +16,7 @@ from ...protocol.launch_options import Launch, Remote
 from ...protocol.messages import Keys, Point, Resize
 from ...protocol.values import Request
 from ...remote import addresses
-from ...remote.addresses import Options, endpoint
+from ...remote.addresses import SessionOptions, endpoint
 from ...remote.mirror import Mirror, check_codec
 from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
@@ -25,7 +25,7 @@ from ...remote.trust import Trust
 from ...store.running import Claim
 from ...surface import Mark
 from ...wire.messages import MachineEvent
-from ..base import Emulator, Ended, Plan
+from ..base import CommandPlan, Emulator, Ended
 from ..console import Console
 from ..console_surface import surface_address
 from ..events import MachineEvents, from_remote
@@ -82,7 +82,7 @@ def _prepare(request: Launch, new_disks: Collection[str]) -> _PreparedMirror:
     return _PreparedMirror(request, remote, addresses.parse_screen(request.running))
 
 
-def _connection_options(remote: Remote) -> Options:
+def _connection_options(remote: Remote) -> SessionOptions:
     """Return the options of the network engine.
 
     Raises:
@@ -90,7 +90,7 @@ def _connection_options(remote: Remote) -> Options:
     """
     tls = Trust(Path(remote.trust)).tls(remote.user) if remote.trust else None
     protocol = "tls" if tls else "tcp"
-    return Options(connect=[endpoint(each, protocol) for each in remote.connect], tls=tls)
+    return SessionOptions(connect=[endpoint(each, protocol) for each in remote.connect], tls=tls)
 
 
 def _prover(remote: Remote, name: str) -> Prover | None:
@@ -216,7 +216,7 @@ class _MirrorEmulator(Emulator):
                 "lossy": welcome is not None and welcome.lossy,
                 "exact": mirror.receiver.picture.exact if mirror else True,
             },
-            **Plan().info(),
+            **CommandPlan().info(),
         }
 
 

@@ -178,7 +178,7 @@ class QemuPolicy(SourcePolicy):
         self._clock = clock
         self._kinds = [kind(display) for kind in KINDS]
 
-    def situation(self, last: SourceStatus) -> Situation:
+    def _situation(self, last: SourceStatus) -> Situation:
         """Return the situation after the source whose last status is *last*."""
         memory, mode = self.display.memory, self.display.mode
         dump_failed = last.phase is Phase.ENDED and last.name == ScreendumpSource.NAME
@@ -187,12 +187,12 @@ class QemuPolicy(SourcePolicy):
 
     def choose(self, last: SourceStatus) -> SourceKind:
         """Return the first kind that suits."""
-        situation = self.situation(last)
+        situation = self._situation(last)
         return next(kind for kind in self._kinds if kind.suits(situation))
 
     def follow(self, kind: SourceKind | None, last: SourceStatus) -> bool:
         """Pass the situation to the running kind; return whether it still suits."""
-        situation = self.situation(last)
+        situation = self._situation(last)
         for each in self._kinds:
             if each is kind and each.suits(situation):
                 each.follow(situation)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from ...errors import ConflictError
-from ..base import Appended, Plan
+from ..base import Appended, CommandPlan
 
 #: The default screen.
 SCREEN = "1280x800x24"
@@ -25,7 +25,7 @@ CONFLICTS = {
 _AFTER_LAST = ("-noreset", "-reset", "-terminate")
 
 
-def plan(user: Sequence[str], displayfd: int, folder: str) -> Plan:
+def plan(user: Sequence[str], displayfd: int, folder: str) -> CommandPlan:
     """Decide which arguments to append.
 
     Args:
@@ -42,7 +42,7 @@ def plan(user: Sequence[str], displayfd: int, folder: str) -> Plan:
     if "-fbdir" in user and "-shmem" in user:
         raise ConflictError("-fbdir and -shmem: a screen is in one of the two; give one of them")
     notes = tuple(_screens(user))
-    return Plan(tuple(user), tuple(_appended(user, displayfd, folder)), notes)
+    return CommandPlan(tuple(user), tuple(_appended(user, displayfd, folder)), notes)
 
 
 def _screens(user: Sequence[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from ...protocol.launch_options import Launch
 from ...store.paths import machine_paths
 from ...store.running import Claim
 from ...surface import State
-from ..base import Emulator, Ended, Ending, Plan
+from ..base import CommandPlan, Emulator, Ended, Ending
 from ..child import Child
 from ..console import Console
 from ..console_surface import ConsoleSurface, surface_address
@@ -117,7 +117,7 @@ class _XvfbEmulator(Emulator):
 
     def __init__(self, claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> None:
         super().__init__(events)
-        self.plan = Plan()
+        self.plan = CommandPlan()
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared

@@ -66,7 +66,7 @@ ALIASES: dict[str, str] = {
     "se": "sv",
 }
 
-#: What each is to X11: model, layout, variant.
+#: X11's model, layout and variant of each.
 X11: dict[str, tuple[str, str, str]] = {
     "ar": ("pc105", "ara", ""),
     "bepo": ("pc105", "fr", "bepo"),

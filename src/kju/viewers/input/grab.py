@@ -168,11 +168,6 @@ class ViewKeys:
         self._only_release_key = False
 
     @property
-    def held(self) -> list[int]:
-        """Keys that are down in the guest, in the order of pressing."""
-        return list(self._down)
-
-    @property
     def lifted(self) -> bool:
         """True while the keys that are held may become a chord of the desktop."""
         return self._holds_lone_key() or any(

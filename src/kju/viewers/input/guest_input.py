@@ -15,7 +15,17 @@ from ..contract import Backend, ViewCommand
 from ..geometry import Placement, device_pixel
 from ..picture import Pointing
 from .grab import RELEASE, Grab, GrabPolicy, ViewKeys
-from .sender import AskAbsolute, Input, InsertText, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn
+from .sender import (
+    AskAbsolute,
+    Input,
+    InsertText,
+    MoveDistance,
+    MoveTo,
+    Repeat,
+    SetButton,
+    SetKey,
+    Turn,
+)
 
 _Point = tuple[int, int]
 
@@ -133,7 +143,7 @@ class GuestInput:
         elif self.grabbed:
             distance = self._relative.moved(at, placement.scale)
             if any(distance):
-                self._send(MoveBy(*distance))
+                self._send(MoveDistance(*distance))
             if self._backend.can_warp:
                 middle = self._relative.recentre(self._backend.view_size())
                 if middle is not None:

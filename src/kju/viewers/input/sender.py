@@ -91,7 +91,7 @@ class MoveTo(NamedTuple):
     y: int
 
 
-class MoveBy(NamedTuple):
+class MoveDistance(NamedTuple):
     """The pointer moves by a distance."""
 
     dx: int
@@ -109,15 +109,15 @@ class AskAbsolute(NamedTuple):
     """Ask the host whether the guest takes positions."""
 
 
-Input = SetKey | Repeat | InsertText | SetButton | MoveTo | MoveBy | Turn | AskAbsolute
+Input = SetKey | Repeat | InsertText | SetButton | MoveTo | MoveDistance | Turn | AskAbsolute
 
 
 def merged(last: Input, new: Input) -> Input | None:
     """Return one input in place of two, or None where both must be sent."""
     if isinstance(last, MoveTo) and isinstance(new, MoveTo):
         return new
-    if isinstance(last, MoveBy) and isinstance(new, MoveBy):
-        return MoveBy(last.dx + new.dx, last.dy + new.dy)
+    if isinstance(last, MoveDistance) and isinstance(new, MoveDistance):
+        return MoveDistance(last.dx + new.dx, last.dy + new.dy)
     if isinstance(last, InsertText) and isinstance(new, InsertText):
         return InsertText(last.text + new.text)
     if isinstance(last, AskAbsolute) and isinstance(new, AskAbsolute):
@@ -195,7 +195,7 @@ class Sender:
                 self._discard()
             except UsageError as error:
                 # The guest has changed between absolute and relative: ask for the new kind.
-                if isinstance(item, (MoveTo, MoveBy)):
+                if isinstance(item, (MoveTo, MoveDistance)):
                     self.send(AskAbsolute())
                 elif isinstance(item, (SetKey, InsertText)):
                     self._on_error(str(error))
@@ -225,7 +225,7 @@ class Sender:
                 (pointer.press if down else pointer.release)(name)
             case MoveTo(x, y):
                 pointer.move(x, y)
-            case MoveBy(dx, dy):
+            case MoveDistance(dx, dy):
                 pointer.move_by(dx, dy)
             case Turn(vertical, horizontal):
                 pointer.wheel(vertical, horizontal)

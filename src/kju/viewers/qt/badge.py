@@ -16,7 +16,7 @@ from .contrast import OverlayFrame
 from .palette import GRID, PlainLabel, icon_label, plain_action, plain_tooltip, use_role
 
 # The longest line, in widths of an "x": longer texts are cut, and whole in the tooltip.
-_LONGEST = 60
+_LONGEST = 90
 
 
 class BadgeWidget(OverlayFrame):

@@ -7,8 +7,16 @@ shape as well as by colour, and with high contrast by lines in the colour of the
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QGuiApplication, QPalette
-from PySide6.QtWidgets import QApplication, QFrame, QWidget
+from PySide6.QtGui import QGuiApplication, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QProxyStyle,
+    QStyle,
+    QStyleOption,
+    QStyleOptionComplex,
+    QWidget,
+)
 
 #: Width of a frame with high contrast, in logical pixels.
 FRAME_WIDTH = 2
@@ -21,10 +29,14 @@ def has_high_contrast() -> bool:
     Qt knows the desktop's preference since 6.10. Other desktops, and older Qt, only have a palette:
     those for high contrast draw windows, fields and buttons in pure black or white.
     """
+    return _is_preferred() or is_black_and_white(QGuiApplication.palette())
+
+
+def _is_preferred() -> bool:
     hints = getattr(QGuiApplication.styleHints(), "accessibility", None)
-    if hints is not None and hints().contrastPreference() == Qt.ContrastPreference.HighContrast:
-        return True
-    return is_black_and_white(QGuiApplication.palette())
+    return bool(
+        hints is not None and hints().contrastPreference() == Qt.ContrastPreference.HighContrast
+    )
 
 
 def is_black_and_white(palette: QPalette) -> bool:
@@ -35,6 +47,62 @@ def is_black_and_white(palette: QPalette) -> bool:
     black_on_white = min(grounds) >= _WHITE and max(texts) <= _BLACK
     white_on_black = max(grounds) <= _BLACK and min(texts) >= _WHITE
     return black_on_white or white_on_black
+
+
+class OutlineStyle(QProxyStyle):
+    """Fusion with outlines in the colour of the text.
+
+    Fusion draws them itself where it knows of the preference. With a palette alone it makes them
+    darker than the window, which nobody sees on black.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("fusion")
+
+    def drawPrimitive(
+        self,
+        element: QStyle.PrimitiveElement,
+        option: QStyleOption,
+        painter: QPainter,
+        widget: QWidget | None = None,
+    ) -> None:
+        super().drawPrimitive(element, option, painter, widget)
+        raised = QStyle.StateFlag.State_On | QStyle.StateFlag.State_Sunken
+        if element in _OUTLINED or (
+            element is QStyle.PrimitiveElement.PE_PanelButtonTool and option.state & raised
+        ):
+            _outline(painter, option)
+
+    def drawComplexControl(
+        self,
+        control: QStyle.ComplexControl,
+        option: QStyleOptionComplex,
+        painter: QPainter,
+        widget: QWidget | None = None,
+    ) -> None:
+        super().drawComplexControl(control, option, painter, widget)
+        if control in _OUTLINED_CONTROLS:
+            _outline(painter, option)
+
+
+_OUTLINED = frozenset(
+    (
+        QStyle.PrimitiveElement.PE_FrameLineEdit,
+        QStyle.PrimitiveElement.PE_PanelLineEdit,
+        QStyle.PrimitiveElement.PE_PanelButtonCommand,
+        QStyle.PrimitiveElement.PE_IndicatorCheckBox,
+        QStyle.PrimitiveElement.PE_Frame,
+    )
+)
+_OUTLINED_CONTROLS = frozenset((QStyle.ComplexControl.CC_ComboBox, QStyle.ComplexControl.CC_Slider))
+
+
+def _outline(painter: QPainter, option: QStyleOption) -> None:
+    painter.save()
+    painter.setPen(option.palette.color(QPalette.ColorRole.Text))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
+    painter.restore()
 
 
 class ContrastFollower(QObject):
@@ -48,6 +116,8 @@ class ContrastFollower(QObject):
 
     def __init__(self, app: QApplication) -> None:
         super().__init__(app)
+        if is_black_and_white(app.palette()) and not _is_preferred():
+            app.setStyle(OutlineStyle())
         hints = getattr(app.styleHints(), "accessibility", None)
         if hints is not None:
             hints().contrastPreferenceChanged.connect(self._changed)

@@ -13,7 +13,7 @@ from importlib import util
 from typing import Any
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtGui import QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap
 
 _SET = "ph"
 #: Names in the windows, and Phosphor's names.
@@ -65,13 +65,14 @@ def has_icons() -> bool:
     return util.find_spec("qtawesome") is not None
 
 
-def icon(name: str) -> QIcon:
+def icon(name: str, colour: QColor | None = None) -> QIcon:
     """Return an icon; an empty one without qtawesome.
 
     Args:
         name: A name in `NAMES`.
+        colour: Its colour; None for the palette's. A guest's picture has a surround of one colour.
     """
-    return QIcon(_Engine(NAMES[name])) if has_icons() else QIcon()
+    return QIcon(_Engine(NAMES[name], colour)) if has_icons() else QIcon()
 
 
 @functools.cache
@@ -90,9 +91,9 @@ def _font() -> Any:  # noqa: ANN401  qtawesome has no types
 class _Engine(QIconEngine):
     """Draws one glyph in the palette's colour."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, colour: QColor | None) -> None:
         super().__init__()
-        self._name = name
+        self._name, self._colour = name, colour
 
     def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
         font = _font()
@@ -102,7 +103,7 @@ class _Engine(QIconEngine):
         elif mode is QIcon.Mode.Selected:
             role = QPalette.ColorRole.HighlightedText
         painter.save()
-        painter.setPen(QGuiApplication.palette().color(group, role))
+        painter.setPen(self._colour or QGuiApplication.palette().color(group, role))
         painter.setFont(font.font(_SET, round(rect.height() * _FILL)))
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, font.charmap[_SET][self._name])
         painter.restore()
@@ -116,4 +117,4 @@ class _Engine(QIconEngine):
         return picture
 
     def clone(self) -> QIconEngine:
-        return _Engine(self._name)
+        return _Engine(self._name, self._colour)

@@ -105,7 +105,7 @@ class KeyActions(QObject):
         AskText(
             self._console.window, "Leave to the desktop",
             "Keys that stay with the desktop while the guest has the keyboard:", "alt-f4",
-            chord_problem, lambda chord: self._keep_with_desktop((chord,), True),
+            _chord_problem, lambda chord: self._keep_with_desktop((chord,), True),
         ).open()  # fmt: skip
 
     # ---- Keys to send
@@ -134,7 +134,7 @@ class KeyActions(QObject):
     def _ask_chord(self) -> None:
         AskText(
             self._console.window, "Send", "Keys to send, such as ctrl-alt-f2:", "ctrl-alt-",
-            chord_problem, self._send_own,
+            _chord_problem, self._send_own,
         ).open()  # fmt: skip
 
     def _send_own(self, chord: str) -> None:
@@ -180,14 +180,14 @@ class KeyActions(QObject):
         menu = self._console.menu
         word = "Release the keyboard" if status.grabbed else "Grab the keyboard"
         key = f"\t{status.release_key}"
-        reason = input_refusal(status)
+        reason = _input_refusal(status)
         menu.set_refusal(self._grab, reason)
         self._grab.setText(plain_action(word) + key)
         self._send.setEnabled(not reason)
         menu.set_refusal(self._send.menuAction(), reason)
 
 
-def input_refusal(status: Status) -> str:
+def _input_refusal(status: Status) -> str:
     """Return the reason why a guest gets no input now; empty where it does."""
     if status.view_only:
         return "this window is view only"
@@ -198,6 +198,6 @@ def input_refusal(status: Status) -> str:
     return ""
 
 
-def chord_problem(text: str) -> str:
+def _chord_problem(text: str) -> str:
     """Return the reason why a text is not a chord; empty where it is."""
     return "" if is_chord(text) else "Write names of keys with - between, such as ctrl-alt-f2."

@@ -70,7 +70,7 @@ class MachineActions(QObject):
             case MachineCommand.SNAPSHOT:
                 AskText(
                     window, "Save snapshot", f"Name of the snapshot of {name}:",
-                    time.strftime("%Y%m%d-%H%M%S"), tag_problem,
+                    time.strftime("%Y%m%d-%H%M%S"), _tag_problem,
                     lambda tag: self.control.run(command, tag),
                 ).open()  # fmt: skip
             case MachineCommand.RESET:
@@ -108,7 +108,7 @@ class MachineActions(QObject):
         self.state_changed.emit(self.control.state)
 
 
-def tag_problem(tag: str) -> str:
+def _tag_problem(tag: str) -> str:
     """Return the reason why a text cannot be a snapshot's name; empty where it can."""
     if re.search(TAG, tag):
         return ""

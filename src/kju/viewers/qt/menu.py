@@ -149,7 +149,7 @@ class ConsoleMenu(QObject):
 
     def set_text(self, action: QAction, text: str) -> None:
         """Set an action's word; its shortcut stays behind it."""
-        chord = self.chord_of(action)
+        chord = self._chord_of(action)
         action.setText(plain_action(text) + (f"\t{chord}" if chord else ""))
 
     def set_refusal(self, action: QAction, reason: str) -> None:
@@ -158,7 +158,7 @@ class ConsoleMenu(QObject):
         action.setToolTip(plain_tooltip(reason))
         action.setStatusTip(reason)
 
-    def chord_of(self, action: QAction) -> str:
+    def _chord_of(self, action: QAction) -> str:
         """Return an action's shortcut, as a user reads it; empty for none."""
         for command, other in self._commands.items():
             if other is action and command in _LETTERS:

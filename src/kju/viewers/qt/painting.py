@@ -49,7 +49,7 @@ class PicturePainter:
         self._image = self._average = None  # before its memory is unmapped
         self._frame = frame
         if frame is not None:
-            self._image = image_on(frame)
+            self._image = _image_on(frame)
 
     @property
     def frame(self) -> Frame | None:
@@ -64,7 +64,7 @@ class PicturePainter:
         if cursor is not None and cursor.visible and cursor.shape.size:
             painter = QPainter(picture)
             left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
-            painter.drawImage(left, top, cursor_image(cursor))
+            painter.drawImage(left, top, _cursor_image(cursor))
             painter.end()
         return picture
 
@@ -194,10 +194,10 @@ def _paint_cursor(painter: QPainter, placement: Placement, cursor: Cursor) -> No
     left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
     painter.setClipRect(QRect(*target), Qt.ClipOperation.IntersectClip)
     where = QRectF(target.x + left * scale, target.y + top * scale, width * scale, height * scale)
-    painter.drawImage(where, cursor_image(cursor))
+    painter.drawImage(where, _cursor_image(cursor))
 
 
-def image_on(frame: Frame) -> QImage:
+def _image_on(frame: Frame) -> QImage:
     """Return a QImage on a frame's own memory, which must outlive it."""
     height, width = frame.shape[:2]
     stride = frame.strides[0]
@@ -215,7 +215,7 @@ def _image_of(pixels: npt.NDArray[np.uint8]) -> QImage:
     return QImage(pixels.data, width, height, pixels.strides[0], kind)
 
 
-def cursor_image(cursor: Cursor) -> QImage:
+def _cursor_image(cursor: Cursor) -> QImage:
     """Return a copy of a guest's cursor."""
     height, width = cursor.shape.shape[:2]
     shape = np.ascontiguousarray(cursor.shape)
@@ -237,7 +237,7 @@ def pointer(shape: PointerShape, cursor: Cursor | None, scale: float, ratio: flo
         return _dot(ratio)
     if shape is PointerShape.HIDDEN or cursor is None:
         return QCursor(Qt.CursorShape.BlankCursor)
-    image = cursor_image(cursor)
+    image = _cursor_image(cursor)
     if scale != 1:
         size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
         image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import html
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPalette, QResizeEvent
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication, QPalette, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
 
 from ...escaping import one_line
@@ -36,6 +36,14 @@ def use_role(widget: QWidget, background: QPalette.ColorRole, text: QPalette.Col
     widget.setAutoFillBackground(True)
     widget.setBackgroundRole(background)
     widget.setForegroundRole(text)
+
+
+def fixed_font() -> QFont:
+    """Return the desktop's font of fixed width, as large as the windows' font."""
+    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+    if (size := QGuiApplication.font().pointSizeF()) > 0:
+        font.setPointSizeF(size)
+    return font
 
 
 class PlainLabel(QLabel):
@@ -85,9 +93,26 @@ class PlainLabel(QLabel):
         self.setToolTip(plain_tooltip(self._whole) if shown != self._whole else "")
 
 
+class ScalingButton(QToolButton):
+    """A button whose icon is as high as a line of text."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scale()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.ApplicationFontChange):
+            self._scale()
+
+    def _scale(self) -> None:
+        side = max(2 * GRID, self.fontMetrics().height())
+        self.setIconSize(QSize(side, side))
+
+
 def tool_button(icon: str, word: str, parent: QWidget | None = None) -> QToolButton:
     """Return a flat button with an icon and a tooltip; with the word where there are no icons."""
-    button = QToolButton(parent)
+    button = ScalingButton(parent)
     button.setIcon(icons.icon(icon))
     button.setText(plain_action(word))
     button.setToolTip(word)  # one of the window's own words

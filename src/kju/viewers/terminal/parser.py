@@ -143,7 +143,7 @@ class InputParser:
         rest, first = self._rest, self._rest[0]
         if first != 0x1B:
             if first < 0x20 or first == 0x7F:
-                events.append(ChordTyped(chord(*control_keys(first))))
+                events.append(ChordTyped(chord(*_control_keys(first))))
                 return 1
             return self._characters(events)
         if rest.startswith(_PASTE):
@@ -169,11 +169,11 @@ class InputParser:
             events.append(ChordTyped(chord("esc")))
             return 1
         if code < 0x20 or code == 0x7F:
-            keys = control_keys(code)
+            keys = _control_keys(code)
             # Ctrl before Alt, as the release key names them.
             keys = ("ctrl", "alt", *keys[1:]) if keys[0] == "ctrl" else ("alt", *keys)
             events.append(ChordTyped(chord(*keys)))
-        elif (number := kitty_key(code)) is not None:
+        elif (number := _kitty_key(code)) is not None:
             shift = chord("shift") if _is_shifted(code) else ()
             events.append(ChordTyped((*chord("alt"), *shift, number)))
         return 2
@@ -236,7 +236,7 @@ class InputParser:
             return [ChordTyped(chord("shift", "tab"))]
         if final == "u":
             base = fields[0][2] if len(fields[0]) > 2 else 0
-            number = kitty_key(code, base)
+            number = _kitty_key(code, base)
         else:
             name = NUMBERED.get(code) if final == "~" else LETTERS.get(final)
             number = chord(name)[0] if name else None
@@ -321,7 +321,7 @@ _KITTY = {
 _MODIFIERS = ((1, "shift"), (2, "alt"), (4, "ctrl"), (8, "meta_l"))
 
 
-def kitty_key(code: int, base: int = 0) -> int | None:
+def _kitty_key(code: int, base: int = 0) -> int | None:
     """Return the number of the key that Kitty's protocol reports; None where it is unknown.
 
     Args:
@@ -340,7 +340,7 @@ def modifiers(parameter: int) -> tuple[str, ...]:
     return tuple(name for bit, name in _MODIFIERS if bits & bit)
 
 
-def control_keys(code: int) -> tuple[str, ...]:
+def _control_keys(code: int) -> tuple[str, ...]:
     """Return the keys of a control character."""
     return CONTROLS.get(code) or ("ctrl", chr(code + 0x60))
 

@@ -114,14 +114,14 @@ class PastePlan:
         return PastePlan("".join(c for c in self.text if c not in lacking), self.layout)
 
     @property
-    def enters(self) -> int:
+    def _enters(self) -> int:
         """How often the Enter key is pressed."""
         return self.text.count("\n")
 
     @property
     def needs_question(self) -> bool:
         """True where the user must see the text first."""
-        return bool(self.missing) or len(self.text) > PREVIEW_ABOVE or self.enters > 0
+        return bool(self.missing) or len(self.text) > PREVIEW_ABOVE or self._enters > 0
 
     @cached_property
     def steps(self) -> int:
@@ -133,8 +133,8 @@ class PastePlan:
     def summary(self) -> str:
         """Length, Enter keys and duration, as the question shows them."""
         parts = [counted(len(self.text), "character")]
-        if self.enters:
-            times = "once" if self.enters == 1 else f"{self.enters:,} times"
+        if self._enters:
+            times = "once" if self._enters == 1 else f"{self._enters:,} times"
             parts.append(f"Enter is pressed {times}")
         slow, fast = self.steps / _SLOWEST, self.steps / _FASTEST
         if slow >= 10:

@@ -218,9 +218,9 @@ class VideoFile:
                 self._container.close()
                 self._file.finish()
         finally:
-            self.abandon()
+            self._abandon()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close the file without its index; it plays up to an earlier frame."""
         with contextlib.suppress(Exception):  # the disk is full: closing fails as well
             self._container.close()
@@ -235,7 +235,7 @@ class VideoFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.abandon()
+        self._abandon()
 
     def _encode(self, pixels: Pixels, tick: int) -> None:
         with self._failing():

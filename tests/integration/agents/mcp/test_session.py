@@ -18,7 +18,7 @@ from kju.agents.mcp.calls import CALLS, MAKERS
 from kju.agents.mcp.results import ToolResult
 from kju.agents.mcp.session import ToolSession
 from kju.agents.mcp.tools import MAX_CHARACTERS, TOOLS
-from kju.protocol.values import Button, To, Wheel
+from kju.protocol.values import Button, To, TurnWheel
 from kju.vision import Needle
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
@@ -106,7 +106,7 @@ async def test_every_input_tool_sends_its_input(session: ToolSession, host: Acti
     right = [Button(2, True), Button(2, False)]
     sent = [
         To(1, 2), To(1, 2), *right, To(1, 2), Button(0, True), To(3, 4), Button(0, False),
-        To(1, 2), Wheel(3, -1), (CTRL, True), (A, True), (A, False), (CTRL, False),
+        To(1, 2), TurnWheel(3, -1), (CTRL, True), (A, True), (A, False), (CTRL, False),
         (ENTER, True), (ENTER, False), (A, True), (A, False),
     ]  # fmt: skip
     assert host.log == sent

@@ -14,7 +14,7 @@ from support.wait import until
 
 from kju.desktop.wall import tile_follower
 from kju.desktop.wall import tiles as module
-from kju.desktop.wall.tiles import HOVER_RATE, INACTIVE_RATE, RATE, Tile, Tiles, TileState, View
+from kju.desktop.wall.tiles import HOVER_RATE, INACTIVE_RATE, RATE, Tile, Tiles, TileState, WallView
 from kju.memory import SurfaceProducer
 from kju.store import defining, last_pictures
 from kju.store.machine_toml import Definition
@@ -85,7 +85,7 @@ def shown(host: FakeHost, wall: Wall) -> Wall:
     ],
 )
 def test_rate_follows_what_is_visible(change: dict[str, object], rate: float) -> None:
-    view = View({"a": True}, frozenset("ab"))
+    view = WallView({"a": True}, frozenset("ab"))
     assert view._replace(**change).rate("a") == rate  # type: ignore[arg-type]
 
 

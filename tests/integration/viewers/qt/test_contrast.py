@@ -10,10 +10,16 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QFrame, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QLineEdit, QWidget
 
 from kju.viewers.qt import contrast
-from kju.viewers.qt.contrast import OverlayFrame, has_high_contrast, is_black_and_white
+from kju.viewers.qt.contrast import (
+    OutlineStyle,
+    OverlayFrame,
+    has_high_contrast,
+    is_black_and_white,
+)
+from kju.viewers.qt.palette import fixed_font, tool_button
 
 
 @pytest.fixture
@@ -73,3 +79,27 @@ def test_frame_over_a_picture_follows_the_palette(app: QApplication) -> None:
     app.processEvents()
     assert frame.frameShape() is QFrame.Shape.StyledPanel
     parent.close()
+
+
+def test_fields_have_an_outline_on_a_black_palette(app: QApplication) -> None:
+    """Fusion's own is darker than the window: nobody sees it on black."""
+    style = OutlineStyle()
+    field = QLineEdit()
+    field.setStyle(style)
+    field.setPalette(palette("black", "white"))
+    field.resize(100, 30)
+    picture = field.grab().toImage()
+    edge = [picture.pixelColor(x, 0).lightness() for x in range(10, 90)]
+    assert min(edge) > 200
+    field.deleteLater()
+    app.processEvents()
+
+
+def test_icons_are_as_high_as_a_line_of_text(app: QApplication) -> None:
+    button = tool_button("menu", "Menu")
+    usual = button.iconSize().height()
+    font = button.font()
+    font.setPointSizeF(font.pointSizeF() * 2)
+    button.setFont(font)
+    assert button.iconSize().height() >= 1.5 * usual
+    assert fixed_font().pointSizeF() == app.font().pointSizeF()

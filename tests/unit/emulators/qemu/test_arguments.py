@@ -144,7 +144,8 @@ def test_asking_twice_is_a_conflict() -> None:
 
 
 def test_words_that_only_look_like_conflicts() -> None:
-    make("-append", "-daemonize", "-name", "help", "-device", "VGA,id=kjuvenile")
+    user = ("-append", "-daemonize", "-name", "help", "-device", "VGA,id=kjuvenile")
+    assert make(*user).user == user
 
 
 def test_display_none_is_accepted() -> None:

@@ -65,4 +65,4 @@ def test_other_screens_are_noted_as_not_shown() -> None:
     "user", [("-screen",), ("-screen", "0"), ("-screen", "0", "nonsense"), ("-screen", "0", "1x2")]
 )
 def test_invalid_arguments_are_left_to_xvfb(user: tuple[str, ...]) -> None:
-    plan(user, 7, "/run/x")
+    assert plan(user, 7, "/run/x").arguments[: len(user)] == list(user)

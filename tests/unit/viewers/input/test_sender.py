@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from support.wait import until
 
 from kju.errors import InputError, MachineGoneError, QemuError, UsageError
-from kju.viewers.input.sender import MoveBy, MoveTo, Repeat, Sender, SetButton, SetKey, Turn, merged
+from kju.viewers.input.sender import (
+    MoveDistance,
+    MoveTo,
+    Repeat,
+    Sender,
+    SetButton,
+    SetKey,
+    Turn,
+    merged,
+)
 
 
 class Machine:
@@ -81,8 +90,8 @@ def test_a_slow_host_gets_the_newest_position_and_every_key(machine, sender):
     for number in range(1, 40):
         sender.send(SetKey(number, True))
         sender.send(SetKey(number, False))
-    sender.send(MoveBy(1, 2))
-    sender.send(MoveBy(3, 4))
+    sender.send(MoveDistance(1, 2))
+    sender.send(MoveDistance(3, 4))
     machine.go.set()
     sender.close()
     keys = [(verb, n) for n in range(1, 40) for verb in ("press", "release")]
@@ -109,7 +118,7 @@ def test_a_slow_host_gets_no_repeats_that_come_after_the_key_is_up(machine, send
 inputs = st.one_of(
     st.builds(SetKey, st.integers(1, 9), st.booleans()),
     st.builds(MoveTo, st.integers(0, 9), st.integers(0, 9)),
-    st.builds(MoveBy, st.integers(-9, 9), st.integers(-9, 9)),
+    st.builds(MoveDistance, st.integers(-9, 9), st.integers(-9, 9)),
     st.builds(Turn, st.integers(-2, 2), st.just(0)),
     st.builds(SetButton, st.just("left"), st.booleans()),
 )

@@ -62,12 +62,12 @@ class NoticeLabel(QWidget):
         """Show a text with a sign; hide both if it is empty."""
         size = QFontMetrics(self.font()).height()
         self._icon.setPixmap(self.style().standardIcon(sign).pixmap(size, size))
-        self._text.setText(breakable(text))
+        self._text.setText(_breakable(text))
         self._text.setAccessibleName(text)
         self.setVisible(bool(text))
 
 
-def breakable(text: str) -> str:
+def _breakable(text: str) -> str:
     """Return a text that can be wrapped after each part of a path."""
     return text.replace("/", "/\N{ZERO WIDTH SPACE}")
 

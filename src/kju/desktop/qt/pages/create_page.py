@@ -110,7 +110,7 @@ class CreatePage(QWidget):
         self.form.take_file(path)
         self._changed()
 
-    def shut(self) -> None:
+    def _shut(self) -> None:
         """End the page's thread soon; the page shows no answers from then on."""
         self._dry_runs.close()
 
@@ -217,7 +217,7 @@ class CreatePage(QWidget):
         return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.shut()
+        self._shut()
         super().closeEvent(event)
         self.deleteLater()
 

@@ -6,7 +6,7 @@ import os
 import time
 
 from PySide6.QtCore import QFileSystemWatcher, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFontDatabase, QHideEvent, QResizeEvent, QShowEvent, QTextCursor
+from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent, QTextCursor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 from ....client.requests import Event
 from ....escaping import lines, one_line
 from ....viewers.qt import icons
-from ....viewers.qt.palette import GRID, PlainLabel, plain_tooltip, tool_button
+from ....viewers.qt.palette import GRID, PlainLabel, fixed_font, plain_tooltip, tool_button
 from ...actions import ActionRunner
 from ...machines.entry import MachineEntry, MachineKey
 from ...pages.details import DetailsSection
@@ -299,7 +299,7 @@ class _LineView(QPlainTextEdit):
         self.setMaximumBlockCount(MAX_LINES)
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
         self.setFrameShape(QPlainTextEdit.Shape.NoFrame)
-        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.setFont(fixed_font())
         self._text: list[str] = []
 
     def show_lines(self, text: list[str]) -> None:

@@ -60,7 +60,7 @@ class Poster(QObject):
             self._called.emit(call)
 
 
-class SnapshotTreeView(QTreeWidget):
+class _SnapshotTreeView(QTreeWidget):
     """The tree. It keeps its selection and its scroll position when the snapshots change.
 
     Args:
@@ -195,7 +195,7 @@ class SnapshotPage(QWidget):
         self._poster = Poster(self)
         self._drawn: SnapshotForest | None = None
         self.model = SnapshotModel(runner, self._poster.post, self._show_state)
-        self.tree = SnapshotTreeView(runner)
+        self.tree = _SnapshotTreeView(runner)
         self.title = PlainLabel()
         self.message = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

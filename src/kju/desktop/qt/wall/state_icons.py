@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QColor, QIcon
 
 from ....viewers.qt import icons
 from ...machines.entry import MachineState
@@ -21,9 +21,14 @@ _NAMES = {
 
 
 @functools.cache
-def state_icon(state: MachineState) -> QIcon:
-    """Return the icon of a state; an empty one without icons."""
-    return icons.icon(_NAMES[state])
+def state_icon(state: MachineState, *, on_picture: bool = False) -> QIcon:
+    """Return the icon of a state; an empty one without icons.
+
+    Args:
+        state: The state.
+        on_picture: It is drawn on the surround of a picture, which is dark in every palette.
+    """
+    return icons.icon(_NAMES[state], QColor("white") if on_picture else None)
 
 
 @functools.cache

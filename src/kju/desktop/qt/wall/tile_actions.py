@@ -9,6 +9,7 @@ from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
+from ....viewers.qt.contrast import OverlayFrame
 from ...machines.entry import MachineEntry, MachineKey
 
 _SIDE = 20
@@ -29,7 +30,7 @@ class TileAction(NamedTuple):
     run: Callable[[], object]
 
 
-class TileActions(QWidget):
+class TileActions(OverlayFrame):
     """A row of buttons at the bottom of a tile's picture.
 
     Args:
@@ -59,7 +60,7 @@ class TileActions(QWidget):
         shown = (entry.key, tuple(action.word for action in actions))
         if shown != self._shown:
             self._shown = shown
-            self._fill(entry, actions)
+            self._fill(entry, actions, picture)
         size = self.sizeHint()
         self.setGeometry(
             picture.right() - size.width() + 1,
@@ -70,11 +71,14 @@ class TileActions(QWidget):
         self.show()
         self.raise_()
 
-    def _fill(self, entry: MachineEntry, actions: list[TileAction]) -> None:
+    def _fill(self, entry: MachineEntry, actions: list[TileAction], picture: QRect) -> None:
         while (item := self._row.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
+        # As high as a line of text, if that fits on the tile.
+        room = picture.width() // len(actions) - 4 * _MARGIN
+        side = max(_SIDE, min(self.fontMetrics().height(), room))
         for action in actions:
             button = QToolButton(self)
             button.setAutoRaise(True)
@@ -85,7 +89,7 @@ class TileActions(QWidget):
                 button.setText(action.word)
             else:
                 button.setIcon(action.icon)
-                button.setIconSize(QSize(_SIDE, _SIDE))
+                button.setIconSize(QSize(side, side))
             button.clicked.connect(lambda _=False, run=action.run: run())
             self._row.addWidget(button)
             button.show()

@@ -25,7 +25,7 @@ _ASPECT = (16, 10)
 _OFF_OPACITY = 0.45
 
 
-class TilePart(NamedTuple):
+class _TilePart(NamedTuple):
     """Places of the parts of one tile."""
 
     picture: QRect
@@ -61,7 +61,7 @@ class TileDelegate(QStyledItemDelegate):
         width = self.width - 2 * GRID
         return QSize(width, width * _ASPECT[1] // _ASPECT[0])
 
-    def parts(self, rect: QRect, font: QFont) -> TilePart:
+    def parts(self, rect: QRect, font: QFont) -> _TilePart:
         """Return the places of the parts of a tile at *rect*."""
         line, size = QFontMetrics(font).height(), self.picture_size()
         picture = QRect(rect.x() + GRID, rect.y() + GRID, size.width(), size.height())
@@ -69,7 +69,7 @@ class TileDelegate(QStyledItemDelegate):
             QRect(picture.x(), picture.bottom() + 5 + row * (line + 2), size.width(), line)
             for row in range(3)
         ]
-        return TilePart(picture, *texts)
+        return _TilePart(picture, *texts)
 
     def sizeHint(
         self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
@@ -129,7 +129,7 @@ class TileDelegate(QStyledItemDelegate):
             icon = QRect(0, 0, side, side)
             icon.moveCenter(place.center())
             painter.setOpacity(1 if has_high_contrast() else 0.5)
-            state_icon(entry.state).paint(painter, icon, mode=QIcon.Mode.Selected)
+            state_icon(entry.state, on_picture=True).paint(painter, icon)
             self._paint_lack(
                 painter, place.adjusted(GRID, icon.bottom() - place.y(), -GRID, 0), entry
             )
@@ -157,7 +157,7 @@ class TileDelegate(QStyledItemDelegate):
         self,
         painter: QPainter,
         option: QStyleOptionViewItem,
-        parts: TilePart,
+        parts: _TilePart,
         entry: MachineEntry,
         selected: bool,
     ) -> None:

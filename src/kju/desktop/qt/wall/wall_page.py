@@ -35,7 +35,7 @@ _SEARCH_MS = 80
 _SLIDER_WIDTH = 96
 
 
-class SearchField(QLineEdit):
+class _SearchField(QLineEdit):
     """The search field; Esc empties it, and then leaves it."""
 
     left = Signal()
@@ -81,7 +81,7 @@ class WallPage(QWidget):
         super().__init__()
         self._machines = machines
         self.wall = Wall(machines, picture)
-        self.search = SearchField()
+        self.search = _SearchField()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.wall)
         self.empty = EmptyPage()
@@ -194,7 +194,7 @@ class WallPage(QWidget):
         """Choose an order."""
         self._order.setCurrentIndex(list(Order).index(order))
 
-    def show_all(self) -> None:
+    def _show_all(self) -> None:
         """Empty the search and drop the filter."""
         self.search.clear()
         self._filters.buttons()[0].setChecked(True)
@@ -239,7 +239,7 @@ class WallPage(QWidget):
 
     def _empty_pressed(self, action: EmptyAction) -> None:
         if action is EmptyAction.SHOW_ALL:
-            self.show_all()
+            self._show_all()
             self.wall.setFocus()
 
     # ---- The side panel

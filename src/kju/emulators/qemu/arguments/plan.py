@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ....errors import ConflictError
 from ....store.image import Image, Kind
-from ...base import Appended, Plan
+from ...base import Appended, CommandPlan
 from . import devices
 from .board import DriveAttachment
 from .user_options import (
@@ -64,7 +64,7 @@ _TEMPORARY = (
 
 
 @dataclass(frozen=True)
-class QemuPlan(Plan):
+class QemuPlan(CommandPlan):
     """A whole command line of QEMU.
 
     Attributes:

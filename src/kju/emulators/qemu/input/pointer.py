@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from ....errors import GeometryError, UsageError
-from ....protocol.values import BUTTONS, Action, Button, By, Finger, To, Wheel, last_gesture
+from ....protocol.values import BUTTONS, Action, Button, By, Finger, To, TurnWheel, last_gesture
 from ....surface import Mark
 from ...input.devices import SharedPointer
 from ...input.pace import Gauge, Pace, TimedGauge
@@ -111,7 +111,7 @@ class QemuPointer(SharedPointer):
         if isinstance(action, Finger) and action.state == "end":
             self._fingers.release(client, [action.finger])
         self._log(action)
-        if isinstance(action, Wheel):
+        if isinstance(action, TurnWheel):
             # A notch is two reports; the mark is that before the last notch.
             marks = marks[-2:]
         return marks[0] if marks else None
@@ -171,13 +171,13 @@ class QemuPointer(SharedPointer):
                 " the guest a tablet that it has a driver for"
             )
 
-    def _reports(self, action: To | By | Wheel | Finger) -> list[list[Event]]:
+    def _reports(self, action: To | By | TurnWheel | Finger) -> list[list[Event]]:
         if isinstance(action, To):
             x, y = self._steps(action.x, action.y)
             return [[events.axis("abs", "x", x), events.axis("abs", "y", y)]]
         if isinstance(action, By):
             return [[events.axis("rel", "x", action.dx), events.axis("rel", "y", action.dy)]]
-        if isinstance(action, Wheel):
+        if isinstance(action, TurnWheel):
             return _notches(action.vertical, "wheel-up", "wheel-down") + _notches(
                 action.horizontal, "wheel-left", "wheel-right"
             )

@@ -31,14 +31,14 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPixmap,
 )
-from PySide6.QtWidgets import QApplication, QFileDialog, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from ....errors import KjuError
 from ....files import Folder, make_folders, write_output
 from ....store.paths import runtime_folder
 from ...contract import Status, ViewCommand
 from ..menu import Section, ViewParts
-from ..palette import tool_button
+from ..palette import ScalingButton, tool_button
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _NO_PICTURE = "there is no picture yet"
@@ -71,7 +71,7 @@ class Capture(QObject):
         self._folder: Path | None = None
         self._files: list[str] = []
         tip = "Screenshot: click to save it, drag it to another program"
-        self.button: DragButton = DragButton(self._prepare_drag, self._actions[0].trigger, tip)
+        self.button: _DragButton = _DragButton(self._prepare_drag, self._actions[0].trigger, tip)
         console.view.status_changed.connect(self._show_status)
 
     def picture(self) -> QImage:
@@ -89,7 +89,7 @@ class Capture(QObject):
 
     def save(self) -> None:
         """Save it in the user's folder of pictures, under the machine's name and the time."""
-        self._save(picture_path(self._console.view.viewer.name))
+        self._save(_picture_path(self._console.view.viewer.name))
 
     def _ask(self) -> None:
         dialog = QFileDialog(self._console.window, "Save a screenshot")
@@ -97,7 +97,7 @@ class Capture(QObject):
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setNameFilter("PNG pictures (*.png)")
         dialog.setDefaultSuffix("png")
-        dialog.selectFile(str(picture_path(self._console.view.viewer.name)))
+        dialog.selectFile(str(_picture_path(self._console.view.viewer.name)))
         dialog.fileSelected.connect(lambda path: self._save(Path(path)))
         dialog.open()
 
@@ -131,7 +131,7 @@ class Capture(QObject):
     def _prepare_drag(self, ready: Callable[[QDrag], None]) -> None:
         """Write the picture, so that the file exists when the drag begins; then call *ready*."""
         picture = self.picture()
-        name = picture_path(self._console.view.viewer.name).name
+        name = _picture_path(self._console.view.viewer.name).name
         path = runtime_folder() / ".drag" / name
 
         def written(error: str) -> None:
@@ -139,7 +139,7 @@ class Capture(QObject):
                 self._console.notify(f"cannot drag the screenshot: {error}")
                 return
             self._files.append(name)
-            ready(drag_of(self.button, picture, path))
+            ready(_drag_of(self.button, picture, path))
 
         self._write(path, written)
 
@@ -166,7 +166,7 @@ class Capture(QObject):
         self.button.setEnabled(not reason)
 
 
-class DragButton(QToolButton):
+class _DragButton(ScalingButton):
     """A button that can be dragged out of the window.
 
     Args:
@@ -223,7 +223,7 @@ class DragButton(QToolButton):
             drag.deleteLater()
 
 
-def drag_of(source: QObject, picture: QImage, path: Path) -> QDrag:
+def _drag_of(source: QObject, picture: QImage, path: Path) -> QDrag:
     """Return a drag of a picture's file, which also carries the pixels."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
@@ -244,7 +244,7 @@ def png(picture: QImage) -> bytes:
     return bytes(data.data())
 
 
-def picture_path(name: str) -> Path:
+def _picture_path(name: str) -> Path:
     """Return a path for a screenshot in the user's pictures folder, else in this folder."""
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
     place = Path(folder) if folder else Path.cwd()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFontDatabase, QGuiApplication, QImage, QPixmap
+from PySide6.QtGui import QGuiApplication, QImage, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -32,7 +32,7 @@ from ....vision.needle import SIMILARITY, Needle
 from ...tools.needle_form import MARGIN, NeedleForm
 from ...tools.screen_text import ScreenText
 from ..background import QtBackground
-from ..palette import GRID
+from ..palette import GRID, fixed_font
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,7 +73,7 @@ class NeedleDialog(QDialog):
         self._similarity = QDoubleSpinBox(minimum=0.5, maximum=1, singleStep=0.01, decimals=2)
         self._similarity.setValue(SIMILARITY)
         self._command = QLineEdit(readOnly=True)
-        self._command.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._command.setFont(fixed_font())
         self._command.setAccessibleName("Command that waits for the needle")
         self._problem = QLabel()
         self._problem.setTextFormat(Qt.TextFormat.PlainText)
@@ -192,7 +192,7 @@ class TextDialog(QDialog):
         note.setTextFormat(Qt.TextFormat.PlainText)
         note.setWordWrap(True)
         self._text = QPlainTextEdit(lines(result.text))
-        self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._text.setFont(fixed_font())
         self._text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self._text.setTabChangesFocus(True)
         self._text.setAccessibleName("Text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QFontDatabase, QKeyEvent, QPalette
+from PySide6.QtGui import QKeyEvent, QPalette
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -26,7 +26,7 @@ from ....escaping import lines, one_line
 from ...tools.paste import GroupPlan, PastePlan, counted, layout_choices
 from ...tools.paste_run import PasteResult, PasteRun, PasteTarget
 from ..contrast import OverlayFrame
-from ..palette import GRID, use_role
+from ..palette import GRID, fixed_font, use_role
 
 #: Characters that the preview shows.
 _SHOWN = 20_000
@@ -148,7 +148,6 @@ class PasteBar(OverlayFrame):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAccessibleName("Typing")
         self._words = _label()
-        self._words.setWordWrap(False)
         self._words.setForegroundRole(QPalette.ColorRole.Text)
         self._progress = QProgressBar()
         self._progress.setRange(0, max(len(plan.text) for plan in plans.values()))
@@ -156,9 +155,11 @@ class PasteBar(OverlayFrame):
         self._progress.setAccessibleName("Typed characters")
         self._cancel = QPushButton("Cancel (Esc)")
         self._cancel.clicked.connect(self._stop)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(GRID, GRID, GRID, GRID)
-        row.addWidget(self._words)
+        column, row = QVBoxLayout(self), QHBoxLayout()
+        column.setContentsMargins(GRID, GRID, GRID, GRID)
+        column.setSpacing(GRID)
+        column.addWidget(self._words)
+        column.addLayout(row)
         row.addWidget(self._progress, 1)
         row.addWidget(self._cancel)
         self._show_progress(0)
@@ -204,8 +205,10 @@ class PasteBar(OverlayFrame):
         self.ended.emit(result)
 
     def _place(self) -> None:
-        height = self.sizeHint().height()
         width = min(self._view.width() - 2 * GRID, 640)
+        layout = self.layout()
+        # The words take two lines where the view is narrow.
+        height = layout.totalHeightForWidth(width) if layout else self.sizeHint().height()
         self.setGeometry(
             (self._view.width() - width) // 2, self._view.height() - height - 2 * GRID,
             width, height,
@@ -228,7 +231,7 @@ def _preview(text: str) -> QPlainTextEdit:
     preview = QPlainTextEdit()
     preview.setReadOnly(True)
     preview.setTabChangesFocus(True)
-    preview.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    preview.setFont(fixed_font())
     preview.setAccessibleName("Text to type")
     more = f"\n({len(text) - _SHOWN:,} more characters)" if len(text) > _SHOWN else ""
     preview.setPlainText(lines(text[:_SHOWN]) + more)

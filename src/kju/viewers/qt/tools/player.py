@@ -130,7 +130,7 @@ class PlayerWindow(QWidget):
         self.pause()
         self.seek(self._timeline.times[self._timeline.step(self.frame, frames)])
 
-    def jump(self, seconds: float) -> None:
+    def _jump(self, seconds: float) -> None:
         """Show a moment before or after this one."""
         self.seek(self._at + seconds)
 
@@ -214,9 +214,9 @@ class PlayerWindow(QWidget):
             case Qt.Key.Key_Right:
                 self.step(1)
             case Qt.Key.Key_PageUp:
-                self.jump(-_PAGE)
+                self._jump(-_PAGE)
             case Qt.Key.Key_PageDown:
-                self.jump(_PAGE)
+                self._jump(_PAGE)
             case Qt.Key.Key_Home:
                 self.seek(0.0)
             case Qt.Key.Key_End:

@@ -18,7 +18,7 @@ from ...tools.video import KINDS, missing_recorder
 from .. import icons
 from ..background import QtBackground
 from ..menu import Section, ViewParts
-from ..palette import plain_tooltip
+from ..palette import ScalingButton, plain_tooltip
 
 _TICK_MS = 1000
 _FILTERS = ";;".join(f"{kind.title} (*{kind.suffix})" for kind in KINDS.values())
@@ -55,7 +55,7 @@ class RecordTool(QObject):
             console.menu.set_refusal(action, reason)
 
     def _make_indicator(self) -> QToolButton:
-        button = QToolButton()
+        button = ScalingButton()
         button.setIcon(icons.icon("record"))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setAutoRaise(True)

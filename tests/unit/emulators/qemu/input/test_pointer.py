@@ -13,7 +13,7 @@ from kju.emulators.input.pace import Gauge, Pace, TimedGauge
 from kju.emulators.qemu.input.events import Event
 from kju.emulators.qemu.input.pointer import STEPS, QemuPointer, steps_of
 from kju.errors import GeometryError, QemuError, UsageError
-from kju.protocol.values import Action, Button, By, Finger, To, Wheel
+from kju.protocol.values import Action, Button, By, Finger, To, TurnWheel
 from kju.surface import Mark
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_sent_if_one_of_several_positions_is_outside() -> None:
 
 def test_each_action_is_one_report() -> None:
     guest = Guest()
-    mark = guest.act(To(0, 0), Button(0, True), To(799, 599), Button(0, False), Wheel(-2, 1))
+    mark = guest.act(To(0, 0), Button(0, True), To(799, 599), Button(0, False), TurnWheel(-2, 1))
     kinds = [[event["type"] for event in report] for report in guest.reports]
     assert kinds[:4] == [["abs", "abs"], ["btn"], ["abs", "abs"], ["btn"]]
     assert guest.buttons[2:] == [
@@ -170,8 +170,8 @@ async def test_cancelled_click_is_released() -> None:
         ([Button(0, True), Button(0, False)] * 2, 3),
         ([To(1, 1), Button(0, True), To(9, 9), To(20, 20), Button(0, False)], 2),
         ([To(1, 1), To(2, 2)], 2),
-        ([Wheel(3, 0)], 5),
-        ([Wheel(3, 1)], 7),
+        ([TurnWheel(3, 0)], 5),
+        ([TurnWheel(3, 1)], 7),
         ([Finger(0, "begin", 1, 1), Finger(0, "move", 2, 2), Finger(0, "end", 2, 2)], 1),
     ],
 )

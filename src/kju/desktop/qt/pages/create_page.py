@@ -158,10 +158,12 @@ class CreatePage(QWidget):
         if made.error is None:
             (self.started if order.start else self.saved).emit(order.name)
             return
+        self.form.fail(made.error)
+        failures = self.form.failures
         if made.written and order.old is None:
             # It is defined, and did not start: the page goes on with the defined machine.
             self.edit_machine(order.name)
-        self.form.fail(made.error)
+            self.form.failures.update(failures)
         self._refresh()
         if made.written:
             self.saved.emit(order.name)

@@ -82,6 +82,8 @@ def seeds() -> list[bytes]:
         messages.Lead(),
         messages.Ticket(bytes(74)),
         messages.KeepAlive(),
+        messages.ViewerRate(1, 2.0),
+        messages.RateDone(1, 5),
         messages.Goodbye("bye"),
         messages.LossySegment(7, 1, 1, 2, 2, size, data, 0, [photo()]),
         messages.LossySegment(8, 0, 1, 2, 2, 0, nothing, 0, [photo(), photo()]),

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import accelerator, leftovers
+from support import accelerator, leftovers, longest
 
 if TYPE_CHECKING:
     from kju.remote.trust import Trust
@@ -33,6 +34,14 @@ def pytest_sessionstart() -> None:
     if leftovers.RUN not in os.environ:  # a worker has its controller's
         os.environ[leftovers.RUN] = run = uuid.uuid4().hex
         leftovers.guard_run(run)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the workers of one run begin with the files that take longest, then the largest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (-longest.seconds(item.path), -tests[item.path]))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import kju
 pytest.importorskip("zenoh")
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 INVADERS = "/usr/games/xinv3d"
-SECONDS = 2.0
+SECONDS = 1.5
 
 
 class Cost(NamedTuple):

@@ -67,7 +67,7 @@ def test_machine_whose_firmware_has_not_started_is_ended_at_once() -> None:
 @pytest.mark.parametrize("board", BOARDS)
 def test_linux_receives_the_power_button(board: str, firmware: str, tmp_path: Path) -> None:
     """Linux enables ACPI and the button's event at any address of the registers."""
-    guest = guests.paint(tmp_path, "still", device="VGA")
+    guest = guests.paint(tmp_path, "still", device="VGA", efi=firmware == "uefi")
     args = [*guest.arguments, "-machine", board, *(uefi() if firmware == "uefi" else [])]
     with kju.launch(args=args) as machine, guests.Serial(guest) as serial:
         serial.wait("kju: ready", timeout=BOOT)

@@ -32,7 +32,11 @@ class AppProcess:
     """
 
     def __init__(self, environment: Mapping[str, str] = {}) -> None:
-        known = {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": os.pathsep.join(sys.path)}
+        known = {
+            "QT_QPA_PLATFORM": "offscreen",
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "support.app_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -63,9 +67,11 @@ class AppProcess:
         self.process.stdin.write(json.dumps([command, *arguments]) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        if not answer:
-            raise BrokenPipeError(f"the app has ended: {self.errors}")
-        return json.loads(answer)
+        if not answer or "result" not in json.loads(answer):
+            until(lambda: self.process.poll() is not None or "Error" in self.errors)
+            ended = self.process.poll()
+            raise BrokenPipeError(f"the app failed at {command} ({ended}): {self.errors}")
+        return json.loads(answer)["result"]
 
     def entry(self, name: str) -> tuple[str, str]:
         """Return the state of a machine on the wall, and the reason; empty if it has no tile."""
@@ -109,7 +115,11 @@ def _main() -> None:
                 self._input.setEnabled(False)
                 return
             command, *arguments = json.loads(line)
-            print(json.dumps(getattr(self._commands, command)(*arguments)), flush=True)
+            answer: dict[str, Any] = {}
+            try:
+                answer["result"] = getattr(self._commands, command)(*arguments)
+            finally:  # the traceback is the app's error
+                print(json.dumps(answer), flush=True)
 
     app.Desktop = Driven  # type: ignore[misc]
     sys.stdin = os.fdopen(0, "r", buffering=1)
@@ -122,6 +132,7 @@ class _Commands:
     def __init__(self, desktop: Any) -> None:
         self._desktop = desktop
         self._said: list[str] = []
+        self._bar: Any = None
         desktop.window.statusBar().messageChanged.connect(self._said.append)
 
     def state(self) -> dict[str, tuple[str, str]]:
@@ -147,6 +158,80 @@ class _Commands:
         self._desktop.managing.open_tree(entry)
         self._desktop.window.consoles.open_tab(name)
 
+    def show(self, what: str, name: str) -> None:
+        """Show a page or a dialog: tree, create, remotes, shortcuts, or the title of a tree's."""
+        from kju.desktop.machines.entry import MachineKey
+
+        managing, entries = self._desktop.managing, self._desktop.machines.entries
+        if what == "tree":
+            managing.open_tree(entries[MachineKey("", name)])
+        elif what == "create":
+            self._desktop._create.new_machine()
+        elif what == "remotes":
+            managing._show_remotes()
+        elif what == "shortcuts":
+            self._desktop.window.show_shortcuts()
+        else:
+            managing._pages[MachineKey("", name)].buttons[what].click()
+
+    def tab_order(self) -> dict[str, list[str]]:
+        """Return the names of the active window's controls: reached by Tab, and not reached."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtWidgets import (
+            QAbstractButton,
+            QApplication,
+            QComboBox,
+            QLineEdit,
+            QTabBar,
+            QWidget,
+        )
+
+        window = QApplication.activeModalWidget() or self._desktop.window
+        reached, at = [], window
+        while (at := at.nextInFocusChain()) is not window:
+            if at.isVisible() and at.isEnabled() and at.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                reached.append(at)
+        controls = [
+            widget
+            for widget in window.findChildren(QWidget)
+            if isinstance(widget, (QAbstractButton, QComboBox, QLineEdit))
+            and widget.isVisible()
+            and widget.isEnabled()
+            and widget.window() is window
+            # Ctrl+W closes a tab, and Ctrl+Tab shows the next one.
+            and not isinstance(widget.parent(), QTabBar)
+        ]
+        name = lambda each: each.accessibleName() or getattr(each, "text", str)()  # noqa: E731
+        missed = [name(each) for each in controls if each not in reached]
+        return {"reached": [name(each) for each in reached], "missed": missed}
+
+    def dialogs(self) -> list[str]:
+        """Return the titles of the open dialogs."""
+        from PySide6.QtWidgets import QApplication, QDialog
+
+        tops = QApplication.topLevelWidgets()
+        return [
+            each.windowTitle() for each in tops if isinstance(each, QDialog) and each.isVisible()
+        ]
+
+    def press_key(self, key: str) -> None:
+        """Press a key where the focus is, as the window system would."""
+        from PySide6.QtCore import QEvent, Qt
+        from PySide6.QtGui import QKeyEvent
+        from PySide6.QtWidgets import QApplication
+
+        target = QApplication.focusWidget() or QApplication.activeWindow()
+        for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+            number, none = getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.NoModifier
+            QApplication.sendEvent(target, QKeyEvent(kind, number, none))
+
+    def focus(self) -> str:
+        """Return the name of the control with the focus."""
+        from PySide6.QtWidgets import QApplication
+
+        found: Any = QApplication.focusWidget()
+        return str(found.accessibleName() or getattr(found, "text", str)()) if found else ""
+
     def close(self, name: str) -> None:
         """Close all tabs but the wall's."""
         tabs = self._desktop.window.tabs
@@ -167,14 +252,24 @@ class _Commands:
 
     def paste(self, name: str, text: str, layout: str = "us") -> None:
         """Type a text, without the question."""
+        from kju.viewers.qt.tools.paste_dialog import PasteBar
         from kju.viewers.tools.paste import PastePlan
 
-        tool = self._console(name).tools.paste
-        tool._type(tool._target, PastePlan.make(text, layout))
+        view, target = self._console(name).view, self._console(name).tools.paste._target
+        plans = {target: PastePlan.make(text, layout)}
+        self._bar = PasteBar(view, view, plans, self._desktop.post)
 
     def record(self, name: str, path: str) -> None:
         """Begin a recording."""
         self._console(name).tools.record.record(Path(path))
+
+    def save_screenshot(self, name: str) -> None:
+        """Save a screenshot in the user's folder of pictures."""
+        self._console(name)._capture.save()
+
+    def note(self, name: str) -> str:
+        """Return the last message on the picture of a console."""
+        return self._console(name)._note.text
 
     def stop_recording(self, name: str) -> None:
         """End a recording."""
@@ -188,7 +283,7 @@ class _Commands:
             window.resize(900 + number % 7 * 30, 700 - number % 5 * 20)
 
     def _console(self, name: str) -> Any:
-        return self._desktop.window.consoles._open[name]
+        return self._desktop.window.consoles._first(name)
 
 
 if __name__ == "__main__":

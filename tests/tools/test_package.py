@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from support.apt_root import REPOSITORY
@@ -24,6 +26,15 @@ def test_header_compiles_with_the_folder_of_get_include(tmp_path):
     source.write_text("#include <kju/surface.h>\nint size = sizeof(struct kju_header);\n")
     command = ["cc", "-std=gnu11", "-Wall", "-Werror", "-I", kju.get_include(), "-c", str(source)]
     subprocess.run([*command, "-o", str(tmp_path / "a.o")], check=True)
+
+
+def test_desktops_find_the_application_and_its_icon():
+    installed = [Path(str(each.locate())).resolve() for each in metadata.files("kju") or ()]
+    share = Path(sys.prefix).resolve() / "share"
+    entry, icon = share / "applications/kju.desktop", share / "icons/hicolor/scalable/apps/kju.svg"
+    assert {entry, icon} <= set(installed)
+    assert f"Icon={icon.stem}" in entry.read_text().splitlines()
+    assert icon.read_bytes() == (REPOSITORY / "src/kju/desktop/kju.svg").read_bytes()
 
 
 def test_long_description_has_no_link_into_a_checkout():

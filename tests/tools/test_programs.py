@@ -1,4 +1,4 @@
-"""Every module of benchmarks and fuzz can be imported: renames in kju are followed there."""
+"""Programs and lists beside the package follow its renames: benchmarks, fuzz, long test files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import longest
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Imports modules by name; of the peers of a comparison, some may not be installed.
@@ -50,3 +51,9 @@ def test_import_of_a_missing_name_is_found(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text("from kju.memory import missing_name\n")
     done = import_all(tmp_path, module_names(tmp_path, tmp_path))
     assert "missing_name" in done.stderr and done.returncode
+
+
+def test_longest_test_files_exist() -> None:
+    assert [name for name in longest.SECONDS if not (longest.TESTS / name).exists()] == []
+    assert longest.seconds(longest.TESTS / "qemu" / "test_cli.py") > 0
+    assert longest.seconds(Path(__file__)) == 0

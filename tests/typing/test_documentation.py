@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from support import documentation
 
 import kju
@@ -26,7 +27,13 @@ def write(folder: Path) -> list[Path]:
     return found
 
 
-def check(folder: Path, *programs: Path) -> str:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy remembers of kju, for all checks of this file."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def check(folder: Path, cache: Path, *programs: Path) -> str:
     environment = os.environ | {"MYPYPATH": str(Path(kju.__file__).parent.parent)}
     if Path(kju.__file__).parent.parent.name == "site-packages":
         del environment["MYPYPATH"]
@@ -35,21 +42,21 @@ def check(folder: Path, *programs: Path) -> str:
             *(sys.executable, "-m", "mypy", "--config-file=", "--check-untyped-defs"),
             # Another check covers the package itself, with the stubs of its extras.
             "--follow-imports=silent",
-            *("--cache-dir", str(folder / "cache"), *map(str, programs)),
+            *("--cache-dir", str(cache), *map(str, programs)),
         ],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
 
 
-def test_examples_type_check(tmp_path: Path) -> None:
+def test_examples_type_check(tmp_path: Path, cache: Path) -> None:
     programs = write(tmp_path)
     assert {path.stem for path in programs} >= {"README", "tutorial", "test_an_os", "index"}
-    said = check(tmp_path, *programs)
+    said = check(tmp_path, cache, *programs)
     assert said == f"Success: no issues found in {len(programs)} source files\n"
 
 
-def test_unknown_name_in_an_example_is_an_error(tmp_path: Path) -> None:
+def test_unknown_name_in_an_example_is_an_error(tmp_path: Path, cache: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text("import kju\n\nmachine = kju.attach('a')\nmachine.screen.wait_words('a')\n")
-    assert "wrong.py:4" in check(tmp_path, wrong)
+    assert "wrong.py:4" in check(tmp_path, cache, wrong)

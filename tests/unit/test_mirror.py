@@ -86,7 +86,6 @@ SUITES: dict[str, str] = {
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
-    "qemu/test_cd.py": "cli.media",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.recording cli.screen",
     "qemu/test_desktop.py": (
         "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"

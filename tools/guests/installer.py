@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import uncompressed
+
 from kju.guests import debian
 
 PACKAGE = "debian-installer-12-netboot-amd64"
-FILES = ("linux", "initrd.gz")
+CHANGES = {"linux": uncompressed.kernel, "initrd.gz": uncompressed.archive}
 INSIDE = "*/gtk/debian-installer/amd64/"
 
 
@@ -25,7 +27,7 @@ def build() -> list[Path]:
     with debian.locked():
         found = sorted(debian.cache().glob("installer-*"))
         folder = found[-1] if found else _fetch()
-    return [folder / name for name in FILES]
+        return [uncompressed.kept(folder / name, change) for name, change in CHANGES.items()]
 
 
 def _fetch() -> Path:
@@ -33,8 +35,8 @@ def _fetch() -> Path:
     folder = debian.cache() / f"installer-{debian.safe(apt.version(PACKAGE))}"
     with debian.appearing(folder) as new:
         for package in apt.download([PACKAGE], new):
-            debian.unpack(package, new, *(f"{INSIDE}{name}" for name in FILES))
-        for name in FILES:
+            debian.unpack(package, new, *(f"{INSIDE}{name}" for name in CHANGES))
+        for name in CHANGES:
             unpacked = next(new.glob(f"**/gtk/debian-installer/amd64/{name}"), None)
             if unpacked is None:
                 raise debian.GuestError(f"{PACKAGE} has no gtk/debian-installer/amd64/{name}")

@@ -8,7 +8,6 @@ package's version, what is built by the hash of its sources; with both there, th
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import os
 import shutil
@@ -16,6 +15,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+import uncompressed
 
 from kju.guests import boot, debian
 
@@ -61,7 +62,8 @@ def build(*, refresh: bool = False) -> Linux:
         parts = _newest_parts()
         if parts is None or refresh:
             parts = _fetch()
-        return Linux(parts / "vmlinuz", _initramfs(parts))
+        kernel = uncompressed.kept(parts / "vmlinuz", uncompressed.kernel)
+        return Linux(kernel, _initramfs(parts))
 
 
 def _newest_parts() -> Path | None:
@@ -90,12 +92,12 @@ def _initramfs(parts: Path) -> Path:
     digest = hashlib.sha256(parts.name.encode())
     for source in sorted([Path(__file__), *SOURCES.glob("*.[ch]")]):
         digest.update(source.read_bytes())
-    target = debian.cache() / f"paint-{digest.hexdigest()[:16]}.cpio.gz"
+    target = debian.cache() / f"paint-{digest.hexdigest()[:16]}.cpio"
     if not target.exists():
         init = parts / "init.new"
         _compile(init, parts / "include")
         scratch = target.with_suffix(".new")
-        scratch.write_bytes(gzip.compress(_archive(init, parts), 6, mtime=0))
+        scratch.write_bytes(_archive(init, parts))
         scratch.rename(target)
         init.unlink()
         _forget_old(target)
@@ -110,7 +112,7 @@ def _compile(init: Path, include: Path) -> None:
 
 def _forget_old(newest: Path) -> None:
     """Keeps the last few images: another checkout may be using one."""
-    images = sorted(newest.parent.glob("paint-*.cpio.gz"), key=lambda path: path.stat().st_mtime)
+    images = sorted(newest.parent.glob("paint-*.cpio"), key=lambda path: path.stat().st_mtime)
     for image in images[:-6]:
         image.unlink()
 

@@ -54,7 +54,7 @@ SECTIONS = (
             _Entry("resume", "machines", "Continue a paused machine."),
             _Entry("reset", "machines", "Reset a machine, as its reset button does."),
             _Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
-            _Entry("cd", "media", "Change the CD in a running machine's drive, or eject it."),
+            _Entry("cd", "machines", "Change the CD in a running machine's drive, or eject it."),
             _Entry("demo", "demo", "Start a guest, show it here and press keys in it."),
         ),
     ),

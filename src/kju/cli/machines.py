@@ -1,4 +1,4 @@
-"""Running machines: `kju run`, `stop`, `pause`, `resume`, `reset` and `snapshot`."""
+"""Running machines: `kju run`, `stop`, `pause`, `resume`, `reset`, `cd` and `snapshot`."""
 
 from __future__ import annotations
 
@@ -200,6 +200,24 @@ def reset(name: Name) -> None:
     """Reset a machine, as its reset button does."""
     with attach(name) as machine:
         machine.reset()
+
+
+def cd(
+    name: Name,
+    image: Annotated[
+        str, typer.Argument(metavar="ISO", help="The image of a CD; see also --eject.")
+    ] = "",
+    eject: Annotated[bool, typer.Option("--eject", help="Leave the drive empty.")] = False,
+) -> None:
+    """Change the CD in a running machine's drive, or eject it.
+
+    The CD stays in the drive when the guest restarts.
+    """
+    if bool(image) == eject:
+        raise UsageError("give an ISO image, or --eject (not both)")
+    with attach(name) as machine:
+        machine.change_cd(image or None)
+    print(one_line(f"{name}: {image} is in the CD drive" if image else f"{name}: CD ejected"))
 
 
 def _save(name: Name, tag: _Tag) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from ..emulators.base import Emulator, Ending
 from ..emulators.tasks import Tasks
 from ..errors import KjuError
+from ..escaping import one_line
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
@@ -31,6 +32,9 @@ from . import requests
 from .control import Client, ControlServer, Result
 
 log = logging.getLogger(__name__)
+
+#: Characters of the reason why a machine did not start, for its other clients.
+_MAX_REASON = 500
 
 
 class Launcher(NamedTuple):
@@ -104,7 +108,7 @@ class HostedMachine:
         Raises:
             KjuError: It did not start. Everything has been taken down.
         """
-        loop = asyncio.get_running_loop()
+        loop, why = asyncio.get_running_loop(), ""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
         try:
@@ -113,6 +117,7 @@ class HostedMachine:
         except (KjuError, OSError) as error:
             # Before `_take_down` moves the logs away.
             log.error("%s", error)
+            why = one_line(str(error), _MAX_REASON)
             if self._owner:
                 reply = failure(error if isinstance(error, KjuError) else KjuError(str(error)))
                 self._owner.send(reply, number=self._launcher.number)
@@ -121,7 +126,7 @@ class HostedMachine:
             log.exception("a bug in kju")
             raise
         finally:
-            await self._take_down()
+            await self._take_down(why or "a bug in kju")
 
     # -- starting
 
@@ -216,8 +221,9 @@ class HostedMachine:
 
     # -- ending
 
-    async def _take_down(self) -> None:
-        ending = self._ending.result() if self._ending.done() else Ending("it failed", False)
+    async def _take_down(self, otherwise: str) -> None:
+        """Take everything down; *otherwise* is the reason if nothing has ended the machine."""
+        ending = self._ending.result() if self._ending.done() else Ending(otherwise, False)
         try:
             await self.emulator.end()
         finally:

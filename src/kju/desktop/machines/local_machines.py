@@ -41,7 +41,7 @@ _LONGEST_RETRY = 1.0
 _CLOSE_SECONDS = 2.0
 
 
-class Reports(Protocol):
+class MachineReports(Protocol):
     """Callbacks of `LocalMachines`, on its thread."""
 
     def entry_is(self, entry: MachineEntry) -> None:
@@ -82,7 +82,7 @@ class LocalMachines:
         reports: Takes the results.
     """
 
-    def __init__(self, reports: Reports) -> None:
+    def __init__(self, reports: MachineReports) -> None:
         self._reports = reports
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -417,7 +417,7 @@ def with_news(entry: MachineEntry, news: ScreenNews | None) -> MachineEntry:
         return entry
     warnings = entry.warnings
     if news.reason:
-        warnings = *warnings, one_line(f"no picture: {news.reason}", _MAX_REASON)
+        warnings = *warnings, one_line(f"no live picture: {news.reason}", _MAX_REASON)
     state = MachineState.PAUSED if news.paused else entry.state
     return entry._replace(state=state, warnings=warnings)
 

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 
 from ...errors import KjuError
+from ...remote import addresses
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
@@ -35,6 +36,20 @@ LINGER = 10.0
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 #: Seconds from a change to the tile's picture: an update has several messages.
 SETTLE = 0.03
+
+
+class ScreenPlace(NamedTuple):
+    """A remote screen.
+
+    Attributes:
+        engine: The connection to its computer.
+        name: Its name there.
+        user: The user's name there; empty without certificates.
+    """
+
+    engine: Engine
+    name: str
+    user: str
 
 
 class SharedParts(NamedTuple):
@@ -65,20 +80,16 @@ class RemoteScreen:
     """One remote screen, from its first look to `close`.
 
     Args:
-        engine: The connection.
-        name: The screen's name.
-        user: The user's name there; empty without certificates.
-        parts: What it shares with others.
+        place: Where it is.
+        parts: The parts that it shares with others.
         reports: Takes its pictures and its state.
 
     Attributes:
         rate: Looks per second; 0 for none.
     """
 
-    def __init__(
-        self, engine: Engine, name: str, user: str, parts: SharedParts, reports: Reports
-    ) -> None:
-        self._engine, self._name, self._user = engine, name, user
+    def __init__(self, place: ScreenPlace, parts: SharedParts, reports: Reports) -> None:
+        self._place = place
         self._parts, self._reports = parts, reports
         self.rate = 0.0
         self._size = (1, 1)
@@ -132,10 +143,11 @@ class RemoteScreen:
                 try:
                     reason = await self._use()
                 except (KjuError, OSError) as error:
-                    reason = str(error)
+                    # The tile has the name already.
+                    reason = str(error).removeprefix(f"{addresses.SCHEME}{self._place.name}: ")
                 if reason and self.rate:
                     pause = FIRST_PAUSE if self._was_live else pause
-                    log.info("%s: %s", self._name, reason)
+                    log.info("%s: %s", self._place.name, reason)
                     self._report(ScreenNews(reason=f"{reason} (next try in {pause:g} s)"))
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, MAX_PAUSE)
@@ -149,12 +161,13 @@ class RemoteScreen:
         Raises:
             KjuError: The sender did not answer, or refused.
         """
-        prove = Prover(Trust(default_folder()), self._user, self._name) if self._user else None
+        engine, name, user = self._place
+        prove = Prover(Trust(default_folder()), user, name) if user else None
         self._ended.clear()
         self._was_live = False
         self._mirror = mirror = Mirror(
-            self._engine, self._name, self._target, "view",
-            user=self._user, prove=prove, lossy=jpeg.is_available(), threads=self._parts.threads,
+            engine, name, self._target, "view",
+            user=user, prove=prove, lossy=jpeg.is_available(), threads=self._parts.threads,
             on_status=self._status_changed, on_drawn=self._look_soon,
         )  # fmt: skip
         mirror.set_rate(self.rate)

@@ -45,7 +45,7 @@ class RemoteView(NamedTuple):
     size: tuple[int, int] = (320, 200)
 
 
-class _Connection(NamedTuple):
+class _RemoteConnection(NamedTuple):
     address: RemoteAddress
     engine: Engine
 
@@ -68,7 +68,7 @@ class RemoteTiles:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._tiles: dict[MachineKey, Tile] = {}
-        self._connections: dict[str, _Connection] = {}
+        self._connections: dict[str, _RemoteConnection] = {}
         self._screens: dict[MachineKey, RemoteScreen] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "kju-remote-drawing")
         self._budget = MemoryBudget()
@@ -100,7 +100,7 @@ class RemoteTiles:
     def opened(self, address: RemoteAddress, engine: Engine) -> None:
         """Look at the machines of a new connection."""
         self._loop = asyncio.get_running_loop()
-        self._connections[address.connect] = _Connection(address, engine)
+        self._connections[address.connect] = _RemoteConnection(address, engine)
         self._apply()
 
     async def closing(self, connect: str) -> None:
@@ -138,7 +138,7 @@ class RemoteTiles:
 
     def _open(self, key: MachineKey) -> RemoteScreen:
         # With the first remote machine: the wire's modules would delay the app's start.
-        from .remote_session import RemoteScreen, Reports, SharedParts
+        from .remote_session import RemoteScreen, Reports, ScreenPlace, SharedParts
 
         address, engine = self._connections[key.host]
         reports = Reports(
@@ -146,7 +146,7 @@ class RemoteTiles:
         )
         user = address.user if address.options().tls else ""
         parts = SharedParts(self._threads, self._budget)
-        return RemoteScreen(engine, key.name, user, parts, reports)
+        return RemoteScreen(ScreenPlace(engine, key.name, user), parts, reports)
 
     def _take_picture(self, key: MachineKey, picture: Thumbnail) -> None:
         size = picture.mode.width, picture.mode.height

@@ -252,10 +252,15 @@ class VideoFile:
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Convert an error of PyAV in the block to that of the file, if there is one."""
+        """Convert an error of PyAV in the block to that of the file, if there is one.
+
+        After a failure of the file the block is not entered: FFmpeg crashes the process if it is
+        given a packet after its header could not be written.
+        """
         import av
 
         try:
+            self._file.check()
             yield
             self._file.check()
         except FileError:

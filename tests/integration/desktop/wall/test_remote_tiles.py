@@ -206,11 +206,12 @@ def test_lying_senders_have_a_reason_on_their_tiles(app: App, tmp_path: Path) ->
     # A session with events or modes alone is not wrong.
     for name in set(LIES) - {"events", "modes"}:
         app.until(lambda name=name: entry(name).warnings, f"a reason of {name}")
-        assert note_text(entry(name)).startswith("no picture: ")
+        assert note_text(entry(name)).startswith("no live picture: ")
         for text in (note_text(entry(name)), *tooltip_lines(entry(name), 0)):
             assert text.isprintable()
             assert "\u202e" not in text
     assert "too large" in note_text(entry("large"))
+    assert "zenoh:" not in note_text(entry("refuses"))
     assert not entry("right").warnings
     assert not app.window.grab().isNull()
     assert app.pictures.remote._budget.used <= MAX_MEMORY // 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -87,12 +88,8 @@ def test_gif_keeps_the_colours_of_its_frames(tmp_path: Path):
         assert np.abs(reader.picture(0)[..., :3].astype(int) - shades[..., :3]).max() < 8
 
 
-@pytest.mark.parametrize("suffix", list(KINDS))
-def test_full_disk_is_said_and_the_file_plays_up_to_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-):
-    path = tmp_path / f"v{suffix}"
-    room = 40_000
+def limit_writes(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Have every growing file fail as on a full disk beyond *room* bytes."""
     write = growing.write_fully
 
     def limited(descriptor: int, data: bytes) -> None:
@@ -102,6 +99,30 @@ def test_full_disk_is_said_and_the_file_plays_up_to_there(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(growing, "write_fully", limited)
+
+
+@pytest.mark.parametrize("room", [0, 20, 200, 1000, 4000])
+@pytest.mark.parametrize("suffix", list(KINDS))
+def test_disk_without_room_for_the_header_is_an_error_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, room: int
+):
+    limit_writes(monkeypatch, room)
+    noise = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+    video = VideoFile(tmp_path / f"v{suffix}", WIDTH, HEIGHT)
+    for number in range(3):
+        with contextlib.suppress(FileError):  # a format may buffer its first frames
+            video.add(noise, number / 10)
+    with pytest.raises(FileError, match="No space left"):
+        video.close(1.0)
+
+
+@pytest.mark.parametrize("suffix", list(KINDS))
+def test_full_disk_is_said_and_the_file_plays_up_to_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    path = tmp_path / f"v{suffix}"
+    room = 40_000
+    limit_writes(monkeypatch, room)
     random = np.random.default_rng(1)
     written = 0
     with VideoFile(path, WIDTH, HEIGHT) as video:

@@ -158,12 +158,13 @@ class CreatePage(QWidget):
         if made.error is None:
             (self.started if order.start else self.saved).emit(order.name)
             return
+        # The field of the error is found by the values that were sent.
         self.form.fail(made.error)
-        failures = self.form.failures
         if made.written and order.old is None:
             # It is defined, and did not start: the page goes on with the defined machine.
+            failures = self.form.failures
             self.edit_machine(order.name)
-            self.form.failures.update(failures)
+            self.form.failures = failures
         self._refresh()
         if made.written:
             self.saved.emit(order.name)

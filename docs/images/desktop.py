@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from displays import KJU, ROOT, SETTLED, display, homes  # first: it says what is missing
+from displays import KJU, ROOT, display, homes, wait  # first: it says what is missing
 from guest_machines import Machines, say, until_bright
 from PIL import Image
 from support import guests
@@ -121,14 +121,14 @@ def others(lab: Machines) -> Pixels:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         vnc, spice = f"{folder}/vnc", f"{folder}/spice"
         served = ["-vnc", f"unix:{vnc}", "-spice", f"unix=on,addr={spice},disable-ticketing=on"]
-        screen = stack.enter_context(display("1640x1320"))
+        screen = stack.enter_context(display("2640x1760"))
         screen.environment["HOME"] = folder
         twin = [*guest, "-display", "gtk"]
         viewers = [
-            ("qemu-system-gui", ["qemu-system-x86_64", *twin], (830, 660)),
-            ("virt-viewer", ["remote-viewer", f"spice+unix://{spice}"], (830, 0)),
-            ("tigervnc-viewer", ["xtigervncviewer", "-SecurityTypes=None", vnc], (0, 660)),
-            ("kju", [*KJU, "view", "guest"], (0, 0)),
+            ("qemu-system-gui", ["qemu-system-x86_64", *twin], (1330, 900)),
+            ("virt-viewer", ["remote-viewer", f"spice+unix://{spice}"], (1330, 30)),
+            ("tigervnc-viewer", ["xtigervncviewer", "-SecurityTypes=None", vnc], (10, 900)),
+            ("kju", [*KJU, "view", "guest"], (10, 30)),
         ]
         try:
             machine = kju.launch(name="guest", args=[*guest, *served])
@@ -148,10 +148,13 @@ def others(lab: Machines) -> Pixels:
                 time.sleep(0.2)
             if child.poll() is not None:
                 say(f"without {command[0]}: it ended; is {package} installed?")
+                continue
             time.sleep(3)  # it takes the guest's size
             for number in opened:
                 screen.do("windowmove", number, str(left), str(top))
-        time.sleep(SETTLED)
+            if package == "qemu-system-gui":  # it boots a guest of its own
+                place = slice(top, None), slice(left, None)
+                wait(lambda at=place: (screen.pixels()[at] > 150).mean() > 0.5, "QEMU's gtk window")
         return screen.picture()
 
 

@@ -184,8 +184,7 @@ class ConsoleMenu(QObject):
     def open_at(self, place: QPoint) -> None:
         """Show the menu at a point of the display, with its first item chosen for the keyboard."""
         self.root.popup(place)
-        # Not setActiveAction, which opens the submenu: on a busy computer that is mapped before the
-        # menu itself, which stays hidden behind the window.
+        # Not setActiveAction: it opens the first section, too.
         down = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Down, Qt.KeyboardModifier.NoModifier)
         QApplication.sendEvent(self.root, down)
 

@@ -1,90 +1,241 @@
-"""Takes the picture of the wall that the docs show: docs/images/desktop.png.
+"""Take pictures of the app, its windows and other viewers, with real guests.
 
-    python docs/images/desktop.py
+    python docs/images/desktop.py                   those of the docs, into docs/images
+    python docs/images/desktop.py FOLDER [NAME...]  all pictures, or some, into FOLDER
 
-Needs what the tests of the window need (tools/setup check): Xvfb, openbox, xwd, grub-invaders,
-memtest86+, the sample guest.
+Needs what the tests of the windows need (tools/setup check). The picture `others` needs
+tigervnc-viewer, virt-viewer, qemu-system-gui and qemu-system-modules-spice, too; a missing one is
+named and left out.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from displays import KJU, ROOT, display, homes, wait  # first: it says what is missing
+from guest_machines import Machines, say, until_bright
 from PIL import Image
+from support import guests
 
 import kju
+from kju.errors import QemuError
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+Pixels = np.ndarray
+IMAGES = ROOT / "docs" / "images"
+#: Offers its argument as the clipboard's text.
+CLIPBOARD = """
+import sys
+from PySide6.QtGui import QGuiApplication
+app = QGuiApplication(sys.argv[:1])
+app.clipboard().setText(sys.argv[1])
+app.exec()
+"""
+TEXT = "".join(
+    f"server{n} = 10.0.0.{n} # rack {n % 3} \N{EN DASH} temporary\n" for n in range(1, 9)
+)
 
-from support import guests, xservers  # noqa: E402
-from window import bounds  # noqa: E402
 
-OUTPUT = ROOT / "docs" / "images" / "desktop.png"
-SECONDS = 90.0
-#: Colours of a wall whose guests have drawn.
-COLOURS = 200
+def wall(lab: Machines, *, dark: bool = False) -> Pixels:
+    """The wall of nine machines."""
+    with lab.nine(), display(dark=dark) as screen, screen.program("desktop"):
+        number = screen.settle("kju", 1)
+        screen.steps(f"windowsize {number} 960 872", f"windowmove {number} 20 40", "10")
+        lab.end_two()
+        return screen.picture()
 
 
-def start(stack: ExitStack) -> None:
-    """Start the guests, pause one, define two that are off."""
-    sample = ["-accel", "tcg", "-snapshot", "-m", "256", "-hda", str(guests.sample())]
-    linux = stack.enter_context(kju.launch(name="linux", args=sample))
-    linux.screen.wait_text("login:", timeout=SECONDS)
-    wanted = {
-        "invaders": guests.invaders(),
-        "memtest": guests.memtest(),
-        "grub": guests.grub(),
-        "paused": guests.invaders(),
-    }
-    machines = {
-        name: stack.enter_context(kju.launch(name=name, args=args)) for name, args in wanted.items()
-    }
-    deadline = time.monotonic() + SECONDS
-    while machines["paused"].screen.mode.height != 400 and time.monotonic() < deadline:
-        time.sleep(0.5)
-    time.sleep(5)  # the game has drawn
-    machines["paused"].pause()
-    for name in ("web-1", "web-2"):
-        kju.define(name, disk="1G")
+def empty(lab: Machines, *, dark: bool = False) -> Pixels:
+    """The wall of a user without machines."""
+    with tempfile.TemporaryDirectory() as folder, display(dark=dark) as screen:
+        screen.environment |= homes(Path(folder))
+        with screen.program("desktop"):
+            number = screen.settle("kju", 1)
+            screen.steps(f"windowsize {number} 900 600", "3")
+            return screen.picture()
+
+
+def create(lab: Machines, *, dark: bool = False) -> Pixels:
+    """The create page with an error."""
+    with display(dark=dark) as screen, screen.program("desktop"):
+        number = screen.settle("kju", 3)
+        screen.steps(
+            f"windowsize {number} 900 760", f"windowfocus {number}", "key ctrl+n", "1",
+            "type /srv/images/debian-13.qcow2", "3",
+        )  # fmt: skip
+        return screen.picture()
+
+
+def snapshots(lab: Machines, *, dark: bool = False) -> Pixels:
+    """The snapshot tree of the Linux machine."""
+    with lab.running("linux"), display(dark=dark) as screen, screen.program("desktop"):
+        number = screen.settle("kju", 3)
+        screen.steps(
+            f"windowsize {number} 900 600", f"windowfocus {number}", "key ctrl+f",
+            "type name:linux", "1", "key Return", "key ctrl+a", "key ctrl+t", "4",
+        )  # fmt: skip
+        return screen.picture()
+
+
+def console(
+    lab: Machines,
+    name: str = "linux",
+    *,
+    options: Sequence[str] = (),
+    ratio: float = 1,
+    steps: Sequence[str] = (),
+    clipboard: str = "",
+    stop: bool = False,
+    dark: bool = False,
+) -> Pixels:
+    """A machine's window."""
+    with ExitStack() as stack:
+        stack.enter_context(lab.running(name))
+        screen = stack.enter_context(display("1920x1200", ratio, dark=dark))
+        # Sizes that an earlier picture's window has remembered do not count.
+        state = stack.enter_context(tempfile.TemporaryDirectory())
+        screen.environment["XDG_STATE_HOME"] = state
+        if clipboard:
+            owner = [sys.executable, "-c", CLIPBOARD, clipboard]
+            stack.enter_context(screen.program(command=owner))
+        stack.enter_context(screen.program("view", name, *options))
+        number = screen.settle(f"^{name} ", 2)
+        screen.steps(f"windowfocus {number}", *(step.format(number) for step in steps), "1")
+        if stop:
+            lab.stop(name)
+            time.sleep(2)
+        return screen.picture()
+
+
+def others(lab: Machines) -> Pixels:
+    """One guest in our window, remote-viewer's and TigerVNC's, and its twin in QEMU's own."""
+    guest = guests.installer("vga=0x314")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        vnc, spice = f"{folder}/vnc", f"{folder}/spice"
+        served = ["-vnc", f"unix:{vnc}", "-spice", f"unix=on,addr={spice},disable-ticketing=on"]
+        screen = stack.enter_context(display("2640x1760"))
+        screen.environment["HOME"] = folder
+        twin = [*guest, "-display", "gtk"]
+        viewers = [
+            ("qemu-system-gui", ["qemu-system-x86_64", *twin], (1330, 900)),
+            ("virt-viewer", ["remote-viewer", f"spice+unix://{spice}"], (1330, 30)),
+            ("tigervnc-viewer", ["xtigervncviewer", "-SecurityTypes=None", vnc], (10, 900)),
+            ("kju", [*KJU, "view", "guest"], (10, 30)),
+        ]
+        try:
+            machine = kju.launch(name="guest", args=[*guest, *served])
+        except QemuError as error:
+            say(f"without remote-viewer: install qemu-system-modules-spice: {error}")
+            machine = kju.launch(name="guest", args=[*guest, *served[:2]])
+            viewers = [each for each in viewers if each[0] != "virt-viewer"]
+        stack.enter_context(machine)
+        until_bright(machine)
+        for package, command, (left, top) in viewers:
+            if shutil.which(command[0]) is None:
+                say(f"without {command[0]}: install {package}")
+                continue
+            before = screen.windows()
+            child = stack.enter_context(screen.program(command=command))
+            while not (opened := screen.windows() - before) and child.poll() is None:
+                time.sleep(0.2)
+            if child.poll() is not None:
+                say(f"without {command[0]}: it ended; is {package} installed?")
+                continue
+            time.sleep(3)  # it takes the guest's size
+            for number in opened:
+                screen.do("windowmove", number, str(left), str(top))
+            if package == "qemu-system-gui":  # it boots a guest of its own
+                place = slice(top, None), slice(left, None)
+                wait(lambda at=place: (screen.pixels()[at] > 150).mean() > 0.5, "QEMU's gtk window")
+        return screen.picture()
+
+
+# ---- The table
+
+
+class Picture(NamedTuple):
+    """One picture.
+
+    Attributes:
+        scene: Makes it.
+        options: Its arguments.
+        page: Its name in docs/images; empty for a picture that the docs do not show.
+    """
+
+    scene: Callable[..., Pixels]
+    options: dict[str, object]
+    page: str = ""
+
+
+PICTURES = {
+    "empty": Picture(empty, {}),
+    "empty-dark": Picture(empty, {"dark": True}),
+    "create-error": Picture(create, {}, "desktop-create"),
+    "snapshots": Picture(snapshots, {}, "desktop-snapshots"),
+    "snapshots-dark": Picture(snapshots, {"dark": True}),
+    "console": Picture(console, {}),
+    "console-dark": Picture(console, {"dark": True}),
+    "console-full": Picture(console, {"options": ["--full-screen"]}),
+    "console-game": Picture(console, {"name": "invaders"}, "window"),
+    "console-paused": Picture(console, {"name": "paused"}),
+    "console-ended": Picture(console, {"name": "trial", "stop": True}),
+    "console-grabbed": Picture(console, {"steps": ["key ctrl+alt"]}),
+    "console-view-only": Picture(console, {"options": ["--view-only"]}),
+    "console-small": Picture(console, {"steps": ["windowsize {0} 320 240"]}),
+    "console-menu": Picture(console, {"steps": ["key ctrl+alt+m"]}),
+    "console-150": Picture(console, {"ratio": 1.5}),
+    "console-200": Picture(console, {"ratio": 2}),
+    "loupe": Picture(
+        console,
+        {"name": "installer", "steps": ["mousemove --window {0} 459 48", "key ctrl+alt+l"]},
+        "loupe",
+    ),
+    "numbers": Picture(
+        console,
+        {"steps": ["key ctrl+alt+n", *["key a"] * 8, "key ctrl+u"]},
+    ),
+    "paste": Picture(console, {"clipboard": TEXT, "steps": ["key ctrl+alt+v"]}),
+    "wall": Picture(wall, {}, "desktop"),
+    "wall-dark": Picture(wall, {"dark": True}),
+    "others": Picture(others, {}),
+}
+
+
+def save(picture: Pixels, path: Path) -> None:
+    """Store a picture with a palette: windows have few colours."""
+    image = Image.fromarray(picture)
+    if len(image.getcolors(1 << 24) or []) > 256:
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    else:
+        image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+    image.save(path, optimize=True)
+    print(path, flush=True)
 
 
 def main() -> None:
-    """Open the wall on the guests, wait until their pictures are there, and save what is seen."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        for name in ("RUNTIME_DIR", "STATE_HOME", "DATA_HOME"):
-            os.environ[f"XDG_{name}"] = folder
-        start(stack)
-        _, display = stack.enter_context(xservers.server("-screen", "0", "1240x860x24"))
-        stack.enter_context(xservers.program(display, "openbox"))
-        xservers.do(display, "xsetroot", "-solid", "#5b6470")
-        app = subprocess.Popen(
-            [sys.executable, "-m", "kju.cli", "desktop"],
-            env=xservers.environment(display) | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        try:
-            deadline, seen = time.monotonic() + SECONDS, xservers.picture(display)
-            while len(np.unique(seen.reshape(-1, 3), axis=0)) < COLOURS:
-                if time.monotonic() > deadline:
-                    raise SystemExit(f"the wall did not show the guests within {SECONDS:g} s")
-                time.sleep(1)
-                seen = xservers.picture(display)
-            time.sleep(3)  # the last thumbnails
-            seen = xservers.picture(display)
-            left, top, right, bottom = bounds(seen)
-            image = np.ascontiguousarray(seen[top:bottom, left:right, ::-1])
-            Image.fromarray(image).save(OUTPUT, optimize=True)
-        finally:
-            app.terminate()
-            app.wait()
-    print(OUTPUT)
+    """Take the pictures that the command line names."""
+    folder = Path(sys.argv[1]) if sys.argv[1:] else None
+    for name in sys.argv[2:]:
+        if name not in PICTURES:
+            sys.exit(f"no picture {name!r}; there are: {', '.join(PICTURES)}")
+    names = sys.argv[2:] or [name for name, one in PICTURES.items() if folder or one.page]
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= homes(Path(home))
+        with Machines(Path(home)) as lab:
+            for name in names:
+                scene, options, page = PICTURES[name]
+                picture = scene(lab, **options)
+                save(picture, folder / f"{name}.png" if folder else IMAGES / f"{page}.png")
 
 
 if __name__ == "__main__":

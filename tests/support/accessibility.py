@@ -88,16 +88,22 @@ class AccessibilityBus:
         """Return the tree of the program of this name; None before it is there."""
         return next((one for one in self.programs() if one.name == name and one.children), None)
 
-    def _tree(self, owner: str, path: str, depth: int = 0) -> Node:
+    def visible(self) -> list[Node]:
+        """Return the objects of all programs on the screen, without asking for what is hidden."""
+        root = self._tree("org.a11y.atspi.Registry", _ROOT, visible=True)
+        return [node for node in root.walk() if SHOWING in node.states]
+
+    def _tree(self, owner: str, path: str, depth: int = 0, *, visible: bool = False) -> Node:
         at = DBusAddress(path, owner, _ACCESSIBLE)
         assert depth < 30, "the tree ends"
-        children = []
-        for where in _call(self._bus, at, "GetChildren")[0]:
-            with contextlib.suppress(RuntimeError):  # it is gone by now
-                children.append(self._tree(*where, depth + 1))
         words = _call(self._bus, at, "GetState")[0] if depth else [0, 0]
         bits = words[0] | words[1] << 32
         states = frozenset(bit for bit in range(64) if bits >> bit & 1)
+        children = []
+        hidden = visible and depth > 1 and SHOWING not in states
+        for where in [] if hidden else _call(self._bus, at, "GetChildren")[0]:
+            with contextlib.suppress(RuntimeError):  # it is gone by now
+                children.append(self._tree(*where, depth + 1, visible=visible))
         role = _call(self._bus, at, "GetRoleName")[0]
         name, description = self._text(at, "Name"), self._text(at, "Description")
         return Node(role, name, description, states, tuple(children))

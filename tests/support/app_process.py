@@ -54,7 +54,11 @@ class AppProcess:
     @property
     def errors(self) -> str:
         """Tracebacks of the app; empty if nothing failed."""
-        return "".join(line for line in self._errors if not line.startswith("This plugin"))
+        return "".join(
+            line
+            for line in self._errors
+            if not line.startswith(("This plugin", "qt.accessibility"))
+        )
 
     def ask(self, command: str, *arguments: Any) -> Any:
         """Give a command; return its result.
@@ -159,18 +163,21 @@ class _Commands:
         self._desktop.window.consoles.open_tab(name)
 
     def show(self, what: str, name: str) -> None:
-        """Show a page or a dialog: tree, create, remotes, shortcuts, or the title of a tree's."""
+        """Show a page or a dialog: panel, tree, create, remotes, shortcuts, or one of the tree."""
         from kju.desktop.machines.entry import MachineKey
 
         managing, entries = self._desktop.managing, self._desktop.machines.entries
-        if what == "tree":
+        if what == "panel":
+            self._desktop.window.wall.select(MachineKey("", name))
+            managing.panel.set_collapsed(False)
+        elif what == "tree":
             managing.open_tree(entries[MachineKey("", name)])
         elif what == "create":
             self._desktop._create.new_machine()
         elif what == "remotes":
             managing._show_remotes()
         elif what == "shortcuts":
-            self._desktop.window.show_shortcuts()
+            self._desktop.window.menus.show_shortcuts()
         else:
             managing._pages[MachineKey("", name)].buttons[what].click()
 
@@ -186,6 +193,8 @@ class _Commands:
             QWidget,
         )
 
+        from kju.desktop.qt.wall.tile_actions import TileActions
+
         window = QApplication.activeModalWidget() or self._desktop.window
         reached, at = [], window
         while (at := at.nextInFocusChain()) is not window:
@@ -198,8 +207,8 @@ class _Commands:
             and widget.isVisible()
             and widget.isEnabled()
             and widget.window() is window
-            # Ctrl+W closes a tab, and Ctrl+Tab shows the next one.
-            and not isinstance(widget.parent(), QTabBar)
+            # Ctrl+W closes a tab; the buttons on a tile are in its menu, too.
+            and not isinstance(widget.parent(), QTabBar | TileActions)
         ]
         name = lambda each: each.accessibleName() or getattr(each, "text", str)()  # noqa: E731
         missed = [name(each) for each in controls if each not in reached]

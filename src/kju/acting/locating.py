@@ -108,19 +108,26 @@ class Relation(NamedTuple):
         return f"{_WORDS[self.side]} {self.other.words}"
 
     def holds(self, place: Rect, anchor: Rect) -> bool:
-        """Check whether a place stands in this relation to an anchor."""
+        """Check whether a place stands in this relation to an anchor.
+
+        Boxes of recognised lines overlap by some pixels where the lines are close. So two boxes may
+        overlap by half of the lower one's height, and boxes beside each other must do so.
+        """
         right, down = place.x - anchor.right, place.y - anchor.bottom
         left, up = anchor.x - place.right, anchor.y - place.bottom
-        beside = place.y < anchor.bottom and anchor.y < place.bottom
-        over = place.x < anchor.right and anchor.x < place.right
-        gap = {
-            "right_of": right if beside else -1,
-            "left_of": left if beside else -1,
-            "below": down if over else -1,
-            "above": up if over else -1,
-            "near": max(right, left, down, up, 0) if place != anchor else -1,
+        slack = min(place.height, anchor.height) // 2
+        beside = -max(down, up) > slack
+        over = max(right, left) < 0
+        gap, fits = {
+            "right_of": (right, beside),
+            "left_of": (left, beside),
+            "below": (down, over),
+            "above": (up, over),
+            "near": (max(right, left, down, up), place != anchor),
         }[self.side]
-        return gap >= 0 and (self.distance is None or gap <= self.distance)
+        if not fits or (self.side != "near" and gap < -slack):
+            return False
+        return self.distance is None or gap <= self.distance
 
 
 class Offset(NamedTuple):

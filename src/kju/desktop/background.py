@@ -27,6 +27,7 @@ class Background:
         self._workers = workers
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._closed = False
 
     def run(
         self,
@@ -34,7 +35,12 @@ class Background:
         done: Callable[[_T], object] = lambda result: None,
         failed: Callable[[str], object] = lambda reason: None,
     ) -> None:
-        """Run *work*, and then *done* with its result or *failed* with the reason."""
+        """Run *work*, and then *done* with its result or *failed* with the reason.
+
+        After `close` nothing is run: the toolkit may have no thread to post to any more.
+        """
+        if self._closed:
+            return
 
         def call() -> None:
             try:
@@ -57,6 +63,7 @@ class Background:
 
     def close(self, seconds: float = 0.0) -> None:
         """End the threads after their present work; wait for them for *seconds*."""
+        self._closed = True
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:

@@ -43,15 +43,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-# Made on first use: a client needs one of them, and making one takes a millisecond.
+# Made by the import, which one thread does: msgspec shares what it knows of a class before it knows
+# all of it, so that two threads which make a decoder of it at the same time crash the process.
+_replies: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
+
+
+# Made on first use, by a host's only thread: a client does not need it, and it takes a millisecond.
 @cache
 def _requests() -> msgspec.msgpack.Decoder[AnyRequest]:
     return msgspec.msgpack.Decoder(AnyRequest)
-
-
-@cache
-def _replies() -> msgspec.msgpack.Decoder[FromHost]:
-    return msgspec.msgpack.Decoder(FromHost)
 
 
 class NumberedBody(NamedTuple):
@@ -264,7 +264,7 @@ class ClientSide:
 
     def _receive_frame(self, frame: NumberedBody, answers: list[NumberedAnswer]) -> None:
         try:
-            message = _replies().decode(frame.body)
+            message = _replies.decode(frame.body)
         except _DECODING_ERRORS as error:
             raise PeerError(f"a host sent no valid reply: {error}", frame.body[:64]) from error
         if isinstance(message, Ended):

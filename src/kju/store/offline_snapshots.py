@@ -75,12 +75,16 @@ def writable_disks(machine: DefinedMachine) -> list[Image]:
     return found
 
 
+# Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
+_decode = msgspec.json.Decoder(_Information).decode
+
+
 def _snapshots_of(image: Image) -> dict[str, SavedSnapshot]:
     disk = Path(image.path)
     if image.disk_format not in ("", "qcow2") or not _is_qcow2(disk):
         return {}
     try:
-        found = msgspec.json.decode(disk_files.qcow2_information(disk), type=_Information)
+        found = _decode(disk_files.qcow2_information(disk))
     except msgspec.DecodeError as error:
         raise QemuError(f"qemu-img info printed no valid JSON for {disk}: {error}") from error
     return {each.name: each.saved() for each in found.snapshots[:MAX_SNAPSHOTS]}

@@ -118,6 +118,10 @@ def encode(tree: SnapshotTree) -> bytes:
     return msgspec.json.encode(_File(1, nodes, places[tree.current])) + b"\n"
 
 
+# Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
+_decode = msgspec.json.Decoder(_File).decode
+
+
 def decode(data: bytes) -> SnapshotTree:
     """Return the tree in a file's content.
 
@@ -125,7 +129,7 @@ def decode(data: bytes) -> SnapshotTree:
         FileError: It is not a tree.
     """
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FileError(f"this is not a tree of snapshots: {error}") from error
     ids = [SnapshotId(node.tag, node.time) for node in file.snapshots]

@@ -50,13 +50,17 @@ class Preferences(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, chords=rest)
 
 
+# Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
+_decode = msgspec.json.Decoder(Preferences).decode
+
+
 def decode(text: bytes) -> Preferences:
     """Return the preferences of a file's text; invalid chords are left out.
 
     Raises:
         msgspec.DecodeError: It is not JSON, or a value has another type.
     """
-    read = msgspec.json.decode(text, type=Preferences)
+    read = _decode(text)
     return msgspec.structs.replace(
         read,
         desktop_chords=tuple(filter(is_chord, read.desktop_chords)),

@@ -144,6 +144,17 @@ def test_search_and_filter_hide_and_show_all_brings_back(app: App):
     assert app.window.page.stack.currentWidget() is app.wall
 
 
+def test_focus_stays_on_a_button_when_the_empty_state_changes(app: App):
+    from kju.desktop.wall.empty import Setup
+
+    page = app.window.page
+    app.until(page.empty.isVisible)
+    for setup, word in ((Setup("no QEMU", known=True), "Check"), (Setup(known=True), "New")):
+        page.empty.findChildren(QAbstractButton)[-1].setFocus()
+        page.set_setup(setup)
+        app.until(lambda word=word: app.window.focusWidget().text().startswith(word))
+
+
 @pytest.fixture
 def screen(app: App) -> Iterator[kju.Machine]:
     """A machine that runs, and is selected on the wall."""
@@ -328,6 +339,7 @@ def test_dropped_image_opens_one_page_and_cancel_closes_it(app: App, create, tmp
     assert (page.form.values["image"], page.form.name) == (str(image), "web-2")
     app.window.page.empty.pressed.emit(EmptyAction.NEW)
     assert create.pages == {"": page} and app.window.tabs.count() == 2
+    assert app.window.focusWidget() is page.view.rows["name"].editor
     page.cancelled.emit()
     assert not create.pages and app.window.tabs.count() == 1
 

@@ -75,13 +75,13 @@ class Window:
     def _record_notes(self) -> list[str]:
         """Return the list of the notes so far, which grows: one may soon replace another."""
         label, shown = self.window._note._text, list[str]()
-        show = label.set_text
+        show = label.setText
 
         def record(text: str) -> None:
             shown.append(text)
             show(text)
 
-        label.set_text = record
+        label.setText = record
         return shown
 
     def note(self) -> str:

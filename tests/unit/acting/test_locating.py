@@ -147,6 +147,16 @@ def test_relations_measure_the_gap():
     assert not Relation("near", text("a"), 9).holds(anchor, anchor), "a place is not near itself"
 
 
+def test_relations_bear_boxes_of_lines_that_overlap():
+    line, next_line = Rect(26, 40, 130, 18), Rect(26, 56, 60, 18)
+    assert Relation("above", text("a"), 0).holds(line, next_line)
+    assert Relation("below", text("a"), 0).holds(next_line, line)
+    assert not Relation("below", text("a"), None).holds(line, line)
+    button = Rect(300, 57, 50, 16)
+    assert Relation("right_of", text("a"), None).holds(button, next_line)
+    assert not Relation("right_of", text("a"), None).holds(button, line)
+
+
 def test_a_point_beside_is_at_the_height_of_its_label():
     (one,) = found(text("Name:").beside("right_of", 30))
     assert one.point == (40 + 30, 8)

@@ -47,6 +47,14 @@ def test_work_that_blocks_leaves_a_thread_for_other_work():
     assert not [t for t in threading.enumerate() if t.name == "kju-work"]
 
 
+def test_nothing_runs_after_the_close():
+    ran = []
+    background = Background(Posts().post)
+    background.close()
+    background.run(lambda: ran.append("late"))
+    assert not background._threads and not ran
+
+
 def test_free_memory_of_the_allocator_is_given_back():
     def heap() -> int:
         maps = Path("/proc/self/smaps").read_text().partition("[heap]")[2]

@@ -62,6 +62,8 @@ EXCEPTIONS = {
         "Image.fromarray(np.ascontiguousarray(picture)).save",
     ),
     ("report/film.py", "Image.fromarray(colours).save"),
+    ("agents/pictures.py", "Image.fromarray(self.pixels).save"),
+    ("agents/mcp/server.py", "Image.fromarray(np.asarray(picture.pixels)).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),
@@ -82,6 +84,7 @@ EXCEPTIONS = {
     # Messages, connections and displays that are opened.
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._mirror.open"),
+    ("desktop/wall/remote_session.py", "mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),

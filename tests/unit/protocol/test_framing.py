@@ -199,3 +199,8 @@ def test_host_for_dry_runs_takes_nothing_else() -> None:
             side.receive_data(pack(dry[0], 2))
     with pytest.raises(PeerError, match="began with DryRun, not Hello"):
         HostSide().receive_data(pack(dry[0], 1))
+
+
+def test_decoder_of_replies_is_made_by_the_import() -> None:
+    """Two threads that make one at the same time crash the process."""
+    assert isinstance(protocol._replies, msgspec.msgpack.Decoder)

@@ -243,7 +243,7 @@ class CreateForm:
     @property
     def command_hint(self) -> str:
         """What stands in place of an empty command line."""
-        return "There is an error." if self.errors else "QEMU is asked..."
+        return "Correct the error first." if self.errors else "Asking QEMU..."
 
     @property
     def reasons(self) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ def no_machines(setup: Setup) -> EmptyState:
         " Linux to try kju with; its first start downloads 80 MB."
     )
     if setup.slow:
-        text += f" Guests are slow on this computer: {setup.slow}"
+        text += f"\n\nGuests are slow on this computer: {setup.slow}"
     return EmptyState("No machines yet", text, "", (EmptyAction.NEW, EmptyAction.SAMPLE))
 
 

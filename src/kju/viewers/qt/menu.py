@@ -15,9 +15,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from ...keys import from_x11
 from ..contract import ViewCommand
@@ -184,13 +184,9 @@ class ConsoleMenu(QObject):
     def open_at(self, place: QPoint) -> None:
         """Show the menu at a point of the display, with its first item chosen for the keyboard."""
         self.root.popup(place)
-        # Later: a submenu that is shown before its menu is drawn hides that behind the window.
-        QTimer.singleShot(0, self._choose_first)
-
-    def _choose_first(self) -> None:
-        first = next((a for a in self.root.actions() if a.isVisible() and a.isEnabled()), None)
-        if first is not None and self.root.isVisible():
-            self.root.setActiveAction(first)
+        # Not setActiveAction: it opens the first section, too.
+        down = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Down, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(self.root, down)
 
 
 class ViewParts(NamedTuple):

@@ -90,7 +90,11 @@ class CreatePage(QWidget):
             self.form.take_file(path)
         self.view.show_title("New machine")
         self._show_form()
-        self.view.rows["name" if path else "image"].editor.setFocus()
+        self.focus_first()
+
+    def focus_first(self) -> None:
+        """Give the focus to the first field to fill in."""
+        self.view.rows["name" if self.form.values["image"] else "image"].editor.setFocus()
 
     def edit_machine(self, name: str, *, running: bool = False) -> None:
         """Show a machine's definition, once it has been read.

@@ -53,6 +53,7 @@ class CreateTabs:
         if path:
             page.take_file(path)
         self._window.tabs.setCurrentWidget(page)
+        page.focus_first()
 
     def edit_machine(self, name: str, *, running: bool) -> None:
         """Show the page of a defined machine."""

@@ -124,6 +124,7 @@ class _SnapshotTreeView(QTreeWidget):
         columns = ["   ".join(words), saved, size_words(snapshot.size)]
         item = QTreeWidgetItem(above, columns)
         item.setData(0, _TAG, snapshot.tag)
+        item.setSizeHint(0, QSize(0, PICTURE.height() + GRID))  # the pictures do not touch
         item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         item.setToolTip(0, plain_tooltip(f"{shown}: {why}" if why else snapshot.tag))
         font = item.font(0)

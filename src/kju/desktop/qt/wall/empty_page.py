@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -17,9 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from ....viewers.qt.palette import GRID
-from ...wall.empty import EmptyState
+from ...wall.empty import EmptyAction, EmptyState
 
-_WIDTH_IN_LETTERS = 56
+_WIDTH_IN_LETTERS = 72
 
 
 class EmptyPage(QWidget):
@@ -72,22 +73,31 @@ class EmptyPage(QWidget):
         """Show a state."""
         if state == self._state:
             return
-        self._state = state
+        before, self._state = self._state, state
         self._title.setText(state.title)
         self._text.setText(state.text)
         self._command.setText(state.command)
         self._command.setVisible(bool(state.command))
         self._copy.setVisible(bool(state.command))
         self._progress.hide()
+        if before is None or state.actions != before.actions:
+            self._make_buttons(state.actions)
+
+    def _make_buttons(self, actions: Sequence[EmptyAction]) -> None:
+        """Make the buttons in place of the earlier ones; the focus stays on a button."""
+        had_focus = False
         while (item := self._buttons.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                had_focus = had_focus or self.window().focusWidget() is widget
                 widget.deleteLater()
         self._buttons.addStretch(1)
-        for number, action in enumerate(state.actions):
+        for number, action in enumerate(actions):
             button = QPushButton(action.value)
             button.setDefault(number == 0)
             button.clicked.connect(lambda _=False, chosen=action: self.pressed.emit(chosen))
             self._buttons.addWidget(button)
+            if had_focus and number == 0:
+                button.setFocus()
         self._buttons.addStretch(1)
 
     def show_progress(self, text: str) -> None:

@@ -1,0 +1,84 @@
+"""The app's pages and dialogs for a screen reader and for the keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support import xservers
+from support.accessibility import CONTROLS, SENSITIVE, AccessibilityBus, Node, accessibility_bus
+from support.app_process import AppProcess
+from support.wait import until
+
+from kju.client import launching
+
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
+pytestmark = [pytest.mark.qemu]
+
+NAME = "web"
+#: Pages and dialogs, and the controls that each must have for a screen reader.
+SHOWN = {
+    "panel": ("Details", "Snapshots", "Events", "Log"),
+    "tree": ("Save snapshot", "Load snapshot", "Branch snapshot", "Remove snapshot"),
+    "Save": ("Name", "Cancel"),
+    "create": ("Start", "Cancel"),
+    "remotes": ("Address of the computer", "Your user name there", "Close"),
+    "shortcuts": ("Close",),
+}
+
+
+@pytest.fixture
+def bus(managed: str) -> Iterator[AccessibilityBus]:
+    with accessibility_bus(managed) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(managed: str, runtime_folder: object, bus: AccessibilityBus) -> Iterator[AppProcess]:
+    made = AppProcess(xservers.environment(managed) | bus.environment | {"QT_QPA_PLATFORM": "xcb"})
+    yield made
+    made.end()
+    assert made.errors == ""
+
+
+def usable(nodes: list[Node]) -> set[str]:
+    """Return the names of the controls that can be used or explain why not."""
+    return {
+        node.name.replace("&", "").rstrip("\N{HORIZONTAL ELLIPSIS}")
+        for node in nodes
+        if node.role in CONTROLS and (SENSITIVE in node.states or node.description)
+    }
+
+
+def test_pages_and_dialogs_have_names_and_work_by_keyboard(
+    app: AppProcess, bus: AccessibilityBus
+) -> None:
+    launching.define(NAME, memory="16M", disk="64M")
+    with launching.start(NAME) as machine:
+        app.until_state(NAME, "running")
+        machine.snapshots.save("base")
+        for what, wanted in SHOWN.items():
+            show_and_check(app, bus, what, set(wanted))
+
+
+def show_and_check(app: AppProcess, bus: AccessibilityBus, what: str, wanted: set[str]) -> None:
+    """Show a page or a dialog, check its controls, and close a dialog with Esc."""
+    dialogs = app.ask("dialogs")
+    app.ask("show", what, NAME)
+    seen: list[Node] = []
+
+    def has_all() -> bool:
+        seen[:] = bus.visible()
+        return wanted <= usable(seen)
+
+    until(has_all, f"{what}: {wanted}")
+    assert not [str(node) for node in seen if node.role in CONTROLS and not node.name.strip()]
+    order = app.ask("tab_order")
+    assert order["reached"], what
+    assert not order["missed"], f"{what}: Tab does not reach {order['missed']}"
+    if app.ask("dialogs") != dialogs:
+        first = app.ask("focus")
+        app.ask("press_key", "Tab")
+        assert app.ask("focus") != first, what
+        app.ask("press_key", "Escape")
+        until(lambda: app.ask("dialogs") == dialogs, f"Esc closes {what}")

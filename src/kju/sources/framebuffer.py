@@ -29,10 +29,13 @@ from .base import OnStatus, Phase, SourceStatus, ThreadedSource, is_slow, room_f
 
 MS = 1_000_000
 
-#: Between two sparse comparisons (probes) at rest, at any rate of a viewer. A change 8 rows high is
-#: found by the next probe, so a change that the guest makes by itself is 30 ms late at most: QEMU's
-#: own displays look as often. A probe of 1920x1080 takes 75 us.
+#: Between two sparse comparisons (probes) at rest. A change 8 rows high is found by the next probe,
+#: so a change that the guest makes by itself is 30 ms late at most: QEMU's own displays look as
+#: often. A probe of 1920x1080 takes 75 us.
 REST = 30 * MS
+#: For this long after a change the interval is at most half a period of the fastest viewer: an
+#: animation's picture that the comparisons of hot tiles have just missed is found before the next.
+ACTIVE_FOR = 100 * MS
 #: Between two probes just after an input; the budget may make it longer. A probe of 1280x800 takes
 #: 45 us.
 BRISK = MS // 16
@@ -87,7 +90,8 @@ class FramebufferSource(ThreadedSource):
         self._place = self._requested_place = place
         self._live = live
         self._fits = False
-        self._input_at = 0  # long ago: the clock starts when the computer does
+        self._input_at = self._changed_at = 0  # long ago: the clock starts when the computer does
+        self._rest = REST
         # For viewers that look rarely: the last comparison, and the last one of everything.
         self._looked_at = self._looked_at_all = 0
         # Held by the sleeping thread and released to wake it: one system call, where an Event
@@ -164,10 +168,17 @@ class FramebufferSource(ThreadedSource):
     # -- everything below runs in the thread, or before it starts
 
     def _set_pace(self) -> None:
+        self._rest = self._suitable_rest(time.monotonic_ns())
+        self.producer.set_scan_pace(self._rest, BRISK, HOT, COLD, SHARE, BRISK_FOR)
+
+    def _suitable_rest(self, now: int) -> int:
         rate = self.look_rate
+        if rate is None:
+            return REST
         # For viewers that look rarely each scan probes: there is one per look.
-        rest = 1 if is_slow(rate) else REST
-        self.producer.set_scan_pace(rest, BRISK, HOT, COLD, SHARE, BRISK_FOR)
+        if is_slow(rate):
+            return 1
+        return min(REST, int(0.5e9 / rate)) if now < self._changed_at + ACTIVE_FOR else REST
 
     def _publish_state(self) -> None:
         if self._fits:
@@ -226,15 +237,20 @@ class FramebufferSource(ThreadedSource):
         rate = self.look_rate
         if rate is not None and is_slow(rate):
             return self._look(now, int(1e9 / rate))
+        if self._suitable_rest(now) != self._rest:
+            self._set_pace()
         brisk = now < self._input_at + BRISK_FOR
-        due, _ = self.producer.scan_until(
+        ends = (self._input_at + BRISK_FOR, self._changed_at + ACTIVE_FOR, now + SCAN_ALONE_FOR)
+        due, changed = self.producer.scan_until(
             self._memory,
-            until=self._input_at + BRISK_FOR if brisk else now + SCAN_ALONE_FOR,
+            until=min(end for end in ends if end > now),
             budget=BUDGET_BRISK if brisk else BUDGET,
             longest=NO_LIMIT if rate is None else int(1e9 / rate),
             offset=self._place.offset,
             stride=self._place.stride,
         )
+        if changed:
+            self._changed_at = time.monotonic_ns()
         self._raise_if_lost()
         return due
 

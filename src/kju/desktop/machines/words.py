@@ -5,6 +5,7 @@ Every text is one line and safe to draw: texts of guests, QEMU and peers are esc
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from ...escaping import one_line
@@ -12,6 +13,8 @@ from .entry import MachineEntry, duration_text
 
 #: Characters of a reason or a name of a program.
 _MAX_TEXT = 200
+#: A host's numbers for a client, which would fill the line of a tile.
+_CLIENT_NUMBERS = re.compile(r" \(connection \d+, process \d+\)")
 
 
 def name_text(entry: MachineEntry) -> str:
@@ -44,7 +47,7 @@ def note_text(entry: MachineEntry) -> str:
     if entry.warnings:
         return one_line(entry.warnings[-1], _MAX_TEXT)
     if entry.reason:
-        return one_line(entry.reason, _MAX_TEXT)
+        return one_line(_CLIENT_NUMBERS.sub("", entry.reason), _MAX_TEXT)
     if used := _users_text(entry):
         return used
     return ", ".join(one_line(label, _MAX_TEXT) for label in entry.labels)

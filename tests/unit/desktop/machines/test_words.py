@@ -40,6 +40,13 @@ def test_note_is_the_most_important_fact():
     assert note_text(entry._replace(reason="x", warnings=("read error",))) == "read error"
 
 
+def test_note_of_a_stopped_machine_has_no_numbers_and_its_tooltip_has_them():
+    reason = "python (connection 5, process 21715) stopped it"
+    entry = RUNNING._replace(state=MachineState.OFF, reason=reason)
+    assert note_text(entry) == "python stopped it"
+    assert reason in tooltip_lines(entry, 0)
+
+
 def test_many_programs_are_counted():
     entry = RUNNING._replace(viewers=("a", "b", "c", "d", "e"))
     assert note_text(entry) == "a, b, c and 2 more looks"

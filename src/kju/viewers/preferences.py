@@ -6,6 +6,7 @@ change. All reading and writing is done on one thread, so the view's thread neve
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import queue
@@ -160,4 +161,6 @@ def shared_preferences() -> PreferenceFile:
     """Return the preferences of this process's windows."""
     import platformdirs
 
-    return PreferenceFile(platformdirs.user_state_path("kju", appauthor=False))
+    shared = PreferenceFile(platformdirs.user_state_path("kju", appauthor=False))
+    atexit.register(shared.flush)  # a choice may be made just before the last window closes
+    return shared

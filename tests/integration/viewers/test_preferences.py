@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,15 @@ def test_newest_chords_are_kept():
     assert kept.chords[:2] == ("alt-x", "ctrl-f3")
     assert len(kept.chords) == MAX_CHORDS
     assert kept.without_chord("alt-x").chords[0] == "ctrl-f3"
+
+
+def test_choice_just_before_the_end_of_the_process_is_written(tmp_path: Path) -> None:
+    program = (
+        "from kju.viewers.preferences import Preferences, shared_preferences\n"
+        "preferences = shared_preferences()\n"
+        "preferences.subscribe(lambda now: None)\n"
+        "preferences.change(Preferences(chords=('ctrl-alt-f2',)))\n"
+    )
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=180)
+    assert decode((tmp_path / "kju" / FILE).read_bytes()).chords == ("ctrl-alt-f2",)

@@ -139,13 +139,16 @@ class PasteRun:
     async def _type_in_all(self) -> None:
         import asyncio
 
-        typing = asyncio.gather(*map(self._type_in, self._plans))
+        # Without `return_exceptions` the first cancelled machine would end the wait for the others.
+        typing = asyncio.gather(*map(self._type_in, self._plans), return_exceptions=True)
         with self._lock:
             self._typing = asyncio.get_running_loop(), typing
             if self._cancelled:
                 typing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await typing
+            for result in await typing:
+                if isinstance(result, Exception):
+                    raise result
 
     async def _type_in(self, target: PasteTarget) -> None:
         import asyncio

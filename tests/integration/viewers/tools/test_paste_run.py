@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from support.posts import Posts
 from support.wait import until
 
 from kju.keys import layout
+from kju.viewers.tools import paste_run
 from kju.viewers.tools.paste import PastePlan
 from kju.viewers.tools.paste_run import PasteResult, PasteRun, PasteTarget
 
@@ -91,6 +93,22 @@ def test_cancelled_before_it_begins_types_nothing(hosts: list[FakeHost]):
     end = typing.end()
     assert end.cancelled and "cancelled after" in end.words
     assert len(hosts[0].machine.steps) < 200_000
+
+
+def test_cancel_ends_when_the_keys_of_every_machine_are_up(
+    hosts: list[FakeHost], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(paste_run, "_RELEASE_SECONDS", 60.0)
+    held = [30]
+    hosts[0].machine.info = {"consoles": [{"keys_held": held}]}
+    typing = Typing(PastePlan.make("x" * 100_000, "us"), "one", "two")
+    until(lambda: all(host.machine.steps for host in hosts))
+    typing.run.cancel()
+    steady = time.monotonic() + 0.3
+    typing.posts.until(lambda: time.monotonic() > steady)
+    assert not typing.ends, "one holds a key"
+    held.clear()
+    assert typing.end().cancelled
 
 
 def test_close_waits_for_the_thread(hosts: list[FakeHost]):

@@ -60,7 +60,8 @@ def checkout(tmp_path: Path) -> Path:
     for path in ("pyproject.toml", "tools/generate_sync.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
-    shutil.copytree(ROOT / "src/kju/client", tmp_path / "src/kju/client")
+    for folder in ("src/kju/client", "src/kju/agents"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
 

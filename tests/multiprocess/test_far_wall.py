@@ -27,7 +27,7 @@ SENDER = """
 import asyncio, sys
 import numpy as np
 from kju.memory import SurfaceProducer
-from kju.remote.addresses import Options, endpoint
+from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
 from kju.surface.consumer import Consumer
@@ -52,7 +52,7 @@ class Screen:
         self.changed()
 
 async def main(place, count):
-    engine = await Engine.open(Options(listen=[endpoint(place)]))
+    engine = await Engine.open(SessionOptions(listen=[endpoint(place)]))
     screens = [Screen() for _ in range(count)]
     async def act(viewer, body):
         raise AssertionError

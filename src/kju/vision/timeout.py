@@ -235,7 +235,7 @@ def _write_beside(
     ink: tuple[int, int, int] = _RED,
     paper: tuple[int, int, int] = _BACKGROUND,
 ) -> None:
-    """Write above a rectangle of the screen, or below it where there is no room."""
+    """Write above a rectangle of the screen, or below it where the room is too small."""
     left, top, _, bottom = _corners(rect, screen)
     above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
     box = draw.textbbox((left, above), words, font=_font())

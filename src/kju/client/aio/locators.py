@@ -232,7 +232,7 @@ class Locator:
         select: str | None = "ctrl-a",
         timeout: Timeout = DEFAULT_TIMEOUT,
     ) -> Mark:
-        """Wait for the place, click it, select what is there, and type a text.
+        """Wait for the place, click it, select its old text, and type a new one.
 
         Args:
             text: The new text; an empty one deletes the old text.

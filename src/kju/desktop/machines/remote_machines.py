@@ -56,7 +56,7 @@ class ScreenNews(NamedTuple):
 
     Attributes:
         paused: The machine is paused.
-        reason: Why there is no picture of now; empty if there is one. From the sender: escape it.
+        reason: Why the present picture is missing; empty if it is not. From the sender: escape it.
     """
 
     paused: bool = False

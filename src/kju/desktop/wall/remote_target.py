@@ -148,7 +148,7 @@ class TileTarget:
         """Return a thumbnail; *last* itself if nothing has changed since.
 
         Raises:
-            UnavailableError: There is no picture.
+            UnavailableError: The picture is missing.
             InconsistentError: The mode changes all the time.
         """
         consumer = self._consumer

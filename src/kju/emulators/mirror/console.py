@@ -225,7 +225,7 @@ class MirrorRunner(SourceRunner):
         self.rest_if_unviewed()
 
     def rest_if_unviewed(self) -> None:
-        """Have the sender send nothing, unless a client comes within `GRACE`."""
+        """Have the sender send nothing, unless a client attaches within `GRACE`."""
         if not self._clients and self._unviewed is None:
             self._unviewed = asyncio.get_running_loop().call_later(GRACE, self._end_unviewed)
 

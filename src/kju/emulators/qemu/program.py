@@ -165,7 +165,7 @@ def require(qemu: Qemu) -> Qemu:
 
 
 def output_of(path: str, *arguments: str) -> str:
-    """Return what a QEMU prints, on either stream.
+    """Return the output of a QEMU, of both streams.
 
     Raises:
         QemuError: It does not run, or does not end within ten seconds.

@@ -219,7 +219,7 @@ def check_devices(options: Sequence[QemuOption], program: str, ask: Ask) -> None
     Args:
         options: The user's options.
         program: The QEMU.
-        ask: Returns what it prints; the answers may be remembered.
+        ask: Returns its output; the answers may be remembered.
 
     Raises:
         UsageError: QEMU has no such device, property or processor.
@@ -269,7 +269,7 @@ def _close(name: str, known: set[str]) -> str:
 
 
 def ask_program(program: str, arguments: tuple[str, ...]) -> str:
-    """Return what a QEMU prints for these arguments; empty if it does not run."""
+    """Return the output of a QEMU for these arguments; empty if it does not run."""
     try:
         return output_of(program, *arguments)
     except KjuError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kju.emulators.qemu.dbus import DisplayBus
+from kju.emulators.qemu.display.dbus import DisplayBus
 from kju.sources.display1.listener import Event, Scanout, ScanoutMap, Update
 from kju.sources.display1.source import Channel, socket_pair
 

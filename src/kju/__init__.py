@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import acting, agents, aio, errors, memory, report, vision
     from .acting import Answer
-    from .client.frame import Frame
+    from .client.consumer.frame import Frame
     from .client.input_devices import Keyboard, Pointer
     from .client.launching import attach, clone, define, launch, mirror, remove, start
     from .client.link import DEFAULT_TIMEOUT, Timeout
@@ -121,7 +121,7 @@ _HOME = {
     "Events": "client.waiting",
     "Expectation": "client.locators",
     "Found": "vision",
-    "Frame": "client.frame",
+    "Frame": "client.consumer.frame",
     "Input": "protocol.input_log",
     "Keyboard": "client.input_devices",
     "KjuError": "errors",

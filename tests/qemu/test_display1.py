@@ -17,7 +17,7 @@ from qemu.qmp import QMPClient
 from support import guests
 from support.wait import HANG
 
-from kju.emulators.qemu.dbus import DisplayBus
+from kju.emulators.qemu.display.dbus import DisplayBus
 from kju.sources.base import Need, Phase
 from kju.sources.display1.source import FELL_BACK, Display1Source, socket_pair
 from kju.surface import surface_size

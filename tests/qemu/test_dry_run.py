@@ -17,7 +17,7 @@ from support import guests
 
 import kju
 import kju.aio
-from kju.cli import defined
+from kju.cli.machines import defined
 from kju.client.planning import Planner
 from kju.client.requests import dry_run_of
 from kju.errors import (

@@ -19,7 +19,7 @@ from support.paint_guest import Guest, booted
 from support.wait import until
 
 import kju
-from kju.cli import machines
+from kju.cli.machines import running as machines
 from kju.client.requests import snapshot_request
 from kju.errors import (
     KjuError,

@@ -14,7 +14,7 @@ from support.follower import Follower
 from support.paint_guest import MODE, Guest, cpu_seconds, sockets
 from support.wait import until
 
-from kju.emulators.qemu.guest_mode import LISTEN_AFTER
+from kju.emulators.qemu.display.guest_mode import LISTEN_AFTER
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 

@@ -14,7 +14,7 @@ from support.monitor import Monitor
 from support.wait import HANG, until
 
 import kju
-from kju.emulators.qemu.guest_mode import LISTEN_AFTER
+from kju.emulators.qemu.display.guest_mode import LISTEN_AFTER
 
 pytestmark = pytest.mark.qemu
 

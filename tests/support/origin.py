@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from kju.client.origin import AddressOrigin
+from kju.client.consumer.origin import AddressOrigin
 from kju.memory import SharedMemory, open_fd
 from kju.surface import ProducerIdentity
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_text import HOSTILE
 
-from kju.cli import doctor, output, status
+from kju.cli import doctor, output
+from kju.cli.machines import status
 from kju.client.requests import Event
 from kju.emulators.events import MachineEvents, from_remote
 from kju.errors import QemuError

@@ -65,7 +65,7 @@ CORE = (
     "sources.display1.messages",
     "emulators.base",
     "emulators.qemu.arguments",
-    "emulators.qemu.guest_mode",
+    "emulators.qemu.display.guest_mode",
     "emulators.qemu.input.events",
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",

@@ -24,7 +24,9 @@ SUITES: dict[str, str] = {
         "memory.address memory.memfd memory.posix memory.produce memory.shared memory.sysv"
     ),
     "conformance/test_sources.py": "sources.base",
-    "conformance/test_surface.py": "client.base client.following client.origin",
+    "conformance/test_surface.py": (
+        "client.consumer.base client.consumer.following client.consumer.origin"
+    ),
     "conformance/test_viewers.py": (
         "viewers.connection viewers.contract viewers.status viewers.targets viewers.viewer"
     ),
@@ -86,18 +88,16 @@ SUITES: dict[str, str] = {
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
-    "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.recording cli.screen",
-    "qemu/test_desktop.py": (
-        "cli.desktop desktop.first_steps desktop.qt.app desktop.single_instance"
-    ),
-    "qemu/test_display1.py": "emulators.qemu.display",
+    "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines.running cli.recording cli.screen",
+    "qemu/test_desktop.py": ("desktop.first_steps desktop.qt.app desktop.single_instance"),
+    "qemu/test_display1.py": "emulators.qemu.display.display",
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_signals.py": "signals",
-    "qemu/test_vram.py": "emulators.qemu.screenshot",
+    "qemu/test_vram.py": "emulators.qemu.display.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/agents/test_dialects.py": (
         "agents.dialects.anthropic agents.dialects.arguments agents.dialects.gym_anything "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..acting import Answer
 from ..acting.inputs import AnyInput, Click
 from ..client.acting import FIRST, LIMIT, STILL
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..client.surface import Screen
 from ..client.waiting import run_blocking
 from ..surface.geometry import Area, Rect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..errors import MissingError
 from ..surface import Mark
 from .labels import Labels, boxes_of

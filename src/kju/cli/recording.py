@@ -1,4 +1,4 @@
-"""`kju record` and `kju play`."""
+"""Pictures and videos: `kju screenshot`, `record` and `play`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,55 @@ from typing import Annotated
 
 import typer
 
-from ..client.targets import attach_to_look, check_console
-from ..errors import KjuError
+from ..client.surface import Surface
+from ..client.targets import attach_to_look, check_console, is_address, open_surface, screen_of
+from ..errors import KjuError, UsageError
 from ..escaping import one_line
-from .command import AnyName, Console, Seconds
+from .command import AnyName, Console, Seconds, Target
 
 _TICK_SECONDS = 0.5
+
+
+def screenshot(
+    name: Target,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A PNG, or another picture file (default: NAME.png; -: standard output).",
+            show_default=False,
+        ),
+    ] = "",
+    console: Console = 0,
+    cursor: Annotated[bool, typer.Option("--cursor", help="Draw the guest's cursor.")] = False,
+) -> None:
+    """Save the screen as a picture."""
+    if file == "-" and sys.stdout.isatty():
+        raise UsageError("a picture cannot be printed on a terminal; name a file, or use a pipe")
+    output = file or f"{Path(name).stem if is_address(name) else name}.png"
+    if is_address(name):
+        with open_surface(name) as surface:
+            _save(surface, output, cursor)
+    else:
+        with attach_to_look(name, or_address=True) as machine:
+            screen = screen_of(machine, console)
+            screen.refresh()
+            _save(screen, output, cursor)
+    if not file:
+        print(output)
+
+
+def _save(surface: Surface, output: str, cursor: bool) -> None:
+    if output != "-":
+        try:
+            surface.screenshot(output, cursor=cursor)
+        except KjuError:
+            raise
+        except ValueError as error:  # Pillow knows no format of this ending
+            raise UsageError(f"{output}: {error}; let it end in .png") from error
+        return
+    surface.screenshot(sys.stdout.buffer, cursor=cursor)
+    sys.stdout.buffer.flush()
 
 
 def record(

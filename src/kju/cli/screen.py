@@ -1,4 +1,4 @@
-"""`kju screenshot`, `watch`, `view` and `resize`."""
+"""`kju watch`, `view`, `desktop` and `resize`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,13 +14,13 @@ import typer
 from ..client.launching import attach
 from ..client.surface import Surface
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
-from ..errors import KjuError, ProducerGoneError, UnavailableError, UsageError, WaitTimeoutError
+from ..errors import ProducerGoneError, UnavailableError, UsageError, WaitTimeoutError
 from ..keys import layout as find_layout
 from ..surface import State
 from ..viewers.geometry import Scaling
 from ..viewers.input.grab import RELEASE, ViewKeys
 from ..viewers.targets import MachineTarget, SurfaceTarget
-from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, Target, completing
+from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, completing, running_machines
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
@@ -39,48 +38,6 @@ _SCALES = tuple(scaling.value for scaling in Scaling)
 _ReleaseKey = Annotated[
     str, typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard.")
 ]
-
-
-def screenshot(
-    name: Target,
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE",
-            help="A PNG, or another picture file (default: NAME.png; -: standard output).",
-            show_default=False,
-        ),
-    ] = "",
-    console: Console = 0,
-    cursor: Annotated[bool, typer.Option("--cursor", help="Draw the guest's cursor.")] = False,
-) -> None:
-    """Save the screen as a picture."""
-    if file == "-" and sys.stdout.isatty():
-        raise UsageError("a picture cannot be printed on a terminal; name a file, or use a pipe")
-    output = file or f"{Path(name).stem if is_address(name) else name}.png"
-    if is_address(name):
-        with open_surface(name) as surface:
-            _save(surface, output, cursor)
-    else:
-        with attach_to_look(name, or_address=True) as machine:
-            screen = screen_of(machine, console)
-            screen.refresh()
-            _save(screen, output, cursor)
-    if not file:
-        print(output)
-
-
-def _save(surface: Surface, output: str, cursor: bool) -> None:
-    if output != "-":
-        try:
-            surface.screenshot(output, cursor=cursor)
-        except KjuError:
-            raise
-        except ValueError as error:  # Pillow knows no format of this ending
-            raise UsageError(f"{output}: {error}; let it end in .png") from error
-        return
-    surface.screenshot(sys.stdout.buffer, cursor=cursor)
-    sys.stdout.buffer.flush()
 
 
 def watch(
@@ -196,6 +153,27 @@ def view(
         release_key=release_key,
         screens=screens,
     )
+
+
+def desktop(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Running machines to open in tabs (default: none).",
+            show_default=False,
+            autocompletion=running_machines,
+        ),
+    ] = None,
+) -> None:
+    """Show all machines in one window, and use them there.
+
+    Closing the window leaves the machines running. A second `kju desktop` raises the window of the
+    first.
+    """
+    from ..desktop.qt.app import show_desktop  # Qt takes 0.2 s to import
+
+    show_desktop(names or [])
 
 
 def resize(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from ..errors import GeometryError, InconsistentError, UnavailableError
 from ..surface import NOTHING_TAKEN, Mark
 from ..surface.geometry import Area, Rect
-from .base import SurfaceBase
-from .frame import Frame
+from .consumer.base import SurfaceBase
+from .consumer.frame import Frame
 
 if TYPE_CHECKING:
     import numpy as np

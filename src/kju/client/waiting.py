@@ -21,7 +21,7 @@ from ..files import limited
 from ..protocol.messages import Done, Subscribe
 from ..surface import Change, Mark, State
 from ..surface.consumer import next_wait
-from .base import SurfaceBase
+from .consumer.base import SurfaceBase
 from .link import Link, deadline_of
 from .requests import Event, event_of, no_event
 

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..client.launching import attach
 from ..client.looks import newest_frame
 from ..errors import KjuError, WaitTimeoutError

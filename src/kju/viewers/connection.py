@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State

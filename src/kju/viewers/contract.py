@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..surface import Cursor
 from ..surface.consumer import blend_cursor
 from ..surface.geometry import Rect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..client.frame import Frame
+from ..client.consumer.frame import Frame
 from ..surface import Change, Cursor, Mode
 from ..surface.geometry import Rect, Region
 from .contract import Backend, PointerShape

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from kju import errors
-from kju.cli import app, demo, machines, network
+from kju.cli import app, demo, network
 from kju.cli.app import ENTRIES, check_own_options, loaded, split_qemu_arguments
+from kju.cli.machines import running as machines
+from kju.cli.machines.status import readable
 from kju.cli.output import Exit, line_of
-from kju.cli.status import readable
 from kju.client.targets import attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
 from kju.protocol.snapshots import SavedSnapshot
@@ -231,7 +232,7 @@ def claimed(monkeypatch, *names):
 def test_the_only_machines_name_may_be_left_out(place, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "kju.cli.machines.attach", lambda name: asked.append(name) or nullcontext(Fake)
+        "kju.cli.machines.running.attach", lambda name: asked.append(name) or nullcontext(Fake)
     )
     claimed(monkeypatch, "web")
     assert app.run(["pause"]) == 0

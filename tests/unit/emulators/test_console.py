@@ -20,9 +20,9 @@ from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
 from kju.emulators.input.pace import Pace
-from kju.emulators.qemu import mode_monitor
+from kju.emulators.qemu.display import mode_monitor
+from kju.emulators.qemu.display.mode_monitor import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.qemu.input.pointer import QemuPointer
-from kju.emulators.qemu.mode_monitor import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.supervisor import (
     TRANSITIONS,
     SingleSource,

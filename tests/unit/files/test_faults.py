@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from support.faults import MODULES, Faults, kills, sweep
 
-from kju.cli import certificates, screen, wait
-from kju.cli import defined as commands
+from kju.cli import certificates, recording, wait
+from kju.cli.machines import defined as commands
 from kju.client import launching
 from kju.emulators.input.devices import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
@@ -314,7 +314,7 @@ def test_screenshot(
         picture.write_bytes(b"an older picture")
     failed = sweep(
         root,
-        lambda: screen.screenshot(surface, str(picture), 0, False),
+        lambda: recording.screenshot(surface, str(picture), 0, False),
         monkeypatch,
         number=number,
     )
@@ -327,7 +327,7 @@ def test_other_formats_of_pictures(
 ) -> None:
     picture = root / "screen.bmp"
     picture.write_bytes(b"an older picture")
-    assert sweep(root, lambda: screen.screenshot(surface, str(picture), 0, False), monkeypatch)
+    assert sweep(root, lambda: recording.screenshot(surface, str(picture), 0, False), monkeypatch)
     assert picture.read_bytes().startswith(b"BM")
 
 

@@ -14,7 +14,7 @@ import pytest
 from support.faults import is_new, tree
 
 from kju.cli import certificates
-from kju.cli import defined as commands
+from kju.cli.machines import defined as commands
 from kju.cli.output import Exit, code_of
 from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output

@@ -43,7 +43,7 @@ EXCEPTIONS = {
     ("memory/file.py", "hidden.replace"), ("memory/posix.py", "path.unlink"),
     ("memory/posix.py", "O_TMPFILE"), ("memory/posix.py", "O_RDWR"),
     # A memfd, opened for writing once more: QEMU looks for such a descriptor.
-    ("emulators/qemu/screenshot.py", "O_WRONLY"),
+    ("emulators/qemu/display/screenshot.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
     ("emulators/input/devices.py", "self._log.replace"),
     ("emulators/qemu/snapshots.py", "self._context.inputs.replace"),
@@ -55,10 +55,10 @@ EXCEPTIONS = {
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
-    ("client/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
+    ("client/consumer/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
     ("store/last_pictures.py", "image.save"),
     (
-        "emulators/qemu/screenshot.py",
+        "emulators/qemu/display/screenshot.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",
     ),
     ("report/film.py", "Image.fromarray(colours).save"),
@@ -77,7 +77,8 @@ EXCEPTIONS = {
     ("viewers/tools/video.py", "av.open"), ("viewers/tools/playback.py", "av.open"),
     ("viewers/terminal/view.py", "self.viewer.save"),
     # A snapshot, in QEMU's disks.
-    ("cli/machines.py", "machine.snapshots.save"), ("desktop/actions.py", "machine.snapshots.save"),
+    ("cli/machines/running.py", "machine.snapshots.save"),
+    ("desktop/actions.py", "machine.snapshots.save"),
     ("desktop/qt/pages/snapshot_page.py", "self.model.save"),
     ("desktop/pages/snapshot_tree.py", "machine.snapshots.save"),
     ("desktop/pages/snapshot_tree.py", "self._work.save"),
@@ -89,7 +90,7 @@ EXCEPTIONS = {
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),
     ("emulators/qemu/emulator.py", "self.display.open"),
-    ("emulators/qemu/display.py", "self.input.open"),
+    ("emulators/qemu/display/display.py", "self.input.open"),
 }  # fmt: skip
 
 

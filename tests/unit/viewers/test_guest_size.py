@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kju.client.frame import Frame
+from kju.client.consumer.frame import Frame
 from kju.surface import Mode
 from kju.viewers.contract import Stub
 from kju.viewers.geometry import Scaling

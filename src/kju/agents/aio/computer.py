@@ -10,7 +10,7 @@ from ...acting.inputs import AnyInput, Click
 from ...client.aio.acting import FIRST, LIMIT, STILL
 from ...client.aio.surface import Screen
 from ...client.aio.waiting import run_blocking
-from ...client.frame import Frame
+from ...client.consumer.frame import Frame
 from ...surface.geometry import Area, Rect
 from .. import looks
 from ..dialects import ActionError, Options, Plan, dialect_of

@@ -12,7 +12,7 @@ from ...errors import UnavailableError
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
 from .. import looks
-from ..frame import Frame, converted
+from ..consumer.frame import Frame, converted
 from .input_devices import Keyboard, Pointer
 from .waiting import run_blocking
 from .waits import Waits

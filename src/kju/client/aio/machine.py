@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from ...acting import Answer, AnyInput
-    from ..frame import Frame
+    from ..consumer.frame import Frame
 
 
 class Machine:

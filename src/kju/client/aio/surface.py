@@ -15,9 +15,10 @@ from ...protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHand
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
-from ..base import SurfaceBase, touches
-from ..following import Following
-from ..frame import Frame, write_picture
+from ..consumer.base import SurfaceBase, touches
+from ..consumer.following import Following
+from ..consumer.frame import Frame, write_picture
+from ..consumer.origin import MachineOrigin
 from ..input_requests import mark_of
 from ..link import (
     DEFAULT_TIMEOUT,
@@ -27,7 +28,6 @@ from ..link import (
     seconds_of,
     seconds_to,
 )
-from ..origin import MachineOrigin
 from ..requests import check_rate, resize_request
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink

@@ -19,7 +19,7 @@ from ...errors import MachineGoneError
 from ...protocol.messages import Done, Subscribe
 from ...surface import Change, Mark
 from ...surface._core import WAIT_CAP_MS, Reader
-from ..base import SurfaceBase
+from ..consumer.base import SurfaceBase
 from ..link import Link, deadline_of
 from ..requests import Event, event_of
 from .link import AsyncLink

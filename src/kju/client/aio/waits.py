@@ -16,7 +16,7 @@ from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area, Rect
 from .. import looks
-from ..frame import Frame, converted
+from ..consumer.frame import Frame, converted
 from ..link import DEFAULT_TIMEOUT, Timeout, seconds_of
 from .waiting import SleepingSurface, run_blocking, sleep
 

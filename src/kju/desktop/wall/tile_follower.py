@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 from ...client.aio.link import AsyncLink
-from ...client.base import SurfaceBase
-from ...client.frame import Frame
+from ...client.consumer.base import SurfaceBase
+from ...client.consumer.frame import Frame
 from ...client.link import only_descriptor
 from ...errors import (
     KjuError,

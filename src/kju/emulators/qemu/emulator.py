@@ -32,7 +32,7 @@ from ..tasks import Tasks
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
-from .display import Display
+from .display.display import Display
 from .launch import PreparedQemu, choose_accelerator, make_variables, prepare
 from .power_button import loss_reason
 from .program import Accelerator

@@ -34,8 +34,8 @@ from ...protocol.snapshots import SavedSnapshot, SnapshotList
 from ...store import log_files
 from ...store.snapshot_files import SnapshotFiles
 from ...store.snapshot_tree import SnapshotTree, snapshot_id
+from .display.screenshot import SnapshotScreens, png_of
 from .qmp import Qmp
-from .screenshot import SnapshotScreens, png_of
 from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snapshot, writable_disks
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..events import ReportEvent
     from ..input.devices import Devices, InputLog
     from ..input.keyboard import SharedKeyboard
-    from .screenshot import Picture
+    from .display.screenshot import Picture
 
 log = logging.getLogger(__name__)
 

@@ -2,5 +2,6 @@
 
 `messages` builds calls, `frames.Splitter` turns received bytes into checked messages,
 `listener.DisplayListener` turns those into replies and events. The sockets are in
-`kju.sources.display1.source` (the listener's) and `kju.emulators.qemu.dbus` (the main connection).
+`kju.sources.display1.source` (the listener's) and `kju.emulators.qemu.display.dbus` (the main
+connection).
 """

@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QCursor, QImage, QPainter, QPixmap, QRegion
 
-from ...client.frame import Frame
+from ...client.consumer.frame import Frame
 from ...surface import Cursor
 from ...surface.geometry import Rect
 from ...surface.thumbnail import shrink_into

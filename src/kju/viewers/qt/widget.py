@@ -27,7 +27,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
-from ...client.frame import Frame
+from ...client.consumer.frame import Frame
 from ...escaping import one_line
 from ...keys import from_x11
 from ...surface import Cursor

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...client.frame import Frame
+from ...client.consumer.frame import Frame
 from ...escaping import one_line
 from ...surface import Cursor
 from ...surface.consumer import blend_cursor

@@ -10,7 +10,7 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QImage, QPainter, QRegion
 
-from kju.client.frame import Frame
+from kju.client.consumer.frame import Frame
 from kju.surface.geometry import Rect
 from kju.viewers.geometry import Placement, Scaling, device_size, logical_rect, place
 from kju.viewers.qt.painting import PicturePainter

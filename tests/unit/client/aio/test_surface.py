@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 from support.origin import KnownEnd
 
-from kju.client import base
 from kju.client.aio.surface import Surface as AsyncSurface
+from kju.client.consumer import base
 from kju.errors import InconsistentError
 from kju.memory import SurfaceProducer
 

@@ -15,7 +15,7 @@ from ...console import Console
 from ...input.devices import Devices, InputLog
 from ...input.keyboard import Begun, KeyboardLamps, SharedKeyboard
 from ...input.pace import Pace, Processors
-from ..dbus import DisplayBus
+from ..display.dbus import DisplayBus
 from ..qmp import Qmp
 from ..stderr import Traces
 from . import events

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kju.emulators.qemu import guest_mode
-from kju.emulators.qemu import vram as video
-from kju.emulators.qemu.guest_mode import OtherMode
-from kju.emulators.qemu.screenshot import read_ppm
-from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory
+from kju.emulators.qemu.display import guest_mode
+from kju.emulators.qemu.display import vram as video
+from kju.emulators.qemu.display.guest_mode import OtherMode
+from kju.emulators.qemu.display.screenshot import read_ppm
+from kju.emulators.qemu.display.vram import NoVideoMemoryError, VideoMemory
 from kju.errors import QemuError
 from kju.surface.geometry import Place
 

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...errors import KjuError
-from ...sources.base import is_slow
-from ...surface.geometry import Place
-from ..console import SourceRunner
-from ..supervisor import Supervisor, SupervisorState
+from ....errors import KjuError
+from ....sources.base import is_slow
+from ....surface.geometry import Place
+from ...console import SourceRunner
+from ...supervisor import Supervisor, SupervisorState
 from .guest_mode import HIDDEN, GuestMode, OtherMode
 from .sources import QemuPolicy
 from .vram import VideoMemory

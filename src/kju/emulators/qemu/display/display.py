@@ -9,22 +9,22 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import KjuError, PeerError, QemuError, UsageError
-from ...sources.display1.messages import CONSOLE, KEYBOARD, console_path
-from ...surface import State
-from ..console import Console, ConsoleFacts
-from ..console_surface import ConsoleSurface
-from ..input.devices import Devices, InputLog
-from ..input.keyboard import SharedKeyboard
-from ..resizing import RequestSize
-from ..supervisor import Supervisor
+from ....errors import KjuError, PeerError, QemuError, UsageError
+from ....sources.display1.messages import CONSOLE, KEYBOARD, console_path
+from ....surface import State
+from ...console import Console, ConsoleFacts
+from ...console_surface import ConsoleSurface
+from ...input.devices import Devices, InputLog
+from ...input.keyboard import SharedKeyboard
+from ...resizing import RequestSize
+from ...supervisor import Supervisor
+from ..input.machine_input import FIRST_CONSOLE, QemuInput, QmpName
+from ..qmp import Qmp
+from ..stderr import Traces
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_mode import GuestMode
-from .input.machine_input import FIRST_CONSOLE, QemuInput, QmpName
 from .mode_monitor import AnnouncedSize, AnnouncedSizeRunner, ModeMonitor
-from .qmp import Qmp
 from .sources import ConsoleParts, QemuPolicy, RegisterListener
-from .stderr import Traces
 from .vram import NoVideoMemoryError, VideoMemory, device_id
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ...surface import MAX_SIDE
-from ...surface.geometry import Place
+from ....surface import MAX_SIDE
+from ....surface.geometry import Place
 
 #: Bytes from BAR 2 to the registers, and to the VGA port 0x3c0 (the attribute index).
 REGISTERS_OFFSET = 0x500

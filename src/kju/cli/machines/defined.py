@@ -11,20 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client import launching
-from ..client.planning import plan_start
-from ..emulators.qemu import program as qemu
-from ..errors import DefinitionError, KjuError, UsageError
-from ..escaping import one_line
-from ..files import Folder
-from ..protocol.launch_options import DefineOptions
-from ..store import defining, definitions, disk_files
-from ..store.definitions import DefinedMachine
-from ..store.machine_toml import Definition
-from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
-from .command import NO_IMAGE, Defined, DryRun, with_options
-from .machines import print_plan
-from .output import line_of, progress
+from ...client import launching
+from ...client.planning import plan_start
+from ...emulators.qemu import program as qemu
+from ...errors import DefinitionError, KjuError, UsageError
+from ...escaping import one_line
+from ...files import Folder
+from ...protocol.launch_options import DefineOptions
+from ...store import defining, definitions, disk_files
+from ...store.definitions import DefinedMachine
+from ...store.machine_toml import Definition
+from ...store.paths import DEFINITION_FILE, check_name, definitions_folder
+from ..command import NO_IMAGE, Defined, DryRun, with_options
+from ..output import line_of, progress
+from .running import print_plan
 
 # The definition stands between these lines. An editor that could not write all of its text (the
 # disk was full) leaves the first line without the last one. A text with neither was written by a
@@ -101,7 +101,7 @@ def start(
         print(f"{name} is running (process {machine.host_pid})", flush=True)
         print(_accelerator_line(chosen["name"], chosen["reason"]), flush=True)
         if watch:
-            from .screen import watch_machine
+            from ..screen import watch_machine
 
             hint = "leaves; the machine keeps running"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
-from ..surface import State
-from ..surface.consumer import Consumer, Copy, copy_frame
-from ..surface.formats import PixelFormat
-from ..surface.geometry import Area, Rect
+from ...errors import MemoryLostError, ProducerGoneError, UnavailableError
+from ...surface import State
+from ...surface.consumer import Consumer, Copy, copy_frame
+from ...surface.formats import PixelFormat
+from ...surface.geometry import Area, Rect
 from .base import TRIES, SurfaceBase
 from .frame import Frame, crop, make_frame
 
 if TYPE_CHECKING:
-    from ..memory._system import Mapping
+    from ...memory._system import Mapping
 
 _LOST = "another process has truncated the guest's video memory: the machine cannot go on"
 

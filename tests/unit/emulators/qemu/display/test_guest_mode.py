@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kju.emulators.qemu.guest_mode import (
+from kju.emulators.qemu.display.guest_mode import (
     DOUBT,
     HIDDEN,
     LISTEN_AFTER,

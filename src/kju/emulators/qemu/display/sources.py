@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from ...errors import KjuError
-from ...memory import SurfaceProducer
-from ...sources.base import OnStatus, Phase, Source, SourceStatus
-from ...sources.display1.source import Display1Source, socket_pair
-from ...sources.framebuffer import FramebufferSource
-from ...sources.screendump import ScreendumpSource, Screenshot
-from ...surface.geometry import Place
-from ..supervisor import SourceKind, SourcePolicy
+from ....errors import KjuError
+from ....memory import SurfaceProducer
+from ....sources.base import OnStatus, Phase, Source, SourceStatus
+from ....sources.display1.source import Display1Source, socket_pair
+from ....sources.framebuffer import FramebufferSource
+from ....sources.screendump import ScreendumpSource, Screenshot
+from ....surface.geometry import Place
+from ...supervisor import SourceKind, SourcePolicy
 from .guest_mode import GuestMode
 from .vram import VideoMemory
 

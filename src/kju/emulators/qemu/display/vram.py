@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import KjuError
-from ...memory._system import Mapping
-from ...memory.shared import Descriptor
-from ...surface.geometry import Place
+from ....errors import KjuError
+from ....memory._system import Mapping
+from ....memory.shared import Descriptor
+from ....surface.geometry import Place
+from ..qmp import Qmp
 from .guest_mode import (
     ATTRIBUTE_OFFSET,
     LITTLE_ENDIAN,
@@ -33,7 +34,6 @@ from .guest_mode import (
     parse_registers,
     words,
 )
-from .qmp import Qmp
 from .screenshot import ScreenDumper, read_ppm
 
 #: QEMU's names of the memory of the devices with a Bochs display interface.

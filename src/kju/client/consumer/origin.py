@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import UnavailableError
-from ..memory import SharedMemory, open_fd, open_memory
-from ..memory.file import has_died
-from ..protocol.messages import (
+from ...errors import UnavailableError
+from ...memory import SharedMemory, open_fd, open_memory
+from ...memory.file import has_died
+from ...protocol.messages import (
     Done,
     GetLive,
     GetSurface,
@@ -21,11 +21,11 @@ from ..protocol.messages import (
     SurfaceHandle,
     Welcome,
 )
-from .link import DEFAULT_SECONDS, Link, only_descriptor
+from ..link import DEFAULT_SECONDS, Link, only_descriptor
 
 if TYPE_CHECKING:
-    from ..memory._system import Mapping
-    from ..surface import ProducerIdentity
+    from ...memory._system import Mapping
+    from ...surface import ProducerIdentity
 
 #: Milliseconds to hold a surface for a consistent copy: 33 MB, a 4K screen, take under 20.
 _HOLD = 50

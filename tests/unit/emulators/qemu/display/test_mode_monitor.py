@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from kju.emulators.qemu.mode_monitor import VERIFY, VERIFY_FIRST, VERIFY_SLOW, _PictureCheck
+from kju.emulators.qemu.display.mode_monitor import VERIFY, VERIFY_FIRST, VERIFY_SLOW, _PictureCheck
 
 
 def comparisons(check: _PictureCheck, seconds: float, version: int) -> list[float]:

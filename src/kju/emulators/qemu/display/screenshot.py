@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import GeometryError, KjuError, QemuError
-from ...memory.shared import Descriptor
-from .qmp import Qmp
+from ....errors import GeometryError, KjuError, QemuError
+from ....memory.shared import Descriptor
+from ..qmp import Qmp
 
 if TYPE_CHECKING:
-    from ..console import Console
+    from ...console import Console
 
     Picture = np.ndarray[Any, Any]
 

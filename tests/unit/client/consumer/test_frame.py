@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from kju.client.frame import POOL_BYTES, Frame, FramePool, make_frame
+from kju.client.consumer.frame import POOL_BYTES, Frame, FramePool, make_frame
 from kju.client.surface import Surface
 from kju.memory import SurfaceProducer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kju.cli.status import without_visits
+from kju.cli.machines.status import without_visits
 from kju.client.requests import Event, client_name
 
 

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple, Self
 
 from jeepney import auth
 
-from ...errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
-from ...files import lost_descriptors
-from ...memory.shared import Descriptor
-from ...sources.display1 import messages
-from ...sources.display1.frames import MAX_FDS, Received, RejectedMessage, Splitter
-from ...sources.display1.source import FLAGS, received_fds
+from ....errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from ....files import lost_descriptors
+from ....memory.shared import Descriptor
+from ....sources.display1 import messages
+from ....sources.display1.frames import MAX_FDS, Received, RejectedMessage, Splitter
+from ....sources.display1.source import FLAGS, received_fds
 
 log = logging.getLogger(__name__)
 

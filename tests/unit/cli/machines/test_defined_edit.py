@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kju.cli import defined as editing
+from kju.cli.machines import defined as editing
 from kju.errors import UsageError
 from kju.store import defining, definitions
 from kju.store.machine_toml import Definition

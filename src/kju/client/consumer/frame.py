@@ -11,18 +11,18 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import GeometryError, LimitError, UsageError
-from ..files import write_output
-from ..surface import Mark
-from ..surface._core import Pool
-from ..surface.geometry import Area, as_rect
-from ..surface.thumbnail import Thumbnail
+from ...errors import GeometryError, LimitError, UsageError
+from ...files import write_output
+from ...surface import Mark
+from ...surface._core import Pool
+from ...surface.geometry import Area, as_rect
+from ...surface.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..surface import Mode
-    from ..surface.formats import PixelFormat
+    from ...surface import Mode
+    from ...surface.formats import PixelFormat
 
 # Below this, new memory comes from the heap and costs nothing worth saving.
 POOL_BYTES = 256 * 1024

@@ -13,7 +13,7 @@ import pytest
 from jeepney import low_level, wrappers
 from support.fake_display import FakeQemu
 
-from kju.emulators.qemu.dbus import DisplayBus
+from kju.emulators.qemu.display.dbus import DisplayBus
 from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError
 from kju.sources.display1 import messages
 from kju.sources.display1.source import received_fds
@@ -237,7 +237,7 @@ async def test_descriptors_from_qemu_are_not_inherited(monkeypatch):
         inherited.extend(os.get_inheritable(fd) for fd in fds)
         return fds
 
-    monkeypatch.setattr("kju.emulators.qemu.dbus.received_fds", note)
+    monkeypatch.setattr("kju.emulators.qemu.display.dbus.received_fds", note)
     ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
 
     async with connected({"Press": ("", ())}) as (bus, server):

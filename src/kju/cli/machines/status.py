@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.requests import Event, client_name
-from ..client.targets import all_info, attach_to_look, running_names
-from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
-from ..escaping import one_line
-from ..protocol.values import KINDS
-from ..store import definitions, log_files, running
-from ..store.paths import is_defined
-from .command import AnyName, Json
-from .output import BOLD, GREEN, RED, YELLOW, line_of, styled
+from ...client.requests import Event, client_name
+from ...client.targets import all_info, attach_to_look, running_names
+from ...errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
+from ...escaping import one_line
+from ...protocol.values import KINDS
+from ...store import definitions, log_files, running
+from ...store.paths import is_defined
+from ..command import AnyName, Json
+from ..output import BOLD, GREEN, RED, YELLOW, line_of, styled
 
 #: Seconds of a visit that is short: a command's that asks or does one thing.
 _SHORT_VISIT = 2.0
@@ -52,7 +52,7 @@ def ls(
     Running and defined machines are listed; with --remote or --connect, served screens.
     """
     if remote or connect:
-        from .network import list_screens
+        from ..network import list_screens
 
         list_screens(connect or [], user, insecure, json)
         return

@@ -12,18 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.launching import attach, launch
-from ..client.machine import Machine
-from ..client.planning import plan_launch
-from ..client.requests import LaunchPlan, Snapshot
-from ..client.targets import attach_to_look, responds
-from ..errors import MachineNotFoundError, PowerButtonError, UsageError, WaitTimeoutError
-from ..escaping import one_line
-from ..protocol.launch_options import LaunchOptions
-from ..protocol.values import KINDS
-from ..store import running
-from .command import NO_IMAGE, AnyName, DryRun, Json, Name, group, with_options
-from .output import progress
+from ...client.launching import attach, launch
+from ...client.machine import Machine
+from ...client.planning import plan_launch
+from ...client.requests import LaunchPlan, Snapshot
+from ...client.targets import attach_to_look, responds
+from ...errors import MachineNotFoundError, PowerButtonError, UsageError, WaitTimeoutError
+from ...escaping import one_line
+from ...protocol.launch_options import LaunchOptions
+from ...protocol.values import KINDS
+from ...store import running
+from ..command import NO_IMAGE, AnyName, DryRun, Json, Name, group, with_options
+from ..output import progress
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
 #: The host's reason after an emulator failed: see `kju.emulators.spawn.describe`.
@@ -79,7 +79,7 @@ def run(
         if display := info[info["kind"]].get("display"):
             print(f"programs: DISPLAY={display} xterm", flush=True)
         if watch:
-            from .screen import watch_machine
+            from ..screen import watch_machine
 
             hint = "leaves; the machine keeps running" if detached else "ends the machine"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)

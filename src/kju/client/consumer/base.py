@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from ..errors import (
+from ...errors import (
     ClosedError,
     FormatError,
     InconsistentError,
@@ -25,14 +25,14 @@ from ..errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ..memory import SharedMemory, SurfaceProducer, open_fd
-from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
-from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
-from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
-from ..surface.geometry import Area, Rect, as_rect
-from ..surface.thumbnail import copy_thumbnail
+from ...memory import SharedMemory, SurfaceProducer, open_fd
+from ...surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
+from ...surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
+from ...surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
+from ...surface.geometry import Area, Rect, as_rect
+from ...surface.thumbnail import copy_thumbnail
+from ..link import seconds_of
 from .frame import Frame, FramePool, FrameSource, as_thumbnail, convert, crop, make_frame
-from .link import seconds_of
 from .origin import AddressOrigin, Origin
 
 # The pause of a copy that the producer has disturbed: a full frame of 1920x1080 takes the producer

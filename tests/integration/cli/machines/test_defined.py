@@ -11,7 +11,7 @@ from support.fake_host import fake_host
 
 from kju import attach
 from kju.cli import app
-from kju.cli import defined as commands
+from kju.cli.machines import defined as commands
 from kju.emulators.qemu import program
 from kju.store import definitions
 

@@ -1,0 +1,1 @@
+"""Commands for machines: running ones, defined ones, and their state."""

@@ -1,0 +1,1 @@
+"""The part of a consumer that does not wait, for both halves of the API; frames."""

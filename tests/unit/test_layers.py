@@ -26,7 +26,7 @@ LAYERS = (
     {"client", "aio", "emulators"},
     {"serving", "report", "host"},
     {"viewers"},
-    {"guests", "agents"},
+    {"guests", "agents", "web"},
     {"desktop"},
     {"cli"},
 )
@@ -39,6 +39,7 @@ APART = {
     "report": {"emulators", "host"},
     "serving": {"emulators", "host"},
     "viewers": {"emulators", "host"},
+    "web": {"emulators", "host"},
     "desktop": {"emulators", "host"},
     "emulators": {"client", "serving", "report", "viewers"},
     "host": {"client", "serving", "report", "viewers"},
@@ -100,6 +101,7 @@ CORE = (
     "viewers.tools.needle_form",
     "viewers.tools.paste",
     "viewers.tools.picking",
+    "web.messages",
 )
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 

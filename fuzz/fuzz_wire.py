@@ -17,9 +17,8 @@ with harness.instrumented():
     from kju.surface import surface_size
     from kju.surface.consumer import Consumer
     from kju.surface.producer import Producer
-    from kju.wire import _wire, codecs, messages
-    from kju.wire.codecs import jpeg
-    from kju.wire.codecs.block_codec import MAX_BLOCK
+    from kju.wire import _wire, codecs, jpeg, messages
+    from kju.wire.codecs import MAX_BLOCK
     from kju.wire.encoder import MAX_DATA, Encoder
     from kju.wire.greeting import Admission
     from kju.wire.messages import MAX_LOST

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..errors import KjuError
 from ..escaping import one_line
 from ..store import definitions
-from ..store.offline_snapshots import saved_snapshots
 from ..store.paths import definitions_folder
+from ..store.snapshot_files import saved_snapshots
 
 #: Machines, disks or snapshots that the question names; of the rest it has the number.
 MAX_NAMED = 6

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UnavailableError, UsageError
 from ..memory import SurfaceProducer
-from ..protocol.rates import fastest
+from ..protocol.values import fastest
 from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface

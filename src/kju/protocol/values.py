@@ -1,4 +1,4 @@
-"""The values in messages: roles, kinds of emulators, keys and pointer actions. I/O-free.
+"""The values in messages: roles, kinds of emulators, rates, keys, pointer actions. I/O-free.
 
 A kind of emulator is a folder ``kju/emulators/NAME`` with the modules ``launch`` and ``emulator``
 (see `kju.emulators.launch`), and one line in `KINDS`.
@@ -7,7 +7,7 @@ A kind of emulator is a folder ``kju/emulators/NAME`` with the modules ``launch`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from msgspec import Meta, Struct
@@ -43,6 +43,8 @@ Name = Annotated[str, Meta(max_length=256)]
 MAX_RATE = 1000
 #: Looks per second of a viewer; 0: it does not look.
 Rate = Annotated[float, Meta(ge=0, le=MAX_RATE)]
+#: Looks per second at which a source's own pace is as good: its probes are 24 to 33 ms apart.
+OWN_RATE = 40.0
 #: A snapshot's name. A name of digits alone would be taken for the disk's own number of it.
 TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
 Tag = Annotated[str, Meta(pattern=TAG)]
@@ -215,3 +217,19 @@ def last_gesture(actions: Sequence[Action]) -> int:
             begin = at
         released = is_release
     return begin
+
+
+def fastest(rates: Collection[float | None]) -> float | None:
+    """Return the rate of a source for viewers with these rates; None for its own pace.
+
+    A viewer without a rate takes the source's own pace, which a higher rate exceeds.
+    """
+    stated = max((rate for rate in rates if rate is not None), default=0.0)
+    own = not stated or (None in rates and stated <= OWN_RATE)
+    return None if own else stated
+
+
+def fastest_look(rates: Collection[float | None]) -> float | None:
+    """Return the same for viewers that may not look at all; 0 if none of them looks."""
+    looking = [rate for rate in rates if rate != 0]
+    return fastest(looking) if looking else 0.0

@@ -27,8 +27,7 @@ from typing import NamedTuple
 from .. import extras
 from ..errors import InputError, KjuError, MissingError, PeerError, RoleError, UnavailableError
 from ..protocol.values import Role, may_send_input
-from ..wire import codecs, messages
-from ..wire.codecs import jpeg
+from ..wire import codecs, jpeg, messages
 from ..wire.greeting import Prove, Stage
 from ..wire.messages import FromSender, InputDone, MachineEvent, Numbered, RateDone, ViewerInput
 from ..wire.received_picture import DrawTarget

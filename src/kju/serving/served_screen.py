@@ -28,8 +28,7 @@ from ..wire.sender_session import SenderSession
 from ..wire.update_pace import FIRST_LOOK_RATE
 from . import served_viewers as limits
 from .audience import Audience
-from .screen_rate import ScreenRate
-from .served_viewers import Delivery, ServedViewer, ViewerRegistry
+from .served_viewers import Delivery, ScreenRate, ServedViewer, ViewerRegistry
 from .shared_screen import ScreenOrigin, SharedScreen
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..errors import KjuError
-from ..protocol.rates import OWN_RATE
+from ..protocol.values import OWN_RATE
 from ..surface import State
 from ..surface.producer import Producer
 

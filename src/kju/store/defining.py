@@ -39,7 +39,6 @@ from .definitions import (
 from .disk_files import read_image
 from .image import Image, Kind
 from .machine_toml import Definition, write
-from .offline_snapshots import saved_snapshots
 from .paths import (
     DEFINITION_FILE,
     check_name,
@@ -48,7 +47,7 @@ from .paths import (
     view_settings_folder,
 )
 from .running import is_alive
-from .snapshot_files import SnapshotFiles
+from .snapshot_files import SnapshotFiles, saved_snapshots
 from .snapshot_tree import SnapshotId, SnapshotTree
 from .toml_edit import known_part
 

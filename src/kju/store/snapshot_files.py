@@ -1,4 +1,4 @@
-"""SHELL: the picture and the input log of a snapshot, and the tree of all snapshots.
+"""SHELL: snapshots on disk: picture, input log and tree; the snapshots of a machine that is off.
 
 Picture and input are in ``snapshots/TAG/`` of a defined machine's folder, or in
 ``DISK.snapshots/TAG/`` beside the first disk of another machine; the tree
@@ -6,6 +6,9 @@ Picture and input are in ``snapshots/TAG/`` of a defined machine's folder, or in
 the disk's folder: they can put a link or a folder of their own at ``DISK.snapshots`` at any moment,
 and `kju.files` refuses it. The input may hold passwords, and is replayed: it is read from files of
 this user only.
+
+Source:
+    ImageInfo and SnapshotInfo in qapi/block-core.json of QEMU, which ``qemu-img info`` prints.
 """
 
 from __future__ import annotations
@@ -17,11 +20,16 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import FileError, KjuError, LimitError
+import msgspec
+
+from ..errors import FileError, KjuError, LimitError, QemuError
 from ..files import Folder, failing, folder_in, is_temporary, remove_tree
+from ..protocol.snapshots import SavedSnapshot
 from ..protocol.values import TAG
-from . import snapshot_tree
-from .snapshot_tree import SnapshotTree
+from . import disk_files, snapshot_tree
+from .definitions import VARIABLES, DefinedMachine, images, read
+from .image import Image, Kind
+from .snapshot_tree import DiskSnapshot, SnapshotTree, snapshot_id
 
 #: No tag begins with a full stop.
 TREE = ".tree.json"
@@ -30,6 +38,9 @@ PICTURE, INPUT = "screen.png", "input.jsonl"
 _LIMITS = {PICTURE: 64 << 20, INPUT: 64 << 20}
 #: Its name in a machine's folder.
 FOLDER = "snapshots"
+#: Snapshots of one disk that are read; QEMU's format allows 65,536.
+MAX_SNAPSHOTS = 4096
+_QCOW2_MAGIC = b"QFI\xfb"
 _PARENT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -213,3 +224,77 @@ def is_made(path: str) -> bool:
 
 def _is_file(name: str) -> bool:
     return name in (PICTURE, INPUT) or is_temporary(name)
+
+
+class _Information(msgspec.Struct, rename="kebab"):
+    snapshots: list[DiskSnapshot] = []
+
+
+def saved_snapshots(name: str) -> list[SavedSnapshot]:
+    """Return the snapshots of a machine that is off, oldest first.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is defined.
+        DefinitionError: Its definition is not valid.
+        QemuError: qemu-img is missing or failed.
+    """
+    machine = read(name)
+    disks = writable_disks(machine)
+    by_disk = {Path(image.path): _snapshots_of(image) for image in disks}
+    files = SnapshotFiles(str(machine.folder), disks[0].path if disks else "")
+    found: dict[str, SavedSnapshot] = {}
+    for saved in by_disk.values():
+        for tag, snapshot in saved.items():
+            if snapshot.size or tag not in found:
+                found[tag] = snapshot
+    tree = SnapshotTree()
+    with contextlib.suppress(KjuError):  # without it every snapshot is a root
+        tree = files.read_tree()
+    tree = tree.pruned({snapshot_id(saved) for saved in found.values()})
+    complete = []
+    for tag, snapshot in found.items():
+        picture, inputs = files.find(tag)
+        parent = tree.parents.get(snapshot_id(snapshot))
+        complete.append(
+            msgspec.structs.replace(
+                snapshot,
+                picture=picture,
+                input=inputs,
+                lacking=[str(disk) for disk, saved in by_disk.items() if tag not in saved],
+                parent=parent.tag if parent else "",
+                current=tree.current == snapshot_id(snapshot),
+            )
+        )
+    return sorted(complete, key=lambda saved: saved.time)
+
+
+def writable_disks(machine: DefinedMachine) -> list[Image]:
+    """Return the disks that a start of the machine opens for writing; UEFI variables last."""
+    found = [image for image in images(machine) if image.kind is Kind.DISK and not image.read_only]
+    variables = machine.folder / VARIABLES
+    if variables.exists():
+        found.append(Image(str(variables), Kind.DISK, "qcow2", "kju made it"))
+    return found
+
+
+# Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
+_decode = msgspec.json.Decoder(_Information).decode
+
+
+def _snapshots_of(image: Image) -> dict[str, SavedSnapshot]:
+    disk = Path(image.path)
+    if image.disk_format not in ("", "qcow2") or not _is_qcow2(disk):
+        return {}
+    try:
+        found = _decode(disk_files.qcow2_information(disk))
+    except msgspec.DecodeError as error:
+        raise QemuError(f"qemu-img info printed no valid JSON for {disk}: {error}") from error
+    return {each.name: each.saved() for each in found.snapshots[:MAX_SNAPSHOTS]}
+
+
+def _is_qcow2(disk: Path) -> bool:
+    try:
+        with disk.open("rb") as file:
+            return file.read(len(_QCOW2_MAGIC)) == _QCOW2_MAGIC
+    except OSError:
+        return False

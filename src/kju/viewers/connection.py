@@ -21,9 +21,9 @@ from ..client.consumer.frame import Frame
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
+from .guest_size import SizeSender
 from .input.sender import AskAbsolute, Input
 from .pacing import Pacing
-from .size_sender import SizeSender
 from .targets import Attachment, Facts, ViewerTarget
 
 # Longest delay before the thread notices a target's end, a new target, or the view's end.

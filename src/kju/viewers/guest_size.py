@@ -1,4 +1,4 @@
-"""Requests for a size of the guest that equals the view: on request, or sticky. I/O-free.
+"""Requests for a size of the guest that equals the view: on request, or sticky; their thread.
 
 Rules of the sticky form:
 
@@ -11,8 +11,10 @@ Rules of the sticky form:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
+from ..errors import KjuError
 from .contract import Backend
 from .geometry import usual_multiple
 from .picture import ViewPicture
@@ -88,3 +90,48 @@ class GuestSize:
     def _ask(self, size: tuple[int, int]) -> None:
         self._asked = size
         self._request(*size)
+
+
+class SizeSender:
+    """Sends sizes, one request at a time; its thread ends when nothing is left to send.
+
+    It is not the thread of `sender`: a host answers up to a quarter of a second later, and keys
+    must not wait for that.
+
+    Args:
+        send: Sends one request and waits for its answer; called on the thread.
+        on_error: Called on the thread with the reason why a request failed.
+    """
+
+    def __init__(
+        self, send: Callable[[int, int], object], on_error: Callable[[str], object]
+    ) -> None:
+        self._send, self._on_error = send, on_error
+        self._lock = threading.Lock()
+        self._newest: tuple[int, int] | None = None
+        self._running = False
+
+    def request(self, width: int, height: int) -> None:
+        """Send this size, in place of one that was not sent yet; return at once."""
+        with self._lock:
+            self._newest = (width, height)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="kju-size", daemon=True).start()
+
+    def discard(self) -> None:
+        """Forget a size that was not sent yet."""
+        with self._lock:
+            self._newest = None
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                size, self._newest = self._newest, None
+                if size is None:
+                    self._running = False
+                    return
+            try:
+                self._send(*size)
+            except (KjuError, OSError) as error:
+                self._on_error(str(error))

@@ -8,7 +8,7 @@
 | `sender_session`, `in_flight`, `sent_picture` | the sender's end |
 | `encoder`, `tiles`, `steps`, `photos` | changes as segments |
 | `receiver_session`, `received_picture` | the viewer's end |
-| `codecs` | compression of pixels |
+| `codecs`, `jpeg` | compression of pixels |
 
 Nothing here knows a socket, a clock or an event loop: callers move the messages and pass the time
 in seconds. docs/reference/wire.md describes the protocol for other implementations.

@@ -20,9 +20,8 @@ import numpy as np
 from ..surface import Mode
 from ..surface.formats import BYTES_PER_PIXEL
 from ..surface.geometry import Rect
-from . import _wire, codecs
-from .codecs import jpeg
-from .codecs.block_codec import MAX_BLOCK
+from . import _wire, codecs, jpeg
+from .codecs import MAX_BLOCK
 from .messages import MAX_MESSAGE, SessionHello
 from .photos import ExactPolicy, PhotoPolicy
 from .steps import MIN_MOVING_PIXELS, Block, MovedRect, Pictures, Step, StepLog, bounded

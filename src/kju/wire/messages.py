@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from ..errors import PeerError
 from ..protocol.values import Rate, Role
 from ..surface import MAX_SIDE
-from .codecs.block_codec import MAX_BLOCK
+from .codecs import MAX_BLOCK
 
 PROTOCOL = 1
 #: The most bytes of a message. On slow links, larger ones were seen not to arrive at all.
@@ -242,7 +242,7 @@ class Photo(Struct, frozen=True, array_like=True):
         y: The top edge.
         width: The width.
         height: The height.
-        data: A JPEG: see `kju.wire.codecs.jpeg`.
+        data: A JPEG: see `kju.wire.jpeg`.
     """
 
     x: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..surface.geometry import Rect
-from .codecs import jpeg, zstd
+from . import codecs, jpeg
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Photo
 from .steps import MAX_RECTS, PHOTO_OVERHEAD, Block, MovedRect, Pictures, Step
 from .tiles import TileGrid, merged
@@ -303,7 +303,7 @@ class PhotoPolicy(ExactPolicy):
         if len(packed) < piece.area:
             return False  # at most 16 colours: less than a byte for each pixel
         photo = len(_compress(self._pictures.current, piece)) - PHOTO_HEADER
-        return zstd.estimate(packed) > MIN_GAIN * photo
+        return codecs.estimate(packed) > MIN_GAIN * photo
 
     def _set_kind(self, pieces: list[Rect], kind: int, now: float) -> None:
         tiles = [self._grid.tile_at(piece) for piece in pieces]

@@ -13,8 +13,7 @@ import numpy as np
 from ..errors import PeerError
 from ..surface.formats import R8, XR24
 from ..surface.geometry import Rect
-from . import _wire, codecs
-from .codecs import jpeg
+from . import _wire, codecs, jpeg
 from .messages import MAX_PHOTO_PIXELS, CursorUpdate, LossySegment, ModeUpdate, Segment
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from support.wait import until_async
 from support.wire_scene import surface
 
 from kju.remote.mirror import Mirror
-from kju.serving import screen_rate
+from kju.serving import served_viewers
 from kju.serving.served_viewers import MAX_RATE
 from kju.wire import messages, sender_session
 from kju.wire.greeting import Stage
@@ -170,7 +170,7 @@ async def test_older_viewer_is_sent_everything(
 async def test_many_changes_of_a_rate_reach_the_host_rarely(
     open_link: OpenLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(screen_rate, "MIN_INTERVAL", 0.2)
+    monkeypatch.setattr(served_viewers, "MIN_INTERVAL", 0.2)
     screen = new_screen()
     _, there, _ = await open_link(screen)
     mirror = Mirror(there, NAME, surface())

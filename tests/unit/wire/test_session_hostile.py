@@ -7,8 +7,7 @@ import pytest
 from support.wire_scene import Proves, Scene, Viewer
 
 from kju.errors import PeerError
-from kju.wire import codecs, messages
-from kju.wire.codecs import jpeg
+from kju.wire import codecs, jpeg, messages
 from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import (
     Ack,

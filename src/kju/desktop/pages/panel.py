@@ -22,7 +22,7 @@ from ...store import definitions
 from ..actions import ActionRunner
 from ..machines.entry import MachineEntry, MachineKey
 from .details import DetailsSection, details
-from .log_tail import LogText, read_logs
+from .logs import LogText, read_logs
 
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 _MAX_FAULT = 300

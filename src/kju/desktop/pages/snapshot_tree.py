@@ -17,8 +17,9 @@ from ...client.requests import Snapshot, snapshot_of
 from ...errors import KjuError
 from ...escaping import one_line
 from ...protocol.values import TAG
-from ...store import offline_snapshots, running
+from ...store import running
 from ...store.paths import machine_paths
+from ...store.snapshot_files import saved_snapshots
 from ..actions import SNAPSHOT_SECONDS, ActionRunner, control, listed_names
 from ..machines.entry import MachineEntry, MachineKey
 
@@ -351,7 +352,7 @@ def _read_snapshots(name: str, runs: bool | None) -> list[Snapshot]:
     if runs:
         with control(name, "view") as machine:
             return machine.snapshots.list()
-    return [snapshot_of(saved) for saved in offline_snapshots.saved_snapshots(name)]
+    return [snapshot_of(saved) for saved in saved_snapshots(name)]
 
 
 def is_running(name: str) -> bool:

@@ -21,7 +21,7 @@ from ...remote.transport import Engine
 from ...remote.trust import Trust, default_folder
 from ...surface import State
 from ...surface.thumbnail import Thumbnail
-from ...wire.codecs import jpeg
+from ...wire import jpeg
 from ...wire.greeting import Stage
 from ..machines.remote_machines import ScreenNews
 from .remote_target import MemoryBudget, TileTarget

@@ -1,4 +1,4 @@
-"""The menu of a console window: sections to which several modules add their actions.
+"""The menu of a console window: sections to which modules add their actions, and "Scale".
 
 A module adds its actions with one function, which `window.py` calls once for each window:
 
@@ -11,16 +11,19 @@ key and that letter, which works while the keyboard is not grabbed; the item sho
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtGui import QAction, QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
+from ...escaping import one_line
 from ...keys import from_x11
 from ..contract import ViewCommand
+from ..geometry import Scaling
 from ..input.grab import SHORTCUT_LETTERS
 from . import icons
 from .palette import plain_action, plain_tooltip
@@ -28,6 +31,13 @@ from .widget import ScreenView
 
 _KEY_EVENTS = (QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
 _LETTERS = {command: letter.upper() for letter, command in SHORTCUT_LETTERS.items()}
+_SCALES = {
+    Scaling.FIT: "Fit the window",
+    Scaling.SHRINK: "Fit, never enlarged",
+    Scaling.INTEGER: "Whole multiples",
+    Scaling.ONE: "1:1",
+    Scaling.WIDTH: "Fill the width",
+}
 
 
 class Section(Enum):
@@ -205,3 +215,64 @@ class ViewParts(NamedTuple):
     menu: ConsoleMenu
     notify: Callable[[str], None]
     add_to_strip: Callable[[QWidget], None]
+
+
+def add_scale_actions(menu: QMenu, view: ScreenView) -> None:
+    """Fill the menu "Scale" of one screen.
+
+    The marks are set when the menu opens. In a view that sends no input, or whose display cannot be
+    resized, the entries for the guest's size are off, and a tooltip has the reason.
+    """
+    menu.setToolTipsVisible(True)
+    menu.aboutToShow.connect(_ScaleEntries(menu, view).update)
+
+
+class _ScaleEntries(QObject):
+    """The entries of the menu, which owns this."""
+
+    def __init__(self, menu: QMenu, view: ScreenView) -> None:
+        super().__init__(menu)
+        self._view = view
+        viewer = view.viewer
+        self._scales: dict[Scaling, QAction] = {}
+        group = QActionGroup(menu)
+        for scaling, label in _SCALES.items():
+            action = self._scales[scaling] = menu.addAction(label)
+            action.setCheckable(True)
+            action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
+            group.addAction(action)
+        menu.addSeparator()
+        self._smooth = menu.addAction("Smooth pixels")
+        self._smooth.setCheckable(True)
+        self._smooth.triggered.connect(viewer.set_smooth)
+        menu.addSeparator()
+        self._usual = menu.addAction("Resize window to guest")
+        self._usual.triggered.connect(viewer.picture.take_usual_size)
+        self._once = menu.addAction("Resize guest to window")
+        self._once.triggered.connect(viewer.guest_size.resize_once)
+        self._sticky = menu.addAction("Keep guest at the window's size")
+        self._sticky.setCheckable(True)
+        self._sticky.triggered.connect(viewer.guest_size.set_sticky)
+        self.update()
+
+    def update(self) -> None:
+        """Set the marks, and which entries are on."""
+        viewer = self._view.viewer
+        self._scales[viewer.scaling].setChecked(True)
+        self._smooth.setChecked(viewer.picture.smooth)
+        self._sticky.setChecked(viewer.guest_size.sticky)
+        refusal = "this window is view only" if viewer.view_only else viewer.guest_size.refusal
+        for action in (self._once, self._sticky):
+            action.setEnabled(not refusal)
+            action.setToolTip(_plain(f"Not possible: {one_line(refusal)}") if refusal else "")
+        full = self._view.window().isFullScreen() or self._view.window().isMaximized()
+        why = "the window fills the display" if full else ""
+        if viewer.picture.mode is None:
+            why = "there is no picture yet"
+        self._usual.setEnabled(not why)
+        self._usual.setToolTip(_plain(f"Not possible: {why}") if why else "")
+
+
+def _plain(words: str) -> str:
+    """Return a tooltip with these words, in which Qt finds no other HTML."""
+    return f"<qt>{html.escape(words)}</qt>"

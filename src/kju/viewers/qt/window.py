@@ -20,11 +20,10 @@ from .badge import BadgeWidget
 from .contrast import OverlayFrame
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
-from .menu import ConsoleMenu, Section, ViewParts
+from .menu import ConsoleMenu, Section, ViewParts, add_scale_actions
 from .numbers import NumbersOverlay
 from .palette import GRID, tool_button, use_role, wrapped_label
 from .remembering import keep_inside
-from .scale_menu import add_scale_actions
 from .strip import Strip
 from .tools.capture import Capture
 from .tools.screen_tools import ScreenTools

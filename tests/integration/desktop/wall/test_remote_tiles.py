@@ -17,10 +17,16 @@ from support.wait import until
 
 import kju
 from kju.desktop.machines import remote_machines
-from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
+from kju.desktop.machines.entry import (
+    MachineEntry,
+    MachineKey,
+    MachineState,
+    note_text,
+    state_text,
+    tooltip_lines,
+)
 from kju.desktop.machines.remote_addresses import RemoteAddress
 from kju.desktop.machines.remote_machines import RemoteMachines, ScreenNews
-from kju.desktop.machines.words import note_text, state_text, tooltip_lines
 from kju.desktop.qt.managing import Managing
 from kju.desktop.qt.wall.tile_pictures import TilePictures
 from kju.desktop.settings import DesktopSettings

@@ -28,7 +28,7 @@ class Opened:
         from PySide6.QtWidgets import QMenu
         from support.view_drivers import QtDriver
 
-        from kju.viewers.qt.scale_menu import add_scale_actions
+        from kju.viewers.qt.menu import add_scale_actions
 
         self.driver = QtDriver("fake", view_only=view_only)
         self.viewer = self.driver.viewer

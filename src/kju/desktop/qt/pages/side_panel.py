@@ -32,8 +32,7 @@ from ....viewers.qt.palette import GRID, PlainLabel, fixed_font, plain_tooltip, 
 from ...actions import ActionRunner
 from ...machines.entry import MachineEntry, MachineKey
 from ...pages.details import DetailsSection
-from ...pages.event_log import EventLog, event_line
-from ...pages.log_tail import LogText
+from ...pages.logs import EventLog, LogText, event_line
 from ...pages.panel import PanelModel, PanelPage
 from ...pages.snapshot_tree import SnapshotModel
 from .snapshot_page import Poster

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QIcon, QImage, QKeySequence, QPixmap
+from PySide6.QtGui import QAction, QCloseEvent, QIcon, QImage, QImageReader, QKeySequence, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -37,12 +37,13 @@ from ...pages.snapshot_tree import (
 from ...removal import size_words
 from ..action_menu import name_fault
 from ..dialogs import Form, FormLine, Question
-from .pictures import small_picture
 
 PICTURE = QSize(112, 70)
 _TAG = Qt.ItemDataRole.UserRole
 #: Snapshots that are drawn; a machine with more has a note, and the command line.
 MAX_DRAWN = 2000
+#: Pixels of a picture that is read; a larger file is refused before it is decoded.
+MAX_PIXELS = 64 << 20
 _HERE = "you are here"
 
 
@@ -144,7 +145,7 @@ class _SnapshotTreeView(QTreeWidget):
 
         def read() -> None:
             for snapshot in wanted:
-                picture = small_picture(snapshot.picture or "", size)
+                picture = _small_picture(snapshot.picture or "", size)
                 self._poster.post(functools.partial(self._take_picture, snapshot, picture))
 
         if wanted:
@@ -362,3 +363,18 @@ class SnapshotPage(QWidget):
             choice=f"Also remove the {below} below it" if below else "",
             other=removal_question(forest, tag, with_below=True),
         )  # fmt: skip
+
+
+def _small_picture(path: str, size: QSize) -> QImage:
+    """Return a picture scaled into a size; an empty one if it cannot be read. Any thread."""
+    reader = QImageReader(path)
+    reader.setDecideFormatFromContent(True)
+    whole = reader.size()
+    if not whole.isValid() or whole.width() * whole.height() > MAX_PIXELS:
+        return QImage()
+    picture = reader.read()
+    if picture.isNull():
+        return QImage()
+    return picture.scaled(
+        size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+    )

@@ -13,8 +13,14 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem,
 from ....viewers.qt.contrast import has_high_contrast
 from ....viewers.qt.painting import BACKGROUND
 from ....viewers.qt.palette import GRID
-from ...machines.entry import MachineEntry, MachineKey, MachineState
-from ...machines.words import name_text, note_text, state_text
+from ...machines.entry import (
+    MachineEntry,
+    MachineKey,
+    MachineState,
+    name_text,
+    note_text,
+    state_text,
+)
 from .state_icons import state_icon, warning_icon
 from .wall_model import ENTRY_ROLE
 

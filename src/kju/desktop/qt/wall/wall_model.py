@@ -9,9 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from ...machines.entry import MachineEntry, MachineKey
+from ...machines.entry import MachineEntry, MachineKey, name_text, spoken_text, tooltip_lines
 from ...machines.machines import Machines
-from ...machines.words import name_text, spoken_text, tooltip_lines
 from ...wall.search import Filter, Order, Query, shown
 
 #: The role of the `MachineEntry`.

@@ -18,7 +18,7 @@ from ..background import QtBackground
 from ..menu import Section, ViewParts
 from ..palette import plain_tooltip
 from .needle_dialog import NeedleDialog, TextDialog
-from .paste_tool import PasteTool
+from .pasting import PasteTool
 from .picker import PickOverlay
 from .record_tool import RecordTool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.protocol.rates import OWN_RATE, fastest, fastest_look
+from kju.protocol.values import OWN_RATE, fastest, fastest_look
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kju.errors import PeerError
-from kju.wire.codecs import jpeg
+from kju.wire import jpeg
 
 simplejpeg = pytest.importorskip("simplejpeg")
 

@@ -7,7 +7,7 @@ import threading
 from support.wait import until
 
 from kju.errors import UsageError
-from kju.viewers.size_sender import SizeSender
+from kju.viewers.guest_size import SizeSender
 
 
 def test_newest_size_is_sent_after_the_one_under_way():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...errors import PeerError
+from ..errors import PeerError
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,8 +7,16 @@ from datetime import datetime
 import pytest
 from support.hostile_text import HOSTILE
 
-from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
-from kju.desktop.machines.words import name_text, note_text, spoken_text, state_text, tooltip_lines
+from kju.desktop.machines.entry import (
+    MachineEntry,
+    MachineKey,
+    MachineState,
+    name_text,
+    note_text,
+    spoken_text,
+    state_text,
+    tooltip_lines,
+)
 
 RUNNING = MachineEntry(MachineKey("", "web"), MachineState.RUNNING, started=1000.0)
 

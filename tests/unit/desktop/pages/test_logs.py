@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kju.client.requests import Event
 from kju.desktop.machines.entry import MachineKey
-from kju.desktop.pages.event_log import MAX_EVENTS, MAX_LINE, MAX_MACHINES, EventLog, event_line
+from kju.desktop.pages.logs import MAX_EVENT_LINE, MAX_EVENTS, MAX_MACHINES, EventLog, event_line
 
 WEB = MachineKey("", "web")
 
@@ -35,6 +35,6 @@ def test_events_and_machines_are_bounded() -> None:
 def test_a_line_is_short_and_printable() -> None:
     line = event_line(event(1, "disk-error", reason="\x1b]0;\u202e" + "x" * 1000, action=""))
     assert line.isprintable()
-    assert len(line) <= MAX_LINE * 10
+    assert len(line) <= MAX_EVENT_LINE * 10
     assert "disk error: reason " in line
     assert "action" not in line

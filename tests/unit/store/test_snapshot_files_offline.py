@@ -11,8 +11,7 @@ import pytest
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
 from kju.store import defining, definitions
 from kju.store.machine_toml import Definition
-from kju.store.offline_snapshots import saved_snapshots, writable_disks
-from kju.store.snapshot_files import SnapshotFiles
+from kju.store.snapshot_files import SnapshotFiles, saved_snapshots, writable_disks
 from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="there is no qemu-img here")

@@ -74,13 +74,13 @@ def test_a_session_in_any_codec_ends_equal(codec: str) -> None:
     assert viewer.receiver.welcome.codec == codec
 
 
-def test_a_codec_is_one_file_and_one_entry_of_the_table(
+def test_a_codec_is_one_value_and_one_entry_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bz2_codec.py").write_text(
         "import bz2\n"
         "from kju.errors import PeerError\n"
-        "from kju.wire.codecs.block_codec import BlockCodec\n"
+        "from kju.wire.codecs import BlockCodec\n"
         "def decompress(data, size):\n"
         "    try:\n"
         "        return bz2.BZ2Decompressor().decompress(data, size)\n"

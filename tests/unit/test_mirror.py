@@ -62,7 +62,7 @@ SUITES: dict[str, str] = {
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
-        "client.input_devices client.input_requests client.launching client.link"
+        "client.input_devices client.launching client.link"
     ),
     "integration/viewers/test_screen_tools.py": (
         "viewers.qt.background viewers.qt.tools.needle_dialog viewers.qt.tools.paste_dialog "
@@ -96,6 +96,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_signals.py": "signals",
+    "qemu/test_stepping.py": "emulators.qemu.input.stepper",
     "qemu/test_vram.py": "emulators.qemu.display.screenshot",
     "qemu/test_window.py": "viewers.qt viewers.qt.numbers viewers.qt.widget",
     "unit/agents/test_dialects.py": (
@@ -118,7 +119,9 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.dry_run protocol.messages protocol.snapshots",
+    "unit/protocol/test_framing.py": (
+        "protocol.dry_run protocol.messages protocol.snapshots protocol.stepping"
+    ),
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import GeometryError, UsageError
 from ..protocol.input_log import Input, schedule
 from ..protocol.messages import Done, Keys, LampsState, Point
+from ..protocol.stepping import MAX_STEP, MIN_STEP, Step
 from ..protocol.values import BUTTONS, LONGEST_KEYS, Action, Button, By, Finger, To, TurnWheel
 from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:
+    from ..acting import AnyInput, Click, Drag, Move, Wheel
     from ..keys import Chord, Lamps
 
 #: Milliseconds for which keys of a chord are held. A game that only reads the state of the keys
@@ -29,6 +31,8 @@ _BATCH = 250
 _LONGEST_GROUP = 32
 #: Actions of one request: with a USB tablet these take a quarter of a second.
 ACTIONS_TOGETHER = 32
+#: Of one step: see `kju.protocol.stepping`.
+_MOST_STEPS, _MOST_ACTIONS = 1024, 256
 _FARTHEST, _MOST_NOTCHES, _MOST_FINGERS = (1 << 15) - 1, 100, 10
 
 #: Steps that are not divided: a chord's, or a few characters'.
@@ -312,6 +316,95 @@ def divide(wanted: Sequence[Action], console: int) -> list[Point]:
         Point(console=console, actions=list(wanted[at : at + ACTIONS_TOGETHER]))
         for at in range(0, max(len(wanted), 1), ACTIONS_TOGETHER)
     ]
+
+
+# ---- Lockstep
+
+
+def as_steps(given: Sequence[AnyInput | Sequence[AnyInput]]) -> list[AnyInput]:
+    """Return the inputs of one step; there may be none.
+
+    Raises:
+        UsageError: A value is not an input, or takes time by itself.
+    """
+    from ..acting import inputs
+
+    wanted = inputs.as_inputs(given) if any(one != [] for one in given) else []
+    for one in wanted:
+        if isinstance(one, inputs.Pause) or getattr(one, "seconds", False):
+            raise UsageError(
+                f"a step cannot contain {one.words}, which takes time: use several steps"
+            )
+    return wanted
+
+
+def step_request(console: int, seconds: float, wanted: Iterable[AnyInput]) -> Step:
+    """Return the request to let a guest run for a time.
+
+    Raises:
+        UsageError: The time is out of range, or the inputs have another order than keys, pointer,
+            keys.
+    """
+    if not MIN_STEP <= seconds * 1e6 <= MAX_STEP:
+        raise UsageError(f"a step lasts 0.001 to 10 seconds, not {seconds!r:.40}")
+    keys: list[tuple[int, bool]] = []
+    actions: list[Action] = []
+    releases: list[tuple[int, bool]] = []
+    for one in wanted:
+        pressed, moved, released = _parts(one)
+        if moved and (releases or (actions and pressed)):
+            raise UsageError("a step has keys, then the pointer, then keys: use several steps")
+        (releases if actions else keys).extend(pressed)
+        actions += moved
+        (releases if actions else keys).extend(released)
+    if max(len(keys), len(releases)) > _MOST_STEPS or len(actions) > _MOST_ACTIONS:
+        raise UsageError(
+            f"a step takes at most {_MOST_STEPS} presses and releases of keys and"
+            f" {_MOST_ACTIONS} actions of the pointer: divide it"
+        )
+    return Step(
+        microseconds=round(seconds * 1e6), keys=keys, actions=actions, releases=releases,
+        console=console,
+    )  # fmt: skip
+
+
+def _parts(one: AnyInput) -> tuple[Steps, list[Action], Steps]:
+    """Return one input as key steps, pointer actions, and key steps after them."""
+    from ..acting import inputs
+    from ..keys import steps
+
+    match one:
+        case inputs.Chord():
+            return steps([one.numbers]), [], []
+        case inputs.Type(text, layout, _):
+            sent = text_requests(0, text, layout, None, None)
+            return [step for request in sent for step in request.keys.steps], [], []
+        case inputs.KeyDown(key) | inputs.KeyUp(key):
+            return [(_key_number(key), isinstance(one, inputs.KeyDown))], [], []
+        case inputs.ButtonDown(button) | inputs.ButtonUp(button):
+            return [], buttons([button], isinstance(one, inputs.ButtonDown)), []
+        case inputs.MoveBy(dx, dy):
+            return [], by(dx, dy), []
+        case inputs.Touch(points, finger):
+            return [], touch(points, finger), []
+        case inputs.Pause():
+            return [], [], []
+    held = [_key_number(key) for key in one.keys]
+    return [(key, True) for key in held], _gesture(one), [(key, False) for key in reversed(held)]
+
+
+def _gesture(one: Click | Move | Drag | Wheel) -> list[Action]:
+    from ..acting import inputs
+
+    match one:
+        case inputs.Click(x, y, button, count):
+            return click(x, y, button, count)
+        case inputs.Move(x, y):
+            return [to(x, y)]
+        case inputs.Drag(points, button):
+            return drag(points, button)
+        case inputs.Wheel(vertical, horizontal):
+            return [*(to(*point) for point in one.points), wheel(vertical, horizontal)]
 
 
 def replay_schedule(entries: Iterable[Input], speed: float) -> Iterator[tuple[float, Keys | Point]]:

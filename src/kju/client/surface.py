@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
-from typing import IO, Self
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Self
 
 from ..memory import SharedMemory, open_fd
 from ..protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandle
@@ -35,6 +35,9 @@ from .locators import Locating
 from .requests import check_rate, resize_request
 from .waiting import connection, run_blocking
 from .waits import Waits
+
+if TYPE_CHECKING:
+    from ..acting import AnyInput
 
 
 class Surface(Waits):
@@ -249,6 +252,36 @@ class Screen(Locating, Following, Surface):
         if not sync and self._must_publish():
             self._publish()
         return self._copy_frame(rect, pixels=pixels, cursor=cursor)
+
+    def step(self, seconds: float, *inputs: AnyInput | Sequence[AnyInput]) -> Mark:
+        """Resume the paused guest, send inputs, let it run for a time, and pause it.
+
+        The host does it in one request. A running guest is paused at the end, too. The screen shows
+        the paused guest when this returns, also without a viewer (`set_rate` of 0). Processors run
+        in real time, so two equal steps need not end at the same instruction.
+
+        Args:
+            seconds: The time for which the guest runs, 0.001 to 10.
+            inputs: As of `act`, without pauses: keys, then the pointer, then keys.
+
+        Returns:
+            The mark of the screen of the paused guest.
+
+        Raises:
+            UsageError: An input or the time is not valid, or the machine has no guest; the guest is
+                as before.
+            GeometryError: A point is outside of the screen; nothing was sent.
+            InputError: The guest does not read its input; it is paused.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        from ..acting.inputs import check_points
+        from .input_requests import as_steps, step_request
+
+        wanted = as_steps(inputs)
+        check_points(wanted, self.mode.width, self.mode.height)
+        request = step_request(self.console, seconds, wanted)
+        return mark_of(self._link.ask(request, Done, seconds))
 
     def resize(self, width: int, height: int) -> Mark:
         """Ask the guest for a size of this screen. Needs the control role.

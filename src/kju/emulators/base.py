@@ -11,14 +11,15 @@ I/O-free. `CommandPlan` is an emulator's command line. The rules of an `Emulator
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
 from ..protocol.snapshots import SnapshotList
+from ..protocol.stepping import Step
 from ..protocol.values import KINDS
-from ..surface import State
+from ..surface import Mark, State
 
 if TYPE_CHECKING:
     import socket
@@ -103,6 +104,13 @@ class CdDrive(Protocol):
 
     async def change(self, path: str, /) -> None:
         """Put a medium in the drive; an empty path ejects the old one."""
+
+
+class Stepper(Protocol):
+    """Runs a paused guest for a time."""
+
+    async def step(self, client: Hashable, console: Console, request: Step, /) -> Mark:
+        """Run the guest, with input; return the mark of the screen of the paused guest."""
 
 
 class SerialClient(Protocol):
@@ -195,6 +203,15 @@ class Emulator(abc.ABC):
             UsageError: The machine has no snapshots.
         """
         raise self._unsupported("snapshots")
+
+    @property
+    def stepper(self) -> Stepper:
+        """Runs the machine's paused guest for a time.
+
+        Raises:
+            UsageError: The machine has no guest that can be paused.
+        """
+        raise self._unsupported("lockstep")
 
     @property
     def cd_drive(self) -> CdDrive:

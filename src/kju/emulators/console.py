@@ -12,13 +12,16 @@ Rules of `SourceRunner`:
   source; a client without one takes the source's own pace.
 - The console rests `GRACE` after the last client has detached, so that the next one finds a
   running source.
-- At rest nothing runs: no source, no reading of registers.
+- At rest nothing runs: no source, no reading of registers. A refresh then takes one picture and
+  ends without the grace, so that a client that only takes pictures costs nothing between them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from ..errors import UnavailableError, UsageError
@@ -39,6 +42,8 @@ GRACE = 1.0
 #: Looks per second: a client's lower rate counts as this one. A client may send any number, and its
 #: inverse must be a time.
 LEAST_RATE = 0.001
+#: Looks per second of a client that takes one picture: no listener is registered for it.
+ONE_LOOK = 1.0
 #: Seconds that a rest waits for a source that is being replaced; a listener is registered in 30 ms.
 REPLACEMENT_TIMEOUT = 1.0
 
@@ -144,12 +149,18 @@ class Console:
     async def refresh(self, *, sync: bool) -> int:
         """Publish everything that the emulator has sent so far; returns the version.
 
+        Without a viewer the source runs for this picture only.
+
         Args:
             sync: Read the guest's mode first, where the emulator does not announce it.
+
+        Raises:
+            KjuError: The source cannot be started.
         """
-        if sync:
-            await self.runner.read_mode()
-        await self.runner.supervisor.flush()
+        async with self.runner.running_once():
+            if sync:
+                await self.runner.read_mode()
+            await self.runner.supervisor.flush()
         return self.producer.version
 
     async def resize(self, width: int, height: int) -> Mark:
@@ -264,6 +275,23 @@ class SourceRunner:
 
     def _rate_changed(self) -> None:
         self.supervisor.set_rate(self.rate)
+
+    @contextlib.asynccontextmanager
+    async def running_once(self) -> AsyncIterator[None]:
+        """Run the source during this block, if nobody views the console."""
+        if self._is_viewed or self._grace is not None:
+            yield
+            return
+        asker = object()
+        try:
+            await self.attach(asker, ONE_LOOK)
+            yield
+        finally:
+            self._clients.pop(asker, None)
+            if not self._is_viewed and self._grace is None:
+                self._rest()
+            else:
+                self._rate_changed()
 
     def detach(self, client: object) -> None:
         """Note that *client* does not view the console any more."""

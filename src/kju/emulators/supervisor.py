@@ -48,6 +48,8 @@ class SourceKind(abc.ABC):
 
     #: Whether the source keeps running while no client views the console.
     stays_at_rest = False
+    #: Whether the source receives pixels some time after the guest has drawn them.
+    is_delayed = False
 
     @abc.abstractmethod
     async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..emulators.base import Emulator
-from ..emulators.console import Console
+from ..emulators.console import ONE_LOOK, Console
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.dry_run import DryRun
@@ -22,6 +22,7 @@ from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
 from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
+from ..protocol.stepping import Step
 from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 #: Bytes of JSON, which is ASCII; the rest of a frame is the message around it.
 MAX_QMP_RESULT = MAX_FRAME - 256
-#: Looks per second of a request that reads the mode only.
-ONE_LOOK = 1.0
 _POWER_COMMANDS = {"pause": "stop", "resume": "cont", "reset": "system_reset"}
 #: QMP commands that clients must not run, because kju would not notice their effects.
 _REFUSED_COMMANDS = {
@@ -178,6 +177,11 @@ async def _snapshots(machine: RunningMachine, client: Client, request: GetSnapsh
     return Result(await machine.emulator.snapshots.listed())
 
 
+async def _step(machine: RunningMachine, client: Client, request: Step) -> Result:
+    stepper, console = machine.emulator.stepper, _console(machine, request.console)
+    return _accepted(await stepper.step(client, console, request))
+
+
 async def _change_cd(machine: RunningMachine, client: Client, request: messages.ChangeCd) -> Result:
     await machine.emulator.cd_drive.change(request.path)
     return Result(messages.Done())
@@ -300,7 +304,7 @@ async def _wake_once(console: Console) -> None:
 
 
 def _accepted(mark: Mark) -> Result:
-    """Return the answer to an input: the mark of the screen before it."""
+    """Return an answer with a mark of the screen."""
     incarnation, epoch, version = mark
     return Result(messages.Done(version=version, epoch=epoch, incarnation=incarnation))
 
@@ -335,6 +339,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Execute: _RequestRule(_execute, _CONTROL),
     ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     GetSnapshots: _RequestRule(_snapshots, _ALL),
+    Step: _RequestRule(_step, _CONTROL),
     messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),

@@ -71,6 +71,7 @@ class ScreendumpSource(ThreadedSource):
         self._active_at = 0.0
         self._flushing: list[threading.Event] = []
         self._awake = threading.Event()
+        self._hurry = threading.Event()  # set: a caller waits for a screenshot
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -106,10 +107,16 @@ class ScreendumpSource(ThreadedSource):
         super().set_paused(paused)
         self._wake()
 
+    def flush(self, timeout: float) -> bool:
+        """Publish a screenshot that begins after this call; `BUDGET` does not delay it."""
+        self._hurry.set()
+        return super().flush(timeout)
+
     def _wake(self) -> None:
         self._awake.set()
 
     def _interrupt(self) -> None:
+        self._hurry.set()
         # Under the lock: a screenshot begins under it too, and only while the source is open.
         with self._lock:
             pending = self._pending
@@ -121,6 +128,7 @@ class ScreendumpSource(ThreadedSource):
     def _turn(self) -> None:
         """Take a screenshot, and sleep until the next is due or requested."""
         self._awake.clear()
+        self._hurry.clear()
         began = time.monotonic()
         for request in self._take_requests():
             request()
@@ -133,7 +141,7 @@ class ScreendumpSource(ThreadedSource):
         now = time.monotonic()
         least = (now - began) * (BUDGET - 1)
         if self._awake.wait(max(self._interval(now), least)) and self._is_open:
-            time.sleep(max(0.0, min(BRISK, now + least - time.monotonic())))
+            self._hurry.wait(max(0.0, min(BRISK, now + least - time.monotonic())))
 
     def _flush(self, done: threading.Event) -> None:
         self._flushing.append(done)

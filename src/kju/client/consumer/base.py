@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from ...errors import (
     ClosedError,
@@ -32,8 +32,22 @@ from ...surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ...surface.geometry import Area, Rect, as_rect
 from ...surface.thumbnail import copy_thumbnail
 from ..link import seconds_of
-from .frame import Frame, FramePool, FrameSource, as_thumbnail, convert, crop, make_frame
+from .frame import (
+    Allocate,
+    Frame,
+    FramePool,
+    FrameSource,
+    as_thumbnail,
+    convert,
+    crop,
+    make_frame,
+    only_memory,
+)
 from .origin import AddressOrigin, Origin
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 # The pause of a copy that the producer has disturbed: a full frame of 1920x1080 takes the producer
 # one to three milliseconds.
@@ -234,11 +248,11 @@ class SurfaceBase:
         if consumer.reader.state_code == State.UNAVAILABLE:
             consumer.raise_unless_live()
         if cursor and consumer.mode.fourcc != R8:
-            copy = self._copy(rect, "bgrx", consistent)
+            copy = self._copy(rect, "bgrx", consistent, self._pool.allocate)
             blend_cursor(copy.pixels, rect or copy.mode.whole, consumer.cursor())
             copy = copy._replace(pixels=convert(copy.pixels, pixels))
         else:
-            copy = self._copy(rect, pixels, consistent)
+            copy = self._copy(rect, pixels, consistent, self._pool.allocate)
         return make_frame(
             copy.pixels,
             self._reference,
@@ -248,13 +262,15 @@ class SurfaceBase:
             consistent=consistent,
         )
 
-    def _copy(self, rect: Rect | None, pixel_format: PixelFormat, exact: bool) -> Copy:
+    def _copy(
+        self, rect: Rect | None, pixel_format: PixelFormat, exact: bool, allocate: Allocate
+    ) -> Copy:
         if not exact:
-            return self._published(rect, pixel_format, False, TRIES)
+            return self._published(rect, pixel_format, False, TRIES, allocate)
         deadline = time.monotonic() + _EXACT_SECONDS
         while True:
             try:
-                return self._published(rect, pixel_format, True, 1)
+                return self._published(rect, pixel_format, True, 1, allocate)
             except InconsistentError:
                 if time.monotonic() < deadline:
                     time.sleep(_RETRY_SECONDS)
@@ -262,15 +278,45 @@ class SurfaceBase:
                     raise
                 else:
                     with held:
-                        return self._published(rect, pixel_format, True, TRIES)
+                        return self._published(rect, pixel_format, True, TRIES, allocate)
 
     def _published(
-        self, rect: Rect | None, pixel_format: PixelFormat, exact: bool, tries: int
+        self,
+        rect: Rect | None,
+        pixel_format: PixelFormat,
+        exact: bool,
+        tries: int,
+        allocate: Allocate,
     ) -> Copy:
-        allocate = self._pool.allocate
         copy = copy_frame(self._consumer, rect, pixel_format, exact, allocate, tries)
         assert copy is not None  # noqa: S101  no window was asked for
         return copy
+
+    @_checks_memory
+    def copy_into(
+        self, out: npt.NDArray[np.uint8], rect: Area | None = None, *, pixels: PixelFormat = "rgb"
+    ) -> Frame:
+        """Copy pixels as `frame` does, into memory of the caller.
+
+        Args:
+            out: Shape ``(height, width, 3)`` for ``rgb``, as of `frame`; writable and C-contiguous.
+            rect: Area in pixels; the whole surface by default.
+            pixels: Order of the channels.
+
+        Returns:
+            *out* as a frame.
+
+        Raises:
+            GeometryError: The picture has another size than *out*, or *rect* leaves the surface.
+            UsageError: *out* cannot be written.
+            UnavailableError: There is no picture; the message is the producer's reason.
+        """
+        consumer = self._open()
+        if consumer.reader.state_code == State.UNAVAILABLE:
+            consumer.raise_unless_live()
+        where = None if rect is None else as_rect(rect)
+        copy = self._copy(where, pixels, False, only_memory(out))
+        return make_frame(copy.pixels, self._reference, self.incarnation, copy.mode, copy.version)
 
     @_checks_memory
     def thumbnail(self, max_width: int, max_height: int, last: Frame | None = None) -> Frame:

@@ -10,7 +10,7 @@ from ...surface.consumer import Consumer, Copy, copy_frame
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area, Rect
 from .base import TRIES, SurfaceBase
-from .frame import Frame, crop, make_frame
+from .frame import Allocate, Frame, crop, make_frame
 
 if TYPE_CHECKING:
     from ...memory._system import Mapping
@@ -92,16 +92,17 @@ class Following(SurfaceBase):
         """Check whether only the host can see pixels that are newer than the published ones."""
         return bool(self._open().reader.live_number) and self._window_to_copy() is None
 
-    def _copy(self, rect: Rect | None, pixel_format: PixelFormat, exact: bool) -> Copy:
+    def _copy(
+        self, rect: Rect | None, pixel_format: PixelFormat, exact: bool, allocate: Allocate
+    ) -> Copy:
         consumer = self._consumer
         if not consumer.reader.live_number:
-            return super()._copy(rect, pixel_format, exact)
+            return super()._copy(rect, pixel_format, exact, allocate)
         window = self._window_to_copy() if not exact else None
         if window is not None:
-            allocate = self._pool.allocate
             copy = copy_frame(consumer, rect, pixel_format, False, allocate, TRIES, window)
             if window.lost:
                 raise MemoryLostError(_LOST)
             if copy is not None:
                 return copy
-        return super()._copy(rect, pixel_format, exact)
+        return super()._copy(rect, pixel_format, exact, allocate)

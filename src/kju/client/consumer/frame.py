@@ -7,7 +7,7 @@ import math
 import os
 import weakref
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from ...surface.geometry import Area, as_rect
 from ...surface.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from ...surface import Mode
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 # Below this, new memory comes from the heap and costs nothing worth saving.
 POOL_BYTES = 256 * 1024
+
+
+#: Returns writable, C-contiguous memory of a shape.
+Allocate: TypeAlias = "Callable[[tuple[int, ...]], npt.NDArray[np.uint8]]"
 
 
 class FrameSource(Protocol):
@@ -160,6 +166,23 @@ class FramePool:
                 "free memory", free, size,
             ) from None  # fmt: skip
         return np.ndarray(shape, np.uint8, memory)
+
+
+def only_memory(out: npt.NDArray[np.uint8]) -> Allocate:
+    """Return an allocator that has one array.
+
+    Raises:
+        UsageError: A copy cannot be written to *out*.
+    """
+    if out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
+        raise UsageError("out must be a writable, C-contiguous array of uint8")
+
+    def allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        if shape != out.shape:
+            raise GeometryError(f"the picture has the shape {shape}, and out has {out.shape}")
+        return out
+
+    return allocate
 
 
 def crop(pixels: npt.NDArray[np.uint8], mode: Mode, area: Area | None) -> npt.NDArray[np.uint8]:

@@ -33,6 +33,7 @@ from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
 from .display.display import Display
+from .input.stepper import QemuStepper
 from .launch import PreparedQemu, choose_accelerator, make_variables, prepare
 from .power_button import loss_reason
 from .program import Accelerator
@@ -94,6 +95,7 @@ class QemuEmulator(Emulator):
         self._qmp: Qmp | None = None
         self._serial: Serial | None = None
         self._snapshots: QemuSnapshots | None = None
+        self._stepper: QemuStepper | None = None
         self._tasks = Tasks()
 
     @property
@@ -252,6 +254,13 @@ class QemuEmulator(Emulator):
         return self._snapshots
 
     @property
+    def stepper(self) -> QemuStepper:
+        """Runs the paused guest for a time."""
+        if self._stepper is None:
+            self._stepper = QemuStepper(self.qmp, lambda: self.paused)
+        return self._stepper
+
+    @property
     def cd_drive(self) -> QemuCdDrive:
         """The machine's CD drive, if it has one."""
         return QemuCdDrive(self.qmp, self._claim.name, self.events.happen)
@@ -312,6 +321,8 @@ class QemuEmulator(Emulator):
             self._serial.close()
         if self._snapshots:
             self._snapshots.close()
+        if self._stepper:
+            self._stepper.close()
         if self._qmp:
             await self._qmp.close()
         self._child.close()

@@ -133,6 +133,8 @@ class ListenerKind(_QemuSource):
 
     # QEMU leaks listeners, so one runs on until the guest's mode needs none.
     stays_at_rest = True
+    # QEMU updates its listeners every 30 ms.
+    is_delayed = True
 
     def suits(self, situation: Situation) -> bool:
         """Return whether the picture is outside of the memory."""

@@ -26,7 +26,7 @@ with harness.instrumented():
     )
     from kju.protocol.launch_options import Launch
     from kju.protocol.snapshots import ChangeSnapshot, GetSnapshots, SavedSnapshot, SnapshotList
-from kju.protocol.stepping import Step
+from kju.protocol.stepping import StepGuest
 
 #: Maximum bytes that a side keeps after a whole input: one incomplete frame.
 MOST = 4 + MAX_FRAME
@@ -64,7 +64,7 @@ def seeds() -> list[bytes]:
         messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
         ChangeSnapshot(how="save", tag="a.b-c_1"),
         GetSnapshots(),
-        Step(microseconds=20_000, keys=[(30, True)], actions=[values.To(1, 2)]),
+        StepGuest(microseconds=20_000, keys=[(30, True)], actions=[values.To(1, 2)]),
         messages.ChangeCd(path="/cd.iso"),
         messages.Resize(width=1280, height=800),
         messages.SetRate(console=1, rate=2.0),

@@ -13,7 +13,7 @@ from support.wait import until
 import kju
 from kju.acting import Click, KeyDown, KeyUp, Pause
 from kju.errors import RoleError, UsageError
-from kju.protocol.stepping import Step
+from kju.protocol.stepping import StepGuest
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 
@@ -91,7 +91,7 @@ def test_client_that_disconnects_during_a_step_leaves_a_paused_guest_without_key
     machine, _ = game
     machine.resume()
     other = kju.attach(machine.name, rate=0)
-    _, data = other._link._side.request(Step(microseconds=500_000, keys=[(57, True)]))
+    _, data = other._link._side.request(StepGuest(microseconds=500_000, keys=[(57, True)]))
     other._link._send(data, None)
     until(lambda: machine.info()["consoles"][0]["keys_held"], "the key is down")
     other.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import GeometryError, UsageError
 from ..protocol.input_log import Input, schedule
 from ..protocol.messages import Done, Keys, LampsState, Point
-from ..protocol.stepping import MAX_STEP, MIN_STEP, Step
+from ..protocol.stepping import MAX_STEP, MIN_STEP, StepGuest
 from ..protocol.values import BUTTONS, LONGEST_KEYS, Action, Button, By, Finger, To, TurnWheel
 from ..surface import NOTHING_TAKEN, Mark
 
@@ -338,7 +338,7 @@ def as_steps(given: Sequence[AnyInput | Sequence[AnyInput]]) -> list[AnyInput]:
     return wanted
 
 
-def step_request(console: int, seconds: float, wanted: Iterable[AnyInput]) -> Step:
+def step_request(console: int, seconds: float, wanted: Iterable[AnyInput]) -> StepGuest:
     """Return the request to let a guest run for a time.
 
     Raises:
@@ -362,7 +362,7 @@ def step_request(console: int, seconds: float, wanted: Iterable[AnyInput]) -> St
             f"a step takes at most {_MOST_STEPS} presses and releases of keys and"
             f" {_MOST_ACTIONS} actions of the pointer: divide it"
         )
-    return Step(
+    return StepGuest(
         microseconds=round(seconds * 1e6), keys=keys, actions=actions, releases=releases,
         console=console,
     )  # fmt: skip

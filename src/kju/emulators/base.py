@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
 from ..protocol.snapshots import SnapshotList
-from ..protocol.stepping import Step
+from ..protocol.stepping import StepGuest
 from ..protocol.values import KINDS
 from ..surface import Mark, State
 
@@ -109,7 +109,7 @@ class CdDrive(Protocol):
 class Stepper(Protocol):
     """Runs a paused guest for a time."""
 
-    async def step(self, client: Hashable, console: Console, request: Step, /) -> Mark:
+    async def step(self, client: Hashable, console: Console, request: StepGuest, /) -> Mark:
         """Run the guest, with input; return the mark of the screen of the paused guest."""
 
 

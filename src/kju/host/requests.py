@@ -22,7 +22,7 @@ from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
 from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
-from ..protocol.stepping import Step
+from ..protocol.stepping import StepGuest
 from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
@@ -177,7 +177,7 @@ async def _snapshots(machine: RunningMachine, client: Client, request: GetSnapsh
     return Result(await machine.emulator.snapshots.listed())
 
 
-async def _step(machine: RunningMachine, client: Client, request: Step) -> Result:
+async def _step(machine: RunningMachine, client: Client, request: StepGuest) -> Result:
     stepper, console = machine.emulator.stepper, _console(machine, request.console)
     return _accepted(await stepper.step(client, console, request))
 
@@ -339,7 +339,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Execute: _RequestRule(_execute, _CONTROL),
     ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     GetSnapshots: _RequestRule(_snapshots, _ALL),
-    Step: _RequestRule(_step, _CONTROL),
+    StepGuest: _RequestRule(_step, _CONTROL),
     messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),

@@ -21,7 +21,7 @@ from msgspec import Meta, field
 from .dry_run import DryRun, Planned
 from .launch_options import Launch
 from .snapshots import ChangeSnapshot, GetSnapshots, SnapshotList
-from .stepping import Step
+from .stepping import StepGuest
 from .values import (
     PROTOCOL,
     Action,
@@ -250,7 +250,7 @@ AnyRequest = (
     | Execute
     | ChangeSnapshot
     | GetSnapshots
-    | Step
+    | StepGuest
     | ChangeCd
     | GetSerial
     | Subscribe

@@ -12,7 +12,7 @@ from .values import Action, Console, KeySteps, Request
 MIN_STEP, MAX_STEP = 1_000, 10_000_000
 
 
-class Step(Request, frozen=True, tag="step"):
+class StepGuest(Request, frozen=True, tag="step"):
     """Resume the guest, send it input, and pause it after a time. Answered by `Done`.
 
     The input is sent in the order *keys*, *actions*, *releases*. The answer has the version that

@@ -14,7 +14,7 @@ from kju.protocol.dry_run import DryRun
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
 from kju.protocol.snapshots import ChangeSnapshot
-from kju.protocol.stepping import Step
+from kju.protocol.stepping import StepGuest
 from kju.protocol.values import Role
 
 CONTROL_ONLY = [
@@ -26,7 +26,7 @@ CONTROL_ONLY = [
     messages.Power(how="reset"),
     messages.Execute(command="stop"),
     ChangeSnapshot(how="save", tag="a"),
-    Step(microseconds=1000),
+    StepGuest(microseconds=1000),
     messages.ChangeCd(),
     messages.Resize(width=800, height=600),
 ]

@@ -18,7 +18,7 @@ from ...console import ONE_LOOK, Console
 from ..display.screenshot import SnapshotScreens
 
 if TYPE_CHECKING:
-    from ....protocol.stepping import Step
+    from ....protocol.stepping import StepGuest
     from ..qmp import Qmp
 
 #: Seconds for QEMU's event that the guest runs; it comes with the answer to the command.
@@ -39,7 +39,7 @@ class QemuStepper:
         self._turn = asyncio.Lock()
         self._screens = SnapshotScreens(qmp)
 
-    async def step(self, client: Hashable, console: Console, request: Step) -> Mark:
+    async def step(self, client: Hashable, console: Console, request: StepGuest) -> Mark:
         """Run the guest for the time of a request, with its input.
 
         Args:
@@ -92,7 +92,7 @@ class QemuStepper:
         self._screens.close()
 
 
-async def _send(client: Hashable, console: Console, request: Step) -> None:
+async def _send(client: Hashable, console: Console, request: StepGuest) -> None:
     keyboard, pointer = console.devices.keyboard, console.devices.pointer
     try:
         if request.keys:

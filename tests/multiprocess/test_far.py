@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import xservers
+from support import namespaces, xservers
 from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Shape, SimulatedLink
-from kju.errors import KjuError, UnavailableError
+from kju.errors import UnavailableError
 from kju.remote.trust import Trust
 
 pytest.importorskip("zenoh")
@@ -33,11 +33,8 @@ def folder(runtime_folder: Path) -> None:
 
 @pytest.fixture
 def link() -> Iterator[SimulatedLink]:
-    with contextlib.ExitStack() as stack:
-        try:
-            made = stack.enter_context(SimulatedLink(FAST))
-        except KjuError as error:
-            pytest.skip(str(error))
+    namespaces.need()
+    with SimulatedLink(FAST) as made:
         yield made
     names = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
     assert f"kju-{os.getpid()}" not in names

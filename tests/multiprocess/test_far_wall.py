@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import namespaces
 from support.wait import HANG
 
 from kju.cli.demo.link import End, Shape, SimulatedLink
-from kju.errors import KjuError
 
 pytest.importorskip("zenoh")
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
@@ -107,11 +106,8 @@ tiles.close()
 
 @pytest.fixture
 def link() -> Iterator[SimulatedLink]:
-    with contextlib.ExitStack() as stack:
-        try:
-            made = stack.enter_context(SimulatedLink(SLOW))
-        except KjuError as error:
-            pytest.skip(str(error))
+    namespaces.need()
+    with SimulatedLink(SLOW) as made:
         yield made
 
 

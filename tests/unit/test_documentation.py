@@ -188,10 +188,15 @@ def test_a_page_that_cannot_be_followed_is_found(tmp_path: Path, text: str, faul
 
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: str(page.name))
 def test_python_blocks_are_programs(page: Path) -> None:
+    faults = []
     for block in documentation.blocks(page):
         if block.language == "python":
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            compile(block.text, block.place, "exec", flags=flags, dont_inherit=True)
+            try:
+                compile(block.text, block.place, "exec", flags=flags, dont_inherit=True)
+            except SyntaxError as error:
+                faults.append(f"{block.place}: {error}")
+    assert faults == []
 
 
 def test_the_readme_lists_every_extra() -> None:

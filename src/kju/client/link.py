@@ -29,7 +29,6 @@ from .requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason
 _CHUNK = 64 << 10
 #: Milliseconds.
 _LONGEST_POLL = 3_600_000.0
-_HANG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
 
 #: Seconds of a call without *timeout*, unless the program sets another default.
 DEFAULT_SECONDS = 30.0

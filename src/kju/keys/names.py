@@ -16,6 +16,7 @@ from functools import cache
 from ..errors import UsageError
 from .table import KEYS, LINUX, X11
 
+#: Set in the number of a key that a PS/2 keyboard sends with a prefix byte.
 EXTENDED = 0x80
 
 #: QEMU's name of every key, and its number. The exception is ``linux_menu``, which QEMU calls

@@ -181,7 +181,6 @@ class InputParser:
     def _characters(self, events: list[Event]) -> int:
         match = _CHARACTERS.match(self._rest)
         run = match[0] if match else self._rest[:1]
-        text = run.decode(errors="ignore")
         whole = len(run)
         # Up to three bytes at the end may be the begin of a character.
         for cut in range(1, min(4, len(run) + 1)):
@@ -189,8 +188,9 @@ class InputParser:
             if lead >= 0xC0:
                 needed = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
                 whole -= cut if cut < needed else 0
+            if lead < 0x80 or lead >= 0xC0:
                 break
-        if text:
+        if text := run[:whole].decode(errors="ignore"):
             events.append(TextTyped(text))
         return whole
 
@@ -202,10 +202,11 @@ class InputParser:
             self._pasting = False
             text, taken = rest[:end], end + len(_PASTE_END)
         else:
-            # The end marker, or a character, may be cut.
+            # The end marker, a character or an end of a line may be cut.
             taken = max(0, len(rest) - len(_PASTE_END) + 1)
             while taken and rest[taken] & 0xC0 == 0x80:
                 taken -= 1
+            taken -= rest[:taken].endswith(b"\r")
             text = rest[:taken]
         if text:
             pasted = text.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")

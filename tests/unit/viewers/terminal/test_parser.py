@@ -174,18 +174,36 @@ def test_a_lone_escape_waits_and_is_the_esc_key():
     assert parser.flush() == [chord("esc"), TextTyped("[")]
 
 
-@given(st.binary(max_size=300), st.booleans())
-def test_any_input_is_parsed(data, kitty):
-    parsed(data, kitty)
-
-
-@given(
-    st.lists(
-        st.sampled_from([b"\x1b", b"[", b"<", b"?", b";", b":", b"200~", b"201~", b"1", b"u", b"M",
-                         b"O", b"\xe2", b"\x82", b"\x00", b"a", b"57442"])
-    ),
-    st.booleans(),
+PARTS = st.lists(
+    st.sampled_from([b"\x1b", b"[", b"<", b"?", b";", b":", b"200~", b"201~", b"1", b"u", b"M",
+                     b"O", b"\xe2", b"\x82", b"\x00", b"a", b"57442", b"\r", b"\n",
+                     b"\x1b[200~", b"\x1b[201~"])
 )  # fmt: skip
+
+
+@given(st.one_of(st.binary(max_size=300), PARTS.map(b"".join)), st.booleans(), st.integers(0, 300))
+def test_any_input_gives_the_same_events_however_it_is_split(data, kitty, at):
+    parser = InputParser()
+    parser.kitty = kitty
+    split = [*parser.feed(data[:at]), *parser.feed(data[at:]), *parser.flush()]
+    assert joined(split) == joined(parsed(data, kitty))
+
+
+def test_a_line_end_of_a_paste_may_be_split():
+    data = b"\x1b[200~one\r\ntwo\x1b[201~"
+    for at in range(len(data)):
+        parser = InputParser()
+        assert joined([*parser.feed(data[:at]), *parser.feed(data[at:])]) == [TextTyped("one\ntwo")]
+
+
+def test_characters_after_half_a_character_are_typed_once():
+    parser = InputParser()
+    assert parser.feed(b"\xe0 ") == [TextTyped(" ")]
+    assert not parser.waits
+    assert parser.feed(b"a") == [TextTyped("a")]
+
+
+@given(PARTS, st.booleans())
 def test_every_sequence_ends_without_an_error(parts, kitty):
     parser = InputParser()
     parser.kitty = kitty

@@ -21,6 +21,7 @@ import re
 from typing import Any
 
 from ....errors import InputError, KjuError, QemuError
+from ....keys.names import EXTENDED, NUMBERS
 from ...input.pace import Gauge, NotStarted, TimedGauge
 from ..qmp import Qmp
 from ..stderr import Traces
@@ -43,7 +44,7 @@ LEFTOVER_AGE = 1.0
 #: Seconds until an unused BIOS's buffer is read again: a guest takes longer to start using one.
 BIOS_INTERVAL = 0.25
 
-_PRINT, _PAUSE, _EXTENDED = 0x54, 0xC6, 0x80
+_PRINT, _PAUSE = NUMBERS["print"], NUMBERS["pause"]
 _VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
 _PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")
 
@@ -77,7 +78,7 @@ class Ps2(Gauge):
         """Return the number of bytes in scan code set 2; the other sets take fewer."""
         if key in (_PRINT, _PAUSE):
             return 8
-        return (1 if down else 2) + (1 if key & _EXTENDED else 0)
+        return (1 if down else 2) + (1 if key & EXTENDED else 0)
 
     async def is_empty(self) -> bool:
         """Return whether no byte waits in the controller, and no key in a BIOS's buffer."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 
 from ....errors import KjuError
+from ....keys.names import EXTENDED, NUMBERS
 from ...input.pace import MOMENT, STEP, Gauge
 from ...tasks import Tasks
 from ..qmp import Qmp
@@ -18,7 +19,7 @@ from ..stderr import Traces
 #: Seconds for which packets are still traced after the last request.
 TRACE_TIME = 2.0
 
-_PAUSE, _EXTENDED = 0xC6, 0x80
+_PAUSE = NUMBERS["pause"]
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
 _PACKET = "usb_packet_state_change"
 #: QEMU traces one of the two for a key, depending on its version.
@@ -60,7 +61,7 @@ class Usb(Gauge):
 
     def cost(self, key: int, down: bool) -> int:
         """Return the number of entries in the queue: two for a key with a prefix."""
-        return 3 if key == _PAUSE else 2 if key & _EXTENDED else 1
+        return 3 if key == _PAUSE else 2 if key & EXTENDED else 1
 
     def sending(self, count: int) -> None:
         """Record that *count* steps are sent next."""

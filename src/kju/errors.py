@@ -29,6 +29,7 @@ what failed, on what, why, and the next step::
         ├── MachineNotFoundError
         ├── MachineExistsError
         ├── MachineGoneError         its host program has ended or disconnected
+        ├── ForkError                it cannot be frozen or forked, or a base is damaged
         └── EmulatorError            the emulator is missing or has ended
             ├── QemuError            QEMU is missing, too old, ended or failed
             └── XvfbError            Xvfb is missing, ended or failed
@@ -233,6 +234,10 @@ class MachineExistsError(MachineError):
 
 class MachineGoneError(MachineError):
     """The machine's host program has ended or disconnected."""
+
+
+class ForkError(MachineError):
+    """The machine cannot be frozen or forked, or a base is damaged or fits another QEMU."""
 
 
 class EmulatorError(MachineError):

@@ -194,11 +194,11 @@ def _remove_remains() -> None:
     """Remove dead machines' folders and unused segments; a few directory reads."""
     from .. import memory
     from ..errors import KjuError
-    from ..store import running
+    from ..store import sweeping
 
     # A command that needs what failed here meets the same error, and reports it.
     with contextlib.suppress(KjuError, OSError):
-        running.sweep()
+        sweeping.sweep()
     with contextlib.suppress(KjuError, OSError):
         memory.sweep()
 

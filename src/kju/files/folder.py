@@ -248,6 +248,20 @@ class Folder:
         with failing(self.path / name, "made"):
             return self._open(name, writing.NEW)
 
+    def make_read_only(self, name: str) -> os.stat_result:
+        """Give a file mode 0400 unless it has it, and return its status.
+
+        Raises:
+            FileError: That could not be done, or it is not a regular file of this user's.
+        """
+        path = self.path / name
+        with failing(path, "made read-only"), reader(self._open(name, _READ)) as file:
+            check_file(os.fstat(file.fileno()), path)
+            # Not again: each call changes st_ctime, by which changes are noticed.
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) != 0o400:
+                os.fchmod(file.fileno(), 0o400)
+            return os.fstat(file.fileno())
+
     def stage(self, name: str, data: bytes) -> str:
         """Write a temporary file, for a later `rename` to *name*; return its name.
 
@@ -375,6 +389,17 @@ class Folder:
             yield
         finally:
             release(descriptor)
+
+    def open_lock(self, name: str) -> int:
+        """Open an existing file that is only locked; the caller closes the descriptor.
+
+        It is opened for writing, without which NFS gives no exclusive lock (flock(2)).
+
+        Raises:
+            FileError: It is missing, or cannot be opened.
+        """
+        with failing(self.path / name, "opened"):
+            return self._open(name, _LOCK & ~os.O_CREAT)
 
     def sweep(self) -> None:
         """Remove temporary files that killed processes left; the caller holds the lock.

@@ -34,7 +34,7 @@ from ..memory import _system
 from ..protocol.dry_run import DryRun
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
-from ..store import running
+from ..store import running, sweeping
 from ..store.log_files import BoundedLog, LogHandler
 from .machine import HostedMachine, Launcher
 
@@ -88,7 +88,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
     # Until there is a log, only the launcher gets the errors.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        running.sweep()
+        sweeping.sweep()
         prepared = launch.prepare(request)
         if request.machine:
             claim = running.claim(request.machine)

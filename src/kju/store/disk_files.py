@@ -335,6 +335,36 @@ def qcow2_information(path: Path) -> str:
     return _run("info", "--output=json", "-f", "qcow2", str(path))
 
 
+def virtual_size(path: Path, disk_format: str) -> int:
+    """Return the size of a disk that the guest sees, in bytes.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    found = json.loads(_run("info", "--output=json", "-f", disk_format, str(path)))
+    return int(found["virtual-size"])
+
+
+def commit(overlay: Path, below: Path) -> None:
+    """Write the contents of an overlay, and of those under it, into a disk below them.
+
+    The overlays keep their contents, so that an interrupted call can be repeated.
+
+    Raises:
+        QemuError: qemu-img is missing or failed, or another process uses the disk.
+    """
+    _run("commit", "-q", "-f", "qcow2", "-d", "-b", str(below), str(overlay), limit=None)
+
+
+def copy_begin(disk: Path, path: Path) -> None:
+    """Copy the first 64 KiB that a guest sees of a qcow2 disk to a new file.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+    """
+    _run("dd", "-f", "qcow2", "-O", "raw", "bs=65536", "count=1", f"if={disk}", f"of={path}")
+
+
 def revert(path: Path, tag: str) -> None:
     """Return a qcow2 disk to the contents that it had at one of its snapshots.
 
@@ -344,7 +374,7 @@ def revert(path: Path, tag: str) -> None:
     _run("snapshot", "-q", "-a", tag, str(path))
 
 
-def _run(*words: str) -> str:
+def _run(*words: str, limit: float | None = _QEMU_IMG_TIMEOUT) -> str:
     program = shutil.which("qemu-img")
     if program is None:
         how = install_program(_INSTALL, "install qemu-img from your distribution")
@@ -354,7 +384,7 @@ def _run(*words: str) -> str:
             [program, *words],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=_QEMU_IMG_TIMEOUT,
+            timeout=limit,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise QemuError(f"qemu-img cannot be run: {error}") from error

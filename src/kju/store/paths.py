@@ -4,6 +4,7 @@
 |---|---|
 | ``$XDG_RUNTIME_DIR/kju/NAME/`` | a running machine: control socket, lock, logs |
 | ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.definitions` |
+| ``$XDG_DATA_HOME/kju/forks/`` | disks of frozen machines and forks: `kju.store.forks.places` |
 | ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
 | ``$XDG_STATE_HOME/kju/views/NAME.json`` | place, size and scale of windows |
 
@@ -61,6 +62,11 @@ class Paths(NamedTuple):
     def input_log(self) -> Path:
         """The log of keyboard and pointer input (`kju.protocol.input_log`)."""
         return self.folder / "input.jsonl"
+
+    @property
+    def base(self) -> Path:
+        """The ID of the base that the machine was forked from (`kju.store.forks.bases`)."""
+        return self.folder / "base"
 
     @property
     def pid(self) -> Path:
@@ -180,9 +186,12 @@ def local_network() -> str:
 
 def definitions_folder() -> Path:
     """Return the folder of defined machines; it may not exist."""
-    import platformdirs  # most commands do not need it
+    return _data_folder() / "machines"
 
-    return platformdirs.user_data_path("kju", appauthor=False) / "machines"
+
+def forks_folder() -> Path:
+    """Return the folder of the overlays of frozen machines and forks; it may not exist."""
+    return _data_folder() / "forks"
 
 
 def is_defined(name: str) -> bool:
@@ -198,6 +207,12 @@ def kept_logs_folder() -> Path:
 def view_settings_folder() -> Path:
     """Return the folder of what is remembered of machines' windows; it may not exist."""
     return _state_folder() / "views"
+
+
+def _data_folder() -> Path:
+    # As platformdirs does it, whose import takes longer than the whole sweep of a command.
+    home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".local" / "share") / "kju"
 
 
 def _state_folder() -> Path:

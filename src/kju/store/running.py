@@ -208,7 +208,7 @@ def claim_any(image: str | None) -> Claim:
 
 
 def sweep() -> list[str]:
-    """Remove the folders of killed hosts; every command calls this first.
+    """Remove the folders of killed hosts (`kju.store.sweeping`).
 
     Returns:
         The names of the machines removed.

@@ -20,7 +20,7 @@ from ...protocol.launch_options import (
 from ...protocol.messages import Welcome
 from ...protocol.values import Role
 from ...remote.addresses import SCHEME
-from ...store import running
+from ...store import sweeping
 from ...store.paths import check_name, local_network
 from .. import requests
 from ..requests import END, START, absolute_path, check_reply, client_name
@@ -126,7 +126,7 @@ async def launched(request: Launch) -> Machine:
     Raises:
         KjuError: The machine did not start; see `launch`.
     """
-    running.sweep()
+    sweeping.sweep()
     child, sock = start_host()
     link = AsyncLink(sock, request.machine)
     try:

@@ -1,0 +1,228 @@
+"""SHELL: what a frozen machine wrote after its freeze, back into the user's disk.
+
+The disk of a frozen machine lies below the machine's forks and must not change while one runs. So
+the machine goes on over an overlay. When the last process has released the overlay's folder, its
+contents are written into the disk (``qemu-img commit``) and the folder is removed. ``disks.json``
+in the folder names disk and overlays.
+
+After SIGKILL the folder stays, because it has the user's data. It is written back before the next
+start of that disk (`settle_for`). A commit that is killed is repeated from its beginning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from ...errors import ConflictError, ForkError, FormatError, KjuError
+from ...files import Folder
+from .. import disk_files
+from . import places
+from .description import FileIdentity, change
+from .held_folder import ID, HeldFolder, exclusive, is_held, remove_locked
+from .layers import identity, probe
+
+FILE = "disks.json"
+_MAX_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+class UserDisk(msgspec.Struct, frozen=True):
+    """A user's disk with overlays over it.
+
+    Attributes:
+        path: The disk.
+        format: Its format.
+        probed: Whether QEMU probes the format at a normal start.
+        identity: The disk when the machine was frozen; None if no freeze has succeeded.
+        layers: The names of the overlays, from the lowest one; the disk misses their contents.
+    """
+
+    path: str
+    format: str
+    probed: bool
+    identity: FileIdentity | None
+    layers: tuple[str, ...]
+
+
+class Unmerged(msgspec.Struct, frozen=True):
+    """The contents of ``disks.json``.
+
+    Attributes:
+        machine: The frozen machine.
+        disks: Its disks.
+        begun: A commit has begun: the disks have changed already.
+    """
+
+    machine: str
+    disks: tuple[UserDisk, ...]
+    begun: bool = False
+
+
+_encode = msgspec.json.Encoder().encode
+# Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
+_decode = msgspec.json.Decoder(Unmerged).decode
+
+
+def write(folder: Folder, unmerged: Unmerged) -> None:
+    """Write ``disks.json``, before a guest writes to its overlays.
+
+    Raises:
+        FileError: It could not be written; the old one is unchanged.
+    """
+    folder.write(FILE, _encode(unmerged))
+
+
+def read(folder: Folder) -> Unmerged | None:
+    """Return the contents of ``disks.json``; None if no user's disk misses data.
+
+    Raises:
+        FormatError: It is damaged.
+        FileError: It cannot be read.
+    """
+    if folder.status(FILE) is None:
+        return None
+    try:
+        found = _decode(folder.read(FILE, limit=_MAX_BYTES))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise FormatError(f"{folder.path / FILE} is damaged: {error}") from error
+    return found if any(disk.layers for disk in found.disks) else None
+
+
+def is_unmerged(folder: Folder) -> bool:
+    """Return whether a folder has data for a user's disk, so that it must not be removed."""
+    try:
+        return read(folder) is not None
+    except KjuError:
+        return True  # unreadable now: never remove a user's data
+
+
+def release(held: HeldFolder) -> None:
+    """Release a folder of overlays, and write its data back if no process holds it any more.
+
+    A failure is logged: the folder stays, and the next start of the disk tries again.
+    """
+    held.release(is_unmerged)
+    try:
+        settle(held.path)
+    except KjuError as error:
+        _log.warning("%s", error)
+
+
+def settle(path: Path) -> bool:
+    """Write the data of a folder back into the user's disks, and remove the folder.
+
+    Args:
+        path: A folder of overlays; it may be missing.
+
+    Returns:
+        Whether no process held it. If one did, nothing was done.
+
+    Raises:
+        ForkError: A disk was changed since by another program, or its guest wrote a dangerous
+            header; the folder stays.
+        QemuError: qemu-img is missing or failed; the folder stays.
+        FileError: A file could not be read or written.
+    """
+    if not os.path.lexists(path):
+        return True
+    descriptor = exclusive(path)
+    if descriptor < 0:
+        return False
+    try:
+        with Folder.open(path) as folder:
+            found = read(folder)
+            if found is not None:
+                _commit(folder, found)
+        remove_locked(path)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def pending() -> Iterator[tuple[Path, Unmerged]]:
+    """Yield each folder with data for users' disks, held or not."""
+    for folder in places.disk_root(create=False).glob("*"):
+        if ID.fullmatch(folder.name):
+            with contextlib.suppress(KjuError), Folder.open(folder) as opened:
+                if found := read(opened):
+                    yield folder, found
+
+
+def settle_for(disks: Iterable[str]) -> None:
+    """Write back what frozen machines wrote, before a start of these disks.
+
+    Args:
+        disks: The paths of disks.
+
+    Raises:
+        ConflictError: Forks run over one of the disks.
+        ForkError: One was changed by another program since.
+        QemuError: qemu-img is missing or failed.
+    """
+    paths = {os.path.realpath(disk) for disk in disks}
+    for folder, found in pending():
+        wanted = [disk.path for disk in found.disks if disk.path in paths]
+        if wanted and not settle(folder):
+            raise ConflictError(
+                f"the disk {wanted[0]} is in use: {found.machine} was frozen with it, and it or a"
+                " fork of it runs; stop those first (kju ls shows them)"
+            )
+
+
+def users_of(disks: Iterable[str]) -> str:
+    """Return the frozen machine that runs, or whose forks run, over one of some disks; or ""."""
+    paths = {os.path.realpath(disk) for disk in disks}
+    for folder, found in pending():
+        if any(disk.path in paths for disk in found.disks) and is_held(folder):
+            return found.machine
+    return ""
+
+
+def _commit(folder: Folder, found: Unmerged) -> None:
+    """Write the overlays of each disk into it; the caller has locked the folder."""
+    for disk in found.disks:
+        if disk.layers and disk.identity and not found.begun:
+            _check_unchanged(folder, disk, disk.identity)
+        if disk.layers and disk.probed and disk.format == "raw":
+            _check_raw(folder, disk)
+    # From here on the disks differ from their identities because of us.
+    write(folder, msgspec.structs.replace(found, begun=True))
+    left = list(found.disks)
+    for number, disk in enumerate(found.disks):
+        if disk.layers:
+            top = folder.path / disk.layers[-1]
+            disk_files.commit(top, Path(disk.path))
+            left[number] = msgspec.structs.replace(disk, layers=())
+            write(folder, msgspec.structs.replace(found, begun=True, disks=tuple(left)))
+
+
+def _check_unchanged(folder: Folder, disk: UserDisk, old: FileIdentity) -> None:
+    if how := change(old, identity(Path(disk.path), own=False)):
+        raise ForkError(
+            f"the disk {disk.path} {how} after its machine was frozen, and what the machine wrote"
+            f" since cannot be written into it: it is in {folder.path}. Restore the disk, or give"
+            f" that data up: rm -r {folder.path}"
+        )
+
+
+def _check_raw(folder: Folder, disk: UserDisk) -> None:
+    """Refuse a first sector that QEMU would take for another format at the next start.
+
+    QEMU keeps the guest of a probed raw disk from writing one. Over an overlay it does not.
+    """
+    with folder.staged("begin") as begin:
+        disk_files.copy_begin(folder.path / disk.layers[-1], begin)
+        found = probe(begin)
+    folder.remove("begin")
+    if found != "raw":
+        raise ForkError(
+            f"the guest has written a header of the format {found} to the raw disk {disk.path},"
+            f" whose format QEMU probes; its data is not written back, and is in {folder.path}."
+            " If that is wanted, write it back yourself with qemu-img commit"
+        )

@@ -57,6 +57,8 @@ CORE = (
     "wire",
     "protocol",
     "store.disk_headers",
+    "store.forks.description",
+    "store.forks.qcow2",
     "store.image",
     "store.machine_toml",
     "store.snapshot_tree",

@@ -248,6 +248,22 @@ class Folder:
         with failing(self.path / name, "made"):
             return self._open(name, writing.NEW)
 
+    def overwrite(self, name: str, offset: int, data: bytes) -> None:
+        """Write bytes into an existing file of this user's, in place.
+
+        Raises:
+            FileError: It is missing, not a regular file, another user's, or cannot be written.
+        """
+        path = self.path / name
+        with failing(path, "written"):
+            descriptor = self._open(name, _APPEND & ~(os.O_CREAT | os.O_APPEND))
+            try:
+                check_file(os.fstat(descriptor), path)
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                writing.write_fully(descriptor, data)
+            finally:
+                release(descriptor)
+
     def make_read_only(self, name: str) -> os.stat_result:
         """Give a file mode 0400 unless it has it, and return its status.
 

@@ -345,15 +345,20 @@ def virtual_size(path: Path, disk_format: str) -> int:
     return int(found["virtual-size"])
 
 
-def commit(overlay: Path, below: Path) -> None:
+def commit(overlay: Path, below: Path, lock: int) -> None:
     """Write the contents of an overlay, and of those under it, into a disk below them.
 
     The overlays keep their contents, so that an interrupted call can be repeated.
 
+    Args:
+        overlay: The uppermost overlay.
+        below: The disk.
+        lock: The descriptor of a lock that qemu-img holds too: it may outlive this process.
+
     Raises:
         QemuError: qemu-img is missing or failed, or another process uses the disk.
     """
-    _run("commit", "-q", "-f", "qcow2", "-d", "-b", str(below), str(overlay), limit=None)
+    _run("commit", "-q", "-f", "qcow2", "-d", "-b", str(below), str(overlay), limit=None, lock=lock)
 
 
 def copy_begin(disk: Path, path: Path) -> None:
@@ -374,7 +379,7 @@ def revert(path: Path, tag: str) -> None:
     _run("snapshot", "-q", "-a", tag, str(path))
 
 
-def _run(*words: str, limit: float | None = _QEMU_IMG_TIMEOUT) -> str:
+def _run(*words: str, limit: float | None = _QEMU_IMG_TIMEOUT, lock: int = -1) -> str:
     program = shutil.which("qemu-img")
     if program is None:
         how = install_program(_INSTALL, "install qemu-img from your distribution")
@@ -385,6 +390,7 @@ def _run(*words: str, limit: float | None = _QEMU_IMG_TIMEOUT) -> str:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=limit,
+            pass_fds=(lock,) if lock >= 0 else (),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise QemuError(f"qemu-img cannot be run: {error}") from error

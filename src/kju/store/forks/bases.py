@@ -14,20 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import FileError, ForkError, FormatError, KjuError
-from ...files import Folder
+from ...files import Folder, failing
 from . import listing, places, unmerged
 from .description import (
     VERSION,
-    BaseDisk,
     BaseFacts,
     Description,
+    FrozenDisks,
     change,
     difference,
     encode,
 )
 from .held_folder import ID, HeldFolder, sweep
 from .layers import identity
-from .overlays import ForkDisks, folders_of
+from .overlays import ForkDisks
 from .places import STATE
 
 
@@ -62,6 +62,25 @@ class BaseFiles:
     def state(self) -> Path:
         """The file for the guest's memory and state; it exists and is empty."""
         return self._folder / STATE
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the state file that QEMU has written; fewer at its end.
+
+        Raises:
+            FileError: It cannot be read.
+        """
+        with failing(self.state, "read"), self.state.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def clear(self, offset: int, size: int) -> None:
+        """Write zero bytes into the state file.
+
+        Raises:
+            FileError: They could not be written.
+        """
+        with Folder.open(self._folder) as folder:
+            folder.overwrite(STATE, offset, bytes(size))
 
     def freeze(self, facts: BaseFacts, disks: ForkDisks) -> Base:
         """Make the files a base, which this process holds. They are used up.
@@ -117,13 +136,13 @@ class Base:
         self.id = held.path.name
         self.facts = description.facts
         self.time = description.time
-        self.disks: tuple[BaseDisk, ...] = description.disks
+        self.disks: FrozenDisks = description.disks
         self._held = held
         self._description = description
         self._below: list[HeldFolder] = []
         try:
-            for path in folders_of(self.disks):
-                self._below.append(HeldFolder.hold(path))
+            for path in self.disks.folders:
+                self._below.append(HeldFolder.hold(Path(path)))
         except BaseException:
             self.release()
             raise
@@ -150,7 +169,7 @@ class Base:
         again = f"freeze a machine again: kju freeze {facts.machine} {facts.tag}"
         files = [(self.state, self._description.state)]
         files += [
-            (Path(layer.path), layer.identity) for disk in self.disks for layer in disk.layers
+            (Path(layer.path), layer.identity) for disk in self.disks.disks for layer in disk.layers
         ]
         for path, old in files:
             if how := change(old, identity(path, own=bool(old.changed))):

@@ -68,6 +68,26 @@ class BaseDisk(msgspec.Struct, frozen=True):
         return self.layers[-1]
 
 
+class FrozenDisks(msgspec.Struct, frozen=True):
+    """The writable disks of a base.
+
+    Attributes:
+        disks: In the order of the machine.
+        home: The folder with what the machine on the user's disks writes (`unmerged`). It is held
+            as long as a fork needs those disks unchanged. Empty without disks.
+    """
+
+    disks: tuple[BaseDisk, ...] = ()
+    home: str = ""
+
+    @property
+    def folders(self) -> list[str]:
+        """Every folder that a user of the disks holds."""
+        layers = [layer for disk in self.disks for layer in disk.layers[1:]]
+        found = [layer.path.rpartition("/")[0] for layer in layers]
+        return [path for path in dict.fromkeys([self.home, *found]) if path]
+
+
 class RamBlock(msgspec.Struct, frozen=True):
     """Where the guest's memory lies in the state file.
 
@@ -123,7 +143,7 @@ class Description(msgspec.Struct, frozen=True):
     facts: BaseFacts
     time: float
     state: FileIdentity
-    disks: tuple[BaseDisk, ...]
+    disks: FrozenDisks
 
 
 encode = msgspec.json.Encoder().encode

@@ -23,11 +23,13 @@ from typing import Self
 
 from ...errors import ClosedError, FileError, KjuError
 from ...files import Folder, failing, is_temporary, remove_tree
+from ..snapshot_files import is_made
 
 LOCK = "lock"
 #: The runtime folder's part (`places.world`), and a random one.
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{16}")
 _FILES = re.compile(r"lock|state|begin|base\.json|disks\.json|[0-9]{1,4}-[0-9]{1,9}\.qcow2")
+_SNAPSHOTS = re.compile(r"[0-9]{1,4}-[0-9]{1,9}\.qcow2\.snapshots/")
 
 #: Returns whether an unused folder must stay: it has data that is written to a user's disk later.
 Keep = Callable[[Folder], bool]
@@ -185,7 +187,10 @@ def _lock(descriptor: int, operation: int, path: Path) -> None:
 
 
 def is_own(path: str) -> bool:
-    """Return whether kju, or QEMU for it, makes a file of this name in a held folder."""
+    """Return whether kju, or QEMU for it, makes a file of this path in a held folder."""
+    # Snapshots of a fork have their pictures beside its first disk.
+    if beside := _SNAPSHOTS.match(path):
+        return is_made(path[beside.end() :])
     return bool(_FILES.fullmatch(path)) or is_temporary(path)
 
 

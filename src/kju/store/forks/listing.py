@@ -89,7 +89,7 @@ def base_of(machine: Paths) -> str:
 
 def bases_on(folder: Path) -> set[Path]:
     """Return the overlays in a folder that bases use."""
-    disks = [disk for _, description in _descriptions() for disk in description.disks]
+    disks = [disk for _, description in _descriptions() for disk in description.disks.disks]
     paths = {Path(layer.path) for disk in disks for layer in disk.layers}
     return {path for path in paths if path.parent == folder}
 

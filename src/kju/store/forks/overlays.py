@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from ...errors import ForkError, KjuError, UsageError
 from ...files import Folder
 from . import places, unmerged
-from .description import BaseDisk, DiskLayer, FileIdentity
+from .description import BaseDisk, DiskLayer, FileIdentity, FrozenDisks
 from .held_folder import HeldFolder
 from .layers import MAX_DEPTH, identity, make_overlay, probe, size_of
 from .listing import bases_on
@@ -56,11 +56,12 @@ class ForkDisks:
     """
 
     def __init__(
-        self, machine: str, disks: Iterable[_Disk], base: Sequence[BaseDisk] | None = None
+        self, machine: str, disks: Iterable[_Disk], base: FrozenDisks | None = None
     ) -> None:
         self._machine = machine
         self._disks = list(disks)
         self._is_fork = base is not None
+        self._home = base.home if base else ""
         self._folder: HeldFolder | None = None
         self._below: list[HeldFolder] = []
         self._number = 0
@@ -85,7 +86,7 @@ class ForkDisks:
         return cls(machine, [_Disk((file,), probed=not file.format) for file in files])
 
     @classmethod
-    def over(cls, machine: str, base: Sequence[BaseDisk]) -> Self:
+    def over(cls, machine: str, base: FrozenDisks) -> Self:
         """Return the disks of a new fork: empty overlays over the disks of a base.
 
         Raises:
@@ -127,11 +128,12 @@ class ForkDisks:
         before, self._before_extend = self._before_extend, None
         if before is None:
             raise UsageError("there is no new overlay to take back")
-        added, self._disks = self.paths, before
-        self._record(self._disks)
+        added = self.paths
+        self._record(before)
+        self._disks = before
         self._remove(added)
 
-    def freeze(self) -> tuple[BaseDisk, ...]:
+    def freeze(self) -> FrozenDisks:
         """Return the disks of a base: everything below the overlays of the last `extend`.
 
         The overlays among them become read-only (mode 0400).
@@ -150,9 +152,9 @@ class ForkDisks:
         ]
         self._record(self._disks)
         self._before_extend = None
-        return found
+        return FrozenDisks(found, self._home)
 
-    def renew(self, base: Sequence[BaseDisk]) -> None:
+    def renew(self, base: FrozenDisks) -> None:
         """Begin again on empty overlays over a base; the present overlays are dropped.
 
         No QEMU uses the disks meanwhile.
@@ -160,14 +162,10 @@ class ForkDisks:
         Raises:
             FileError: An overlay could not be written; the present ones stay.
         """
-        below = [
-            HeldFolder.hold(path)
-            for path in folders_of(base)
-            if self._folder is None or path != self._folder.path
-        ]
+        below = self._hold(base)
         old, before = self.paths, list(self._disks)
         try:
-            self._cover([self._over(disk) for disk in base], before)
+            self._cover([self._over(disk) for disk in base.disks], before)
         except BaseException:
             for held in below:
                 unmerged.release(held)
@@ -204,6 +202,10 @@ class ForkDisks:
         ]
         self._record(self._disks)
         self._remove_unused()
+        needed = {str(layer.path.parent) for disk in self._disks for layer in disk.layers[1:]}
+        for held in [held for held in self._below if str(held.path) not in needed | {self._home}]:
+            self._below.remove(held)
+            unmerged.release(held)
 
     def release(self) -> None:
         """Release the disks, after the last QEMU has ended. A second call does nothing.
@@ -218,6 +220,19 @@ class ForkDisks:
 
     # -- files
 
+    def _hold(self, base: FrozenDisks) -> list[HeldFolder]:
+        """Hold the folders of a base, except this machine's own."""
+        own, held = self._folder and self._folder.path, list[HeldFolder]()
+        try:
+            for path in map(Path, base.folders):
+                if path != own:
+                    held.append(HeldFolder.hold(path))
+        except BaseException:
+            for each in held:
+                unmerged.release(each)
+            raise
+        return held
+
     def _cover(self, disks: Sequence[_Disk], before: list[_Disk]) -> None:
         """Put a new overlay over each of *disks*, and use them; all or none."""
         if not disks:
@@ -226,6 +241,7 @@ class ForkDisks:
         if self._folder is None:
             root = places.disk_root()
             self._folder = HeldFolder.create(root, places.world())
+            self._home = self._home or str(self._folder.path)
         self._folder.require_held()
         self._number += 1
         made: list[Path] = []
@@ -242,7 +258,11 @@ class ForkDisks:
             self._record(self._disks)
         except BaseException:
             self._disks = before
-            self._remove(made)
+            # The record may have been replaced although that failed. As long as it may name the
+            # overlays, they stay: an empty one does no harm, a missing one does.
+            with contextlib.suppress(KjuError):
+                self._record(before)
+                self._remove(made)
             raise
 
     def _over(self, disk: BaseDisk) -> _Disk:
@@ -286,12 +306,6 @@ class ForkDisks:
         used |= bases_on(self._folder.path)
         own = [self._folder.path / name for name in _overlays_in(self._folder.path)]
         self._remove(path for path in own if path not in used)
-
-
-def folders_of(disks: Iterable[BaseDisk]) -> list[Path]:
-    """Return the folders of the overlays among the files of a base's disks."""
-    layers = [layer for disk in disks for layer in disk.layers[1:]]
-    return list(dict.fromkeys(Path(layer.path).parent for layer in layers))
 
 
 def _overlays_in(folder: Path) -> list[str]:

@@ -138,7 +138,7 @@ def settle(path: Path) -> bool:
         with Folder.open(path) as folder:
             found = read(folder)
             if found is not None:
-                _commit(folder, found)
+                _commit(folder, found, descriptor)
         remove_locked(path)
     finally:
         os.close(descriptor)
@@ -171,7 +171,8 @@ def settle_for(disks: Iterable[str]) -> None:
         if wanted and not settle(folder):
             raise ConflictError(
                 f"the disk {wanted[0]} is in use: {found.machine} was frozen with it, and it or a"
-                " fork of it runs; stop those first (kju ls shows them)"
+                " fork of it runs, or its data is being written to the disk; stop the machines"
+                " first (kju ls shows them), or try again"
             )
 
 
@@ -184,7 +185,7 @@ def users_of(disks: Iterable[str]) -> str:
     return ""
 
 
-def _commit(folder: Folder, found: Unmerged) -> None:
+def _commit(folder: Folder, found: Unmerged, lock: int) -> None:
     """Write the overlays of each disk into it; the caller has locked the folder."""
     for disk in found.disks:
         if disk.layers and disk.identity and not found.begun:
@@ -197,7 +198,7 @@ def _commit(folder: Folder, found: Unmerged) -> None:
     for number, disk in enumerate(found.disks):
         if disk.layers:
             top = folder.path / disk.layers[-1]
-            disk_files.commit(top, Path(disk.path))
+            disk_files.commit(top, Path(disk.path), lock)
             left[number] = msgspec.structs.replace(disk, layers=())
             write(folder, msgspec.structs.replace(found, begun=True, disks=tuple(left)))
 

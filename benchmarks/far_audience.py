@@ -19,8 +19,9 @@ from kju.remote import addresses
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.wire.greeting import Admission
 from kju.wire.messages import InputDone
 
@@ -37,7 +38,9 @@ async def serve(place: str, rate: float) -> None:
 
     animation = Animation(rate)
     engine = await Engine.open(SessionOptions(connect=[endpoint(place)]))
-    outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission("view"), act)
+    outlet = ServedScreen(
+        ZenohCarrier(engine, NAME), animation, lambda hello, raw: Admission("view"), act
+    )
     outlet.open()
     print("serving", flush=True)
     await animation.run(3600)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from kju.memory import SurfaceProducer
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
 from kju.wire.messages import InputDone
@@ -61,7 +62,9 @@ async def serve(place: str, seconds: float) -> None:
 
     animation = Animation()
     engine = await Engine.open(SessionOptions(listen=[endpoint(place)]))
-    outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission(hello.role), act)
+    outlet = ServedScreen(
+        ZenohCarrier(engine, NAME), animation, lambda hello, raw: Admission(hello.role), act
+    )
     outlet.open()
     print("serving", flush=True)
     await animation.run(seconds)

@@ -23,8 +23,9 @@ from kju.memory import SurfaceProducer
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
 from kju.wire.messages import InputDone
@@ -88,7 +89,9 @@ async def serve(place: str) -> None:
 
     ticker = Ticker()
     engine = await Engine.open(SessionOptions(listen=[endpoint(place)]))
-    outlet = ServedScreen(engine, NAME, ticker, lambda hello, raw: Admission(hello.role), act)
+    outlet = ServedScreen(
+        ZenohCarrier(engine, NAME), ticker, lambda hello, raw: Admission(hello.role), act
+    )
     outlet.open()
     print("serving", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -29,6 +29,7 @@ from kju.memory import SurfaceProducer
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
 
@@ -57,7 +58,7 @@ async def main(place, count):
         raise AssertionError
     admit = lambda hello, raw: Admission("view")
     for number, screen in enumerate(screens):
-        ServedScreen(engine, f"lab/m{number}", screen, admit, act).open()
+        ServedScreen(ZenohCarrier(engine, f"lab/m{number}"), screen, admit, act).open()
     print("serving", flush=True)
     rng, loop = np.random.default_rng(1), asyncio.get_running_loop()
     stop = loop.run_in_executor(None, sys.stdin.readline)

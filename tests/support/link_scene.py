@@ -13,8 +13,9 @@ import numpy as np
 from kju.errors import InputError
 from kju.remote.addresses import SessionOptions, Tls, endpoint
 from kju.remote.transport import Engine
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import CarryOut, ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire.greeting import Admission, Admit
@@ -116,7 +117,7 @@ async def outlet(
     where: Engine, screen: Screen,
     admit: Admit = lambda h, raw: Admission(h.role), act: CarryOut = act,
 ) -> AsyncIterator[ServedScreen]:  # fmt: skip
-    made = ServedScreen(where, NAME, screen, admit, act)
+    made = ServedScreen(ZenohCarrier(where, NAME), screen, admit, act)
     made.open()
     try:
         yield made

@@ -71,7 +71,8 @@ SUITES: dict[str, str] = {
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing remote.transport serving.audience "
-        "serving.served_screen serving.shared_screen"
+        "serving.carrier serving.served_screen serving.shared_screen "
+        "serving.zenoh_carrier"
     ),
     "integration/viewers/qt/test_window.py": (
         "viewers.qt.ask viewers.qt.badge viewers.qt.icons viewers.qt.key_actions "
@@ -80,6 +81,7 @@ SUITES: dict[str, str] = {
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
+    "qemu/test_remote.py": "serving.served_machine",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"

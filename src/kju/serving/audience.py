@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import msgspec
 
 from ..errors import PeerError
-from ..remote import addresses
 from ..surface.consumer import Consumer
 from ..wire import codecs, messages
 from ..wire.encoder import Encoders
@@ -17,7 +16,8 @@ from ..wire.messages import PROTOCOL, SessionHello
 from ..wire.receiver_session import CREDIT
 from ..wire.seal import GroupSeal
 from ..wire.sender_session import SenderSession
-from .served_viewers import BATCH, ServedViewer
+from .carrier import Carrier, ServedViewer
+from .served_viewers import BATCH
 
 #: Seconds without a new acknowledgement after which another member leads.
 LEADER_TIMEOUT = 3.0
@@ -32,7 +32,7 @@ class Audience(ServedViewer):
     """The stream of an audience.
 
     Args:
-        name: The screen's name.
+        carrier: Carries its messages.
         encoders: The encoders of the screen.
         consumer: The same screen.
         now: Seconds of the loop's clock.
@@ -41,14 +41,16 @@ class Audience(ServedViewer):
         leader: The member that acknowledges for all.
     """
 
-    def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
+    def __init__(
+        self, carrier: Carrier, encoders: Encoders, consumer: Consumer, now: float
+    ) -> None:
         hello = SessionHello(PROTOCOL, "view", codecs.offered(), CREDIT, audience=True)
         encoder = encoders.for_viewer(hello)
         sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("view"))
         sender.receive(msgspec.structs.replace(hello, audience=False), now)
         sender.to_send(now)  # drop the welcome: each member has its own
         number = os.urandom(16).hex()
-        super().__init__(number, addresses.to_audience(name, number), sender, now)
+        super().__init__(number, carrier.to_audience(number), sender, now)
         self.leader: ServedViewer | None = None
         self._acknowledged, self._acknowledged_at = 0, now
         self._demoted_at: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""SHELL: one screen on the network: a session for each of its viewers.
+"""SHELL: one screen on the network: a session for each of its viewers, whatever carries them.
 
 Rules:
 
@@ -19,8 +19,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ..errors import KjuError, PeerError
-from ..remote import addresses
-from ..remote.transport import Engine
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import InputDone, MachineEvent, ViewerInput
@@ -28,7 +26,8 @@ from ..wire.sender_session import SenderSession
 from ..wire.update_pace import FIRST_LOOK_RATE
 from . import served_viewers as limits
 from .audience import Audience
-from .served_viewers import Delivery, ScreenRate, ServedViewer, ViewerRegistry
+from .carrier import Carrier, ServedViewer
+from .served_viewers import Delivery, ScreenRate, ViewerRegistry
 from .shared_screen import ScreenOrigin, SharedScreen
 
 log = logging.getLogger(__name__)
@@ -63,8 +62,7 @@ class ServedScreen:
     """One screen on the network.
 
     Args:
-        engine: The zenoh session.
-        name: The screen's name: see `addresses.check_screen`.
+        carrier: Carries the messages.
         origin: The screen.
         admit: See `_Policy.admit`.
         carry_out: See `_Policy.carry_out`.
@@ -77,41 +75,32 @@ class ServedScreen:
 
     def __init__(
         self,
-        engine: Engine,
-        name: str,
+        carrier: Carrier,
         origin: ScreenOrigin,
         admit: Admit,
         carry_out: CarryOut,
         on_left: Callable[[ServedViewer], object] = lambda viewer: None,
     ) -> None:
-        self._engine = engine
-        self.name = name
+        self._carrier = carrier
+        self.name = name = carrier.name
         self._screen = SharedScreen(origin, name)
         self._policy = _Policy(admit, carry_out, on_left)
         self.registry = ViewerRegistry(name)
         self._rate = ScreenRate(self._screen, self.registry.rate, self._confirm_rate)
-        self.delivery = Delivery(engine, name)
+        self.delivery = Delivery(carrier)
         self._audience: Audience | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._undo: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Begin to serve."""
-        engine, name = self._engine, self.name
-        self._undo = [
-            engine.subscribe(addresses.from_viewer(name, "*"), self._on_data),
-            engine.on_presence(addresses.viewer_token(name, "*"), self._on_presence),
-            engine.declare_token(addresses.presence(name)),
-        ]
+        self._carrier.open(self._on_data, self._on_left)
 
     def close(self, reason: str) -> None:
         """End all sessions with a reason, and serve no more."""
         self._end_all(reason)
-        for undo in self._undo:
-            undo()
-        self._undo.clear()
+        self._carrier.close()
         if self._timer:
             self._timer.cancel()
         for job in self._jobs:
@@ -133,10 +122,7 @@ class ServedScreen:
 
     # ---- messages from viewers ----
 
-    def _on_data(self, key: str, data: bytes) -> None:
-        number = addresses.viewer_of(key)
-        if not number:
-            return
+    def _on_data(self, number: str, data: bytes) -> None:
         viewer = self.registry.get(number)
         try:
             message = viewer.sender.decode(data) if viewer else messages.decode_from_viewer(data)
@@ -241,8 +227,10 @@ class ServedScreen:
             consumer,
             lambda hello, raw: admission,
             lambda sealed: self._open_audience().join(sealed),
+            ordered=self._carrier.is_ordered,
         )
-        viewer = self.registry.add(number, sender, self._loop.time())
+        address = self._carrier.to_viewer(number)
+        viewer = self.registry.add(number, address, sender, self._loop.time())
         self._screen.use()
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._tick)
@@ -297,9 +285,9 @@ class ServedScreen:
                 self._change_leader(audience)
         self._policy.on_left(viewer)
 
-    def _on_presence(self, key: str, is_present: bool) -> None:
-        viewer = self.registry.get(addresses.viewer_of(key))
-        if viewer is not None and not is_present:
+    def _on_left(self, number: str) -> None:
+        viewer = self.registry.get(number)
+        if viewer is not None:
             log.info("%s: viewer %s has disconnected", self.name, viewer.id[:8])
             self._remove(viewer)
 
@@ -308,7 +296,7 @@ class ServedScreen:
     def _open_audience(self) -> Audience:
         if self._audience is None:
             consumer, encoders = self._screen.opened
-            self._audience = Audience(self.name, encoders, consumer, self._loop.time())
+            self._audience = Audience(self._carrier, encoders, consumer, self._loop.time())
         return self._audience
 
     def _receive_from_member(

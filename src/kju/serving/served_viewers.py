@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 from ..errors import KjuError
 from ..protocol.values import fastest_look
-from ..remote import addresses
 from ..remote.connection_errors import Notices
-from ..remote.transport import MAX_DATAGRAM, Engine
 from ..wire import messages
 from ..wire.greeting import Stage
 from ..wire.sender_session import SenderSession
+from .carrier import Carrier, ServedViewer
 from .shared_screen import SharedScreen
 
 log = logging.getLogger(__name__)
@@ -40,31 +39,6 @@ CHECK_INTERVAL = 1.0
 #: Sessions that one tick checks, and members that it sends a key. Each takes 30 to 60 us, and 4,096
 #: at once would delay inputs.
 BATCH = 128
-
-
-class ServedViewer:
-    """One viewer and its session.
-
-    Attributes:
-        id: The random id of the session.
-        key: The key of messages to the viewer.
-        sender: The sender's end of the session.
-        since: The time when it connected, seconds of the loop's clock.
-        last_stream: The serial number of the last message that was not a datagram.
-        timer: Serves it when nothing changes.
-    """
-
-    def __init__(self, number: str, key: str, sender: SenderSession, now: float) -> None:
-        self.id, self.key = number, key
-        self.sender = sender
-        self.since = now
-        # The first message is never a datagram: nothing was received before it.
-        self.last_stream = 1
-        self.timer: asyncio.TimerHandle | None = None
-
-    def encode(self, message: messages.WireMessage) -> bytes:
-        """Encode and seal a message for the viewer."""
-        return self.sender.encode(message)
 
 
 class ViewerRegistry:
@@ -96,10 +70,9 @@ class ViewerRegistry:
         """Return all viewers and members."""
         return [*self.viewers.values(), *self.members.values()]
 
-    def add(self, number: str, sender: SenderSession, now: float) -> ServedViewer:
+    def add(self, number: str, address: str, sender: SenderSession, now: float) -> ServedViewer:
         """Add a viewer in its greeting."""
-        key = addresses.to_viewer(self._name, number)
-        viewer = self.viewers[number] = ServedViewer(number, key, sender, now)
+        viewer = self.viewers[number] = ServedViewer(number, address, sender, now)
         return viewer
 
     def remove(self, viewer: ServedViewer) -> bool:
@@ -179,16 +152,15 @@ class Delivery:
     """The messages of one screen to its viewers.
 
     Args:
-        engine: The zenoh session.
-        name: The screen's name.
+        carrier: Carries them.
 
     Attributes:
         sent: The bytes sent.
         notices: Log lines that viewers can trigger.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
-        self._engine, self._name = engine, name
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier, self._name = carrier, carrier.name
         self.sent = 0
         self.notices = Notices(lambda text: log.warning("%s", text))
 
@@ -199,42 +171,35 @@ class Delivery:
                 self.notices.report(f"{self._name}: refused a viewer: {message.reason}")
             data = viewer.encode(message)
             self.sent += len(data)
-            if isinstance(message, messages.InputDone):
-                self._engine.put_urgent(viewer.key, data)
-            else:
-                self._engine.put_reliable(viewer.key, data)
+            urgent = isinstance(message, messages.InputDone)
+            self._carrier.send(viewer.address, data, urgent=urgent)
 
     def send_numbered(self, viewer: ServedViewer, now: float) -> None:
         """Send a viewer all numbered messages that it may get now."""
         try:
-            while message := viewer.sender.next_message(now):
-                self._put(viewer, message)
+            while self._carrier.has_room(viewer.address):
+                message = viewer.sender.next_message(now)
+                if message is None:
+                    break
+                data = viewer.encode(message)
+                self.sent += len(data)
+                self._carrier.send_numbered(viewer, message.serial, data)
                 if isinstance(message, messages.Ping):
                     break
         except KjuError as error:
             log.warning("%s: %s", self._name, error)
 
-    def _put(self, viewer: ServedViewer, message: messages.Numbered) -> None:
-        data = viewer.encode(message)
-        self.sent += len(data)
-        is_long = len(data) > MAX_DATAGRAM
-        # A datagram must not overtake a long message: the viewer would report that as lost.
-        stream = is_long or viewer.last_stream in viewer.sender.outgoing.in_flight
-        self._engine.put(viewer.key, data, stream=stream)
-        if is_long:
-            viewer.last_stream = message.serial
-
     def refuse(self, number: str, reason: str) -> None:
         """Refuse a viewer without a session."""
         self.notices.report(f"{self._name}: refused a viewer: {reason}")
         refused = messages.encode(messages.SessionRefused(reason[:1000]))
-        self._engine.put_reliable(addresses.to_viewer(self._name, number), refused)
+        self._carrier.send(self._carrier.to_viewer(number), refused)
 
     def end(self, viewer: ServedViewer) -> None:
         """Send a viewer nothing more."""
         if viewer.timer is not None:
             viewer.timer.cancel()
-        self._engine.drop_publisher(viewer.key)
+        self._carrier.forget(viewer.address)
 
 
 class ScreenRate:

@@ -1,45 +1,23 @@
-"""Serves the machines of this computer on the network."""
+"""Serves the machines of this computer on the network, over zenoh."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
-import msgspec
-
-from ..client.aio.link import AsyncLink
-from ..client.aio.waiting import subscribe
-from ..client.targets import running_names
-from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize
-from ..protocol.values import KINDS, Finger, To
+from ..errors import UsageError
 from ..remote import addresses
 from ..remote.addresses import SessionOptions, endpoint
 from ..remote.transport import Engine
 from ..store.paths import local_network
-from ..wire.greeting import Admission, Admit, Stage
-from ..wire.messages import InputDone
-from .served_screen import CarryOut, ServedScreen
-from .served_viewers import ServedViewer
-from .shared_screen import ConsoleOrigin
-
-log = logging.getLogger(__name__)
+from ..wire.greeting import Admission, Admit
+from .served_machine import AdmitTo, ServedMachine, ServedMachines
+from .zenoh_carrier import ZenohCarrier
 
 #: Seconds between two searches for new machines.
 TICK = 1.0
-#: The most bytes of an event that is sent to viewers: a wire message has at most 16,384.
-MAX_EVENT = 16_000
-#: Seconds for the host to carry out an input.
-INPUT_TIMEOUT = 60.0
-
-_decode = msgspec.msgpack.Decoder(Keys | Point | Resize).decode
-
-#: Returns the `Admit` of a screen, by the name of the screen.
-AdmitTo = Callable[[str], Admit]
 
 
 def anyone(name: str) -> Admit:
@@ -88,9 +66,13 @@ class Server:
         self._names, self._admit = list(names), admit
         self.prefix = prefix or socket.gethostname().split(".")[0]
         addresses.check_screen(f"{self.prefix}/x")
-        self.served: dict[str, _ServedMachine] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._machines: ServedMachines | None = None
         self._engine: Engine | None = None
+
+    @property
+    def served(self) -> dict[str, ServedMachine]:
+        """The served machines, by name."""
+        return self._machines.served if self._machines else {}
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Serve until this is cancelled. A machine that was restarted is served again.
@@ -98,134 +80,19 @@ class Server:
         Raises:
             KjuError: A named machine is missing at the start, or zenoh cannot open a session.
         """
-        self._engine = await Engine.open(self._options)
+        engine = self._engine = await Engine.open(self._options)
+        machines = self._machines = ServedMachines(
+            self._names, f"{self.prefix}/", lambda name: ZenohCarrier(engine, name), self._admit
+        )
         try:
-            for name in self._names:
-                await self._add(self._engine, name)
-            await self._update(self._engine)
+            await machines.start()
             ready()
             while True:
                 await asyncio.sleep(TICK)
-                await self._update(self._engine)
+                await machines.update()
         finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await self._engine.close()
-
-    async def _update(self, engine: Engine) -> None:
-        """Serve machines that have started, and forget those that have ended."""
-        for name in [name for name, task in self._tasks.items() if task.done()]:
-            task = self._tasks.pop(name)
-            self.served.pop(name, None)
-            if not task.cancelled() and (error := task.exception()):
-                log.error("%s: %s", name, error, exc_info=error)
-        running = set(running_names())
-        for name in running & set(self._names or running) - set(self._tasks):
-            with contextlib.suppress(KjuError):
-                await self._add(engine, name)
-
-    async def _add(self, engine: Engine, name: str) -> None:
-        link = await AsyncLink.attach(name, "view", "kju serve")
-        info = (await link.ask(GetInfo(), Info)).info
-        if KINDS[info["kind"]].is_remote and not self._names:
-            link.close()  # else a mirror of a machine served here would be served again
-            return
-        served = _ServedMachine(engine, link, f"{self.prefix}/{name}", self._admit)
-        self.served[name] = served
-        self._tasks[name] = asyncio.create_task(served.run())
-
-
-class _ServedMachine:
-    """One machine on the network: a `ServedScreen` for each console.
-
-    Each viewer with the role `control` has a connection of its own to the host. So its keys are
-    released when it leaves, and the host checks its requests.
-
-    Args:
-        engine: The zenoh session.
-        link: A connection to the machine's host.
-        name: The machine's name on the network.
-        admit: Decides about the viewers of its screens.
-
-    Attributes:
-        screens: A served screen for each console.
-        names: The names of these screens.
-    """
-
-    def __init__(self, engine: Engine, link: AsyncLink, name: str, admit: AdmitTo) -> None:
-        self._machine = link.name
-        self._link = link
-        self._control_links: dict[ServedViewer, AsyncLink] = {}
-        self.screens: list[ServedScreen] = []
-        for index in range(link.welcome.consoles):
-            full = name + (f".{index}" if index else "")
-            origin = ConsoleOrigin(link.name, index)
-            self.screens.append(
-                ServedScreen(
-                    engine, full, origin, admit(full), self._carry_out(index), self._on_left
-                )
-            )
-        self.names: Sequence[str] = [screen.name for screen in self.screens]
-
-    async def run(self) -> None:
-        """Serve until the machine ends."""
-        for screen in self.screens:
-            screen.open()
-        reason = "the sender has ended"
-        task = asyncio.create_task(self._send_events())
-        try:
-            await self._link.ended.wait()
-            reason = f"{self._machine} has ended"
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            for screen in self.screens:
-                screen.close(reason)
-            for link in [self._link, *self._control_links.values()]:
-                link.close()
-
-    async def _send_events(self) -> None:
-        async for event in subscribe(self._machine, "kju serve", -1, None):
-            data = json.dumps(event.data).encode()
-            for screen in self.screens:
-                if len(data) < MAX_EVENT:
-                    screen.send_event(event.name, data)
-
-    def _carry_out(self, console: int) -> CarryOut:
-        async def carry_out(viewer: ServedViewer, body: bytes) -> InputDone:
-            try:
-                request = _decode(body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise UsageError(f"not a valid input: {error}") from error
-            for action in request.actions if isinstance(request, Point) else ():
-                if isinstance(action, To | Finger):
-                    viewer.sender.set_focus(action.x, action.y)
-            link = await self._control_link(viewer)
-            request = msgspec.structs.replace(request, console=console)
-            done = await link.ask(request, Done, INPUT_TIMEOUT)
-            return InputDone(1, done.epoch, done.version)
-
-        return carry_out
-
-    async def _control_link(self, viewer: ServedViewer) -> AsyncLink:
-        """Return the viewer's own connection to the host."""
-        if viewer not in self._control_links:
-            client = f"viewer {viewer.sender.user or viewer.id[:8]}"
-            link = await AsyncLink.attach(self._machine, "control", client)
-            if viewer.sender.stage is Stage.CLOSED:
-                link.close()
-                raise UnavailableError(f"{client} has disconnected")
-            if viewer in self._control_links:
-                link.close()  # another input of the viewer was faster
-            else:
-                self._control_links[viewer] = link
-        return self._control_links[viewer]
-
-    def _on_left(self, viewer: ServedViewer) -> None:
-        link = self._control_links.pop(viewer, None)
-        if link is not None:
-            link.close()
+            await machines.close()
+            await engine.close()
 
 
 @contextlib.asynccontextmanager

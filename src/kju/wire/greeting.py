@@ -48,6 +48,7 @@ class Admission(NamedTuple):
         seal: Seals all messages after the challenge.
         check: Called while the session lives; raises a KjuError for the viewer once its right has
             ended.
+        user: The user that the carrier has authenticated; None for the user of the hello.
     """
 
     role: Role
@@ -55,6 +56,7 @@ class Admission(NamedTuple):
     prove: Callable[[bytes], bool] | None = None
     seal: Seal | None = None
     check: Callable[[], None] | None = None
+    user: str | None = None
 
 
 #: Decides about a viewer: takes its hello, decoded and as it was sent.
@@ -122,7 +124,8 @@ class SenderGreeting:
     def accept(self, hello: SessionHello) -> None:
         """Give the viewer its role."""
         if self._admission is not None:
-            self.role, self.user = self._admission.role, hello.user
+            user = self._admission.user
+            self.role, self.user = self._admission.role, hello.user if user is None else user
 
     def check(self) -> None:
         """Check that the viewer may keep its session.

@@ -202,6 +202,9 @@ class InFlight:
 class OutgoingMessages:
     """The numbered messages that one viewer was sent.
 
+    Args:
+        ordered: The transport delivers each once and in order: none is sent again.
+
     Attributes:
         window: Congestion control.
         credit: The bytes that the viewer allows in flight.
@@ -210,7 +213,8 @@ class OutgoingMessages:
         sent_at: The time when anything was sent last, seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordered: bool = False) -> None:
+        self._is_ordered = ordered
         self.window = CongestionWindow()
         self.credit = 1
         self.serial = 0
@@ -255,6 +259,8 @@ class OutgoingMessages:
         made.sent = self.window.send(size, now)
         self.in_flight[message.serial] = made
         self.sent_at = now
+        if self._is_ordered:
+            return message
         timeout = self.window.timeout
         self._due = [now + timeout * (2**n - 1) for n in range(1, MAX_RETRANSMISSIONS + 1)]
         is_lossy = now < self._lost_at + LOSSY_TIME

@@ -78,6 +78,7 @@ class SenderSession:
         admit: Decides about the viewer.
         join: Adds the viewer to an audience. Takes whether the session is sealed; returns the
             audience's name and its ticket.
+        ordered: Messages arrive once and in order: none is sent again.
 
     Attributes:
         stage: The stage of the session.
@@ -95,6 +96,8 @@ class SenderSession:
         consumer: Consumer,
         admit: Admit,
         join: Callable[[bool], tuple[str, bytes]] = lambda sealed: ("all", b""),
+        *,
+        ordered: bool = False,
     ) -> None:
         self._join = join
         self._encoder = encoder
@@ -103,7 +106,7 @@ class SenderSession:
         self.reason = ""
         self.audience = False
         self.heard_at = 0.0
-        self.outgoing = OutgoingMessages()
+        self.outgoing = OutgoingMessages(ordered=ordered)
         self.pace = UpdatePace()
         self.rate_number = 0
         self._viewer = SentPicture(encoder, consumer, self.outgoing.in_flight)

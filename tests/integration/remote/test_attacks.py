@@ -33,7 +33,7 @@ from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import audience as audience_module
 from kju.serving import served_viewers
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.carrier import ServedViewer
 from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Goodbye, InputDone, Role, SessionHello, SessionRefused, encode
 from kju.wire.receiver_session import ReceiverSession
@@ -114,10 +114,10 @@ async def test_forged_refusal_does_not_reject_a_viewer(
         if number not in served.registry.viewers:
             for lie in (SessionRefused("go away"), Goodbye("go away")):
                 here.put_reliable(addresses.to_viewer(NAME, number), encode(lie))
-        came(key, data)
+        came(number, data)
 
-    served._undo[0]()
-    served._undo[0] = here.subscribe(addresses.from_viewer(NAME, "*"), refused_first)
+    served._carrier._undo[0]()
+    served._carrier._undo[0] = here.subscribe(addresses.from_viewer(NAME, "*"), refused_first)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
     await viewer.open(60)
     assert viewer.receiver.hint == "go away"
@@ -206,7 +206,7 @@ async def test_input_of_an_ended_session_is_not_applied_in_the_next(
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME), note)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
     await viewer.open(60)
-    served._undo.pop(1)()  # tokens
+    served._carrier._undo.pop(1)()  # tokens
     before, kept = viewer.receiver, []
     (first,) = served.registry.viewers
     put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]

@@ -32,8 +32,9 @@ from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import audience as audience_module
 from kju.serving import served_viewers
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Ack, Goodbye, InputDone, SessionHello, ViewerInput, encode
@@ -193,7 +194,7 @@ async def test_viewer_that_answers_nothing_is_removed(monkeypatch: pytest.Monkey
     screen = new_screen()
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
         served = ServedScreen(
-            here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append
+            ZenohCarrier(here, NAME), screen, lambda h, raw: Admission(h.role), act, gone.append
         )
         served.open()
         viewer = Mirror(there, NAME, surface())

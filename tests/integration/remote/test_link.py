@@ -31,8 +31,9 @@ from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import shared_screen
+from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.serving.served_viewers import ServedViewer
+from kju.serving.zenoh_carrier import ZenohCarrier
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import sender_session as sender_module
@@ -361,7 +362,9 @@ async def test_copies_of_input_and_result_overtake_a_stalled_stream() -> None:
         engine(listen=[place], datagrams=True) as here,
         engine(connect=[place], datagrams=True) as there,
     ):
-        served = ServedScreen(here, NAME, screen, lambda hello, raw: Admission(hello.role), count)
+        served = ServedScreen(
+            ZenohCarrier(here, NAME), screen, lambda hello, raw: Admission(hello.role), count
+        )
         served.open()
         viewer = Mirror(there, NAME, surface())
         await viewer.open(60)

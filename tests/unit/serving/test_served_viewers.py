@@ -6,7 +6,8 @@ import pytest
 from support.wire_scene import Scene
 
 from kju.serving import served_viewers
-from kju.serving.served_viewers import ServedViewer, ViewerRegistry
+from kju.serving.carrier import ServedViewer
+from kju.serving.served_viewers import ViewerRegistry
 from kju.wire.greeting import Admission
 from kju.wire.messages import Goodbye, SessionHello
 from kju.wire.sender_session import SenderSession
@@ -19,7 +20,7 @@ def add(viewers: ViewerRegistry, number: str, user: str = "") -> ServedViewer:
     scene = Scene()
     sender = SenderSession(scene.encoder, scene.consumer, lambda hello, raw: Admission(hello.role))
     sender.receive(SessionHello(1, "view", ["zstd"], 1000, user), 0.0)
-    return viewers.add(number, sender, 0.0)
+    return viewers.add(number, f"to {number}", sender, 0.0)
 
 
 def test_a_member_is_no_longer_a_viewer() -> None:

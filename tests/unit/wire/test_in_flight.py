@@ -7,7 +7,16 @@ from collections import deque
 
 import pytest
 
-from kju.wire.in_flight import INITIAL_TIMEOUT, MIN_WINDOW, CongestionWindow
+from kju.wire.in_flight import (
+    INITIAL_TIMEOUT,
+    MIN_WINDOW,
+    NOT_SENT,
+    QUIET_TIME,
+    CongestionWindow,
+    InFlight,
+    OutgoingMessages,
+)
+from kju.wire.messages import Ping
 
 MESSAGE = 20_000
 
@@ -84,3 +93,12 @@ def test_seldom_messages_do_not_make_the_window_small() -> None:
         window.acknowledge(sent, second + 0.02)
     assert window.size(101.0) >= before / 2
     assert window.size(101.0) >= MIN_WINDOW
+
+
+def test_nothing_is_sent_again_over_an_ordered_transport() -> None:
+    outgoing = OutgoingMessages(ordered=True)
+    outgoing.credit = 1 << 20
+    outgoing.send(InFlight(NOT_SENT, Ping(1)), 0.0)
+    assert outgoing.due is None
+    assert outgoing.repeat(QUIET_TIME / 2, 0.0, lambda: 0) is None
+    assert isinstance(outgoing.repeat(QUIET_TIME, 0.0, lambda: 0), Ping)

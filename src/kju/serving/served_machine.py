@@ -1,0 +1,189 @@
+"""The machines of this computer as served screens, whatever carries their messages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from ..client.aio.link import AsyncLink
+from ..client.aio.waiting import subscribe
+from ..client.targets import running_names
+from ..errors import KjuError, UnavailableError, UsageError
+from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize
+from ..protocol.values import KINDS, Finger, To
+from ..wire.greeting import Admit, Stage
+from ..wire.messages import InputDone
+from .carrier import Carrier, ServedViewer
+from .served_screen import CarryOut, ServedScreen
+from .shared_screen import ConsoleOrigin
+
+log = logging.getLogger(__name__)
+
+#: The most bytes of an event that is sent to viewers: a wire message has at most 16,384.
+MAX_EVENT = 16_000
+#: Seconds for the host to carry out an input.
+INPUT_TIMEOUT = 60.0
+
+_decode = msgspec.msgpack.Decoder(Keys | Point | Resize).decode
+
+#: Returns the `Admit` of a screen, by the name of the screen.
+AdmitTo = Callable[[str], Admit]
+#: Returns the carrier of a screen, by the name of the screen.
+CarrierOf = Callable[[str], Carrier]
+
+
+class ServedMachines:
+    """The running machines that are served.
+
+    Args:
+        names: The names of machines; none for all, including those that are started later.
+        prefix: Put before a machine's name, for the name of its screens.
+        carrier: Returns the carrier of a screen.
+        admit: Returns who is admitted to a screen.
+
+    Attributes:
+        served: The served machines, by name.
+    """
+
+    def __init__(
+        self, names: Sequence[str], prefix: str, carrier: CarrierOf, admit: AdmitTo
+    ) -> None:
+        self._names, self._prefix = list(names), prefix
+        self._carrier, self._admit = carrier, admit
+        self.served: dict[str, ServedMachine] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Serve the machines that run now.
+
+        Raises:
+            KjuError: A named machine is missing.
+        """
+        for name in self._names:
+            await self._add(name)
+        await self.update()
+
+    async def update(self) -> None:
+        """Serve machines that have started, and forget those that have ended."""
+        for name in [name for name, task in self._tasks.items() if task.done()]:
+            task = self._tasks.pop(name)
+            self.served.pop(name, None)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("%s: %s", name, error, exc_info=error)
+        running = set(running_names())
+        for name in running & set(self._names or running) - set(self._tasks):
+            with contextlib.suppress(KjuError):
+                await self._add(name)
+
+    async def close(self) -> None:
+        """Serve no more machines."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _add(self, name: str) -> None:
+        link = await AsyncLink.attach(name, "view", "kju serve")
+        info = (await link.ask(GetInfo(), Info)).info
+        if KINDS[info["kind"]].is_remote and not self._names:
+            link.close()  # else a mirror of a machine served here would be served again
+            return
+        served = ServedMachine(link, f"{self._prefix}{name}", self._carrier, self._admit)
+        self.served[name] = served
+        self._tasks[name] = asyncio.create_task(served.run())
+
+
+class ServedMachine:
+    """One machine on the network: a `ServedScreen` for each console.
+
+    Each viewer with the role `control` has a connection of its own to the host. So its keys are
+    released when it leaves, and the host checks its requests.
+
+    Args:
+        link: A connection to the machine's host.
+        name: The machine's name on the network.
+        carrier: Returns the carrier of a screen, by the screen's name.
+        admit: Decides about the viewers of its screens.
+
+    Attributes:
+        screens: A served screen for each console.
+        names: The names of these screens.
+    """
+
+    def __init__(
+        self, link: AsyncLink, name: str, carrier: Callable[[str], Carrier], admit: AdmitTo
+    ) -> None:
+        self._machine = link.name
+        self._link = link
+        self._control_links: dict[ServedViewer, AsyncLink] = {}
+        self.screens: list[ServedScreen] = []
+        for index in range(link.welcome.consoles):
+            full = name + (f".{index}" if index else "")
+            origin = ConsoleOrigin(link.name, index)
+            act = self._carry_out(index)
+            screen = ServedScreen(carrier(full), origin, admit(full), act, self._on_left)
+            self.screens.append(screen)
+        self.names: Sequence[str] = [screen.name for screen in self.screens]
+
+    async def run(self) -> None:
+        """Serve until the machine ends."""
+        for screen in self.screens:
+            screen.open()
+        reason = "the sender has ended"
+        task = asyncio.create_task(self._send_events())
+        try:
+            await self._link.ended.wait()
+            reason = f"{self._machine} has ended"
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            for screen in self.screens:
+                screen.close(reason)
+            for link in [self._link, *self._control_links.values()]:
+                link.close()
+
+    async def _send_events(self) -> None:
+        async for event in subscribe(self._machine, "kju serve", -1, None):
+            data = json.dumps(event.data).encode()
+            for screen in self.screens:
+                if len(data) < MAX_EVENT:
+                    screen.send_event(event.name, data)
+
+    def _carry_out(self, console: int) -> CarryOut:
+        async def carry_out(viewer: ServedViewer, body: bytes) -> InputDone:
+            try:
+                request = _decode(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise UsageError(f"not a valid input: {error}") from error
+            for action in request.actions if isinstance(request, Point) else ():
+                if isinstance(action, To | Finger):
+                    viewer.sender.set_focus(action.x, action.y)
+            link = await self._control_link(viewer)
+            request = msgspec.structs.replace(request, console=console)
+            done = await link.ask(request, Done, INPUT_TIMEOUT)
+            return InputDone(1, done.epoch, done.version)
+
+        return carry_out
+
+    async def _control_link(self, viewer: ServedViewer) -> AsyncLink:
+        """Return the viewer's own connection to the host."""
+        if viewer not in self._control_links:
+            client = f"viewer {viewer.sender.user or viewer.id[:8]}"
+            link = await AsyncLink.attach(self._machine, "control", client)
+            if viewer.sender.stage is Stage.CLOSED:
+                link.close()
+                raise UnavailableError(f"{client} has disconnected")
+            if viewer in self._control_links:
+                link.close()  # another input of the viewer was faster
+            else:
+                self._control_links[viewer] = link
+        return self._control_links[viewer]
+
+    def _on_left(self, viewer: ServedViewer) -> None:
+        link = self._control_links.pop(viewer, None)
+        if link is not None:
+            link.close()

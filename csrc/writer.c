@@ -1,22 +1,5 @@
 /* kju.surface._core.Writer: the producer's side of one surface, over any writable buffer. */
-#include "python.h"
-#include "scan.h"
-
-#include <pythread.h>
-#include <stdatomic.h>
-#include <time.h>
-
-typedef struct {
-    PyObject_HEAD
-    Py_buffer memory;
-    struct kju_writer w;
-    PyThread_type_lock lock; /* one publication at a time, from any thread */
-    PyThread_type_lock gate; /* closed while the pixels must not change */
-    int held;
-    struct kju_scan scan;
-    _Atomic uint32_t interrupted; /* request to `scan_until` to return; a futex word */
-    uint32_t windows; /* live windows so far */
-} Writer;
+#include "writer.h"
 
 static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *buffer;
@@ -72,10 +55,9 @@ static void take(PyThread_type_lock lock) {
     Py_END_ALLOW_THREADS
 }
 
-static void acquire(Writer *self) { take(self->lock); }
+void kju_writer_acquire(Writer *self) { take(self->lock); }
 
-/* Wait before a change of the pixels until the gate is open. */
-static void acquire_pixels(Writer *self) {
+void kju_writer_acquire_pixels(Writer *self) {
     take(self->gate);
     take(self->lock);
     PyThread_release_lock(self->gate);
@@ -87,11 +69,8 @@ static PyObject *finish(Writer *self, int result) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(version);
 }
 
-/* Fill in a source from the caller's arguments; `stride` 0: rows without padding; no format: the
- * surface's. */
-static int fill_source(struct kju_source *s, const Py_buffer *buffer, unsigned long long offset,
-                       unsigned long long stride, const char *format, uint32_t fourcc,
-                       uint32_t width) {
+int kju_fill_source(struct kju_source *s, const Py_buffer *buffer, unsigned long long offset,
+                    unsigned long long stride, const char *format, uint32_t fourcc, uint32_t width) {
     s->format = kju_find_in(*format ? format : fourcc == KJU_R8 ? "r8" : "xrgb8888");
     if (!s->format) {
         PyErr_Format(kju_format_error, "no converter for source format %s", format);
@@ -118,11 +97,12 @@ static PyObject *writer_set_mode(Writer *self, PyObject *args) {
         return NULL;
     uint64_t row = (uint64_t)mode.width * kju_bytes_per_pixel(mode.fourcc);
     mode.stride = row <= UINT32_MAX ? (uint32_t)row : 0;
-    if (buffer.obj && fill_source(&source, &buffer, offset, stride, format, mode.fourcc, mode.width)) {
+    if (buffer.obj &&
+        kju_fill_source(&source, &buffer, offset, stride, format, mode.fourcc, mode.width)) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire_pixels(self);
+    kju_writer_acquire_pixels(self);
     Py_BEGIN_ALLOW_THREADS
     result = kju_writer_mode(&self->w, mode, buffer.obj ? &source : NULL);
     Py_END_ALLOW_THREADS
@@ -143,11 +123,11 @@ static PyObject *writer_draw(Writer *self, PyObject *args) {
                           kju_parse_u64, &stride, &format))
         return NULL;
     if (kju_parse_rect(object, &rect) ||
-        fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, rect.width)) {
+        kju_fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, rect.width)) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire_pixels(self);
+    kju_writer_acquire_pixels(self);
     if ((uint64_t)rect.width * rect.height * 4 < KEEP_GIL_BYTES) {
         result = kju_writer_draw(&self->w, &rect, &source);
     } else {
@@ -209,8 +189,9 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire_pixels(self);
-    if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, self->w.mode.width)) {
+    kju_writer_acquire_pixels(self);
+    if (kju_fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc,
+                        self->w.mode.width)) {
         PyThread_release_lock(self->lock);
         PyMem_Free(rects);
         PyBuffer_Release(&buffer);
@@ -229,162 +210,13 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
-static PyObject *writer_set_scan_pace(Writer *self, PyObject *args) {
-    struct kju_pace pace;
-    unsigned long long values[5];
-    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
-                          kju_parse_u64, &values[2], kju_parse_u64, &values[3], kju_parse_u32,
-                          &pace.share, kju_parse_u64, &values[4]))
-        return NULL;
-    pace.answer = values[4];
-    pace.rest = values[0];
-    pace.brisk = values[1];
-    pace.hot = values[2];
-    pace.cold = values[3];
-    pace.share = pace.share ? pace.share : 1;
-    acquire(self);
-    self->scan.pace = pace;
-    PyThread_release_lock(self->lock);
-    Py_RETURN_NONE;
-}
-
-/* note_input(now): the guest was sent an input; the next scan is due. */
-static PyObject *writer_note_input(Writer *self, PyObject *now) {
-    unsigned long long time;
-    if (!kju_parse_u64(now, &time))
-        return NULL;
-    kju_scan_input(&self->scan, time); /* without the lock, which a scan holds for milliseconds */
-    Py_RETURN_NONE;
-}
-
-/* _scan(source, offset, stride, format, now) -> (when to call again, tiles published) */
-static PyObject *writer_scan(Writer *self, PyObject *args) {
-    Py_buffer buffer;
-    unsigned long long offset, stride, now;
-    const char *format;
-    struct kju_source source;
-    uint64_t next = 0, changed = 0;
-    int result;
-    if (!PyArg_ParseTuple(args, "y*O&O&sO&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
-                          &stride, &format, kju_parse_u64, &now))
-        return NULL;
-    acquire_pixels(self);
-    if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, self->w.mode.width)) {
-        PyThread_release_lock(self->lock);
-        PyBuffer_Release(&buffer);
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    result = kju_scan_step(&self->scan, &self->w, &source, now, &next, &changed);
-    Py_END_ALLOW_THREADS
-    PyThread_release_lock(self->lock);
-    PyBuffer_Release(&buffer);
-    return result ? kju_raise(result)
-                  : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
-}
-
-static uint64_t read_clock(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-/* Sleep until a time or `interrupt`; a signal may end it sooner. */
-static void sleep_until(Writer *self, uint64_t time) {
-    uint64_t now = read_clock(CLOCK_MONOTONIC), left = time > now ? time - now : 0;
-    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
-    kju_futex(&self->interrupted, FUTEX_WAIT_PRIVATE, 0, &timeout);
-}
-
-/* Take the request of `interrupt`. Acquire: the caller then sees what the other thread wants. */
-static int is_interrupted(Writer *self) {
-    return atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire) != 0;
-}
-
-struct limits {
-    uint64_t until;   /* return when the next step is due after this time */
-    uint64_t budget;  /* the next step begins this many times the last one's processor time later, */
-    uint64_t longest; /* but not later than this; a step of that length rests as long as it took */
-};
-
-static uint64_t pause_after(const struct limits *limits, uint64_t used) {
-    if (limits->budget < 2)
-        return 0;
-    uint64_t pause = used * (limits->budget - 1);
-    uint64_t most = limits->longest > 2 * used ? limits->longest - used : used;
-    return pause < most ? pause : most;
-}
-
-/* Run steps when they are due, without the interpreter's lock. Hundreds of them follow an input,
- * while the thread that answers the client needs that lock; at rest, waking up in the interpreter
- * takes longer than a step. The processor time of a step, not its duration, determines the pause
- * after it: a preempted step has used no more than another. */
-static int scan_until(Writer *self, const struct kju_source *source, const struct limits *limits,
-                      uint64_t *next, uint64_t *changed) {
-    for (;;) {
-        uint64_t now = read_clock(CLOCK_MONOTONIC), used = read_clock(CLOCK_THREAD_CPUTIME_ID);
-        PyThread_acquire_lock(self->gate, WAIT_LOCK);
-        PyThread_acquire_lock(self->lock, WAIT_LOCK);
-        PyThread_release_lock(self->gate);
-        int result = kju_scan_step(&self->scan, &self->w, source, now, next, changed);
-        PyThread_release_lock(self->lock);
-        used = read_clock(CLOCK_THREAD_CPUTIME_ID) - used;
-        uint64_t earliest = read_clock(CLOCK_MONOTONIC) + pause_after(limits, used);
-        if (*next < earliest)
-            *next = earliest;
-        if (result || *changed || *next >= limits->until || is_interrupted(self))
-            return result;
-        sleep_until(self, *next);
-        if (is_interrupted(self))
-            return result;
-    }
-}
-
-/* _scan_until(source, offset, stride, format, until, budget, longest)
- * -> (when to call again, tiles published) */
-static PyObject *writer_scan_until(Writer *self, PyObject *args) {
-    Py_buffer buffer;
-    unsigned long long offset, stride, until, budget, longest;
-    const char *format;
-    struct kju_source source;
-    uint64_t next = 0, changed = 0;
-    if (!PyArg_ParseTuple(args, "y*O&O&sO&O&O&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
-                          &stride, &format, kju_parse_u64, &until, kju_parse_u64, &budget,
-                          kju_parse_u64, &longest))
-        return NULL;
-    struct limits limits = {until, budget, longest};
-    int result = fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc,
-                             self->w.mode.width);
-    if (result) {
-        PyBuffer_Release(&buffer);
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    result = scan_until(self, &source, &limits, &next, &changed);
-    Py_END_ALLOW_THREADS
-    PyBuffer_Release(&buffer);
-    return result ? kju_raise(result)
-                  : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
-}
-
-/* interrupt(): `scan_until` returns, also while it sleeps; the next call, if none runs, after its
- * first step. */
-static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
-    (void)unused;
-    /* Release: pairs with `is_interrupted`. */
-    atomic_store_explicit(&self->interrupted, 1, memory_order_release);
-    kju_futex(&self->interrupted, FUTEX_WAKE_PRIVATE, 1, NULL);
-    Py_RETURN_NONE;
-}
-
 /* set_live(offset, stride): place of the mode's live window; stride 0 removes it. */
 static PyObject *writer_set_live(Writer *self, PyObject *args) {
     unsigned long long offset;
     struct kju_live live;
     if (!PyArg_ParseTuple(args, "O&O&", kju_parse_u64, &offset, kju_parse_u32, &live.stride))
         return NULL;
-    acquire(self);
+    kju_writer_acquire(self);
     live.offset = offset;
     live.number = live.stride ? ++self->windows : 0;
     if (live.stride && !live.number)
@@ -416,7 +248,7 @@ static PyObject *writer_publish(Writer *self, PyObject *object) {
     struct kju_rect *rects = parse_rects(object, &count);
     if (!rects)
         return NULL;
-    acquire_pixels(self);
+    kju_writer_acquire_pixels(self);
     int result = publish_drawn(self, rects, count);
     PyMem_Free(rects);
     return finish(self, result);
@@ -429,7 +261,7 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
     size_t count = 0;
     if (!PyArg_ParseTuple(args, "O&O&", kju_parse_u64, &start, kju_parse_u64, &length))
         return NULL;
-    acquire_pixels(self);
+    kju_writer_acquire_pixels(self);
     int result = self->w.mode.epoch
                      ? kju_range_rects(&self->w.mode, start, length, rects, &count)
                      : KJU_E_RECT;
@@ -439,7 +271,7 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
 /* begin(): the caller draws pixels next; publish ends it. */
 static PyObject *writer_begin(Writer *self, PyObject *unused) {
     (void)unused;
-    acquire_pixels(self);
+    kju_writer_acquire_pixels(self);
     kju_begin(self->w.memory);
     PyThread_release_lock(self->lock);
     Py_RETURN_NONE;
@@ -481,7 +313,7 @@ static PyObject *writer_set_cursor(Writer *self, PyObject *args) {
                          bytes > self->w.layout.cursor_capacity || (size_t)shape.len != bytes
                      ? KJU_E_CURSOR
                      : KJU_OK;
-    acquire(self);
+    kju_writer_acquire(self);
     if (!result) {
         kju_lock(&h->cursor_sequence);
         atomic_thread_fence(memory_order_release);
@@ -504,7 +336,7 @@ static PyObject *writer_move_cursor(Writer *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O&O&p", kju_parse_i32, &x, kju_parse_i32, &y, &visible))
         return NULL;
     struct kju_header *h = self->w.memory;
-    acquire(self);
+    kju_writer_acquire(self);
     kju_lock(&h->cursor_sequence);
     atomic_store(&h->cursor_x, x);
     atomic_store(&h->cursor_y, y);
@@ -525,7 +357,7 @@ static PyObject *writer_set_state(Writer *self, PyObject *args) {
         PyErr_Format(PyExc_ValueError, "state is %d to %d, not %u", KJU_LIVE, KJU_CLOSED, state);
         return NULL;
     }
-    acquire(self);
+    kju_writer_acquire(self);
     kju_set_state(self->w.memory, (enum kju_state)state, reason);
     return finish(self, KJU_OK);
 }
@@ -566,15 +398,15 @@ static PyMethodDef writer_methods[] = {
      "_draw(rect, source, offset, stride, format) -> version"},
     {"_compare", (PyCFunction)writer_compare, METH_VARARGS,
      "_compare(source, offset, stride, rects, format) -> tiles published"},
-    {"_scan", (PyCFunction)writer_scan, METH_VARARGS,
+    {"_scan", (PyCFunction)kju_writer_scan, METH_VARARGS,
      "_scan(source, offset, stride, format, now) -> (when to call again, tiles published)"},
-    {"_scan_until", (PyCFunction)writer_scan_until, METH_VARARGS,
+    {"_scan_until", (PyCFunction)kju_writer_scan_until, METH_VARARGS,
      "_scan_until(source, offset, stride, format, until, budget, longest) -> (when, tiles)"},
-    {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
+    {"interrupt", (PyCFunction)kju_writer_interrupt, METH_NOARGS,
      "interrupt(): have _scan_until return"},
-    {"set_scan_pace", (PyCFunction)writer_set_scan_pace, METH_VARARGS,
+    {"set_scan_pace", (PyCFunction)kju_writer_set_scan_pace, METH_VARARGS,
      "set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
-    {"note_input", (PyCFunction)writer_note_input, METH_O,
+    {"note_input", (PyCFunction)kju_writer_note_input, METH_O,
      "note_input(now): an input has been sent to the guest"},
     {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,
      "set_live(offset, stride): the mode's live window; stride 0 takes it back"},

@@ -271,7 +271,7 @@ struct State : Surface<State> {
 /* A copy between two readings of one epoch holds nothing that was drawn for a later one. */
 struct Geometry : Surface<Geometry> {
     void produce() { set_mode(); }
-    void consume() { /* copy_checked of reader.c */
+    void consume() { /* copy_checked of reader_copy.c */
         kju_mode read, after;
         if (kju_read_mode(&memory, &layout, &read))
             return;

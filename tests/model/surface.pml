@@ -274,7 +274,8 @@ proctype killer() {
     killed = true
 }
 
-/* ---- Consumer: the head of surface.h, find_changes and copy_checked of csrc/reader.c */
+/* ---- Consumer: the head of surface.h, find_changes of csrc/reader.c, copy_checked of
+ * csrc/reader_copy.c */
 
 #define SAME_MODE (mark_incarnation == surface[m].incarnation && mark_epoch == epoch)
 #define CAUGHT_UP (mark_incarnation == surface[m].incarnation && \
@@ -426,7 +427,7 @@ end:
 }
 
 #ifdef EXACT
-/* copy_checked of reader.c, for exactly one version. */
+/* copy_checked of reader_copy.c, for exactly one version. */
 proctype exact_consumer() {
     byte before, version, epoch, copy[TILES];
     bit stride;

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import kju
 
-from .measure import own_memory
+from .measure import written_memory
 
 if TYPE_CHECKING:
     from kju.desktop.qt.app import Desktop
@@ -48,18 +48,18 @@ class Sample(NamedTuple):
     Attributes:
         descriptors: Open files.
         threads: All of them, Qt's too.
-        uss: kB.
+        written: Memory that only the app has written, kB.
     """
 
     descriptors: int
     threads: int
-    uss: int
+    written: int
 
 
 def sample() -> Sample:
     own = Path("/proc/self")
     descriptors, threads = (len(list((own / name).iterdir())) for name in ("fd", "task"))
-    return Sample(descriptors, threads, own_memory(os.getpid()) // 1024)
+    return Sample(descriptors, threads, written_memory(os.getpid()) // 1024)
 
 
 # ---- The machines, in another process: its descriptors are not the app's
@@ -183,12 +183,14 @@ def run_app(
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
+    from kju.desktop.memory import collect_early
     from kju.desktop.qt.app import Desktop
 
     app = QApplication(["kju"])
     desktop = Desktop()
     desktop.machines.open()
     desktop.window.show()
+    collect_early()
     during: list[Sample] = []
 
     def take() -> None:
@@ -228,16 +230,15 @@ def run_app(
 def grown(samples: list[Sample]) -> list[str]:
     """Return what has grown from the second quarter to the last.
 
-    Descriptors and threads follow the number of machines: their greatest values are compared.
-    Memory also depends on the sizes of thumbnails: its least values are.
+    The least values are compared: descriptors, threads and memory rise for moments, with each
+    action and each machine that starts.
     """
     quarter = max(1, len(samples) // 4)
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
     found = []
     for field, most in zip(Sample._fields, MOST, strict=True):
-        worst = min if field == "uss" else max
-        before = worst(getattr(each, field) for each in early)
-        after = worst(getattr(each, field) for each in late)
+        before = min(getattr(each, field) for each in early)
+        after = min(getattr(each, field) for each in late)
         if after - before > most:
             found.append(f"{field} grew from {before} to {after}")
     return found
@@ -276,7 +277,7 @@ def main() -> int:
             lambda each: print(f"{time.monotonic() - began:6.0f} s  {each}", flush=True),
         )
     ctypes.CDLL(None).malloc_trim(0)
-    trimmed = f"; {sample().uss} kB without the allocator's free memory"
+    trimmed = f"; {sample().written} kB without the allocator's free memory"
     print(f"before {samples.first}\nafter  {samples.last}{trimmed}, threads {samples.left}")
     problems = grown(samples.during)
     if samples.last.descriptors - samples.first.descriptors > MOST[0]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,22 @@ def test_close_releases_keys_and_leaves_the_machine(open_view, host):
     assert host.machine.steps == [(A - 8, True), (A - 8, False)]
     with kju.attach("fake") as machine:
         assert machine.is_alive
+
+
+def test_close_unmaps_the_machines_memory_without_the_garbage_collector(open_view, host):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    viewer = view.viewer
+    eventually(view, lambda: viewer._connection._attachment is not None)
+    screen = weakref.ref(viewer._connection._attachment.screen)
+    frame = weakref.ref(viewer.picture._frame)
+    gc.disable()
+    try:
+        viewer.closed()
+        eventually(view, lambda: frame() is None and screen() is None)
+    finally:
+        gc.enable()
 
 
 def test_screenshot_has_the_guests_pixels_at_every_scale(open_view, host, tmp_path):

@@ -19,9 +19,14 @@ def make_lab(folder: Path) -> Trust:
     made.make_authority("the lab")
     made.make_host("host1", ["127.0.0.1", "localhost"])
     for user, role in (("ann", "control"), ("vic", "view")):
-        made.make_user(user)
+        make_user(made, user)
         made.set_role(user, role)
     return made
+
+
+def make_user(trust: Trust, name: str) -> None:
+    """Make a user, and take the user's key into the same folder."""
+    trust.import_bundle(trust.user_bundle(name))
 
 
 def bundle(lab: Trust, user: str) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import queue
 import threading
 from collections.abc import Callable
@@ -76,13 +74,3 @@ class Background:
 
 def _discard(result: object) -> None:
     """Take a result of no use."""
-
-
-def release_free_memory() -> None:
-    """Give the allocator's free memory back to the system; takes a few milliseconds.
-
-    glibc keeps it. The pictures of a console have megabytes, and smaller blocks between two of them
-    keep their space in the heap: after forty consoles 48 MB were free and in use by nobody.
-    """
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)

@@ -128,16 +128,6 @@ class TrustFolder:
         made = self._issue(name, addresses or [name], kind)
         return self._read("authority.pem") + made.public + made.secret
 
-    def make_user(self, name: str) -> None:
-        """Create a certificate and a key for a user of this folder.
-
-        Raises:
-            UsageError: The user has a valid one, the authority's key is missing, or the name is not
-                valid.
-        """
-        made = self._new_user(name)
-        self._write(f"user-{name}", made.public, made.secret)
-
     def user_bundle(self, name: str) -> bytes:
         """Create a user's certificate for another folder: see `import_bundle`.
 
@@ -147,17 +137,13 @@ class TrustFolder:
             UsageError: The user has a valid one, the authority's key is missing, or the name is not
                 valid.
         """
-        made = self._new_user(name)
-        authority = self._read("authority.pem")
-        self._write_all({f"user-{name}.pem": (made.public, 0o644)})
-        return authority + made.public + made.secret
-
-    def _new_user(self, name: str) -> Issued:
         check_user(name)
         made = self._issue(name, [name], "user")
         if not self._is_denied(f"user-{name}.pem"):
             self._check_new(f"user-{name}.pem", f"deny it with kju trust {name} --remove")
-        return made
+        authority = self._read("authority.pem")
+        self._write_all({f"user-{name}.pem": (made.public, 0o644)})
+        return authority + made.public + made.secret
 
     def forget(self, user: str) -> None:
         """Remove the key and the certificate of a user that were not handed out.

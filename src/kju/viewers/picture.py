@@ -45,6 +45,10 @@ class ViewPicture:
         if self._frame is not None:
             self._set_frame(self._frame.copy())
 
+    def release(self) -> None:
+        """Drop the picture: the view has ended."""
+        self._set_frame(None)
+
     def scroll(self, x: int, y: int) -> bool:
         """Scroll to an offset; return False where it is the old one."""
         if (x, y) == self._scrolled:

@@ -205,13 +205,15 @@ class _MachineAttachment:
             keyboard = machine.screens[target.console].keyboard
             pointer = machine.screens[target.console].pointer
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
-        self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, self._lamp_seconds, ())
+        # They do not refer to their questions: such a cycle would keep the screen's memory mapped
+        # after `close`, until the next garbage collection.
+        self._locks: _Polled[tuple[str, ...]] = _Polled(())
         self._had_numbers = False
-        self._source = _Polled(self._ask_source, lambda: _SOURCE_SECONDS, "")
+        self._source = _Polled("")
         # Constant. Asked for after the first picture, which they would delay.
-        self._kind = _Polled(self._ask_kind, lambda: math.inf, "", _NO_RESIZE_SECONDS)
-        self._no_resize = _Polled(self._ask_no_resize, lambda: math.inf, "", _NO_RESIZE_SECONDS)
-        self._host_cpu: _Polled[float | None] = _Polled(self._read_cpu, lambda: _CPU_SECONDS, None)
+        self._kind = _Polled("", _NO_RESIZE_SECONDS)
+        self._no_resize = _Polled("", _NO_RESIZE_SECONDS)
+        self._host_cpu: _Polled[float | None] = _Polled(None)
 
     def check(self) -> None:
         if reason := self._machine.end_reason:
@@ -223,11 +225,11 @@ class _MachineAttachment:
             self._source.expire()
             self._host_cpu.expire()
         return Facts(
-            self._locks.newest(),
-            self._source.newest(),
-            self._kind.newest(),
-            self._no_resize.newest(),
-            self._host_cpu.newest(),
+            self._locks.newest(self._ask_locks, self._lamp_seconds()),
+            self._source.newest(self._ask_source, _SOURCE_SECONDS),
+            self._kind.newest(self._ask_kind, math.inf),
+            self._no_resize.newest(self._ask_no_resize, math.inf),
+            self._host_cpu.newest(self._read_cpu, _CPU_SECONDS),
             len(self._machine.screens),
         )
 
@@ -334,16 +336,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 class _Polled(Generic[_T]):
-    """A value that is asked for again when it is old; kept where the machine does not answer."""
+    """A value that is asked for again when it is old; kept where the machine does not answer.
 
-    def __init__(
-        self,
-        ask: Callable[[], _T],
-        seconds: Callable[[], float],
-        first: _T,
-        begin: float = 0.0,
-    ) -> None:
-        self._ask, self._seconds, self._value = ask, seconds, first
+    Args:
+        first: The value before the first question.
+        begin: Seconds from now to the first question.
+    """
+
+    def __init__(self, first: _T, begin: float = 0.0) -> None:
+        self._value = first
         self._first_at = time.monotonic() + begin
         self._asked_at: float | None = None
 
@@ -351,10 +352,11 @@ class _Polled(Generic[_T]):
         """Ask again at the next `newest`."""
         self._first_at, self._asked_at = 0.0, None
 
-    def newest(self) -> _T:
+    def newest(self, ask: Callable[[], _T], seconds: float) -> _T:
+        """Return the value, which is asked for again *seconds* after the last question."""
         now, asked = time.monotonic(), self._asked_at
-        if now >= (self._first_at if asked is None else asked + self._seconds()):
+        if now >= (self._first_at if asked is None else asked + seconds):
             self._asked_at = now
             with contextlib.suppress(KjuError, OSError):
-                self._value = self._ask()
+                self._value = ask()
         return self._value

@@ -122,6 +122,8 @@ class Viewer:
         """End the view. The machine keeps running."""
         self.input.release_all()
         self._connection.close()
+        # A toolkit may keep the view for some time; the pixels of the machine are not its own.
+        self.picture.release()
 
     def focused(self, has_focus: bool) -> None:
         """Take a change of the keyboard focus."""

@@ -207,10 +207,10 @@ def test_the_panel_follows_the_selected_machine(
 
     app.until(lambda: rows().get("Guest") == "16M", "the details")
     assert panel.title.whole == "web"
-    panel.set_page(PanelPage.EVENTS)
+    panel.tabs.setCurrentIndex(list(PanelPage).index(PanelPage.EVENTS))
     machine.pause()
     app.until(lambda: "paused" in panel._event_text.toPlainText())
-    panel.set_page(PanelPage.LOG)
+    panel.tabs.setCurrentIndex(list(PanelPage).index(PanelPage.LOG))
     app.until(lambda: "running: process" in panel.log.view.toPlainText(), "the log")
     machine.resume()
     kju.attach("web", role="view").close()
@@ -368,3 +368,16 @@ def test_other_computers_are_added_tried_and_removed(app: App, tmp_path: Path) -
     assert dialog.list.count() == 0
     assert key not in app.machines.entries
     dialog.reject()
+
+
+def test_events_of_a_machine_that_was_removed_from_the_wall_are_forgotten(app: App) -> None:
+    key = MachineKey("", "brief")
+    events = app.managing.panel.events
+    with kju.launch(args=["-m", "16"], name="brief") as machine:
+        app.until_state("brief", MachineState.RUNNING)
+        machine.pause()
+        app.until(lambda: bool(events.last(key)), "the event")
+    app.until_state("brief", MachineState.ENDED)
+    assert events.last(key)
+    app.machines.forget(key)
+    app.until(lambda: not events.last(key), "the events are forgotten")

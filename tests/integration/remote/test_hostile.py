@@ -20,6 +20,7 @@ from support.link_scene import (
     outlet,
     shows,
 )
+from support.trusting import make_user
 from support.wait import until_async
 from support.wire_scene import surface
 
@@ -337,7 +338,7 @@ async def test_rejection_of_the_sender_is_logged_at_the_sender(
 ) -> None:
     other = Trust(tmp_path / "other")
     other.make_authority("another")
-    other.make_user("ann")
+    make_user(other, "ann")
 
     with caplog.at_level(logging.WARNING):
         place = f"tcp/127.0.0.1:{free_port()}"

@@ -19,6 +19,7 @@ from support.link_scene import (
     outlet,
     shows,
 )
+from support.trusting import make_user
 from support.wait import until_async
 from support.wire_scene import surface
 
@@ -276,7 +277,7 @@ def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
     trust = Trust(tmp_path)
     trust.make_authority("the lab")
     trust.make_host("here", ["127.0.0.1"])
-    trust.make_user("ann")
+    make_user(trust, "ann")
     return trust.tls(), trust.tls("ann")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from support.posts import Posts
 
-from kju.desktop.background import Background, release_free_memory
+from kju.desktop.background import Background
 from kju.errors import UsageError
 
 
@@ -53,18 +52,3 @@ def test_nothing_runs_after_the_close():
     background.close()
     background.run(lambda: ran.append("late"))
     assert not background._threads and not ran
-
-
-def test_free_memory_of_the_allocator_is_given_back():
-    def resident() -> int:
-        """Return the process's kilobytes: the blocks may be in any of the allocator's arenas."""
-        return int(Path("/proc/self/smaps_rollup").read_text().partition("Rss:")[2].split()[0])
-
-    blocks = [bytearray(100_000) for _ in range(400)]
-    for block in blocks:
-        block[:] = b"x" * len(block)
-    kept, full = blocks[-1], resident()
-    blocks.clear()
-    release_free_memory()
-    assert kept
-    assert resident() < full - 20_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.trusting import NAME, answer, asked, greet, home
+from support.trusting import NAME, answer, asked, greet, home, make_user
 
 from kju.errors import KjuError, PeerError, UsageError
 from kju.remote import certificates, key_lists
@@ -198,7 +198,7 @@ def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> No
     lab.set_role("ann", "control")
     with pytest.raises(PeerError, match="was denied"):
         greet(lab, old)
-    lab.make_user("ann")
+    make_user(lab, "ann")
     with pytest.raises(PeerError, match="was denied"):
         greet(lab, old)
     new = home(lab, "ann", tmp_path / "new")
@@ -216,7 +216,7 @@ def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_
     with pytest.raises(PeerError, match="older than the removal of this user"):
         greet(later, old, sender="host2")
     lab.remove("ann")
-    Trust(lab.folder, lambda: start + datetime.timedelta(hours=1, seconds=1)).make_user("ann")
+    make_user(Trust(lab.folder, lambda: start + datetime.timedelta(hours=1, seconds=1)), "ann")
     new = home(lab, "ann", tmp_path / "new")
     new = Trust(new.folder, lambda: start + datetime.timedelta(hours=2))
     assert greet(later, new, sender="host2") == ("control", True)
@@ -248,7 +248,7 @@ def test_a_new_certificate_is_accepted_if_the_clocks_differ_by_minutes(
     host.set_role("ann", "control")
     lab.remove("ann")
     issued = start + datetime.timedelta(hours=1, minutes=minutes)
-    Trust(lab.folder, lambda: issued).make_user("ann")
+    make_user(Trust(lab.folder, lambda: issued), "ann")
     new = home(lab, "ann", tmp_path / "new")
     new = Trust(new.folder, lambda: start + datetime.timedelta(hours=1))
     if is_accepted:
@@ -265,7 +265,7 @@ def test_a_certificate_is_valid_at_once_if_the_clocks_differ_by_minutes(
     """The authority's clock is ahead of the sender's."""
     ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
     lab.remove("ann")
-    Trust(lab.folder, lambda: ahead).make_user("ann")
+    make_user(Trust(lab.folder, lambda: ahead), "ann")
     lab.set_role("ann", "control")
     ann = home(lab, "ann", tmp_path)
     if is_valid:
@@ -409,7 +409,7 @@ def test_a_users_key_does_not_stay_where_it_was_made(lab: Trust) -> None:
     assert b"PRIVATE KEY" in lab.user_bundle("bob")
     assert not (lab.folder / "user-bob.key").exists()
     with pytest.raises(UsageError, match="kju trust bob --remove"):
-        lab.make_user("bob")
+        make_user(lab, "bob")
 
 
 def test_files_are_read_once_for_many_greetings(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.trusting import NAME, answer, asked, bundle, greet, home, said
+from support.trusting import NAME, answer, asked, bundle, greet, home, make_user, said
 
 from kju.errors import FileError, KjuError, PeerError, UsageError
 from kju.remote.proof import Prover
@@ -31,7 +31,7 @@ def test_secrets_are_their_owners_alone(lab: Trust) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert lab.folder.stat().st_mode & 0o777 == 0o700
     with pytest.raises(UsageError, match="exists; to create"):
-        lab.make_user("ann")
+        make_user(lab, "ann")
 
 
 def test_a_host_may_have_another_certificate_and_so_may_another_host(
@@ -51,7 +51,7 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     ann = home(lab, "ann", tmp_path)
     assert greet(second, ann, sender="host2") == ("view", True)
     with pytest.raises(UsageError, match=r"authority.key is missing"):
-        second.make_user("eve")
+        make_user(second, "eve")
 
 
 def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
@@ -73,18 +73,18 @@ def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
 
 
 def test_a_key_of_another_certificate_names_the_repair_command(lab: Trust) -> None:
-    lab.make_user("eve")
+    make_user(lab, "eve")
     (lab.folder / "user-eve.key").write_bytes((lab.folder / "host.key").read_bytes())
     again = "kju trust eve --remove, then kju cert user eve, or kju cert take FILE"
     with pytest.raises(UsageError, match=f"user-eve.key is not the key of user-eve.pem.*{again}"):
         lab.tls("eve")
     lab.remove("eve")
-    lab.make_user("eve")
+    make_user(lab, "eve")
     lab.tls("eve")
 
 
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:
-    lab.make_user("bob")
+    make_user(lab, "bob")
     with pytest.raises(KjuError, match="the sender does not know user 'bob'"):
         greet(lab, home(lab, "bob", tmp_path), "bob")
     lab.set_role("vic", None)
@@ -96,7 +96,7 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
     other = Trust(tmp_path / "other")
     other.make_authority("another")
     other.make_host("host1", [])
-    other.make_user("ann")
+    make_user(other, "ann")
     # The sender is of the other's authority too, as far as this viewer knows.
     stranger = home(other, "ann", tmp_path)
     with pytest.raises(PeerError, match="proof is not valid: the certificate is from another"):
@@ -117,7 +117,7 @@ def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("days", "why"), [(-400, "has expired"), (400, "clock")])
 def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: str) -> None:
     then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    Trust(lab.folder, lambda: then).make_user("old")
+    make_user(Trust(lab.folder, lambda: then), "old")
     lab.set_role("old", "view")
     with pytest.raises(PeerError, match=why):
         greet(lab, home(lab, "old", tmp_path), "old")
@@ -261,9 +261,9 @@ def test_an_invalid_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             other.import_bundle(data)
     with pytest.raises(UsageError, match="not a user name"):
-        lab.make_user("../x")
+        make_user(lab, "../x")
     with pytest.raises(UsageError, match="kju cert authority"):
-        other.make_user("ann")
+        make_user(other, "ann")
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o702])
@@ -274,7 +274,7 @@ def test_a_trust_folder_that_others_may_change_is_not_used(lab: Trust, mode: int
         lambda: lab.sign("host", b"x"),
         lambda: lab.set_role("ann", "view"),
         lambda: lab.roles(),
-        lambda: lab.make_user("eve"),
+        lambda: make_user(lab, "eve"),
     ):
         with pytest.raises(KjuError, match=rf"\(mode {mode:04o}\); run: chmod go-w {lab.folder}"):
             use()
@@ -324,7 +324,7 @@ def test_roles_that_are_changed_at_once_all_count(lab: Trust) -> None:
 def test_keys_that_a_killed_command_left_are_removed(lab: Trust) -> None:
     left = lab.folder / f".kju-{'0' * 16}.new"
     left.write_text("a key")
-    lab.make_user("eve")
+    make_user(lab, "eve")
     assert not left.exists()
 
 
@@ -333,7 +333,7 @@ def test_files_of_the_trust_folder_have_their_modes_whatever_the_umask(tmp_path:
     try:
         made = Trust(tmp_path / "trust")
         made.make_authority("lab")
-        made.make_user("ann")
+        make_user(made, "ann")
         made.set_role("ann", "view")
     finally:
         os.umask(before)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ... import extras
 from ...client.targets import attach_to_look
 from ...viewers.qt import application, run_loop
+from ..memory import collect_early
 from ..settings import load
 from ..single_instance import FirstInstance, OpenRequest, send_to_first
 
@@ -106,6 +107,7 @@ def show_desktop(names: Sequence[str]) -> None:
     first = FirstInstance(lambda request: desktop.post(lambda: desktop.show(request)))
     desktop.machines.open()
     desktop.show(OpenRequest(list(names)))
+    collect_early()
     try:
         status = run_loop(app)
     finally:

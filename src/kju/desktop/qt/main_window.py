@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import msgspec
@@ -22,9 +23,10 @@ from ...viewers.geometry import on_displays
 from ...viewers.qt import ENDING
 from ...viewers.qt.palette import plain_action
 from .. import settings as stored
-from ..background import Background, release_free_memory
+from ..background import Background
 from ..machines.entry import MachineEntry, MachineKey, MachineState
 from ..machines.machines import Machines
+from ..memory import release_free_memory
 from ..settings import DesktopSettings
 from ..wall.search import Order
 from .consoles import ConsolePane, Consoles
@@ -221,6 +223,7 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(_TRIM_MS, self, self._release_memory)
 
     def _release_memory(self) -> None:
+        gc.collect()  # the objects of a tab refer to each other
         self._background.run(release_free_memory)
 
     # ---- Sizes, and what is remembered

@@ -164,6 +164,8 @@ class Managing(QObject):
     def _machines_changed(self, changed: set[MachineKey]) -> None:
         if changed & {entry.key for entry in self._shown}:
             self._selection_changed()
+        for key in changed - self._machines.entries.keys():
+            self.panel.forget(key)
         for key in changed & self._pages.keys():
             entry = self._machines.entries.get(key)
             self._pages[key].show_machine(entry or _ended(key))

@@ -101,6 +101,8 @@ class TileFollower:
         self._look()
         self._task.cancel()
         self._close_surface()
+        # The cancelled task refers to this object until the next garbage collection.
+        self._frame = None
 
     # ---- Looks
 

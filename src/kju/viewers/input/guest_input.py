@@ -191,11 +191,6 @@ class GuestInput:
 
     # ---- The grab
 
-    @property
-    def grab_policy(self) -> GrabPolicy:
-        """Occasions at which the guest gets the whole keyboard."""
-        return self._grab.policy
-
     def set_grab_policy(self, policy: GrabPolicy, desktop_chords: Iterable[str] = ()) -> None:
         """Set the policy, and the chords that stay with the desktop.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,6 +212,21 @@ def test_machine_that_ends_keeps_its_last_picture(shown: Wall, runtime_folder: P
     assert tile.picture is picture
     shown.tiles.set_machines({})
     until(lambda: shown.tile() == Tile("fake"), "the tile is dropped")
+
+
+def test_pictures_of_ended_machines_are_freed_without_the_garbage_collector(
+    host: FakeHost, shown: Wall
+) -> None:
+    picture = shown.tile().picture
+    assert picture is not None
+    pixels = weakref.ref(picture.pixels)
+    del picture
+    gc.disable()
+    try:
+        shown.tiles.set_machines({})
+        until(lambda: pixels() is None, "the memory of the picture is free")
+    finally:
+        gc.enable()
 
 
 def test_host_that_ends_and_starts_again(

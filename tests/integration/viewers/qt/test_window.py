@@ -275,10 +275,14 @@ def test_sent_keys_reach_the_guest_and_own_ones_are_remembered(shown: Shown):
 
 def test_grab_policy_and_desktop_chords_are_chosen_and_shown(shown: Shown):
     actions = shown.actions()
-    actions["When I click into the picture"].trigger()
+    actions["Always in full screen"].trigger()
     actions["Alt+Tab"].setChecked(True)  # the last one: of the desktop's chords
     shown.window._keys._desktop[("meta_l",)].setChecked(True)
-    assert shown.window.view.viewer.input.grab_policy is GrabPolicy.CLICK
+    keyboard = shown.window.view.viewer.input
+    assert not keyboard.grabbed
+    keyboard.full_screen(True)
+    assert keyboard.grabbed
+    keyboard.full_screen(False)
     assert "meta_l" in shared_preferences().now.desktop_chords
     shared_preferences().change(Preferences(GrabPolicy.NEVER, ("alt-f4",)))
     shown.eventually(lambda: actions["Never"].isChecked())

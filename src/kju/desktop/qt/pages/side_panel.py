@@ -137,14 +137,14 @@ class SidePanel(QWidget):
                 self._event_text.append([event_line(event)])
             self.snapshots.model.on_event(key, event.name)
 
+    def forget(self, key: MachineKey) -> None:
+        """Forget the events of a machine that exists no longer."""
+        self.events.discard(key)
+
     @property
     def page(self) -> PanelPage:
         """The chosen page."""
         return list(PanelPage)[self.tabs.currentIndex()]
-
-    def set_page(self, page: PanelPage) -> None:
-        """Choose a page."""
-        self.tabs.setCurrentIndex(list(PanelPage).index(page))
 
     # ---- Visibility
 

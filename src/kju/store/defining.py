@@ -37,6 +37,7 @@ from .definitions import (
     require_defined,
 )
 from .disk_files import read_image
+from .forks import unmerged
 from .image import Image, Kind
 from .machine_toml import Definition, write
 from .paths import (
@@ -101,7 +102,7 @@ def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
     Raises:
         MachineNotFoundError: The first is not defined.
         MachineExistsError: The second is.
-        ConflictError: The first is running.
+        ConflictError: The first is running, or forks of it are.
         UsageError: A writable disk does not hold the snapshot.
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; nothing remains of the copy.
@@ -110,6 +111,7 @@ def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
         machine = read(name)
         found = images(machine)
         _refuse_running(name, "its disks are in use")
+        unmerged.settle_for([*machine.disk_paths, machine.folder / VARIABLES])
         definition = machine.definition
         changes: dict[str, object] = {"name": new_name}
         if snapshot:
@@ -175,7 +177,8 @@ def remove(name: str) -> list[str]:
 
     Raises:
         MachineNotFoundError: No machine of this name is defined.
-        ConflictError: It is running, has clones, or its folder holds files that are not its own.
+        ConflictError: It or a fork of it is running, it has clones, or its folder holds files that
+            are not its own.
         FileError: A file could not be removed. The machine is removed all the same, and its name
             is free; the next command that makes or removes one tries to remove the rest, as it
             does after a removal that was killed.
@@ -190,6 +193,7 @@ def remove(name: str) -> list[str]:
                 f" are overlays of its disks; remove those first, such as: kju rm {above[0]}"
             )
         elsewhere, inside = [], set[str]()
+        paths: list[Path] = []
         with contextlib.suppress(DefinitionError):
             paths = read(name).disk_paths
             elsewhere = [str(p) for p in paths if not p.is_relative_to(folder)]
@@ -202,6 +206,8 @@ def remove(name: str) -> list[str]:
         removed = _hidden_name(_REMOVED)
         with machines.folder(name) as opened:
             _refuse_others(name, unknown(opened, known))
+            own_disks = [path for path in paths if path.is_relative_to(folder)]
+            unmerged.discard_for([*own_disks, folder / VARIABLES])
             # Renamed first: a killed removal leaves nothing that looks like a machine.
             machines.rename(name, removed)
             # The next command removes everything under this name, so look again for files that

@@ -27,6 +27,7 @@ from kju.protocol.launch_options import Launch
 from kju.store import defining, definitions, disk_files, running
 from kju.store.defining import confirm, exclusive, launch_request
 from kju.store.definitions import clones_of
+from kju.store.forks.overlays import ForkDisks
 from kju.store.machine_toml import Definition
 from kju.store.paths import DEFINITION_FILE, definitions_folder, view_settings_folder
 from kju.store.snapshot_files import TREE, SnapshotFiles
@@ -47,6 +48,13 @@ def image(tmp_path: Path) -> Path:
     path = tmp_path / "a,b.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
     return path
+
+
+def end(disks: ForkDisks) -> None:
+    """Release the lock of a machine's overlays as the kernel does at SIGKILL."""
+    assert disks._folder is not None
+    os.close(disks._folder._fd)
+    disks._folder._fd = -1
 
 
 def info(path: Path) -> str:
@@ -172,6 +180,34 @@ def test_a_running_machine_is_neither_cloned_nor_removed(folder: Path) -> None:
     finally:
         claim.release()
     assert definitions.names() == ["web"]
+
+
+def test_a_machine_whose_forks_run_is_neither_cloned_nor_removed(folder: Path) -> None:
+    defining.create("web", Definition(), "1M")
+    disk = folder / "web" / "disk.qcow2"
+    disks = ForkDisks.own("web", [(str(disk), "qcow2")])
+    disks.extend()
+    with pytest.raises(ConflictError, match="web was frozen with it"):
+        defining.clone("web", "leaf")
+    with pytest.raises(ConflictError, match="forks of web run over its disks"):
+        defining.remove("web")
+    assert definitions.names() == ["web"]
+    written = disks.paths[0]
+    end(disks)  # as if killed: the clone needs what the machine wrote
+    subprocess.run(["qemu-io", "-c", "write -P 7 0 64k", str(written)], check=True)
+    defining.clone("web", "leaf")
+    assert not written.exists()
+    read = ["qemu-io", "-r", "-c", "read -P 7 0 64k", str(folder / "leaf" / "disk.qcow2")]
+    assert b"failed" not in subprocess.run(read, check=True, capture_output=True).stdout
+
+
+def test_rm_removes_what_a_killed_frozen_machine_wrote(folder: Path) -> None:
+    defining.create("web", Definition(), "1M")
+    disks = ForkDisks.own("web", [(str(folder / "web" / "disk.qcow2"), "qcow2")])
+    place = disks.extend()[0].parent
+    end(disks)
+    defining.remove("web")
+    assert not place.exists() and definitions.names() == []
 
 
 def test_rm_removes_a_machine_with_an_invalid_definition(folder: Path) -> None:

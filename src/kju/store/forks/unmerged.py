@@ -154,8 +154,8 @@ def pending() -> Iterator[tuple[Path, Unmerged]]:
                     yield folder, found
 
 
-def settle_for(disks: Iterable[str]) -> None:
-    """Write back what frozen machines wrote, before a start of these disks.
+def settle_for(disks: Iterable[str | Path]) -> None:
+    """Write back what frozen machines wrote, before these disks are used.
 
     Args:
         disks: The paths of disks.
@@ -176,13 +176,32 @@ def settle_for(disks: Iterable[str]) -> None:
             )
 
 
-def users_of(disks: Iterable[str]) -> str:
-    """Return the frozen machine that runs, or whose forks run, over one of some disks; or ""."""
+def discard_for(disks: Iterable[str | Path]) -> None:
+    """Remove what frozen machines wrote and is not in these disks yet: they are removed.
+
+    Args:
+        disks: The paths of disks.
+
+    Raises:
+        ConflictError: Forks run over one of the disks; nothing was removed.
+        FileError: A folder could not be removed.
+    """
     paths = {os.path.realpath(disk) for disk in disks}
-    for folder, found in pending():
-        if any(disk.path in paths for disk in found.disks) and is_held(folder):
-            return found.machine
-    return ""
+    found = [
+        (folder, record) for folder, record in pending() if paths & {d.path for d in record.disks}
+    ]
+    for folder, record in found:
+        if is_held(folder):
+            raise ConflictError(
+                f"forks of {record.machine} run over its disks; stop those first (kju ls shows"
+                " them)"
+            )
+    for folder, record in found:
+        # A disk that stays gets its data.
+        left = tuple(disk for disk in record.disks if disk.path not in paths)
+        with Folder.open(folder) as opened:
+            write(opened, msgspec.structs.replace(record, disks=left))
+        settle(folder)
 
 
 def _commit(folder: Folder, found: Unmerged, lock: int) -> None:

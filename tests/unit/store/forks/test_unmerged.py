@@ -72,12 +72,13 @@ def test_a_running_fork_keeps_the_disk_as_it_was(disk: Path, roots: Path) -> Non
     with pytest.raises(ConflictError, match="web was frozen with it, and it or a fork of it runs"):
         # The base stands for its fork: a fork's host holds it.
         unmerged.settle_for([str(disk)])
-    assert unmerged.users_of([str(disk)]) == "web"
+    with pytest.raises(ConflictError, match="forks of web run over its disks"):
+        unmerged.discard_for([disk])
     fork.release()
     qemu_io(disk, "read -P 0x11 0 64k")
     base.release()
     qemu_io(disk, "read -P 0x22 0 64k")
-    assert folders(roots) == [] and unmerged.users_of([str(disk)]) == ""
+    assert folders(roots) == []
 
 
 def test_after_sigkill_the_next_start_of_the_disk_writes_back(disk: Path, roots: Path) -> None:
@@ -192,6 +193,21 @@ def test_a_damaged_record_is_never_removed(disk: Path) -> None:
     (folder / "disks.json").write_text("{")
     assert sweep_forks() == [] and folder.is_dir()
     assert list(unmerged.pending()) == []
+
+
+def test_the_data_of_removed_disks_is_removed(disk: Path, roots: Path) -> None:
+    other = make_disk(roots / "other.qcow2")
+    disks = ForkDisks.own("web", [(str(disk), ""), (str(other), "")])
+    freeze(disks=disks).release()
+    for path in disks.paths:
+        qemu_io(path, "write -P 0x22 0 64k")
+    killed(disks)
+    unmerged.discard_for([roots / "third.qcow2"])
+    assert folders(roots) != []
+    unmerged.discard_for([disk])
+    assert folders(roots) == []
+    qemu_io(disk, "read -P 0x11 0 64k")
+    qemu_io(other, "read -P 0x22 0 64k")
 
 
 def test_snapshots_of_the_disk_survive(disk: Path) -> None:

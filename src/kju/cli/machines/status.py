@@ -17,6 +17,7 @@ from ...errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTime
 from ...escaping import one_line
 from ...protocol.values import KINDS
 from ...store import definitions, log_files, running
+from ...store.forks import listing, unmerged
 from ...store.paths import is_defined
 from ..command import AnyName, Json
 from ..output import BOLD, GREEN, RED, YELLOW, line_of, styled
@@ -24,6 +25,7 @@ from ..output import BOLD, GREEN, RED, YELLOW, line_of, styled
 #: Seconds of a visit that is short: a command's that asks or does one thing.
 _SHORT_VISIT = 2.0
 _COLUMNS = ("name", "state", "screen", "source", "emulator", "host", "up")
+_BASE_COLUMNS = ("base", "of", "memory", "age", "forks")
 _COLOURS = {"running": GREEN, "paused": YELLOW, "stale": RED, "not responding": RED}
 
 
@@ -49,7 +51,8 @@ def ls(
 ) -> None:
     """List machines, or the screens on the network.
 
-    Running and defined machines are listed; with --remote or --connect, served screens.
+    Running and defined machines are listed, and the bases that machines were frozen as; with
+    --remote or --connect, served screens.
     """
     if remote or connect:
         from ..network import list_screens
@@ -62,13 +65,48 @@ def ls(
     known = {row["name"] for row in started}
     stopped = [_stopped_row(name) for name in definitions.names() if name not in known]
     rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
+    bases = listing.bases()
     if json:
-        print(json_format.dumps(rows))
+        print(json_format.dumps([{**row, **_forks_of(row["name"], bases)} for row in rows]))
         return
     if not rows:
         print("no machine is running or defined; start one with: kju run IMAGE", file=sys.stderr)
-        return
-    _print_table([_COLUMNS, *[tuple(map(one_line, _cells(row))) for row in rows]])
+    else:
+        _print_table([_COLUMNS, *[tuple(map(one_line, _cells(row))) for row in rows]])
+    if bases:
+        print()
+        _print_table([_BASE_COLUMNS, *[tuple(map(one_line, _base_cells(base))) for base in bases]])
+    for note in unmerged.notes():
+        print(one_line(note), file=sys.stderr)
+
+
+def _forks_of(name: str, bases: Iterable[listing.BaseEntry]) -> dict[str, Any]:
+    """Return the base that a machine is a fork of, and the bases that it was frozen as."""
+    found = [_base_data(base) for base in bases if name in base.forks]
+    return {
+        "base": found[0] if found else None,
+        "bases": [_base_data(base) for base in bases if base.facts.machine == name],
+    }
+
+
+def _base_data(base: listing.BaseEntry) -> dict[str, Any]:
+    """Return a base as data. The names are stable."""
+    return {
+        "id": base.id,
+        "machine": base.facts.machine,
+        "tag": base.facts.tag,
+        "time": base.time,
+        "bytes": base.used,
+        "forks": list(base.forks),
+    }
+
+
+def _base_cells(base: listing.BaseEntry) -> Iterator[str]:
+    yield base.facts.tag
+    yield base.facts.machine
+    yield f"{base.used / (1 << 20):.0f} MiB"
+    yield _duration(time.time() - base.time)
+    yield ", ".join(base.forks) or "-"
 
 
 def _print_table(texts: list[tuple[str, ...]]) -> None:
@@ -150,7 +188,8 @@ def info(name: AnyName = "", json: Json = False) -> None:
     Its screens and their sources, QEMU, the arguments that kju added, and the reasons.
     """
     with attach_to_look(name) as machine:
-        facts = machine.info()
+        forks = _forks_of(machine.name, listing.bases())
+        facts = machine.info() | {key: value for key, value in forks.items() if value}
     if json:
         print(json_format.dumps(facts))
         return

@@ -36,13 +36,11 @@ class _Disk(NamedTuple):
     Attributes:
         layers: The user's disk first, the file that the guest writes last.
         size: The size that the guest sees, in bytes; 0 before the first overlay.
-        probed: Whether QEMU probes the format of the user's disk.
         identity: The user's disk when the machine was frozen for the first time.
     """
 
     layers: tuple[_File, ...]
     size: int = 0
-    probed: bool = False
     identity: FileIdentity | None = None
 
 
@@ -83,7 +81,7 @@ class ForkDisks:
             disks: Path and format of each writable disk; an empty format if QEMU probes it.
         """
         files = [_File(Path(path).resolve(), kind) for path, kind in disks]
-        return cls(machine, [_Disk((file,), probed=not file.format) for file in files])
+        return cls(machine, [_Disk((file,)) for file in files])
 
     @classmethod
     def over(cls, machine: str, base: FrozenDisks) -> Self:
@@ -279,7 +277,6 @@ class ForkDisks:
             unmerged.UserDisk(
                 str(disk.layers[0].path),
                 disk.layers[0].format,
-                disk.probed,
                 disk.identity,
                 tuple(layer.path.name for layer in disk.layers[1:]),
             )

@@ -38,14 +38,12 @@ class UserDisk(msgspec.Struct, frozen=True):
     Attributes:
         path: The disk.
         format: Its format.
-        probed: Whether QEMU probes the format at a normal start.
         identity: The disk when the machine was frozen; None if no freeze has succeeded.
         layers: The names of the overlays, from the lowest one; the disk misses their contents.
     """
 
     path: str
     format: str
-    probed: bool
     identity: FileIdentity | None
     layers: tuple[str, ...]
 
@@ -154,6 +152,18 @@ def pending() -> Iterator[tuple[Path, Unmerged]]:
                     yield folder, found
 
 
+def notes() -> list[str]:
+    """Return a line for each disk that misses data because a machine was killed."""
+    return [
+        f"{found.machine} was killed: what it wrote after its freeze is in {folder}, and is written"
+        f" to {disk.path} at the next start of that disk"
+        for folder, found in pending()
+        if not is_held(folder)
+        for disk in found.disks
+        if disk.layers
+    ]
+
+
 def settle_for(disks: Iterable[str | Path]) -> None:
     """Write back what frozen machines wrote, before these disks are used.
 
@@ -209,7 +219,7 @@ def _commit(folder: Folder, found: Unmerged, lock: int) -> None:
     for disk in found.disks:
         if disk.layers and disk.identity and not found.begun:
             _check_unchanged(folder, disk, disk.identity)
-        if disk.layers and disk.probed and disk.format == "raw":
+        if disk.layers and disk.format == "raw" and Path(disk.path).suffix.lower() != ".raw":
             _check_raw(folder, disk)
     # From here on the disks differ from their identities because of us.
     write(folder, msgspec.structs.replace(found, begun=True))
@@ -234,7 +244,8 @@ def _check_unchanged(folder: Folder, disk: UserDisk, old: FileIdentity) -> None:
 def _check_raw(folder: Folder, disk: UserDisk) -> None:
     """Refuse a first sector that QEMU would take for another format at the next start.
 
-    QEMU keeps the guest of a probed raw disk from writing one. Over an overlay it does not.
+    QEMU keeps the guest of a raw disk whose format it probes (`kju.store.image`) from writing one.
+    Over an overlay it does not.
     """
     with folder.staged("begin") as begin:
         disk_files.copy_begin(folder.path / disk.layers[-1], begin)

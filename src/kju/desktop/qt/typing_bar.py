@@ -24,6 +24,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 from ...escaping import one_line
 from ...keys import from_x11
 from ...viewers.input.grab import HOLD_MS, KeyEvent, Repeats
+from ...viewers.qt.background import QtBackground
 from ...viewers.qt.contrast import has_high_contrast
 from ...viewers.qt.palette import GRID, tool_button, wrapped_label
 from ...viewers.qt.tools.pasting import Pasting
@@ -31,7 +32,6 @@ from ...viewers.tools.paste_run import PasteResult, PasteTarget
 from ..actions import ActionRunner
 from ..machines.entry import MachineEntry
 from ..type_to_all import END_KEY, TypeToAll, TypingPhase
-from .pages.snapshot_page import Poster
 
 #: The border must be seen whatever the palette is, so its colour is fixed: 3:1 and more against
 #: Qt's light and dark windows. With high contrast it has stripes in the colour of the text.
@@ -62,7 +62,7 @@ class TypingBar(QFrame):
 
     def __init__(self, runner: ActionRunner, page: QWidget, over: QWidget) -> None:
         super().__init__(page)
-        self.typing = TypeToAll(runner, Poster(self).post, self._show_state)
+        self.typing = TypeToAll(runner, QtBackground(self).post, self._show_state)
         self.pasting = Pasting(over, self, self._show_note)
         self.pasting.ended.connect(self._paste_ended)
         self._note = ""

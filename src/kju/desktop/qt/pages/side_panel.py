@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 from ....client.requests import Event
 from ....escaping import lines, one_line
 from ....viewers.qt import icons
+from ....viewers.qt.background import QtBackground
 from ....viewers.qt.palette import GRID, PlainLabel, fixed_font, plain_tooltip, tool_button
 from ...actions import ActionRunner
 from ...machines.entry import MachineEntry, MachineKey
@@ -35,7 +36,6 @@ from ...pages.details import DetailsSection
 from ...pages.logs import EventLog, LogText, event_line
 from ...pages.panel import PanelModel, PanelPage
 from ...pages.snapshot_tree import SnapshotModel
-from .snapshot_page import Poster
 
 #: Logical pixels.
 MIN_WIDTH, USUAL_WIDTH = 200, 320
@@ -70,7 +70,7 @@ class SidePanel(QWidget):
 
     def __init__(self, runner: ActionRunner) -> None:
         super().__init__()
-        poster = Poster(self)
+        poster = QtBackground(self)
         self.model = PanelModel(runner, poster.post, self._show_state)
         self.events = EventLog(os.getpid())
         self._width = USUAL_WIDTH
@@ -395,7 +395,7 @@ class _Snapshots(QWidget):
 
     tree_wanted = Signal()
 
-    def __init__(self, runner: ActionRunner, poster: Poster) -> None:
+    def __init__(self, runner: ActionRunner, poster: QtBackground) -> None:
         super().__init__()
         self.model = SnapshotModel(runner, poster.post, self._show_state)
         self.list = QListWidget()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QIcon, QImage, QImageReader, QKeySequence, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 from ....client.requests import Snapshot
 from ....escaping import one_line
 from ....viewers.qt import icons
+from ....viewers.qt.background import QtBackground
 from ....viewers.qt.palette import GRID, PlainLabel, plain_tooltip
 from ...actions import ActionRunner, proposed_clone_name, proposed_tag
 from ...machines.entry import MachineEntry
@@ -47,20 +47,6 @@ MAX_PIXELS = 64 << 20
 _HERE = "you are here"
 
 
-class Poster(QObject):
-    """Calls functions on the toolkit's thread; drops those that come after its parent's end."""
-
-    _called = Signal(object)
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._called.connect(lambda call: call())
-
-    def post(self, call: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # Qt has destroyed this object
-            self._called.emit(call)
-
-
 class _SnapshotTreeView(QTreeWidget):
     """The tree. It keeps its selection and its scroll position when the snapshots change.
 
@@ -71,7 +57,7 @@ class _SnapshotTreeView(QTreeWidget):
     def __init__(self, runner: ActionRunner) -> None:
         super().__init__()
         self._runner = runner
-        self._poster = Poster(self)
+        self._poster = QtBackground(self)
         self._pictures: dict[tuple[str, float], QIcon] = {}
         self.setAccessibleName("Snapshots")
         self.setHeaderLabels(["Snapshot", "Saved", "Memory"])
@@ -194,7 +180,7 @@ class SnapshotPage(QWidget):
     def __init__(self, runner: ActionRunner, names: Callable[[], Sequence[str]]) -> None:
         super().__init__()
         self._names = names
-        self._poster = Poster(self)
+        self._poster = QtBackground(self)
         self._drawn: SnapshotForest | None = None
         self.model = SnapshotModel(runner, self._poster.post, self._show_state)
         self.tree = _SnapshotTreeView(runner)

@@ -78,12 +78,16 @@ class DefinedMachine(NamedTuple):
 
 def names() -> list[str]:
     """Return the names of the defined machines, sorted."""
-    folder = definitions_folder()
+    return [folder.name for folder in folders() if (folder / DEFINITION_FILE).is_file()]
+
+
+def folders() -> list[Path]:
+    """Return the folders that have or may get a definition, sorted."""
     try:
-        entries = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        entries = sorted(entry.name for entry in os.scandir(definitions_folder()) if entry.is_dir())
     except FileNotFoundError:
         return []
-    return [n for n in entries if NAME.fullmatch(n) and (folder / n / DEFINITION_FILE).is_file()]
+    return [definitions_folder() / name for name in entries if NAME.fullmatch(name)]
 
 
 def require_defined(name: str) -> None:

@@ -45,7 +45,15 @@ class FolderWatch:
 
     def watch(self, folders: set[Path]) -> None:
         """Watch exactly these folders from now on."""
-        wanted = {_existing(folder) for folder in folders}
+        while True:
+            wanted = {_existing(folder) for folder in folders}
+            self._watch(wanted)
+            # A folder that was made after the look has no watch yet, and its making may have
+            # been before the watch of its ancestor: no event reports either.
+            if wanted == {_existing(folder) for folder in folders}:
+                return
+
+    def _watch(self, wanted: set[Path]) -> None:
         for number, folder in list(self._folders.items()):
             if folder not in wanted:
                 self._libc.inotify_rm_watch(self._descriptor, number)

@@ -61,7 +61,7 @@ class _Defined:
     """One definition as it was read last."""
 
     def __init__(self) -> None:
-        self.stamp = (0, 0)
+        self.stamp = (0, 0, 0)
         self.labels: tuple[str, ...] = ()
         #: Why it cannot be used; empty if it can.
         self.fault = ""
@@ -161,8 +161,8 @@ class LocalMachines:
         """Read both folders, and follow what is new in them."""
         with contextlib.suppress(KjuError, OSError):
             here = runtime_folder(create=False)
-            folders = {here, definitions_folder()}
-            folders |= {definitions_folder() / name for name in definitions.names()}
+            # Folders without a definition too: one that is written after this look is reported.
+            folders = {here, definitions_folder(), *definitions.folders()}
             watch.watch(folders)  # before reading: a change from here on is reported
             self._read_definitions()
             for name in _names_in(here):
@@ -347,9 +347,10 @@ def _names_in(folder: Path) -> list[str]:
     return [name for name in entries if NAME.fullmatch(name)]
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _stamp(file: Path) -> tuple[int, int, int]:
     try:
         status = file.stat()
     except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_ino
+        return 0, 0, 0
+    # The time alone is coarse: a write within the same tick of the clock leaves it as it is.
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -125,6 +125,16 @@ def test_stopped_host_delays_no_other_and_is_named(model: Model, screen: kju.Mac
         stuck.stop()
 
 
+def test_definition_written_long_after_its_folder_is_followed(model: Model):
+    folder = definitions_folder() / "late"
+    folder.mkdir(parents=True, mode=0o700)
+    define("other")  # its entry is shown after a look at both folders
+    model.until_state("other", S.OFF)
+    assert model.entry("late") is None
+    (folder / "machine.toml").write_text('labels = ["late"]\n')
+    assert model.until_state("late", S.OFF).defined
+
+
 def test_definitions_are_followed(model: Model):
     assert model.machines.entries == {}
     file = define("web", 'labels = ["shop", "front"]\n')

@@ -51,9 +51,11 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.wall_page"
     ),
     "integration/agents/mcp/test_session.py": (
-        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
+        "agents.mcp.calls agents.mcp.machine_calls agents.mcp.results agents.mcp.tools"
     ),
     "integration/agents/mcp/test_server.py": "cli.mcp",
+    "integration/agents/mcp/test_http.py": "agents.mcp.listening",
+    "qemu/test_mcp.py": "agents.mcp.launching",
     "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..acting import Answer
+from ..acting.answer import Times
 from ..acting.inputs import AnyInput, Click
 from ..client.acting import FIRST, LIMIT, STILL
 from ..client.consumer.frame import Frame
@@ -78,7 +79,7 @@ class Computer:
         self._most = size
         self._normalised = normalised
         self._layout = layout
-        self._times = {"first": first, "still": still, "limit": limit}
+        self._times = Times(first, still, limit)
         self._view: View | None = None
         self._pointer: tuple[int, int] | None = None
         self._labels: Labels | None = None
@@ -116,13 +117,22 @@ class Computer:
         """The picture that was given out last; before the first one the whole screen now."""
         return self._view or self._whole()
 
-    def act(self, *inputs: AnyInput) -> Outcome:
+    @property
+    def times(self) -> Times:
+        """The times of each answer, in seconds."""
+        return self._times
+
+    def act(self, *inputs: AnyInput, times: Times | None = None) -> Outcome:
         """Send inputs, whose points are pixels of the screen, and return the screen afterwards.
+
+        Args:
+            inputs: As of `kju.Screen.act`.
+            times: The times of this answer; by default those of every call.
 
         Raises:
             UsageError, InputError, RoleError, MachineGoneError: As of `kju.Screen.act`.
         """
-        return self._carry_out(Plan(), list(inputs))
+        return self._carry_out(Plan(), list(inputs), times)
 
     def check_size(self) -> None:
         """Check that the last picture is of the present size of the screen.
@@ -136,10 +146,11 @@ class Computer:
                 f" {self.view.screen}: take a screenshot before you point"
             )
 
-    def _carry_out(self, last: Plan, inputs: list[AnyInput]) -> Outcome:
+    def _carry_out(self, last: Plan, inputs: list[AnyInput], times: Times | None = None) -> Outcome:
         answer: Answer[Frame] | None = None
         if inputs:
-            answer = self.screen.act(inputs, **self._times)  # type: ignore[arg-type]
+            first, still, limit = times or self._times
+            answer = self.screen.act(inputs, first=first, still=still, limit=limit)
             self._remember(inputs)
             frame = answer.frame
         else:
@@ -153,20 +164,22 @@ class Computer:
         self._view = view = self._whole(looks.mark_of(frame))
         return Outcome(text, run_blocking(picture_of, frame, view), answer)
 
-    def screenshot(self, region: Area | None = None) -> Picture:
+    def screenshot(self, region: Area | None = None, *, scale: float = 1.0) -> Picture:
         """Return the screen, or a part. The points of the next actions are pixels of it.
 
         Args:
             region: Pixels of the screen; everything by default.
+            scale: The size of the picture as a share of the usual one, above 0 and at most 1.
 
         Raises:
             GeometryError: The region leaves the screen.
+            UsageError: The scale is not a number above 0 and at most 1.
             UnavailableError: The screen has no picture.
         """
         frame = self.screen.frame(consistent=True, sync=True)
         self._view = view = view_of(
             Size(frame.shape[1], frame.shape[0]), looks.mark_of(frame), region=region,
-            most=self._most, normalised=self._normalised,
+            most=self._most, normalised=self._normalised, scale=scale,
         )  # fmt: skip
         return run_blocking(picture_of, frame, view)
 

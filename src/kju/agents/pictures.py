@@ -152,6 +152,7 @@ def view_of(
     region: tuple[int, int, int, int] | None = None,
     most: tuple[int, int] | None = None,
     normalised: bool = False,
+    scale: float = 1.0,
 ) -> View:
     """Return the view of a screen, or of a part, that fits into a size; never larger than it is.
 
@@ -161,10 +162,12 @@ def view_of(
         region: The part; None is everything.
         most: The largest width and height of the picture; None is the part's own size.
         normalised: As of `View`.
+        scale: The size of the picture as a share of the one that fits; above 0 and at most 1.
 
     Raises:
         GeometryError: The region leaves the screen.
-        UsageError: The region is empty, or the size is smaller than 16 pixels.
+        UsageError: The region is empty, the size is smaller than 16 pixels, or the scale is not
+            a number above 0 and at most 1.
     """
     whole = Rect(0, 0, *screen)
     part = whole if region is None else check_rect(region, "the region")
@@ -172,11 +175,12 @@ def view_of(
         raise GeometryError(
             f"the region {part.width}x{part.height} at {part.x},{part.y} leaves the {screen} screen"
         )
-    if most is None:
-        return View(screen, part, Size(part.width, part.height), mark, normalised)
-    if min(most) < MIN_SIDE:
-        raise UsageError(f"a picture has at least {MIN_SIDE} pixels a side, not {most!r:.40}")
-    scale = min(most[0] / part.width, most[1] / part.height, 1.0)
+    if not _is_number(scale) or not 0 < scale <= 1:
+        raise UsageError(f"a scale is a number above 0 and at most 1, not {scale!r:.40}")
+    if most is not None:
+        if min(most) < MIN_SIDE:
+            raise UsageError(f"a picture has at least {MIN_SIDE} pixels a side, not {most!r:.40}")
+        scale *= min(most[0] / part.width, most[1] / part.height, 1.0)
     size = Size(max(round(part.width * scale), 1), max(round(part.height * scale), 1))
     return View(screen, part, size, mark, normalised)
 

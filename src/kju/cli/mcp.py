@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from .. import extras
 from ..errors import UsageError
 from ..protocol.values import ROLES, Role
 from .command import running_machines
+
+if TYPE_CHECKING:
+    from ..agents.mcp.session import ToolSession
 
 
 def mcp(
@@ -34,22 +37,67 @@ def mcp(
     serial: Annotated[
         bool, typer.Option("--serial", help="Let the model read the serial port.")
     ] = False,
+    launch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Let the model start machines from the images in FOLDER."
+        ),
+    ] = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Serve over HTTP at HOST:PORT of this computer, or at unix:PATH (default:"
+            " standard input and output).",
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Token for HTTP; made if missing (default: mcp-token in kju's configuration).",
+        ),
+    ] = None,
 ) -> None:
     """Let a model see and drive machines, over MCP.
 
     A client such as Claude Code starts this command, and talks to it on its standard input and
-    output.
+    output. With --listen the command serves several clients over HTTP until Ctrl+C.
     """
     extras.require("agents", "an MCP server")
     if role not in ROLES:
         raise UsageError(f"--role is {' or '.join(ROLES)}, not {role!r}")
-    if images is not None and not images.is_dir():
-        raise UsageError(f"--images: {images} is not a folder")
-    from ..agents.mcp.server import serve_stdio
+    known: Role = "view" if role == "view" else "control"
+    for option, folder in (("--images", images), ("--launch", launch)):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{option}: {folder} is not a folder")
+    if launch is not None and known == "view":
+        raise UsageError("--launch starts machines, and --role view may not: leave out one of them")
+    if token_file is not None and not listen:
+        raise UsageError("--token-file is for HTTP: add --listen 127.0.0.1:PORT or unix:PATH")
     from ..agents.mcp.session import ToolSession
 
-    known: Role = "view" if role == "view" else "control"
-    session = ToolSession(
-        known, images=images, serial=serial, names=frozenset(names) if names else None
-    )
+    chosen = frozenset(names) if names else None
+    session = ToolSession(known, images=images, serial=serial, names=chosen, launch=launch)
+    if listen:
+        _serve_http(session, listen, token_file)
+        return
+    from ..agents.mcp.server import serve_stdio
+
     asyncio.run(serve_stdio(session))
+
+
+def _serve_http(session: ToolSession, address: str, token_file: Path | None) -> None:
+    """Serve over HTTP until a signal arrives; print the address and the file of the token."""
+    from ..agents.mcp import http, listening, token
+
+    file = token_file or token.default_file()
+    where = listening.parse_address(address)
+    secret = token.read_token(file)
+    listener = listening.listen(where)
+
+    def ready() -> None:
+        print(f"serving MCP at {listener.url}", flush=True)
+        print(f"header: Authorization: Bearer TOKEN, with the token in {file}", flush=True)
+
+    asyncio.run(http.serve_http(session, listener, secret, ready))

@@ -318,6 +318,13 @@ def divide(wanted: Sequence[Action], console: int) -> list[Point]:
     ]
 
 
+def pointer_releases(wanted: Sequence[Action], console: int) -> Point:
+    """Return the request that releases the buttons and fingers of actions that have failed."""
+    buttons = {one.button: one for one in wanted if isinstance(one, Button) and not one.down}
+    fingers = {one.finger: one for one in wanted if isinstance(one, Finger) and one.state == "end"}
+    return Point(console=console, actions=[*buttons.values(), *fingers.values()])
+
+
 # ---- Lockstep
 
 

@@ -151,6 +151,22 @@ def test_held_keys_are_released_after_a_failed_click(
     assert [key for key, is_down in host.log if not is_down][: len(down)] == [29, SHIFT]
 
 
+def test_a_long_drag_that_fails_half_way_releases_its_button(
+    api: Api, machine: Any, host: ActingMachine
+) -> None:
+    points = [(x, 7) for x in range(100)]
+
+    def fails(request: object) -> Exception | None:
+        later = isinstance(request, messages.Point) and To(50, 7) in request.actions
+        return InputError("the guest does not read its pointer") if later else None
+
+    host.fails = fails
+    with pytest.raises(InputError):
+        api(machine.act, Drag(points), **QUICK)
+    assert host.log[0] == To(0, 7) and host.log[-1] == Button(0, False)
+    assert To(50, 7) not in host.log
+
+
 async def test_cancelled_hold_releases_its_key(host: ActingMachine) -> None:
     async with await kju.aio.attach("acting") as machine:
         act = asyncio.ensure_future(machine.act(Chord("a", 60)))

@@ -274,9 +274,17 @@ class Pointer:
 
     async def _act(self, wanted: Sequence[Action]) -> Mark:
         mark, begin = NOTHING_TAKEN, last_gesture(wanted)
-        for number, request in enumerate(requests.divide(wanted, self._console)):
-            done = await self._link.ask(request, Done)
-            # A gesture may be longer than a request; its mark is that of its begin.
-            if number * requests.ACTIONS_TOGETHER <= begin:
-                mark = requests.mark_of(done)
+        parts = requests.divide(wanted, self._console)
+        try:
+            for number, request in enumerate(parts):
+                done = await self._link.ask(request, Done)
+                # A gesture may be longer than a request; its mark is that of its begin.
+                if number * requests.ACTIONS_TOGETHER <= begin:
+                    mark = requests.mark_of(done)
+        except BaseException:
+            # The host sends the remaining releases of a request that fails, but of no later one.
+            if len(parts) > 1:
+                with contextlib.suppress(KjuError):
+                    await self._link.ask(requests.pointer_releases(wanted, self._console), Done)
+            raise
         return mark

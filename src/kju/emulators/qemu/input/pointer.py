@@ -206,10 +206,12 @@ class QemuPointer(SharedPointer):
         """Press or release buttons even without room: no button may stay down."""
         for number in numbers:
             await self._send([events.button(BUTTONS[number], down)])
+            self._log(Button(number, down))
 
     async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
         for finger in () if down else fingers:
             await self._send([events.touch("end", finger)])
+            self._log(Finger(finger, "end"))
 
 
 async def _timed() -> Gauge:

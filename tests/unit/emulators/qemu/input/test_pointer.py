@@ -23,9 +23,11 @@ class Guest:
         self.refuse = self.slow = False
         self.fail_at = -1
         self.is_absolute, self.is_touched = absolute, touched
+        self.logged: list[Action] = []
         self.pointer = QemuPointer(
-            self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched
-        )
+            self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched,
+            self.logged.append,
+        )  # fmt: skip
 
     async def send(self, report: Sequence[Event]) -> Mark:
         if self.refuse or len(self.reports) == self.fail_at:
@@ -143,6 +145,10 @@ async def test_request_that_fails_half_way_holds_nothing() -> None:
             await guest.pointer.act("a", [begin, To(5, 5), end])
     assert guest.buttons == [("left", True), ("left", False)]
     assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
+    # Without the releases in the log, a replay would leave them down.
+    assert guest.logged == [
+        Button(0, True), Button(0, False), Finger(0, "begin", 1, 1), Finger(0, "end"),
+    ]  # fmt: skip
     await guest.pointer.leave("a")
     assert len(guest.reports) == 4
 

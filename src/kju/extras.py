@@ -63,6 +63,7 @@ EXTRAS = {
             {"simplejpeg": "simplejpeg", "lz4": "lz4"},
         ),
         Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {}),
+        Extra("gym", "environments for Gymnasium: kju.gym", {"gymnasium": "Gymnasium"}, {}),
     )
 }
 

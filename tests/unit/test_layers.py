@@ -27,6 +27,7 @@ LAYERS = (
     {"serving", "report", "host"},
     {"viewers"},
     {"guests", "agents", "web"},
+    {"gym"},
     {"desktop"},
     {"cli"},
 )

@@ -56,6 +56,7 @@ SUITES: dict[str, str] = {
     "integration/agents/mcp/test_server.py": "cli.mcp",
     "integration/agents/mcp/test_http.py": "agents.mcp.listening",
     "qemu/test_mcp.py": "agents.mcp.launching",
+    "integration/gym/test_env.py": "gym.episode gym.observing gym.resets gym.stepping",
     "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",

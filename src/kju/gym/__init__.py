@@ -1,0 +1,50 @@
+"""Machines as environments of Gymnasium: `Env` for one machine, `VectorEnv` for several.
+
+It needs the extra ``gym``.
+"""
+
+from __future__ import annotations
+
+from ..extras import require
+
+require("gym", "kju.gym")
+
+import gymnasium  # noqa: E402  after the check, whose message names the extra
+
+from .actions import (  # noqa: E402
+    Actions,
+    DialectActions,
+    HeldKeyActions,
+    KeyActions,
+    PointerActions,
+    TextActions,
+)
+from .env import Env  # noqa: E402
+from .episode import EnvOptions, Moment  # noqa: E402
+from .resets import ForkReset, RebootReset, Reset, SnapshotReset  # noqa: E402
+from .stepping import Free, Lockstep, Settled, Stepping  # noqa: E402
+from .vector_env import VectorEnv  # noqa: E402
+
+__all__ = [
+    "Actions",
+    "DialectActions",
+    "Env",
+    "EnvOptions",
+    "ForkReset",
+    "Free",
+    "HeldKeyActions",
+    "KeyActions",
+    "Lockstep",
+    "Moment",
+    "PointerActions",
+    "RebootReset",
+    "Reset",
+    "Settled",
+    "SnapshotReset",
+    "Stepping",
+    "TextActions",
+    "VectorEnv",
+]
+
+# A guest runs in real time: two equal episodes need not be equal.
+gymnasium.register("kju/Machine-v0", entry_point="kju.gym:Env", nondeterministic=True)

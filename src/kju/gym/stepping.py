@@ -1,0 +1,138 @@
+"""Steps: the time between an action and its observation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ..acting.inputs import AnyInput
+from ..client.machine import Machine
+from ..client.sending import send_one
+from ..client.surface import Screen
+from ..errors import UsageError, WaitTimeoutError
+from ..protocol.stepping import MAX_STEP, MIN_STEP
+from ..surface.formats import PixelFormat
+
+
+class Stepping(Protocol):
+    """One way to step."""
+
+    @property
+    def rate(self) -> float | None:
+        """How often the environment looks at the screen, as of `kju.Screen.set_rate`."""
+
+    @property
+    def waits(self) -> bool:
+        """True if a step takes longer than a copy of the screen."""
+
+    def begin(self, machine: Machine, /) -> None:
+        """Prepare the machine for the first step of an episode."""
+
+    def step(self, screen: Screen, inputs: Sequence[AnyInput], /) -> dict[str, Any]:
+        """Send inputs and return when the observation is due; return a part of the info."""
+
+
+class Free:
+    """The guest runs on: a step sends the action and takes the screen as it is.
+
+    Args:
+        seconds: The shortest time between two steps; 0 for as fast as the program.
+        rate: How often the host publishes the screen, as of `kju.Screen.set_rate`. With 0 it takes
+            one picture for each step, and does nothing for the environment between two steps.
+    """
+
+    def __init__(self, seconds: float = 0.0, *, rate: float | None = None) -> None:
+        if not 0 <= seconds <= MAX_STEP / 1e6:
+            raise UsageError(f"a free step lasts 0 to 10 seconds, not {seconds!r:.40}")
+        self.rate = rate
+        self.waits = seconds > 0
+        self._seconds = seconds
+        self._due = 0.0
+
+    def begin(self, machine: Machine) -> None:
+        """Let the guest run."""
+        machine.resume()
+        self._due = time.monotonic()
+
+    def step(self, screen: Screen, inputs: Sequence[AnyInput]) -> dict[str, Any]:
+        """Send the inputs."""
+        for one in inputs:
+            send_one(screen.keyboard, screen.pointer, one)
+        if self._seconds:
+            now = time.monotonic()
+            time.sleep(max(0.0, self._due - now))
+            self._due = max(self._due, now) + self._seconds
+        if self.rate == 0:
+            screen.refresh()
+        return {}
+
+
+class Settled:
+    """A step ends when the screen has settled after the action: see `kju.Screen.act`.
+
+    The info of a step has ``changed`` and ``settled``.
+
+    Args:
+        first: Seconds to wait for a first change.
+        still: Seconds without a change that end a step.
+        limit: Seconds at which a step ends in any case.
+    """
+
+    rate: float | None = None
+    waits = True
+
+    def __init__(self, *, first: float = 1.0, still: float = 0.3, limit: float = 5.0) -> None:
+        from ..acting.answer import Times
+
+        self._times = Times(first, still, limit).checked()
+
+    def begin(self, machine: Machine) -> None:
+        """Let the guest run, and wait until its screen is still."""
+        machine.resume()
+        self._wait_still(machine.screen)
+
+    def step(self, screen: Screen, inputs: Sequence[AnyInput]) -> dict[str, Any]:
+        """Send the inputs, and wait for the guest's answer."""
+        if not inputs:
+            return {"changed": False, "settled": self._wait_still(screen)}
+        pixels: PixelFormat = "bgrx"
+        first, still, limit = self._times
+        answer = screen.act(list(inputs), first=first, still=still, limit=limit, pixels=pixels)
+        return {"changed": answer.changed, "settled": answer.settled}
+
+    def _wait_still(self, screen: Screen) -> bool:
+        try:
+            screen.wait_stable(self._times.still, timeout=self._times.limit)
+        except WaitTimeoutError:
+            return False
+        return True
+
+
+class Lockstep:
+    """The guest is paused between two steps, and runs for the same time in each: `Screen.step`.
+
+    The time that the program takes to choose an action does not pass in the guest. QEMU counts in
+    real time, so equal actions need not give equal frames: see the page on Gymnasium.
+
+    Args:
+        seconds: The time of a step.
+    """
+
+    rate: float | None = 0.0
+    waits = True
+
+    def __init__(self, seconds: float = 1 / 20) -> None:
+        if not MIN_STEP <= seconds * 1e6 <= MAX_STEP:
+            raise UsageError(f"a step lasts 0.001 to 10 seconds, not {seconds!r:.40}")
+        self._seconds = seconds
+
+    def begin(self, machine: Machine) -> None:
+        """Pause the guest, and publish its screen."""
+        machine.pause()
+        machine.screen.refresh()
+
+    def step(self, screen: Screen, inputs: Sequence[AnyInput]) -> dict[str, Any]:
+        """Run the guest for the time of a step, with the inputs."""
+        screen.step(self._seconds, list(inputs))
+        return {}

@@ -1,0 +1,225 @@
+"""Several machines as one vector environment of Gymnasium, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from typing import Any, TypeVar, Unpack
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+
+from ..errors import UsageError
+from .env import check_render_mode
+from .episode import EnvOptions, Episode, MachineSource
+
+_R = TypeVar("_R")
+
+
+class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
+    """Several machines as one vector environment.
+
+    It runs in this process, and copies all screens into one array ``(N, height, width, channels)``.
+    Steps that wait (`Settled`, `Lockstep`) and resets run in all machines at the same time.
+
+    Args:
+        machines: The machines, each as for `Env`. All have the same screen size, unless ``size`` is
+            given.
+        autoreset_mode: An episode that has ended begins again with the next step, in the same step,
+            or when the program resets it (``options={"reset_mask": ...}``).
+        copy: Return new arrays. Otherwise the next step overwrites the observations.
+        render_mode: ``rgb_array``, or None.
+        **options: See `EnvOptions`.
+
+    Raises:
+        UsageError: An option is not valid, or the machines have screens of different sizes.
+        MachineNotFoundError: No machine of a name is running.
+    """
+
+    def __init__(
+        self,
+        machines: Iterable[MachineSource],
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        render_mode: str | None = "rgb_array",
+        **options: Unpack[EnvOptions],
+    ) -> None:
+        super().__init__()
+        self.autoreset_mode = _mode_of(autoreset_mode)
+        self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
+        self.render_mode = check_render_mode(render_mode)
+        self._copy = copy
+        self._episodes: list[Episode] = []
+        try:
+            for machine in machines:
+                self._episodes.append(Episode(machine, options))
+            self._check_equal()
+        except BaseException:
+            self._close_all()
+            raise
+        self.num_envs = len(self._episodes)
+        first = self._episodes[0]
+        self.single_observation_space = first.observer.space
+        self.single_action_space = first.actions.space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._batch: Any = create_empty_array(self.single_observation_space, self.num_envs)
+        self._slots = [_slot(self._batch, number) for number in range(self.num_envs)]
+        self._over = np.ones(self.num_envs, np.bool_)
+        self._pool = ThreadPoolExecutor(self.num_envs, thread_name_prefix="kju-gym")
+
+    def _check_equal(self) -> None:
+        if not self._episodes:
+            raise UsageError("a vector environment needs at least one machine")
+        sizes = {str(episode.observer.space) for episode in self._episodes}
+        if len(sizes) > 1:
+            raise UsageError(
+                "the screens of the machines differ in size: give size=(WIDTH, HEIGHT), to which"
+                " they are scaled"
+            )
+
+    # ---- The episodes
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode in every machine, or in those of ``options["reset_mask"]``.
+
+        Args:
+            seed: Of `np_random`. The guests have no seeds.
+            options: ``reset_mask``: a bool for each machine.
+
+        Raises:
+            UsageError: The mask is not valid, or a machine has no such snapshot.
+            KjuError: A machine could not be reset.
+        """
+        super().reset(seed=next(iter(seed), None) if isinstance(seed, list) else seed)
+        mask = self._mask((options or {}).get("reset_mask"))
+        numbers = [int(number) for number in np.flatnonzero(mask)]
+        infos: dict[str, Any] = {}
+        for number, info in zip(numbers, self._at_once(self._begin, numbers), strict=True):
+            infos = self._add_info(infos, info, number)
+        return self._observations(), infos
+
+    def _mask(self, mask: Any) -> Any:  # noqa: ANN401
+        if mask is None:
+            return np.ones(self.num_envs, np.bool_)
+        found = np.asarray(mask)
+        if found.shape != (self.num_envs,) or found.dtype != np.bool_ or not found.any():
+            raise UsageError(
+                f"reset_mask is an array of {self.num_envs} bools, at least one of them true"
+            )
+        return found
+
+    def _begin(self, number: int) -> dict[str, Any]:
+        info = self._episodes[number].reset(self._slots[number])
+        self._over[number] = False
+        return info
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:  # noqa: ANN401
+        """Carry out an action in each machine.
+
+        Returns:
+            The observations, the rewards, the episodes that have ended, those that were truncated,
+            and the infos. With `AutoresetMode.SAME_STEP` the infos have the last observation and
+            info of an episode that has ended, as ``final_obs`` and ``final_info``.
+
+        Raises:
+            ResetNeeded: An episode has ended, and is not reset by itself.
+            UsageError: An action is not valid.
+            MachineGoneError: A machine has ended.
+        """
+        each = list(iterate(self.action_space, actions))
+        if len(each) != self.num_envs:
+            raise UsageError(f"{len(each)} actions for {self.num_envs} machines")
+        due = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else None
+        waits = self._episodes[0].waits or (due is not None and due.any())
+        run = self._at_once if waits else _in_turn
+        results = run(lambda number: self._advance(number, each[number]), range(self.num_envs))
+        rewards = np.zeros(self.num_envs, np.float64)
+        ended, truncated = np.zeros((2, self.num_envs), np.bool_)
+        infos: dict[str, Any] = {}
+        for number, (reward, end, cut, info) in enumerate(results):
+            rewards[number], ended[number], truncated[number] = reward, end, cut
+            infos = self._add_info(infos, info, number)
+        self._over = ended | truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
+            infos = self._reset_ended(infos)
+        return self._observations(), rewards, ended, truncated, infos
+
+    def _advance(self, number: int, action: Any) -> tuple[float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+        """Step one machine, or begin its next episode where that is due."""
+        if self._over[number] and self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            return 0.0, False, False, self._episodes[number].reset(self._slots[number])
+        slot = self._slots[number]
+        return self._episodes[number].step(action, slot, slot)
+
+    def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
+        numbers = [int(number) for number in np.flatnonzero(self._over)]
+        kept: dict[str, Any] = {}
+        for number in range(self.num_envs):
+            info = {
+                key: value[number]
+                for key, value in infos.items()
+                if not key.startswith("_") and infos[f"_{key}"][number]
+            }
+            if number in numbers:
+                last = {"final_obs": deepcopy(self._slots[number]), "final_info": info}
+                kept = self._add_info(kept, last, number)
+            else:
+                kept = self._add_info(kept, info, number)
+        for number, info in zip(numbers, self._at_once(self._begin, numbers), strict=True):
+            kept = self._add_info(kept, info, number)
+        return kept
+
+    def _at_once(self, work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:
+        """Do the work of machines at the same time; raise the first error when all have ended."""
+        futures = [self._pool.submit(work, number) for number in numbers]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return [future.result() for future in futures]
+
+    def _observations(self) -> Any:  # noqa: ANN401  of the space
+        return deepcopy(self._batch) if self._copy else self._batch
+
+    # ---- The rest
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return the screens, each ``(height, width, 3)``, R G B; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        return tuple(np.array(episode.machine.screen.frame()) for episode in self._episodes)
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: ANN401  Gymnasium's
+        """Close the machines that were opened here."""
+        self._pool.shutdown()
+        self._close_all()
+
+    def _close_all(self) -> None:
+        for episode in self._episodes:
+            episode.close()
+
+
+def _mode_of(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        names = ", ".join(each.value for each in AutoresetMode)
+        raise UsageError(f"autoreset_mode must be one of {names}, not {mode!r:.40}") from None
+
+
+def _slot(batch: Any, number: int) -> Any:  # noqa: ANN401  of the space
+    """Return the part of a batch that belongs to one machine, a view."""
+    if isinstance(batch, dict):
+        return {name: array[number] for name, array in batch.items()}
+    return batch[number]
+
+
+def _in_turn(work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:
+    """Do the work of one machine after the other: it takes less time than a thread's start."""
+    return [work(number) for number in numbers]

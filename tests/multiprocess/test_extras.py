@@ -104,3 +104,14 @@ def test_doctor_lists_every_extra(without):
         assert finding["passed"] is (None if extra.name in ("desktop", "remote") else True)
         command = extras.install_command(extra.name)
         assert (command in finding["details"]) is (extra.name in ("desktop", "remote"))
+
+
+def test_environments_without_gymnasium_name_the_extra(without):
+    done = subprocess.run(
+        [sys.executable, "-c", "import kju.gym"],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"KJU_HIDE": "gymnasium"},
+    )  # fmt: skip
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert line.endswith(f"kju.gym needs Gymnasium; install with: {extras.install_command('gym')}")

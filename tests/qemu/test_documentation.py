@@ -96,7 +96,13 @@ def test_tutorial_commands_work() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["act-on-the-screen", "drive-a-guest", "keep-machines-running", "look-from-python"],
+    [
+        "act-on-the-screen",
+        "drive-a-guest",
+        "keep-machines-running",
+        "look-from-python",
+        "train-with-gymnasium",
+    ],
 )
 def test_how_to_commands_work(page: str) -> None:
     do(f"docs/how-to/{page}.md")

@@ -15,6 +15,7 @@ with harness.instrumented():
     from kju.errors import KjuError, PeerError
     from kju.protocol import messages, values
     from kju.protocol.dry_run import DryRun, Planned
+    from kju.protocol.forks import Begin, Freeze, Frozen, RemoveBase, Revert
     from kju.protocol.framing import (
         MAX_EVENTS,
         MAX_FRAME,
@@ -64,6 +65,10 @@ def seeds() -> list[bytes]:
         messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
         ChangeSnapshot(how="save", tag="a.b-c_1"),
         GetSnapshots(),
+        Freeze(tag="installed"),
+        RemoveBase(tag="installed"),
+        Revert(),
+        Begin(),
         StepGuest(microseconds=20_000, keys=[(30, True)], actions=[values.To(1, 2)]),
         messages.ChangeCd(path="/cd.iso"),
         messages.Resize(width=1280, height=800),
@@ -80,6 +85,7 @@ def seeds() -> list[bytes]:
         messages.Failed(error="LimitError", message="full"),
         messages.Executed(value='{"return": [1, null]}'),
         SnapshotList(snapshots=[SavedSnapshot(tag="a", time=1.5, size=9, lacking=["d"])], note="n"),
+        Frozen(base="0011-22", milliseconds=1.5),
         messages.SerialHandle(descriptors=1, writable=True),
         messages.Happened(sequence=1, time=2.5, event="mode", data={"console": 0, "width": 640}),
         messages.Refused(reason="enough"),

@@ -33,12 +33,15 @@ PACKAGE = HOME / "src" / "kju"
 MODULES = {
     "client": (
         "acting",
+        "forks",
         "input_devices",
         "launching",
         "locators",
         "machine",
         "planning",
         "sending",
+        "snapshots",
+        "starting",
         "surface",
         "waits",
     ),

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from . import acting, agents, aio, errors, memory, report, vision
     from .acting import Answer
     from .client.consumer.frame import Frame
+    from .client.forks import ForkBase
     from .client.input_devices import Keyboard, Pointer
-    from .client.launching import attach, clone, define, launch, mirror, remove, start
+    from .client.launching import attach, clone, define, launch, mirror, open_base, remove, start
     from .client.link import DEFAULT_TIMEOUT, Timeout
     from .client.locators import Expectation, Locator, expect
-    from .client.machine import Machine, Snapshots
+    from .client.machine import Machine
     from .client.planning import plan_launch, plan_start
     from .client.requests import Event, LaunchPlan, Snapshot
+    from .client.snapshots import Snapshots
     from .client.surface import Screen, Surface
     from .client.targets import ListedMachine, definition, machines
     from .client.waiting import Events, Screens
@@ -57,6 +59,7 @@ __all__ = [
     "Event",
     "Events",
     "Expectation",
+    "ForkBase",
     "Found",
     "Frame",
     "Input",
@@ -101,6 +104,7 @@ __all__ = [
     "machines",
     "memory",
     "mirror",
+    "open_base",
     "plan_launch",
     "plan_start",
     "remove",
@@ -120,6 +124,7 @@ _HOME = {
     "Event": "client.requests",
     "Events": "client.waiting",
     "Expectation": "client.locators",
+    "ForkBase": "client.forks",
     "Found": "vision",
     "Frame": "client.consumer.frame",
     "Input": "protocol.input_log",
@@ -143,7 +148,7 @@ _HOME = {
     "ScreenTimeoutError": "vision",
     "Screens": "client.waiting",
     "Snapshot": "client.requests",
-    "Snapshots": "client.machine",
+    "Snapshots": "client.snapshots",
     "State": "surface.model",
     "Surface": "client.surface",
     "SurfaceProducer": "memory.produce",
@@ -158,6 +163,7 @@ _HOME = {
     "launch": "client.launching",
     "machines": "client.targets",
     "mirror": "client.launching",
+    "open_base": "client.launching",
     "plan_launch": "client.planning",
     "plan_start": "client.planning",
     "remove": "client.launching",

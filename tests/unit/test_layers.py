@@ -70,6 +70,8 @@ CORE = (
     "emulators.base",
     "emulators.qemu.arguments",
     "emulators.qemu.display.guest_mode",
+    "emulators.qemu.forks.arguments",
+    "emulators.qemu.forks.ram_file",
     "emulators.qemu.input.events",
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",

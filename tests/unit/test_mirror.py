@@ -64,7 +64,7 @@ SUITES: dict[str, str] = {
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
         "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
-        "client.input_devices client.launching client.link"
+        "client.aio.snapshots client.input_devices client.launching client.link client.snapshots"
     ),
     "integration/viewers/test_screen_tools.py": (
         "viewers.qt.background viewers.qt.tools.needle_dialog viewers.qt.tools.paste_dialog "
@@ -95,6 +95,10 @@ SUITES: dict[str, str] = {
     "qemu/test_desktop.py": ("desktop.first_steps desktop.qt.app desktop.single_instance"),
     "qemu/test_display1.py": "emulators.qemu.display.display",
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
+    "qemu/test_forks.py": (
+        "cli.machines.forks client.aio.forks client.aio.starting client.forks client.starting "
+        "emulators.qemu.forks.machine_forks emulators.qemu.forks.prepared_fork"
+    ),
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
@@ -124,7 +128,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": (
-        "protocol.dry_run protocol.messages protocol.snapshots protocol.stepping"
+        "protocol.dry_run protocol.forks protocol.messages protocol.snapshots protocol.stepping"
     ),
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",

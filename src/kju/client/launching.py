@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..protocol.launch_options import (
     DefineOptions,
     Launch,
@@ -18,17 +17,19 @@ from ..protocol.launch_options import (
     fields_of,
     takes,
 )
-from ..protocol.messages import Welcome
 from ..protocol.values import Role
 from ..remote.addresses import SCHEME
 from ..store import sweeping
+from ..store.forks import bases
 from ..store.paths import check_name, local_network
 from . import requests
+from .forks import ForkBase
 from .link import Link
 from .machine import Machine
-from .requests import END, START, absolute_path, check_reply, client_name
+from .requests import absolute_path, client_name
+from .starting import Starting
 from .surface import open_screen
-from .waiting import Screens, reap, run_blocking, start_host
+from .waiting import Screens, run_blocking
 
 
 @takes(LaunchOptions)
@@ -127,26 +128,7 @@ def launched(request: Launch) -> Machine:
         KjuError: The machine did not start; see `launch`.
     """
     sweeping.sweep()
-    child, sock = start_host()
-    link = Link(sock, request.machine)
-    try:
-        reply, _ = link.call(request, START)
-        link.welcome = check_reply(reply, Welcome)
-        link.name = link.welcome.machine
-        screens = Screens.of(link, open_screen)
-    except BaseException as error:
-        if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
-            # The host closes the connection last: the name is free again then.
-            link.wait_ended(END)
-        link.close()
-        reap(child, END)
-        if isinstance(error, MachineGoneError):
-            raise requests.host_failed(child.returncode) from error
-        raise
-    if request.detach:
-        # The process that we started has passed the machine to a child of its own.
-        reap(child, END)
-    return Machine(link, screens, None if request.detach else child)
+    return Starting(request).finish(Machine)
 
 
 def attach(name: str, role: Role = "control", *, rate: float | None = None) -> Machine:
@@ -175,6 +157,22 @@ def attach(name: str, role: Role = "control", *, rate: float | None = None) -> M
         link.close()
         raise
     return Machine(link, screens)
+
+
+def open_base(machine: str, tag: str | None = None, *, spares: int = 0) -> ForkBase[Machine]:
+    """Open a base of a machine, to start forks from it.
+
+    Args:
+        machine: The name of the machine that was frozen, which may have ended since.
+        tag: The name of the base; by default the newest one.
+        spares: The number of spare forks: see `ForkBase`.
+
+    Raises:
+        ForkError: The machine has no such base, or it is damaged; the message lists its bases.
+    """
+    sweeping.sweep()
+    held = run_blocking(bases.find, machine, tag or "")
+    return ForkBase(held, Machine, spares=spares)
 
 
 # ---- Defined machines

@@ -198,12 +198,21 @@ class Link:
 
     def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> ReceivedReply:
         """Send a request and return any reply; the caller owns its descriptors."""
-        seconds = seconds_of(timeout, self.default_timeout)
-        deadline = deadline_of(seconds)
+        return self.finish(self.begin(request, timeout), timeout)
+
+    def begin(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> int:
+        """Send a request; return its number for `finish`."""
+        deadline = deadline_of(seconds_of(timeout, self.default_timeout))
         with self._turn:
             self._raise_if_dead()
             number, data = self._side.request(request)
             self._send(data, deadline)
+            return number
+
+    def finish(self, number: int, timeout: Timeout = DEFAULT_TIMEOUT) -> ReceivedReply:
+        """Return the reply to a request that was begun; the caller owns its descriptors."""
+        deadline = deadline_of(seconds_of(timeout, self.default_timeout))
+        with self._turn:
             try:
                 while number not in self._answers:
                     # A reply that arrived before the end counts, so the end is checked second.

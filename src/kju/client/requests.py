@@ -24,6 +24,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..protocol.dry_run import DryRun, Planned
+from ..protocol.forks import Freeze
 from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
 from ..protocol.messages import Ended, Execute, Failed, Happened, Refused, Resize
@@ -294,6 +295,55 @@ def check_rate(rate: float | None) -> float | None:
     if rate is not None and not 0 <= rate <= MAX_RATE:
         raise UsageError(f"rate must be 0 to {MAX_RATE} looks per second, or None, not {rate}")
     return rate
+
+
+#: Forks that one call starts, and spare forks of one base.
+MAX_FORKS = 1000
+MAX_SPARES = 64
+
+
+#: The name of the base of `Machine.fork`.
+NAMELESS = "fork"
+
+
+def fork_names(count: int | None, name: str | None) -> list[str]:
+    """Return the names of the forks that a call starts; empty ones are chosen by their hosts.
+
+    Raises:
+        UsageError: The name or the number is not valid.
+    """
+    if name:
+        check_name(name)
+    if count is None:
+        return [name or ""]
+    if not 1 <= count <= MAX_FORKS:
+        raise UsageError(f"the number of forks must be 1 to {MAX_FORKS}, not {count}")
+    return [check_name(f"{name}-{number}") if name else "" for number in range(1, count + 1)]
+
+
+def check_spares(spares: int) -> int:
+    """Return the number of spare forks.
+
+    Raises:
+        UsageError: It is out of range.
+    """
+    if not 0 <= spares <= MAX_SPARES:
+        raise UsageError(f"the number of spare forks must be 0 to {MAX_SPARES}, not {spares}")
+    return spares
+
+
+def freeze_request(tag: str) -> Freeze:
+    """Return the request to freeze a machine.
+
+    Raises:
+        UsageError: *tag* is not a valid name for a base.
+    """
+    if not re.search(TAG, tag):
+        raise UsageError(
+            f"{tag!r} cannot be a base's name: use up to 64 letters, digits, '.', '_' and '-',"
+            " beginning with a letter or '_', or a digit if there are others too"
+        )
+    return Freeze(tag=tag)
 
 
 def check_codec(codec: str) -> str:

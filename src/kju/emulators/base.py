@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
+from ..protocol.forks import Frozen
 from ..protocol.snapshots import SnapshotList
 from ..protocol.stepping import StepGuest
 from ..protocol.values import KINDS
@@ -97,6 +98,16 @@ class SnapshotStore(Protocol):
 
     async def listed(self) -> SnapshotList:
         """Return all snapshots."""
+
+
+class ForkStore(Protocol):
+    """The bases of a machine, from which it can be forked."""
+
+    async def freeze(self, tag: str, /) -> Frozen:
+        """Freeze the machine as a base, and let it go on."""
+
+    async def remove(self, tag: str, /) -> None:
+        """Stop holding a base: it is removed with its last fork."""
 
 
 class CdDrive(Protocol):
@@ -212,6 +223,33 @@ class Emulator(abc.ABC):
             UsageError: The machine has no guest that can be paused.
         """
         raise self._unsupported("lockstep")
+
+    @property
+    def forks(self) -> ForkStore:
+        """The bases of the machine.
+
+        Raises:
+            UsageError: The machine cannot be forked.
+        """
+        raise self._unsupported("forks")
+
+    async def revert(self) -> Emulator:
+        """End this emulator, and return one of its base, which is not started.
+
+        It shows on the same surfaces, to the same viewers; `begin` lets it run.
+
+        Raises:
+            UsageError: The machine has no base; the emulator runs on.
+        """
+        raise self._unsupported("forks")
+
+    async def begin(self) -> None:
+        """Let a spare machine run.
+
+        Raises:
+            UsageError: The machine is not a spare one.
+        """
+        raise self._unsupported("spares")
 
     @property
     def cd_drive(self) -> CdDrive:

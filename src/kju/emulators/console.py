@@ -64,6 +64,18 @@ class ConsoleFacts(NamedTuple):
     no_resize: str = ""
 
 
+class HandedOver(NamedTuple):
+    """The lasting parts of a console whose emulator is replaced.
+
+    Attributes:
+        surface: Its published pixels.
+        viewers: The clients that view it, each with its rate.
+    """
+
+    surface: ConsoleSurface
+    viewers: dict[object, float | None]
+
+
 class Console:
     """One console of a machine.
 
@@ -180,6 +192,13 @@ class Console:
         """Publish that the guest's CPUs are paused, or run again."""
         self.runner.supervisor.set_paused(paused)
 
+    def hand_over(self) -> HandedOver:
+        """Stop the source for ever; return the surface and its viewers, for another console."""
+        viewers = self.runner.viewers
+        surface = self.runner.supervisor.hand_over()
+        self.runner.close()
+        return HandedOver(surface, viewers)
+
     def stop(self, state: State, reason: str) -> None:
         """Stop the source, publish the final state and release everything."""
         self.runner.supervisor.close(state, reason)
@@ -248,6 +267,11 @@ class SourceRunner:
     def rate(self) -> float | None:
         """Looks per second of the source's fastest client; None for the source's own pace."""
         return fastest(self._clients.values())
+
+    @property
+    def viewers(self) -> dict[object, float | None]:
+        """The clients that view the console, each with its rate."""
+        return {client: rate for client, rate in self._clients.items() if client is not self}
 
     def viewing(self, client: object) -> dict[str, float | None] | None:
         """Return the rate of a client, ready for JSON; None if it does not view the console."""

@@ -82,6 +82,7 @@ class ConsoleSurface:
         self._address = address
         self._hold: _ScreenHold | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
+        self._replaced: SurfaceProducer | None = None
         try:
             self.producer = self._create(CAPACITY)
         except OSError as error:
@@ -142,6 +143,29 @@ class ConsoleSurface:
         retarget(self.producer)
         old.close(State.SUPERSEDED)
 
+    def begin_replacement(self) -> None:
+        """Fill a new surface from now on: the guest's memory behind the old one is gone.
+
+        Clients see the old one until `end_replacement`, unless it has a name.
+
+        Raises:
+            KjuError: Out of memory.
+        """
+        self.release_hold()
+        old = self.producer
+        if old.address:
+            # A name leads to one surface only.
+            old.close(State.SUPERSEDED)
+        self.producer = self._create(old.capacity)
+        if not old.address:
+            self._replaced = old
+
+    def end_replacement(self) -> None:
+        """Lead clients to the new surface, which has a picture now."""
+        old, self._replaced = self._replaced, None
+        if old is not None:
+            old.close(State.SUPERSEDED)
+
     def set_paused(self, paused: bool) -> None:
         """Change the state between LIVE and PAUSED; other states stay. For a console at rest."""
         before, after = (State.LIVE, State.PAUSED) if paused else (State.PAUSED, State.LIVE)
@@ -187,6 +211,9 @@ class ConsoleSurface:
     def close(self, state: State, reason: str) -> None:
         """Publish the final state and release everything."""
         self.release_hold()
+        old, self._replaced = self._replaced, None
+        if old is not None:
+            old.close(state, reason)
         self.producer.close(state, reason)
         if self._handout:
             os.close(self._handout[1])

@@ -12,6 +12,7 @@
 | ``mode`` | ``console``, ``width``, ``height``, ``epoch`` |
 | ``client-connected``, ``client-disconnected`` | ``client`` (number), ``pid``, ``name``, ``role`` |
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
+| ``frozen``, ``reverted`` | ``tag`` |
 | ``cd-changed`` | ``file`` (empty: ejected) |
 | ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
@@ -163,6 +164,8 @@ _REMOTE: dict[str, tuple[str, ...]] = {
     "snapshot-saved": ("tag",),
     "snapshot-loaded": ("tag",),
     "snapshot-removed": ("tag",),
+    "frozen": ("tag",),
+    "reverted": ("tag",),
     "cd-changed": ("file",),
     "link": ("up", "reason"),
     "ending": ("reason", "asked", "status"),

@@ -345,6 +345,17 @@ class Supervisor:
             if self.source is not None:
                 self.source.set_rate(rate)
 
+    def hand_over(self) -> ConsoleSurface:
+        """Stop the source for ever, and return the surface, which another supervisor fills next."""
+        self._move(SupervisorEvent.CLOSE)
+        self._generation += 1
+        self._tasks.cancel()
+        self.surface.release_hold()
+        source, self.source = self.source, None
+        if source is not None:
+            source.stop()
+        return self.surface
+
     def close(self, state: State, reason: str) -> None:
         """Stop the source and publish the final state."""
         self._move(SupervisorEvent.CLOSE)

@@ -91,9 +91,9 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         sweeping.sweep()
         prepared = launch.prepare(request)
         if request.machine:
-            claim = running.claim(request.machine)
+            claim = running.claim(request.machine, hidden=request.spare)
         else:
-            claim = running.claim_any(prepared.default_name)
+            claim = running.claim_any(prepared.default_name, hidden=request.spare)
         if request.folder:
             from ..store.defining import confirm
 

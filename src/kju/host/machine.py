@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ..emulators.base import Emulator, Ending
 from ..emulators.tasks import Tasks
-from ..errors import KjuError
+from ..errors import ForkError, KjuError, UsageError
 from ..escaping import one_line
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
@@ -81,6 +81,8 @@ class HostedMachine:
         self.emulator = emulator
         self.began = time.time()
         self._claim = claim
+        self._is_spare = request.spare
+        self._reverting = asyncio.Lock()
         self._launcher = launcher
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -218,6 +220,30 @@ class HostedMachine:
             self.end(f"{who} stopped it")
         else:
             await self.emulator.powerdown()
+
+    async def begin_spare(self) -> None:
+        """Let a spare fork run, and list it among the machines."""
+        if not self._is_spare:
+            raise UsageError(f"{self.name} is not a spare fork: it has begun")
+        self._is_spare = False
+        self._claim.show()
+        await self.emulator.begin()
+
+    async def revert(self) -> None:
+        """Return the machine to its base: another emulator takes the place of this one.
+
+        Raises:
+            KjuError: It has no base; or the base could not be loaded, and the machine ends.
+        """
+        async with self._reverting:
+            before = self.emulator
+            try:
+                self.emulator = await before.revert()
+                await self.emulator.start(self._emulator_ended)
+            except BaseException as error:
+                if not isinstance(error, ForkError):
+                    self.end(f"it could not return to its base: {error}", asked=False)
+                raise
 
     # -- ending
 

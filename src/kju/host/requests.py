@@ -18,6 +18,7 @@ from ..emulators.console import ONE_LOOK, Console
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.dry_run import DryRun
+from ..protocol.forks import Begin, Freeze, RemoveBase, Revert
 from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
@@ -62,6 +63,12 @@ class RunningMachine(Protocol):
 
     async def stop(self, how: str, who: str) -> None:
         """End the machine."""
+
+    async def revert(self) -> None:
+        """Return the machine to its base."""
+
+    async def begin_spare(self) -> None:
+        """Let a spare machine run."""
 
 
 async def answer(machine: RunningMachine, client: Client, request: AnyRequest) -> Result:
@@ -180,6 +187,25 @@ async def _snapshots(machine: RunningMachine, client: Client, request: GetSnapsh
 async def _step(machine: RunningMachine, client: Client, request: StepGuest) -> Result:
     stepper, console = machine.emulator.stepper, _console(machine, request.console)
     return _accepted(await stepper.step(client, console, request))
+
+
+async def _freeze(machine: RunningMachine, client: Client, request: Freeze) -> Result:
+    return Result(await machine.emulator.forks.freeze(request.tag))
+
+
+async def _remove_base(machine: RunningMachine, client: Client, request: RemoveBase) -> Result:
+    await machine.emulator.forks.remove(request.tag)
+    return Result(messages.Done())
+
+
+async def _revert(machine: RunningMachine, client: Client, request: Revert) -> Result:
+    await machine.revert()
+    return Result(messages.Done())
+
+
+async def _begin(machine: RunningMachine, client: Client, request: Begin) -> Result:
+    await machine.begin_spare()
+    return Result(messages.Done())
 
 
 async def _change_cd(machine: RunningMachine, client: Client, request: messages.ChangeCd) -> Result:
@@ -340,6 +366,10 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     GetSnapshots: _RequestRule(_snapshots, _ALL),
     StepGuest: _RequestRule(_step, _CONTROL),
+    Freeze: _RequestRule(_freeze, _CONTROL),
+    RemoveBase: _RequestRule(_remove_base, _CONTROL),
+    Revert: _RequestRule(_revert, _CONTROL),
+    Begin: _RequestRule(_begin, _CONTROL),
     messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),

@@ -283,6 +283,9 @@ class Launch(Request, frozen=True, tag="launch"):
         detach: Whether the machine outlives this connection.
         log_level: The level of host.log: ``debug``, ``info``, ``warning``, ``error``.
         client: The client's name, for the list of clients.
+        base: The base that the machine is a fork of, by its number (`kju.store.forks`); empty for a
+            machine that boots. The base has all options of the guest.
+        spare: Whether the machine waits, paused and not listed, for `Begin`.
     """
 
     machine: Name = ""
@@ -303,6 +306,8 @@ class Launch(Request, frozen=True, tag="launch"):
     detach: bool = False
     log_level: LogLevel = "info"
     client: Name = ""
+    base: Name = ""
+    spare: bool = False
 
 
 def takes(kind: type) -> Callable[[Function], Function]:

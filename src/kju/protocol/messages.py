@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .dry_run import DryRun, Planned
+from .forks import Begin, Freeze, Frozen, RemoveBase, Revert
 from .launch_options import Launch
 from .snapshots import ChangeSnapshot, GetSnapshots, SnapshotList
 from .stepping import StepGuest
@@ -251,6 +252,10 @@ AnyRequest = (
     | ChangeSnapshot
     | GetSnapshots
     | StepGuest
+    | Freeze
+    | RemoveBase
+    | Revert
+    | Begin
     | ChangeCd
     | GetSerial
     | Subscribe
@@ -426,6 +431,7 @@ FromHost = (
     | LampsState
     | Executed
     | SnapshotList
+    | Frozen
     | SerialHandle
     | Done
     | Failed

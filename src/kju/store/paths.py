@@ -64,6 +64,11 @@ class Paths(NamedTuple):
         return self.folder / "input.jsonl"
 
     @property
+    def hidden(self) -> Path:
+        """The mark of a machine that is not listed."""
+        return self.folder / "hidden"
+
+    @property
     def base(self) -> Path:
         """The ID of the base that the machine was forked from (`kju.store.forks.bases`)."""
         return self.folder / "base"

@@ -64,7 +64,12 @@ def names() -> list[str]:
         entries = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except FileNotFoundError:
         return []
-    return [n for n in entries if NAME.fullmatch(n) and is_alive(Paths(folder / n))]
+    return [n for n in entries if NAME.fullmatch(n) and _is_listed(Paths(folder / n))]
+
+
+def _is_listed(machine: Paths) -> bool:
+    """Return whether a machine runs and is not hidden."""
+    return not machine.hidden.exists() and is_alive(machine)
 
 
 def is_alive(machine: Paths) -> bool:
@@ -138,6 +143,15 @@ class Claim:
             os.pwrite(self._descriptor, text.encode(), 0)
             os.ftruncate(self._descriptor, len(text))
 
+    def show(self) -> None:
+        """List a hidden machine from now on.
+
+        Raises:
+            FileError: Its mark cannot be removed.
+        """
+        with Folder.open(self.paths.folder) as folder:
+            folder.remove(self.paths.hidden.name)
+
     def release(self, *, keep_logs: bool = False) -> None:
         """Remove the folder and release the name. A second call does nothing.
 
@@ -155,8 +169,12 @@ class Claim:
                 self._descriptor = -1
 
 
-def claim(name: str) -> Claim:
+def claim(name: str, *, hidden: bool = False) -> Claim:
     """Claim a machine's name.
+
+    Args:
+        name: The name.
+        hidden: Do not list the machine until `Claim.show`.
 
     Raises:
         MachineExistsError: A running machine has it. Of several claims at the same moment
@@ -166,7 +184,7 @@ def claim(name: str) -> Claim:
     machine = Paths(runtime_folder() / check_name(name))
     try:
         with _exclusive(machine.folder.parent) as folder:
-            return _claim_exclusively(name, machine, folder)
+            return _claim_exclusively(name, machine, folder, hidden=hidden)
     except OSError as error:
         failed = file_error(error, machine.folder, "made")
         raise RuntimeFolderError(f"{failed}; correct that, or {RUNTIME_HINT}") from error
@@ -196,12 +214,12 @@ def require_free(name: str) -> None:
         )
 
 
-def claim_any(image: str | None) -> Claim:
-    """Claim a name made from *image*, with a number appended if necessary."""
+def claim_any(image: str | None, *, hidden: bool = False) -> Claim:
+    """Claim a name made from *image*, with a number appended if necessary: see `claim`."""
     stem = name_for(image)
     for number in range(1, 1000):
         try:
-            return claim(stem if number == 1 else f"{stem}-{number}")
+            return claim(stem if number == 1 else f"{stem}-{number}", hidden=hidden)
         except MachineExistsError:
             continue
     raise MachineExistsError(f"a thousand machines named {stem!r} are running", stem)
@@ -274,13 +292,15 @@ def _this_process() -> str:
     return f"{os.getpid()} {start_time(os.getpid())}"
 
 
-def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
+def _claim_exclusively(name: str, machine: Paths, folder: Folder, *, hidden: bool) -> Claim:
     require_free(name)
     # The folder of a killed host: no host locks it, and the parent's lock is held.
     _remove(machine, folder)
     descriptor = -1
     try:
         with folder.folder(name, create=True) as own:
+            if hidden:
+                own.write(machine.hidden.name, b"", durable=False)
             descriptor = own.new(machine.pid.name)
         # Blocking is right: only `is_alive` can hold it, shared, for a few microseconds.
         fcntl.flock(descriptor, fcntl.LOCK_EX)

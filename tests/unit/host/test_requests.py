@@ -11,6 +11,7 @@ from kju.errors import RoleError
 from kju.host.requests import REQUESTS, answer, answer_at_once
 from kju.protocol import messages
 from kju.protocol.dry_run import DryRun
+from kju.protocol.forks import Begin, Freeze, RemoveBase, Revert
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
 from kju.protocol.snapshots import ChangeSnapshot
@@ -27,6 +28,10 @@ CONTROL_ONLY = [
     messages.Execute(command="stop"),
     ChangeSnapshot(how="save", tag="a"),
     StepGuest(microseconds=1000),
+    Freeze(tag="a"),
+    RemoveBase(tag="a"),
+    Revert(),
+    Begin(),
     messages.ChangeCd(),
     messages.Resize(width=800, height=600),
 ]

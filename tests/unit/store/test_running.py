@@ -262,3 +262,14 @@ def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
 def test_kill_refuses_a_machine_that_does_not_run(folder: Path) -> None:
     with pytest.raises(MachineNotFoundError):
         running.kill("nobody")
+
+
+def test_hidden_machine_is_listed_when_it_is_shown(runtime_folder):
+    claimed = running.claim("spare", hidden=True)
+    try:
+        assert running.names() == []
+        assert running.free_name("spare.img") == "spare-2"
+        claimed.show()
+        assert running.names() == ["spare"]
+    finally:
+        claimed.release()

@@ -16,15 +16,18 @@ Use a machine from one event loop.
 from __future__ import annotations
 
 from ..targets import definition, machines
+from .forks import ForkBase
 from .input_devices import Keyboard, Pointer
-from .launching import attach, clone, define, launch, mirror, remove, start
+from .launching import attach, clone, define, launch, mirror, open_base, remove, start
 from .locators import Expectation, Locator, expect
-from .machine import Machine, Snapshots
+from .machine import Machine
 from .planning import plan_launch, plan_start
+from .snapshots import Snapshots
 from .surface import Screen, Surface
 
 __all__ = [
     "Expectation",
+    "ForkBase",
     "Keyboard",
     "Locator",
     "Machine",
@@ -40,6 +43,7 @@ __all__ = [
     "launch",
     "machines",
     "mirror",
+    "open_base",
     "plan_launch",
     "plan_start",
     "remove",

@@ -102,15 +102,23 @@ class AsyncLink:
 
         May be cancelled.
         """
-        seconds = seconds_of(timeout, self.default_timeout)
+        return await self.finish(self.begin(request), timeout)
+
+    def begin(self, request: Request) -> int:
+        """Send a request; return its number for `finish`."""
         if self._dead:
             raise gone_error(self.name, self._dead)
         number, data = self._side.request(request)
-        answer: asyncio.Future[ReceivedReply] = self._loop.create_future()
-        self._waiting[number] = answer
+        self._waiting[number] = self._loop.create_future()
+        self._send(data)
+        return number
+
+    async def finish(self, number: int, timeout: Timeout = DEFAULT_TIMEOUT) -> ReceivedReply:
+        """Return the reply to a request that was begun; the caller owns its descriptors."""
+        seconds = seconds_of(timeout, self.default_timeout)
+        answer = self._waiting[number]
         delivered = False
         try:
-            self._send(data)
             async with asyncio.timeout(seconds):
                 got = await answer
             # The caller gets the reply now: no other task runs in between.

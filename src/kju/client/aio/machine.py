@@ -1,4 +1,4 @@
-"""One running machine and its snapshots, for asyncio."""
+"""One running machine, for asyncio."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from ...errors import MachineGoneError, PowerButtonError, RoleError
+from ...protocol.forks import Frozen, RemoveBase, Revert
 from ...protocol.framing import no_screen
 from ...protocol.input_log import Input, decode
 from ...protocol.messages import (
@@ -25,20 +26,22 @@ from ...protocol.messages import (
     SerialHandle,
     Stop,
 )
-from ...protocol.snapshots import GetSnapshots, SnapshotList
 from ...protocol.values import Role
 from ...store import log_files
+from ...store.forks.bases import open_base
 from ...store.paths import Paths
 from ...surface import NOTHING_TAKEN, Mark
 from .. import requests
 from ..input_requests import mark_of, replay_schedule
 from ..link import DEFAULT_TIMEOUT, Timeout, only_descriptor, seconds_of
-from ..requests import END, Snapshot, client_name
+from ..requests import END, NAMELESS, client_name
 from .acting import ActOptions
+from .forks import ForkBase
 from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
+from .snapshots import Snapshots
 from .surface import Screen
-from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
+from .waiting import Events, Screens, open_serial, reap, run_blocking, sleep, subscribe
 
 if TYPE_CHECKING:
     import subprocess
@@ -280,6 +283,81 @@ class Machine:
             mark = mark_of(await self._link.ask(request, Done))
         return mark
 
+    # ---- Forks
+
+    async def freeze(
+        self, tag: str, *, spares: int = 1, timeout: Timeout = DEFAULT_TIMEOUT
+    ) -> ForkBase[Machine]:
+        """Freeze the machine as a base, from which forks go on, and let this machine go on too.
+
+        The guest is paused while QEMU writes the memory that it uses: 100 MB took 0.1 s. Its disks
+        get overlays: the base has the disks as they are now. Nothing is down in a fork that is held
+        here now.
+
+        Args:
+            tag: The name of the base. An older one of this name is removed with its last fork.
+            spares: The number of spare forks: see `ForkBase`.
+            timeout: Seconds to wait; None for no limit. The default is `default_timeout`. A timeout
+                does not cancel it.
+
+        Raises:
+            ForkError: The machine cannot be forked; the message has the reason. It is unchanged.
+            LimitError: There is too little memory for the base.
+            QemuError: QEMU could not save the guest's state. The machine goes on.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        request = requests.freeze_request(tag)
+        frozen = await self._link.ask(request, Frozen, timeout=timeout)
+        base = await run_blocking(open_base, frozen.base)
+        paused = frozen.milliseconds / 1000
+        return ForkBase(base, type(self), spares=spares, paused=paused)
+
+    async def remove_base(self, tag: str) -> None:
+        """Remove a base of this machine. Its forks, and other programs, keep it until they end.
+
+        Raises:
+            ForkError: The machine was not frozen under this name.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        await self._link.ask(RemoveBase(tag=tag), Done)
+
+    @overload
+    async def fork(
+        self, count: None = None, *, name: str | None = None, detach: bool = False
+    ) -> Machine: ...
+    @overload
+    async def fork(
+        self, count: int, *, name: str | None = None, detach: bool = False
+    ) -> list[Machine]: ...
+    async def fork(
+        self, count: int | None = None, *, name: str | None = None, detach: bool = False
+    ) -> Machine | list[Machine]:
+        """Freeze the machine, and start forks of it: see `freeze` and `ForkBase.fork`.
+
+        For many forks of one instant `freeze` the machine once.
+        """
+        requests.fork_names(count, name)
+        async with await self.freeze(NAMELESS, spares=0) as base:
+            return await base.fork(count, name=name, detach=detach)
+
+    async def revert(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> None:
+        """Return to the base: the last one that this machine was frozen as, or is a fork of.
+
+        Its name, screens and clients stay. Every screen shows the base when this returns. What the
+        guest has written to its disks since is lost. Held keys and buttons are released.
+
+        Raises:
+            ForkError: The machine has no base, or it is damaged. It is unchanged.
+            QemuError: QEMU could not load the base; the machine ends.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        await self._link.ask(Revert(), Done, timeout=timeout)
+
+    # ---- Input
+
     async def act(
         self, *inputs: AnyInput | Sequence[AnyInput], **options: Unpack[ActOptions]
     ) -> Answer[Frame]:
@@ -372,72 +450,3 @@ class Machine:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-class Snapshots:
-    """The snapshots of one machine, in its own qcow2 disks."""
-
-    def __init__(self, link: AsyncLink) -> None:
-        self._link = link
-
-    async def save(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
-        """Save the whole machine: its memory, its disks, its screen as a PNG.
-
-        The guest is stopped meanwhile, and runs again afterwards if it ran. With QEMU's -snapshot
-        or snapshot=on the snapshot is lost when the machine ends. Its ``note`` has this warning,
-        and ``machine.info()["temporary"]`` has it before.
-
-        Args:
-            tag: A name that no other snapshot has.
-            timeout: Seconds to wait; None for no limit. The default is `default_timeout` of the
-                machine. QEMU writes the memory that the guest uses: 100 MB took 0.2 s. A timeout
-                does not cancel it.
-
-        Raises:
-            UsageError: A snapshot has this name, or a disk cannot hold snapshots.
-            QemuError: QEMU failed, for example because a disk is full. Older snapshots are
-                unchanged.
-            RoleError: This client has the view role.
-            MachineGoneError: The machine has ended.
-            WaitTimeoutError: The snapshot is not complete yet.
-        """
-        return await self._do("save", tag, timeout)
-
-    async def load(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
-        """Return to a snapshot. Every screen shows it when this returns.
-
-        The guest runs afterwards if it ran before.
-
-        Raises:
-            UsageError: The snapshot does not exist or is incomplete; the machine is unchanged.
-            QemuError: QEMU failed; the machine is paused then.
-            RoleError: This client has the view role.
-            MachineGoneError: The machine has ended.
-            WaitTimeoutError: The snapshot is not loaded yet.
-        """
-        return await self._do("load", tag, timeout)
-
-    async def remove(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
-        """Remove a snapshot, with its picture.
-
-        Raises:
-            UsageError: The snapshot does not exist.
-            QemuError: QEMU failed.
-            RoleError: This client has the view role.
-            MachineGoneError: The machine has ended.
-        """
-        return await self._do("remove", tag, timeout)
-
-    async def list(self) -> list[Snapshot]:
-        """Return all snapshots, oldest first.
-
-        Raises:
-            MachineGoneError: The machine has ended.
-        """
-        reply = await self._link.ask(GetSnapshots(), SnapshotList)
-        return [requests.snapshot_of(saved) for saved in reply.snapshots]
-
-    async def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
-        request = requests.snapshot_request(how, tag)
-        reply = await self._link.ask(request, SnapshotList, timeout=timeout)
-        return requests.snapshot_of(reply.snapshots[0], reply.note)

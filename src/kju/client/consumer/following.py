@@ -40,6 +40,8 @@ class Following(SurfaceBase):
         # No surface follows that of a machine that has ended: do not wait for one.
         if reason := self._origin.ends_here:
             raise ProducerGoneError(reason)
+        # The memory of the live window belongs to the emulator, which may be another one now.
+        self._window = None
         return super()._replaced(seen)
 
     def view(self, rect: Area | None = None, *, live: bool = False) -> Frame:
@@ -73,7 +75,7 @@ class Following(SurfaceBase):
         )
 
     def _live_memory(self) -> Mapping:
-        """Return the memory of live windows, which is the same until the machine ends."""
+        """Return the memory of live windows, which is the same until the surface is replaced."""
         if self._window is None:
             self._window = self._origin.window()
         return self._window

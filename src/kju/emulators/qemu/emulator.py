@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from ...errors import (
     KjuError,
@@ -17,12 +18,14 @@ from ...errors import (
     UsageError,
     WaitTimeoutError,
 )
+from ...protocol.launch_options import Launch
+from ...store.forks.listing import note_fork
 from ...store.running import Claim
 from ...surface import State
 from .. import spawn as process
 from ..base import Emulator, Ended, Ending
 from ..child import LAST_WORDS_TIMEOUT, Child
-from ..console import Console
+from ..console import Console, HandedOver
 from ..console_surface import ConsoleSurface, surface_address
 from ..events import MachineEvents, from_qmp
 from ..input.devices import InputLog
@@ -33,6 +36,9 @@ from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
 from .display.display import Display
+from .display.screenshot import SnapshotScreens
+from .forks.machine_forks import ForksOf, QemuForks
+from .forks.prepared_fork import PreparedFork
 from .input.stepper import QemuStepper
 from .launch import PreparedQemu, choose_accelerator, make_variables, prepare
 from .power_button import loss_reason
@@ -50,6 +56,18 @@ log = logging.getLogger(__name__)
 GREETING_TIMEOUT = 120.0
 
 
+class KeptParts(NamedTuple):
+    """The parts of a machine that last when its QEMU is replaced.
+
+    Attributes:
+        consoles: The surfaces and their viewers.
+        serial: The serial port.
+    """
+
+    consoles: list[HandedOver]
+    serial: Serial | None
+
+
 class QemuEmulator(Emulator):
     """One QEMU.
 
@@ -58,6 +76,8 @@ class QemuEmulator(Emulator):
         prepared: The checked launch.
         accelerator: The accelerator of its guest.
         events: The machine's events.
+        forks: Its base and its disks.
+        kept: The lasting parts of the QEMU that this one replaces.
 
     Attributes:
         display: Its consoles.
@@ -72,12 +92,22 @@ class QemuEmulator(Emulator):
         prepared: PreparedQemu,
         accelerator: Accelerator,
         events: MachineEvents,
+        forks: QemuForks | None = None,
+        kept: KeptParts | None = None,
     ) -> None:
         super().__init__(events)
+        self._forks = forks or QemuForks(claim.name, prepared, accelerator)
+        self._kept = kept
+        self._begins = False
+        self._is_replaced = False
         traces = Traces()
         traces_elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
 
         def make_surface(index: int) -> ConsoleSurface:
+            if kept is not None and index < len(kept.consoles):
+                surface = kept.consoles[index].surface
+                surface.begin_replacement()
+                return surface
             address = surface_address(prepared.request, claim.name, index)
             return ConsoleSurface(index, address, events.note_mode)
 
@@ -134,8 +164,14 @@ class QemuEmulator(Emulator):
             async with asyncio.timeout(GREETING_TIMEOUT):
                 self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
+            if self._forks.loads:
+                self._begins = await self._forks.load(self._qmp)
             self.display.set_paused(not await self._is_running(self._qmp))
             await self.display.open(self._qmp, self._child.pid)
+            if self._kept is not None:
+                await self._show_again(self._kept)
+            if self._kept is not None or not self._prepared.request.spare:
+                await self._begin(self._qmp)
         except TimeoutError as error:
             raise QemuError(
                 f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
@@ -148,6 +184,57 @@ class QemuEmulator(Emulator):
         count = len(self.consoles)
         some = "1 console" if count == 1 else f"{count} consoles"
         log.info("running: process %d, %s", self._child.pid, some)
+
+    async def _begin(self, qmp: Qmp) -> None:
+        """Let a fork run, unless its guest was paused when it was frozen."""
+        if self._begins:
+            self._begins = False
+            await qmp.execute("cont")
+
+    async def _show_again(self, kept: KeptParts) -> None:
+        """Show this QEMU to the viewers of the one before; returns when every screen shows it."""
+        screens = SnapshotScreens(self.qmp)
+        try:
+            for console, parts in zip(self.consoles, kept.consoles, strict=False):
+                for client, rate in parts.viewers.items():
+                    await console.attach(client, rate)
+                await screens.show(console)
+                parts.surface.end_replacement()
+        finally:
+            screens.close()
+
+    async def revert(self) -> QemuEmulator:
+        """End this QEMU, and return one of its base, which is not started.
+
+        Raises:
+            ForkError: The machine has no base, or it is damaged; QEMU runs on.
+            FileError: The disks could not be made; QEMU has ended.
+        """
+        tag = await asyncio.to_thread(self._forks.check_revert)
+        if self._snapshots is not None:
+            await self._snapshots.settle()
+        await self._forks.settle()
+        self._is_replaced, self._ended = True, lambda ending: None
+        kept = KeptParts(self.display.hand_over(), self._serial)
+        if self._serial is not None:
+            self._serial.detach()
+            self._serial = None
+        await self._child.end(self._ask_to_quit)
+        if self._snapshots:
+            self._snapshots.close()
+        await self.qmp.close()
+        self._child.close()
+        self._inputs.close()
+        self._tasks.cancel()
+        prepared = await asyncio.to_thread(self._forks.renewed)
+        self.events.happen("reverted", {"tag": tag})
+        return QemuEmulator(
+            self._claim, prepared, self._accelerator, self.events, self._forks, kept
+        )
+
+    async def begin(self) -> None:
+        """Let a spare fork run, if its guest ran when it was frozen."""
+        await self._begin(self.qmp)
 
     def _spawn(self) -> socket.socket:
         """Start the child; return this end of its QMP connection."""
@@ -166,7 +253,10 @@ class QemuEmulator(Emulator):
                 raise QemuError(
                     f"{command[0]} cannot be started: {error}", self._claim.name
                 ) from error
-        if self.plan.has_serial:
+        if self.plan.has_serial and self._kept is not None and self._kept.serial is not None:
+            self._serial = self._kept.serial
+            self._serial.attach(serial)
+        elif self.plan.has_serial:
             self._serial = Serial(serial)
         else:
             serial.close()
@@ -214,6 +304,8 @@ class QemuEmulator(Emulator):
             self._ended(Ending(broken, False))
 
     def _on_event(self, name: str, data: dict[str, Any]) -> None:
+        if self._is_replaced:
+            return
         if name == "SHUTDOWN":
             who = "the guest" if data.get("guest") else "QEMU"
             self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
@@ -261,6 +353,11 @@ class QemuEmulator(Emulator):
         return self._stepper
 
     @property
+    def forks(self) -> ForksOf:
+        """The bases of the machine."""
+        return ForksOf(self._forks, self.qmp, self.snapshots, self.events.happen)
+
+    @property
     def cd_drive(self) -> QemuCdDrive:
         """The machine's CD drive, if it has one."""
         return QemuCdDrive(self.qmp, self._claim.name, self.events.happen)
@@ -302,6 +399,7 @@ class QemuEmulator(Emulator):
         """End QEMU: ask it, terminate it, kill it. A snapshot in progress is completed first."""
         if self._snapshots is not None and self._child.status is None:
             await self._snapshots.settle()
+            await self._forks.settle()
         await self._child.end(self._ask_to_quit)
 
     async def _ask_to_quit(self) -> bool:
@@ -326,6 +424,7 @@ class QemuEmulator(Emulator):
         if self._qmp:
             await self._qmp.close()
         self._child.close()
+        await self._forks.release()
         self._inputs.close()
         self._tasks.cancel()
 
@@ -338,13 +437,29 @@ class QemuEmulator(Emulator):
         known = self._prepared.info(self.plan, self._accelerator)
         log_file = str(self._claim.paths.emulator_log(self.kind))
         program = {"pid": self._child.pid, **known[self.kind], "log": log_file}
-        return {**known, self.kind: program}
+        return {**known, self.kind: program, "fork": self._forks.info()}
 
 
-def _create(claim: Claim, prepared: PreparedQemu, events: MachineEvents) -> QemuEmulator:
+def _prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu | PreparedFork:
+    """Check a launch: of a fork if it names a base."""
+    return PreparedFork(request) if request.base else prepare(request, new_disks)
+
+
+def _create(
+    claim: Claim, prepared: PreparedQemu | PreparedFork, events: MachineEvents
+) -> QemuEmulator:
     """Make the emulator of a checked launch; its accelerator is tried out first."""
+    if isinstance(prepared, PreparedFork):
+        return _create_fork(claim, prepared, events)
     make_variables(prepared)
     return QemuEmulator(claim, prepared, choose_accelerator(prepared), events)
 
 
-FACTORY = EmulatorFactory(prepare, _create)
+def _create_fork(claim: Claim, prepared: PreparedFork, events: MachineEvents) -> QemuEmulator:
+    made, disks = prepared.with_new_disks(claim.name)
+    note_fork(claim.paths, prepared.base.id)
+    forks = QemuForks(claim.name, prepared.original, prepared.accelerator, prepared.base, disks)
+    return QemuEmulator(claim, made, prepared.accelerator, events, forks)
+
+
+FACTORY: EmulatorFactory[PreparedQemu | PreparedFork] = EmulatorFactory(_prepare, _create)

@@ -24,7 +24,7 @@ from . import program, start_faults
 from .arguments.board import PC, Board
 from .arguments.devices import own_disks
 from .arguments.plan import QemuPlan, board_arguments, needs_firmware, plan
-from .arguments.user_options import Firmware, LaunchFacts, parse
+from .arguments.user_options import Firmware, ForkMemory, LaunchFacts, parse
 from .board_probe import inspect_board
 from .program import Accelerator, Qemu, best_accelerator
 from .start_faults import DiskUse
@@ -70,6 +70,7 @@ class PreparedQemu(NamedTuple):
         board: The machine type's buses and devices.
         chains: The files of the image and of each further disk.
         variables: The template of the firmware's file of variables, if that is still to be made.
+        fork_memory: The memory that a fork begins with; None for a machine that boots.
     """
 
     request: Launch
@@ -80,6 +81,7 @@ class PreparedQemu(NamedTuple):
     board: Board = PC
     chains: tuple[Chain, ...] = ()
     variables: str = ""
+    fork_memory: ForkMemory | None = None
 
     @property
     def default_name(self) -> str:
@@ -111,6 +113,7 @@ class PreparedQemu(NamedTuple):
             disks=self.disks,
             firmware=self.firmware,
             serial=serial,
+            fork_memory=self.fork_memory,
             **guest_values(self.request, LaunchFacts._fields),
         )
         return plan(self.request.arguments, facts)

@@ -25,6 +25,8 @@ _OLDEST = (7, 0)
 _MAPS_SINCE = (9, 2)
 #: Since this version QEMU can keep a display's video memory in shared memory.
 _SHARES_SINCE = (10, 0)
+#: Since this version QEMU writes a guest's memory to fixed places of a file (mapped-ram).
+_FORKS_SINCE = (9, 0)
 #: Since this version QEMU has ``-audio none``.
 _AUDIO_SINCE = (8, 2)
 #: The path of a QEMU outside PATH (RHEL, CentOS).
@@ -78,6 +80,12 @@ class Qemu(NamedTuple):
     def shares_video_memory(self) -> bool:
         """True if it has ``-machine aux-ram-share``."""
         return self.version >= _SHARES_SINCE
+
+    @property
+    def no_forks(self) -> str:
+        """The reason why its machines cannot be forked; empty if they can."""
+        version = ".".join(map(str, self.version))
+        return "" if self.version >= _FORKS_SINCE else f"needs QEMU 9.0, this is {version}"
 
     @property
     def no_sound(self) -> tuple[str, ...]:

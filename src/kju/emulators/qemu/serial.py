@@ -62,6 +62,19 @@ class Serial:
         self._ended = False
         self._loop.add_reader(sock, self._readable)
 
+    def detach(self) -> None:
+        """Disconnect from QEMU, which is replaced; viewers stay, and their input is lost."""
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        self._to_guest.clear()
+
+    def attach(self, sock: socket.socket) -> None:
+        """Connect to the QEMU that replaces the last one."""
+        sock.setblocking(False)
+        self._sock = sock
+        self._loop.add_reader(sock, self._readable)
+
     @property
     def viewers(self) -> int:
         """The number of viewers."""

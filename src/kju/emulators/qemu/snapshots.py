@@ -136,6 +136,16 @@ class QemuSnapshots:
         async with self._turn:
             return await work(tag)
 
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[bool]:
+        """Hold the guest still for this block: paused, nothing down, no snapshot in progress.
+
+        Yields:
+            Whether the guest was running, and runs again afterwards.
+        """
+        async with self._turn, nothing_down(self._devices), paused(self._qmp) as was_running:
+            yield was_running
+
     async def settle(self) -> None:
         """Wait at most `END_TIMEOUT` for the operation in progress; the machine is about to end."""
         if self._running:
@@ -155,7 +165,7 @@ class QemuSnapshots:
                 f"the snapshot {tag!r} exists already; remove it, or choose another name"
             )
         tree = await self._read_tree(disks)
-        async with _nothing_down(self._devices), _paused(self._qmp):
+        async with nothing_down(self._devices), paused(self._qmp):
             picture, note = await self._screens.picture()
             try:
                 await self._run("snapshot-save", tag, disks)
@@ -308,7 +318,7 @@ def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input],
 
 
 @contextlib.asynccontextmanager
-async def _nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
+async def nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
     """Release all keys and buttons for this block: in the loaded guest they would stay down."""
     async with contextlib.AsyncExitStack() as held:
         # No client sends input during the block. Consoles share these locks.
@@ -339,11 +349,11 @@ async def _press_again(devices: Sequence[Devices | SharedKeyboard]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _paused(qmp: Qmp) -> AsyncIterator[None]:
-    """Pause the guest for this block."""
+async def paused(qmp: Qmp) -> AsyncIterator[bool]:
+    """Pause the guest for this block; yields whether it was running."""
     was_running = await _pause(qmp)
     try:
-        yield
+        yield was_running
     finally:
         if was_running:
             await qmp.execute("cont")

@@ -57,7 +57,11 @@ def bases() -> list[BaseEntry]:
         forks.setdefault(base_of(machine_paths(name)), []).append(name)
     entries = [
         BaseEntry(
-            folder, each.facts, each.time, _used(folder / STATE), tuple(forks.get(folder.name, ()))
+            folder,
+            each.facts,
+            each.time,
+            used_bytes(folder / STATE),
+            tuple(forks.get(folder.name, ())),
         )
         for folder, each in found
     ]
@@ -115,7 +119,8 @@ def _descriptions() -> Iterator[tuple[Path, Description]]:
                     yield folder, read(folder)
 
 
-def _used(file: Path) -> int:
+def used_bytes(file: Path) -> int:
+    """Return the bytes that a file occupies; holes do not count."""
     try:
         return file.lstat().st_blocks * 512
     except OSError:

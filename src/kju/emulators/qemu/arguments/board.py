@@ -31,7 +31,7 @@ DEVICES = frozenset(
         *("virtio-keyboard-pci", "virtio-keyboard-device", "virtio-tablet-device"),
         *("virtio-blk-pci", "virtio-blk-device", "virtio-blk-ccw", "virtio-net-pci"),
         *("virtio-scsi-pci", "virtio-scsi-device", "scsi-hd", "scsi-cd"),
-        *("ide-hd", "ide-cd", "ahci", "nvme"),
+        *("ide-hd", "ide-cd", "ahci", "nvme", "vmgenid"),
     }
 )
 

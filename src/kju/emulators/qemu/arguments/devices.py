@@ -9,6 +9,7 @@ from ....store.image import Image, Kind
 from ...base import Appended
 from .board import DriveAttachment, attach
 from .user_options import (
+    GENERATION_ID,
     KEYBOARD,
     NETWORK,
     SERIAL,
@@ -26,6 +27,8 @@ from .user_options import (
 
 #: Architectures whose firmware draws on virtio-gpu; that of others draws on a VGA.
 _DRAW_ON_VIRTIO = ("aarch64", "arm", "riscv64", "riscv32", "loongarch64", "s390x")
+#: The beginnings of the names of boards with a generation id.
+_ACPI_BOARDS = ("pc-i440fx-", "pc-q35-")
 _WHY_TABLET = "no tablet was given; with one the guest's pointer follows the viewer's"
 _WHY_USB_KEYBOARD = "no keyboard was given; firmware reads a USB one"
 _WHY_VIRTIO_KEYBOARD = "no keyboard was given; systems with virtio drivers take keys faster here"
@@ -103,6 +106,21 @@ def network(given: UserOptions, facts: LaunchFacts) -> Items:
     device = "virtio-net-pci,id=kju-nic,netdev=kju-net,romfile="
     why = "no network was given; this one connects to the outside and listens on nothing"
     return [Appended(("-netdev", "user,id=kju-net", "-device", device), why)]
+
+
+def generation_id(given: UserOptions, facts: LaunchFacts) -> Items:
+    """Append the device that tells a guest that it is a copy: it reseeds its random numbers.
+
+    Source:
+        docs/specs/vmgenid.rst of QEMU. It needs ACPI, which these boards have.
+    """
+    on_pc = facts.board.name.startswith(_ACPI_BOARDS) and facts.architecture in X86
+    if not on_pc or not facts.board.offers("vmgenid") or given.device(GENERATION_ID):
+        return []
+    if given.has("nodefaults"):
+        return ["no generation id: the user's -nodefaults asks for none"]
+    why = "tells the guest when it is a fork, so that each fork has random numbers of its own"
+    return [Appended(("-device", "vmgenid,guid=auto,id=kju-generation"), why)]
 
 
 def sound(given: UserOptions, facts: LaunchFacts) -> Items:

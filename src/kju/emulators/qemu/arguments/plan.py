@@ -170,6 +170,21 @@ def _memory(given: UserOptions, facts: LaunchFacts) -> Items:
     return items
 
 
+def _fork(given: UserOptions, facts: LaunchFacts) -> Items:
+    """Append a frozen machine's memory, mapped copy-on-write, and the wait for its state."""
+    memory = facts.fork_memory
+    if memory is None:
+        return []
+    backend = f"memory-backend-file,id={quote(memory.name)},size={memory.size}"
+    backend += f",mem-path={quote(memory.path)},offset={memory.offset}"
+    backend += ",share=off,readonly=on,rom=off"
+    words = ("-object", backend, "-machine", f"memory-backend={quote(memory.name)}")
+    return [
+        Appended(words, "the frozen machine's memory; only pages that this fork writes are copied"),
+        Appended(("-S", "-incoming", "defer"), "the state of the frozen machine is loaded next"),
+    ]
+
+
 def _boot(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a kernel."""
     image = facts.image
@@ -251,12 +266,14 @@ _PARTS: tuple[Callable[[UserOptions, LaunchFacts], Items], ...] = (
     _accelerator,
     _cpu,
     _memory,
+    _fork,
     _firmware,
     _boot,
     devices.disks,
     devices.video,
     devices.inputs,
     devices.network,
+    devices.generation_id,
     devices.sound,
     devices.serial,
     _sandbox,

@@ -139,6 +139,7 @@ KEYBOARD = re.compile(r"usb-kbd|virtio-keyboard.*|usb-ccid-kbd")
 NETWORK = re.compile(
     r"e1000.*|rtl8139|ne2k_.*|pcnet|vmxnet3|i8255.*|tulip|usb-net|igb|virtio-net.*|sungem|lan9118"
 )
+GENERATION_ID = re.compile(r"vmgenid")
 SERIAL = re.compile(r"isa-serial|pci-serial.*|usb-serial|virtserialport|virtconsole|spapr-vty")
 #: Architectures without a default machine, or with one that starts no system from a disk.
 VIRT = ("aarch64", "arm", "riscv64", "riscv32")
@@ -233,6 +234,22 @@ class Firmware(NamedTuple):
     reason: str
 
 
+class ForkMemory(NamedTuple):
+    """The guest's memory of a frozen machine, for its forks.
+
+    Attributes:
+        name: QEMU's name of the memory block.
+        size: Bytes.
+        offset: The place of its first byte in the file.
+        path: The file.
+    """
+
+    name: str
+    size: int
+    offset: int
+    path: str = ""
+
+
 class LaunchFacts(NamedTuple):
     """The facts from which the arguments are made, besides the user's options.
 
@@ -252,6 +269,7 @@ class LaunchFacts(NamedTuple):
         disks: Further disks and CDs.
         firmware: The firmware, unless it is QEMU's own.
         serial: The descriptor that QEMU inherits for a serial port; -1 without one.
+        fork_memory: The memory that a fork begins with; None for a machine that boots.
     """
 
     name: str
@@ -269,3 +287,4 @@ class LaunchFacts(NamedTuple):
     disks: tuple[Image, ...] = ()
     firmware: Firmware | None = None
     serial: int = -1
+    fork_memory: ForkMemory | None = None

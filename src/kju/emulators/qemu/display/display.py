@@ -12,7 +12,7 @@ from typing import Any
 from ....errors import KjuError, PeerError, QemuError, UsageError
 from ....sources.display1.messages import CONSOLE, KEYBOARD, console_path
 from ....surface import State
-from ...console import Console, ConsoleFacts
+from ...console import Console, ConsoleFacts, HandedOver
 from ...console_surface import ConsoleSurface
 from ...input.devices import Devices, InputLog
 from ...input.keyboard import SharedKeyboard
@@ -88,6 +88,11 @@ class _QemuConsole:
     def announce(self, properties: dict[str, Any]) -> None:
         """Pass on properties that QEMU has announced."""
         self.size.update(properties)
+
+    def hand_over(self) -> HandedOver:
+        """Stop the source for ever; return the lasting parts."""
+        self.size.cancel()
+        return self.console.hand_over()
 
     def stop(self, state: State, reason: str) -> None:
         """Stop the source and publish the final state."""
@@ -267,6 +272,13 @@ class Display:
         self.input.reset()
         for console in self.consoles:
             console.runner.expect_mode()
+
+    def hand_over(self) -> list[HandedOver]:
+        """Stop every source for ever and disconnect; return the consoles' lasting parts."""
+        parts = [head.hand_over() for head in self._heads]
+        if self._bus:
+            self._bus.close()
+        return parts
 
     def close(self, state: State, reason: str) -> None:
         """Stop every source, publish the final state and disconnect."""

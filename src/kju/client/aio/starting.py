@@ -1,0 +1,86 @@
+"""A host that is being started, and the machine in it, for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+from ...errors import KjuError, MachineGoneError, WaitTimeoutError
+from ...protocol.forks import Begin
+from ...protocol.launch_options import Launch
+from ...protocol.messages import Done, Welcome
+from .. import requests
+from ..requests import END, START, check_reply
+from ..waiting import start_host
+from .link import AsyncLink
+from .surface import Screen, open_screen
+from .waiting import Screens, reap
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class StartedMachine(Protocol):
+    """A machine, as the code that starts it sees it."""
+
+    async def stop(self) -> None:
+        """End the machine."""
+
+    async def close(self) -> None:
+        """Release the machine."""
+
+
+MachineT = TypeVar("MachineT", bound=StartedMachine)
+#: Makes a machine of its connection, its screens, and its host's process if it is owned.
+MakeMachine: TypeAlias = Callable[
+    [AsyncLink, Screens[Screen], "subprocess.Popen[bytes] | None"], MachineT
+]
+
+
+class Starting:
+    """A host that was sent its `Launch`, and starts. Several can start at the same time.
+
+    Args:
+        request: The launch.
+
+    Raises:
+        LimitError: This process can open no more files.
+    """
+
+    def __init__(self, request: Launch) -> None:
+        self._request = request
+        self._child, sock = start_host()
+        self._link = AsyncLink(sock, request.machine)
+        self._number = self._link.begin(request)
+
+    async def finish(self, make: MakeMachine[MachineT]) -> MachineT:
+        """Return the machine once it runs; a spare fork begins.
+
+        Raises:
+            KjuError: It did not start; nothing is left of it.
+        """
+        link, request = self._link, self._request
+        try:
+            reply, _ = await link.finish(self._number, START)
+            link.welcome = check_reply(reply, Welcome)
+            link.name = link.welcome.machine
+            screens = await Screens.of(link, open_screen)
+            if request.spare:
+                await link.ask(Begin(), Done)
+        except BaseException as error:
+            if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
+                # The host closes the connection last: the name is free again then.
+                await link.wait_ended(END)
+            await self.close()
+            if isinstance(error, MachineGoneError):
+                raise requests.host_failed(self._child.returncode) from error
+            raise
+        if request.detach:
+            # The process that we started has passed the machine to a child of its own.
+            await reap(self._child, END)
+        return make(link, screens, None if request.detach else self._child)
+
+    async def close(self) -> None:
+        """End the host, and return when it has ended. A machine that is not detached ends too."""
+        self._link.close()
+        await reap(self._child, END)

@@ -1,0 +1,1 @@
+"""Freeze a running guest, and start forks of it."""

@@ -1,0 +1,106 @@
+"""The recipe of a base: the facts from which a fork's QEMU is started, as JSON. I/O-free.
+
+A fork does not examine the program, the board and the image again: it takes a second, and the
+devices must be the frozen machine's, one for one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ....errors import ForkError
+from ....store.image import Image, Kind
+from ..arguments.user_options import ForkMemory
+from ..launch import PreparedQemu
+from ..program import Accelerator
+
+
+class Recipe(NamedTuple):
+    """The facts from which a fork's QEMU is started.
+
+    Attributes:
+        prepared: The frozen machine's launch, with the disks of its start.
+        accelerator: The accelerator.
+        memory: The place of the guest's memory in the base's file.
+        paused: Whether the guest was paused when it was frozen.
+    """
+
+    prepared: PreparedQemu
+    accelerator: Accelerator
+    memory: ForkMemory
+    paused: bool
+
+
+def encoded(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe, ready for JSON."""
+    found: dict[str, Any] = msgspec.to_builtins(recipe._asdict())
+    return found
+
+
+def decoded(recipe: dict[str, Any]) -> Recipe:
+    """Return the recipe of a base.
+
+    Raises:
+        ForkError: It was written by another version of kju.
+    """
+    try:
+        return Recipe(**{
+            name: msgspec.convert(recipe[name], kind) for name, kind in _KINDS.items()
+        })  # fmt: skip
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        raise ForkError(
+            f"the base was written by another version of kju ({error}): freeze the machine again"
+        ) from error
+
+
+_KINDS: dict[str, Any] = {
+    "prepared": PreparedQemu, "accelerator": Accelerator, "memory": ForkMemory, "paused": bool,
+}  # fmt: skip
+
+
+def writable_disks(prepared: PreparedQemu) -> list[tuple[str, str]]:
+    """Return path and format of each disk that QEMU writes: image, disks, firmware's variables.
+
+    The format is empty where QEMU probes it.
+    """
+    found = [(image.path, image.disk_format) for image in _images(prepared) if _is_written(image)]
+    if prepared.firmware is not None and prepared.firmware.variables:
+        found.append((prepared.firmware.variables, "qcow2"))
+    return found
+
+
+def with_disks(prepared: PreparedQemu, overlays: Sequence[tuple[str, int]]) -> PreparedQemu:
+    """Return a launch with overlays in place of its writable disks.
+
+    Args:
+        prepared: The launch.
+        overlays: Path of each overlay, and the number of layers from it to the disk in *prepared*;
+            in the order of `writable_disks`.
+    """
+    left = iter(overlays)
+
+    def replaced(image: Image) -> Image:
+        if not _is_written(image):
+            return image
+        path, above = next(left)
+        below = tuple((depth + above, name) for depth, name in image.backing_formats)
+        return image._replace(path=path, disk_format="qcow2", backing_formats=below)
+
+    image = prepared.image and replaced(prepared.image)
+    disks = tuple(replaced(disk) for disk in prepared.disks)
+    firmware = prepared.firmware
+    if firmware is not None and firmware.variables:
+        firmware = firmware._replace(variables=next(left)[0])
+    return prepared._replace(image=image, disks=disks, firmware=firmware)
+
+
+def _images(prepared: PreparedQemu) -> itertools.chain[Image]:
+    return itertools.chain([prepared.image] if prepared.image else [], prepared.disks)
+
+
+def _is_written(image: Image) -> bool:
+    return image.kind is Kind.DISK and not image.read_only

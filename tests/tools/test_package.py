@@ -34,7 +34,7 @@ def test_desktops_find_the_application_and_its_icon():
     entry, icon = share / "applications/kju.desktop", share / "icons/hicolor/scalable/apps/kju.svg"
     assert {entry, icon} <= set(installed)
     assert f"Icon={icon.stem}" in entry.read_text().splitlines()
-    assert icon.read_bytes() == (REPOSITORY / "src/kju/desktop/kju.svg").read_bytes()
+    assert icon.read_bytes() == (REPOSITORY / "src/kju/viewers/qt/kju.svg").read_bytes()
 
 
 def test_long_description_has_no_link_into_a_checkout():

@@ -1,12 +1,13 @@
 """SHELL: settings of the app that are remembered for the next start, in the user's state folder.
 
-A file that cannot be read counts as none, and one that cannot be written is not an error: the app
-works without both. Both functions may block; call neither on the toolkit's thread.
+A file that cannot be read counts as none. Both functions may block; call neither on the toolkit's
+thread.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import KjuError
+from ..escaping import one_line
 from ..files import Folder
+
+log = logging.getLogger(__name__)
 
 _FILE = "desktop.json"
 _MAX_BYTES = 64 << 10
@@ -68,10 +72,13 @@ def load() -> DesktopSettings:
     return DesktopSettings()
 
 
-def store(settings: DesktopSettings) -> None:
-    """Remember settings."""
-    with (
-        contextlib.suppress(KjuError, OSError),
-        Folder.open(state_folder(), create=True, follow_own_link=True) as folder,
-    ):
-        folder.write(_FILE, msgspec.json.encode(settings), durable=False)
+def store(settings: DesktopSettings) -> str:
+    """Remember settings; return the reason why they are not saved, or an empty string."""
+    try:
+        with Folder.open(state_folder(), create=True, follow_own_link=True) as folder:
+            folder.write(_FILE, msgspec.json.encode(settings), durable=False)
+    except (KjuError, OSError) as error:
+        reason = f"the settings of this window were not saved: {error}"
+        log.warning("%s", one_line(reason))  # the window may have closed
+        return reason
+    return ""

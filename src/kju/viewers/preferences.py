@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -17,9 +18,12 @@ from pathlib import Path
 import msgspec
 
 from ..errors import KjuError, UsageError
+from ..escaping import one_line
 from ..files import Folder
 from ..keys import parse_chord
 from .input.grab import GrabPolicy
+
+log = logging.getLogger(__name__)
 
 FILE = "windows.json"
 #: Chords of the user's own in the menu; the oldest are forgotten.
@@ -91,28 +95,32 @@ class PreferenceFile:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.now = Preferences()
-        self._listeners: list[Callable[[Preferences], None]] = []
+        self._listeners: list[tuple[Callable[[Preferences], None], Callable[[str], object]]] = []
         self._jobs: queue.SimpleQueue[Preferences | None] = queue.SimpleQueue()
         self._lock = threading.RLock()  # a listener may read `now`
         self._thread: threading.Thread | None = None
         self._changed = False
 
-    def subscribe(self, listener: Callable[[Preferences], None]) -> None:
-        """Call a function with the preferences now, when they are read, and after each change.
+    def subscribe(
+        self, listener: Callable[[Preferences], None], failed: Callable[[str], object]
+    ) -> None:
+        """Follow the preferences. Both functions are called on any thread.
 
-        It is called on any thread.
+        Args:
+            listener: Called with them now, when they are read, and after each change.
+            failed: Called with the reason why a change is not written.
         """
         with self._lock:
             listener(self.now)
-            self._listeners.append(listener)
+            self._listeners.append((listener, failed))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="kju-prefs", daemon=True)
                 self._thread.start()
 
     def unsubscribe(self, listener: Callable[[Preferences], None]) -> None:
         """Call it no longer."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._listeners.remove(listener)
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each[0] != listener]
 
     def change(self, to: Preferences) -> None:
         """Use these from now on, and write them."""
@@ -130,7 +138,7 @@ class PreferenceFile:
 
     def _announce(self, preferences: Preferences) -> None:
         self.now = preferences
-        for listener in list(self._listeners):
+        for listener, _ in list(self._listeners):
             listener(preferences)
 
     def _run(self) -> None:
@@ -141,8 +149,16 @@ class PreferenceFile:
                     self._announce(read)
         while (job := self._jobs.get()) is not None:
             # A full disk costs the memory of a choice, not the window.
-            with contextlib.suppress(KjuError, OSError):
+            try:
                 self._write(job)
+            except (KjuError, OSError) as error:
+                self._report(f"the choice is not saved for the next start: {error}")
+
+    def _report(self, reason: str) -> None:
+        log.warning("%s", one_line(reason))
+        with self._lock:
+            for _, failed in list(self._listeners):
+                failed(reason)
 
     def _read(self) -> Preferences | None:
         with Folder.open(self._folder, follow_own_link=True) as folder:

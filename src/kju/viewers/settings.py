@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from ..errors import KjuError
+from ..escaping import one_line
 from ..files import Folder
 from ..store.paths import NAME, view_settings_folder
 from .geometry import Scaling
@@ -106,18 +107,21 @@ def _load(name: str) -> MachineSettings:
         return MachineSettings()
 
 
-def update(name: str, change: Callable[[MachineSettings], object]) -> None:
-    """Change what is remembered of a machine; an error is only logged.
+def update(name: str, change: Callable[[MachineSettings], object]) -> str:
+    """Change what is remembered of a machine.
 
     Args:
         name: The machine's.
         change: Called with the present settings, which it changes.
+
+    Returns:
+        The reason why they are not saved, for the user; empty if they are.
     """
     if not NAME.fullmatch(name):
-        return
+        return ""
     with _turn:
         if name in _forgotten:
-            return
+            return ""
         settings = _load(name)
         change(settings)
         try:
@@ -125,7 +129,10 @@ def update(name: str, change: Callable[[MachineSettings], object]) -> None:
             with contextlib.closing(folder):
                 folder.write(f"{name}.json", _encode(settings) + b"\n", durable=False)
         except (KjuError, OSError) as error:
-            log.info("the settings of %s cannot be written: %s", name, error)
+            reason = f"the window settings of {name} were not saved: {error}"
+            log.warning("%s", one_line(reason))
+            return reason
+    return ""
 
 
 def forget(name: str) -> None:
@@ -134,9 +141,22 @@ def forget(name: str) -> None:
         _forgotten.add(name)
 
 
-def update_soon(name: str, change: Callable[[MachineSettings], object]) -> threading.Thread:
-    """Call `update` on a thread, which the end of the process waits for."""
-    thread = threading.Thread(target=update, args=(name, change), name="kju-settings")
+def update_soon(
+    name: str, change: Callable[[MachineSettings], object], failed: Callable[[str], object]
+) -> threading.Thread:
+    """Call `update` on a thread, which the end of the process waits for.
+
+    Args:
+        name: As of `update`.
+        change: As of `update`.
+        failed: Called there with the reason why the settings are not saved.
+    """
+
+    def work() -> None:
+        if reason := update(name, change):
+            failed(reason)
+
+    thread = threading.Thread(target=work, name="kju-settings")
     thread.start()
     return thread
 

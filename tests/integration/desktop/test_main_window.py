@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -249,6 +250,24 @@ def test_tile_size_follows_the_wheel_and_is_remembered(app: App):
     app.qt.sendEvent(app.wall.viewport(), event)
     assert app.wall.tile_width == before + 32
     assert app.window.current_settings().tile_width == before + 32
+
+
+def test_settings_that_cannot_be_saved_are_reported_while_the_window_is_open(app: App):
+    from kju.desktop.settings import state_folder
+
+    folder = state_folder()
+    app.until(lambda: not app.window._save_soon.isActive())
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file is in its place")
+    try:
+        app.wall.set_tile_width(app.wall.tile_width + 16)
+        app.until(lambda: "were not saved" in app.window.statusBar().currentMessage())
+        assert str(folder) in app.window.statusBar().currentMessage()
+    finally:
+        folder.unlink()
+    app.wall.set_tile_width(app.wall.tile_width + 16)
+    app.until(lambda: load().tile_width == app.wall.tile_width, "they are saved without a close")
 
 
 def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):

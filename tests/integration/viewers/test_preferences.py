@@ -18,7 +18,7 @@ SOME = Preferences(GrabPolicy.HOVER, ("alt-tab",), ("ctrl-alt-f2",))
 
 def seen(folder: Path) -> tuple[PreferenceFile, list[Preferences]]:
     file, got = PreferenceFile(folder), []
-    file.subscribe(got.append)
+    file.subscribe(got.append, pytest.fail)
     return file, got
 
 
@@ -35,7 +35,7 @@ def test_choice_is_remembered_by_the_next_program(tmp_path: Path):
 def test_all_windows_follow_a_choice(tmp_path: Path):
     file, first = seen(tmp_path)
     second: list[Preferences] = []
-    file.subscribe(second.append)
+    file.subscribe(second.append, pytest.fail)
     file.change(SOME)
     assert first[-1] == second[-1] == SOME
     file.unsubscribe(second.append)
@@ -61,12 +61,16 @@ def test_invalid_chords_are_left_out():
     assert decode(text) == Preferences(desktop_chords=("alt-tab",), chords=("ctrl-c",))
 
 
-def test_folder_that_cannot_be_made_costs_nothing_else(tmp_path: Path):
+def test_folder_that_cannot_be_made_is_reported_and_costs_nothing_else(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    file, got = seen(tmp_path / "file" / "kju")
+    file, got, reasons = PreferenceFile(tmp_path / "file" / "kju"), [], []
+    file.subscribe(got.append, reasons.append)
     file.change(SOME)
     file.flush()
     assert got[-1] == SOME
+    (reason,) = reasons
+    assert reason.startswith("the choice is not saved for the next start: ")
+    assert str(tmp_path / "file") in reason
 
 
 def test_newest_chords_are_kept():
@@ -83,7 +87,7 @@ def test_choice_just_before_the_end_of_the_process_is_written(tmp_path: Path) ->
     program = (
         "from kju.viewers.preferences import Preferences, shared_preferences\n"
         "preferences = shared_preferences()\n"
-        "preferences.subscribe(lambda now: None)\n"
+        "preferences.subscribe(lambda now: None, print)\n"
         "preferences.change(Preferences(chords=('ctrl-alt-f2',)))\n"
     )
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}

@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_settings_are_remembered(folder: Path):
     assert settings.load() == DesktopSettings()
     wanted = DesktopSettings(x=-5, width=800, height=600, order="STATE", told_running=True)
-    settings.store(wanted)
+    assert settings.store(wanted) == ""
     assert settings.load() == wanted
     assert (folder / "desktop.json").stat().st_mode & 0o777 == 0o600
 
@@ -39,7 +39,9 @@ def test_settings_of_a_newer_version_are_read(folder: Path):
     assert settings.load().width == 900
 
 
-def test_folder_that_cannot_be_written_is_no_error(folder: Path):
+def test_reason_is_returned_if_the_folder_cannot_be_written(folder: Path):
     folder.write_text("a file is in its place")
-    settings.store(DesktopSettings(width=5))
+    reason = settings.store(DesktopSettings(width=5))
+    assert reason.startswith("the settings of this window were not saved: ")
+    assert str(folder) in reason
     assert settings.load() == DesktopSettings()

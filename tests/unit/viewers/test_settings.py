@@ -65,10 +65,15 @@ def test_name_that_is_no_machines_is_not_a_path(folder, name):
     assert not folder.exists()
 
 
-def test_folder_that_cannot_be_written_is_no_error(folder):
+def test_reason_is_returned_if_the_folder_cannot_be_written(folder):
     folder.parent.mkdir(parents=True)
     folder.write_text("a file in its place")
-    update("web", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
+    reason = update("web", lambda known: known.windows.update({3: WindowSettings(sticky=True)}))
+    assert "the window settings of web were not saved: " in reason
+    assert str(folder) in reason
+    reasons: list[str] = []
+    settings.update_soon("web", lambda known: None, reasons.append).join()
+    assert reasons == [reason]
     assert load("web") == MachineSettings()
 
 
@@ -84,7 +89,7 @@ def test_two_threads_change_different_parts():
     def add(at):
         return lambda known: known.windows.update({at: WindowSettings()})
 
-    threads = [settings.update_soon("web", add(at)) for at in range(8)]
+    threads = [settings.update_soon("web", add(at), pytest.fail) for at in range(8)]
     for thread in threads:
         thread.join()
     assert sorted(load("web").windows) == list(range(8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import extras
@@ -12,9 +11,6 @@ from ...viewers.qt import application, run_loop
 from ..memory import collect_early
 from ..settings import load
 from ..single_instance import FirstInstance, OpenRequest, send_to_first
-
-#: The app's icon; the package installs it for desktops, too.
-_ICON = Path(__file__).parents[1] / "kju.svg"
 
 if TYPE_CHECKING:
     from ..background import Background
@@ -40,8 +36,6 @@ class Desktop:
 
     def __init__(self) -> None:
         from PySide6.QtCore import QObject, Qt, Signal
-        from PySide6.QtGui import QIcon
-        from PySide6.QtWidgets import QApplication
 
         from ..background import Background
         from ..machines.machines import Machines
@@ -57,7 +51,6 @@ class Desktop:
         posts.posted.connect(lambda call: call(), Qt.ConnectionType.QueuedConnection)
         self.machines = Machines(self.post)
         self.background = Background(self.post)
-        QApplication.setWindowIcon(QIcon(str(_ICON)))
         self._pictures = TilePictures(self.machines, self.post)
         settings = load()
         self.window = MainWindow(self.machines, self.background, settings, self._pictures.picture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QTabWidget
 
@@ -148,12 +148,16 @@ class Consoles(QObject):
     """
 
     wall_wanted = Signal()
+    #: Why settings were not saved.
+    failed = Signal(str)
+    _settings_fault = Signal(str)  # emitted on a thread
 
     def __init__(self, tabs: QTabWidget, on_closed: Callable[[str], None]) -> None:
         super().__init__(tabs)
         self._tabs = tabs
         self._on_closed = on_closed
         self._machines: dict[str, _MachineConsoles] = {}
+        self._settings_fault.connect(self.failed, Qt.ConnectionType.QueuedConnection)
 
     def open_tab(self, name: str) -> ConsolePane:
         """Show a machine in a tab; raise its window if it has one."""
@@ -270,7 +274,7 @@ class Consoles(QObject):
             def change(known: MachineSettings) -> None:
                 known.screens = screens
 
-            settings.update_soon(name, change)
+            settings.update_soon(name, change, self._settings_fault.emit)
 
         heads = HeadWindows(
             HeadFactory(

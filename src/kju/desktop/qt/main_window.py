@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QImage
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QImage, QMoveEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -38,6 +38,8 @@ from .wall.wall_page import WallPage
 
 _FIRST_SIZE = (1160, 760)
 _MESSAGE_MS = 6000
+#: Milliseconds from the last change of the settings to their saving.
+_SAVE_MS = 1000
 #: Milliseconds from a closed tab to the release of its memory: its parts end meanwhile.
 _TRIM_MS = 1000
 
@@ -72,6 +74,7 @@ class MainWindow(QMainWindow):
         self._machines = machines
         self._background = background
         self._settings = settings
+        self._fault = ""
         self.page = WallPage(machines, picture)
         self.tabs = QTabWidget(documentMode=True, movable=True, tabsClosable=True)
         self.tabs.addTab(self.page, "Machines")
@@ -84,6 +87,7 @@ class MainWindow(QMainWindow):
         self.consoles = Consoles(self.tabs, self._console_closed)
         self._first_steps = FirstSteps(self.page, machines, background)
         self._first_steps.failed.connect(self.say)
+        self.consoles.failed.connect(self.say)
         self.consoles.wall_wanted.connect(self._raise_wall)
         self.menus = MainMenuBar(self)
         self.setMenuBar(self.menus)
@@ -93,7 +97,12 @@ class MainWindow(QMainWindow):
         self.wall.selection_changed.connect(self._selection_changed)
         self._tab_changed(0)
         self.statusBar().setSizeGripEnabled(False)
+        self._saved = settings
+        self._save_soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self._save_soon.timeout.connect(self._save)
         self._restore()
+        self.wall.tile_width_changed.connect(lambda width: self._save_soon.start())
+        self.page.searched.connect(self._save_soon.start)  # the order, too
         self._selection_changed()
         self.wall.setFocus()
 
@@ -250,12 +259,13 @@ class MainWindow(QMainWindow):
 
     @property
     def settings(self) -> DesktopSettings:
-        """The settings that are remembered when the window closes."""
+        """The settings that are remembered."""
         return self._settings
 
     def remember(self, settings: DesktopSettings) -> None:
-        """Remember these settings when the window closes; its place and sizes are added."""
+        """Remember these settings; the window's place and sizes are added."""
         self._settings = settings
+        self._save_soon.start()
 
     def current_settings(self) -> DesktopSettings:
         """Return the settings to remember."""
@@ -276,12 +286,32 @@ class MainWindow(QMainWindow):
             event.ignore()
             self._tell_running()
             return
-        settings = self.current_settings()
-        self._background.run(lambda: stored.store(settings))
+        self._save()
         self.consoles.close_all()
         self._texts.close()
         self._first_steps.close()
         event.accept()
+
+    def moveEvent(self, event: QMoveEvent) -> None:
+        super().moveEvent(event)
+        self._save_soon.start()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._save_soon.start()
+
+    def _save(self) -> None:
+        """Save the settings if they have changed since the last time; say why they are not."""
+        self._save_soon.stop()
+        settings = self.current_settings()
+        if settings != self._saved:
+            self._saved = settings
+            self._background.run(lambda: stored.store(settings), self._say_fault)
+
+    def _say_fault(self, reason: str) -> None:
+        if reason and reason != self._fault:
+            self.say(reason)
+        self._fault = reason
 
     def _must_tell(self) -> bool:
         """Return whether to say that machines outlive the app: once, and not to a signal."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A property of the application that is set when a signal ends it: windows ask nothing then.
 ENDING = "kju-ending"
+#: The icon of all windows; the package installs it for desktops, too.
+_ICON = Path(__file__).parent / "kju.svg"
 _LIBRARIES = (
     "on Debian: apt install libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0"
     " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1"
@@ -56,7 +58,7 @@ def view(
     count = target.prepare()
     app = application()
     from .heads import HeadFactory, HeadWindows, raise_window
-    from .remembering import WindowMemory
+    from .remembering import WindowMemory, post_note
     from .widget import ScreenView
     from .window import MachineWindow
 
@@ -86,7 +88,8 @@ def view(
         def change(machine: settings.MachineSettings) -> None:
             machine.screens = chosen
 
-        settings.update_soon(name, change)
+        shown = windows.windows[0].view
+        settings.update_soon(name, change, lambda reason: post_note(shown, reason))
 
     windows = HeadWindows(HeadFactory(make_window, make_view, raise_window), count)
     windows.chosen.connect(remember)
@@ -139,6 +142,7 @@ def application() -> QApplication:
         )
     try:
         import PySide6
+        from PySide6.QtGui import QIcon
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         raise UsageError(f"Qt cannot be loaded: {error}; {_LIBRARIES}") from error
@@ -150,6 +154,7 @@ def application() -> QApplication:
     app = QApplication(["kju"])
     app.setApplicationDisplayName("")
     app.setDesktopFileName("kju")
+    app.setWindowIcon(QIcon(str(_ICON)))
     from .contrast import ContrastFollower
 
     ContrastFollower(app)

@@ -36,6 +36,7 @@ class KeyActions(QObject):
     """
 
     _read = Signal(object)
+    _failed = Signal(str)
 
     def __init__(self, console: ViewParts, preferences: PreferenceFile | None = None) -> None:
         super().__init__(console.window)
@@ -57,7 +58,8 @@ class KeyActions(QObject):
         console.view.status_changed.connect(self._show_status)
         self._read.connect(self._show_preferences)
         self._listener = self._read.emit
-        self._file.subscribe(self._listener)
+        self._failed.connect(console.notify)
+        self._file.subscribe(self._listener, self._failed.emit)
         # A window may be deleted without having been closed.
         self.destroyed.connect(functools.partial(self._file.unsubscribe, self._listener))
 

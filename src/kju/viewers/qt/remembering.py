@@ -53,6 +53,7 @@ class WindowMemory(QObject):
         self._saved = known
         self._place, self._size, self._maximized = known.place, known.size, known.maximized
         self._saving: threading.Thread | None = None
+        self._fault = ""
         self._soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._soon.timeout.connect(self.save)
         self._restore(known)
@@ -113,7 +114,20 @@ class WindowMemory(QObject):
         def change(known: MachineSettings) -> None:
             known.windows[index] = now
 
-        self._saving = update_soon(viewer.name, change)
+        self._saving = update_soon(viewer.name, change, self._post_fault)
+
+    def _post_fault(self, reason: str) -> None:
+        """Show once why settings were not saved; called on a thread."""
+        if reason != self._fault:
+            self._fault = reason
+            post_note(self._view, reason)
+
+
+def post_note(view: ScreenView, text: str) -> None:
+    """Show a message in a view, from any thread; nothing happens if the view has been deleted."""
+    backend = view.viewer.backend
+    with contextlib.suppress(RuntimeError):
+        backend.post(lambda: backend.notify(text))
 
 
 def _usable_part(display: QScreen) -> Rect:

@@ -12,6 +12,7 @@ pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
 from support.qt_wait import until
 
+from kju.store.paths import view_settings_folder
 from kju.viewers import settings
 from kju.viewers.geometry import Scaling
 from kju.viewers.settings import WindowSettings
@@ -80,6 +81,32 @@ def test_place_size_and_scale_are_restored() -> None:
         assert not second.viewer.picture.smooth
     finally:
         second.close()
+
+
+def test_settings_that_cannot_be_saved_are_reported_once_in_the_window() -> None:
+    window = Opened()
+    folder = view_settings_folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file is in its place")
+    notes: list[str] = []
+
+    def take(note: str) -> None:
+        if "saved" in note:
+            notes.append(note)
+
+    window.window.view.noted.connect(take)
+    try:
+        for place in ((120, 90), (130, 90)):
+            window.window.move(*place)
+            window.until(lambda at=place: window.memory._saved.place == at)
+            window.memory._saving.join()
+            window.until(lambda: notes)
+        window.app.processEvents()
+        assert len(notes) == 1
+        assert notes[0].startswith("the window settings of fake were not saved: ")
+    finally:
+        folder.unlink()
+        window.close()
 
 
 def test_size_that_follows_the_guest_is_not_remembered(host) -> None:

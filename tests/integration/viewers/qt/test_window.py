@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -408,3 +411,19 @@ def test_every_control_has_a_name_and_is_reached_by_tab_when_the_guest_takes_no_
     shown.host.machine.producer.set_state(State.PAUSED)
     shown.becomes(ViewState.PAUSED, "paused")
     assert shown.window.view.focusNextPrevChild(True)
+
+
+def test_every_window_of_the_program_has_an_icon():
+    program = """
+from kju.viewers.qt import application
+from PySide6.QtWidgets import QWidget
+app = application()
+picture = QWidget().windowIcon().pixmap(64, 64).toImage()
+print(len({picture.pixel(x, y) for x in range(64) for y in range(64)}))
+"""
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment, capture_output=True, text=True, check=True, timeout=180,
+    )  # fmt: skip
+    assert int(done.stdout) > 2, "colours of the icon"

@@ -123,7 +123,8 @@ class Pasting(QObject):
 
         def remember() -> None:
             for name, layout in layouts.items():
-                settings.update(name, functools.partial(_set_layout, layout))
+                if reason := settings.update(name, functools.partial(_set_layout, layout)):
+                    self._background.post(functools.partial(self._notify, one_line(reason)))
 
         # Not a daemon: the end of the process waits for it.
         threading.Thread(target=remember, name="kju-settings").start()

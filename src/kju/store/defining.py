@@ -24,7 +24,7 @@ from ..errors import (
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
 from ..protocol.launch_options import Launch, guest_values
 from ..protocol.snapshots import SavedSnapshot
-from . import disk_files, last_pictures, snapshot_files
+from . import disk_files, last_pictures, log_files, snapshot_files
 from .definitions import (
     DISK,
     VARIABLES,
@@ -350,6 +350,7 @@ def _new_machine_folder(name: str) -> Iterator[Folder]:
                     if made != snapshot_files.FOLDER:
                         new.seal(made)
                 new.sync()
+            log_files.mark_old(name)
             machines.rename(hidden, name)
         except BaseException:
             with contextlib.suppress(KjuError):

@@ -183,6 +183,8 @@ class LogHandler(logging.Handler):
         self._log.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
 
+#: A file beside kept logs: they are not those of the name's last machine, or of its last run.
+_OLD = "old"
 #: Machines whose logs are kept. Each has at most two logs of two files: 64 MiB in total.
 MAX_KEPT = 16
 
@@ -215,6 +217,27 @@ def keep_logs(machine: Paths) -> None:
         _remove_old(kept)
 
 
+def mark_old(name: str) -> None:
+    """Mark the kept logs of a name: a later run has ended well, or it is another machine's name.
+
+    Errors are ignored: the logs are then shown as those of the last run.
+    """
+    if not (kept_logs_folder() / name).is_dir():
+        return
+    with (
+        contextlib.suppress(KjuError),
+        Folder.open(kept_logs_folder(), follow_own_link=True) as kept,
+        kept.folder(name) as place,
+    ):
+        place.write(_OLD, b"", durable=False)
+
+
+def last_run_failed(name: str) -> bool:
+    """Return whether the last run of a machine failed: its logs are kept, and not old."""
+    place = kept_logs_folder() / check_name(name)
+    return place.is_dir() and not (place / _OLD).exists()
+
+
 def find_kept(name: str) -> Paths | None:
     """Return the kept logs of the last machine of this name, if any."""
     place = kept_logs_folder() / check_name(name)
@@ -228,7 +251,7 @@ def _logs(machine: Paths) -> tuple[Path, ...]:
 def _is_log(name: str) -> bool:
     """Return whether a file of this name is one of a machine's kept logs."""
     known = (part.name for log in _logs(Paths(Path())) for part in (log, before(log)))
-    return name in known or is_temporary(name)
+    return name in known or name == _OLD or is_temporary(name)
 
 
 def _remove_old(kept: Folder) -> None:

@@ -160,8 +160,7 @@ class Claim:
         """
         if self._descriptor >= 0:
             with _exclusive(self.paths.folder.parent) as folder:
-                if keep_logs:
-                    _keep_logs(self.paths)
+                _settle_logs(self.paths, failed=keep_logs)
                 with contextlib.suppress(KjuError):
                     remove_tree(folder, self.paths.folder.name, _is_removable)
                 # Closed last, since this releases the lock by which `is_alive` knows the machine.
@@ -334,7 +333,7 @@ def _remove(machine: Paths, folder: Folder) -> None:
         # would be this process's group.
         if int(number) > 0 and start_time(int(number)) == int(started):
             os.kill(int(number), signal.SIGKILL)
-    _keep_logs(machine)
+    _settle_logs(machine, failed=True)
     remove_tree(folder, machine.folder.name, _is_removable)
 
 
@@ -343,10 +342,14 @@ def _is_removable(path: str) -> bool:
     return "/" not in path
 
 
-def _keep_logs(machine: Paths) -> None:
+def _settle_logs(machine: Paths, *, failed: bool) -> None:
+    """Keep the logs of a machine that failed; those of an earlier failure are old otherwise."""
     from . import log_files
 
-    log_files.keep_logs(machine)
+    if failed:
+        log_files.keep_logs(machine)
+    else:
+        log_files.mark_old(machine.folder.name)
 
 
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).

@@ -154,6 +154,19 @@ def test_logs_of_a_failed_machine_are_kept(folder: Path, state_folder: Path) -> 
     assert not (folder / "badly").exists()
 
 
+def test_failure_of_the_last_run_is_known_until_a_run_ends_well(folder: Path) -> None:
+    assert not log_files.last_run_failed("web")
+    put("web", "one")
+    assert log_files.last_run_failed("web")
+    put("web", "two", well=True)
+    assert not log_files.last_run_failed("web")
+    assert log_files.find_kept("web") is not None
+    put("web", "three")
+    assert log_files.last_run_failed("web")
+    log_files.mark_old("web")
+    assert not log_files.last_run_failed("web")
+
+
 def test_the_number_of_kept_logs_is_limited(folder: Path) -> None:
     for number in range(log_files.MAX_KEPT + 3):
         put(f"m{number}", "log")

@@ -20,7 +20,7 @@ from ...client.aio.link import AsyncLink
 from ...client.requests import Event, event_of
 from ...errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ...protocol.messages import Done, GetInfo, Info, Subscribe
-from ...store import definitions, running
+from ...store import definitions, log_files, running
 from ...store.paths import DEFINITION_FILE, NAME, Paths, definitions_folder, runtime_folder
 from ...store.watching import FolderWatch
 from .entry import MachineEntry, MachineKey, MachineState
@@ -214,6 +214,9 @@ class LocalMachines:
         if name in self._running:
             return
         defined = self._defined.get(name)
+        if defined is not None and not reason and log_files.last_run_failed(name):
+            # It ended while nobody followed it.
+            reason, failed = f"its last run failed; see kju logs {name}", True
         if defined is not None:
             state = MachineState.ENDED if failed else MachineState.OFF
             entry = MachineEntry(key, state, reason, labels=defined.labels, defined=True)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from support import xservers
 from support.posts import Posts
+from support.wait import until
 
 import kju
+from kju.client import launching
 from kju.client.requests import Event
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.desktop.machines.local_machines import MAX_ENDED
@@ -155,6 +157,29 @@ def test_wrong_definition_is_shown_with_its_fault(model: Model):
     file.write_text('labels = ["good"]')
     model.posts.until(lambda: model.entry("wrong").warnings == ())
     assert model.entry("wrong").labels == ("good",)
+
+
+def test_defined_machine_that_was_killed_without_the_app_is_shown_as_ended(runtime_folder: Path):
+    launching.define("web", memory="16M")
+    machine = launching.start("web", detach=True)
+    os.kill(machine.host_pid, signal.SIGKILL)
+    machine.close()
+    until(lambda: running.sweep() == ["web"], what="it is cleared away")
+    model = Model()
+    try:
+        ended = model.until_state("web", S.ENDED)
+        assert ended.reason == "its last run failed; see kju logs web"
+        with launching.start("web", detach=True) as again:
+            model.until_state("web", S.RUNNING)
+            again.stop()
+        assert "stopped it" in model.until_state("web", S.OFF).reason
+    finally:
+        model.machines.close()
+    after = Model()
+    try:
+        assert after.until_state("web", S.OFF).reason == ""
+    finally:
+        after.machines.close()
 
 
 def test_claimed_name_is_starting_until_its_host_answers(model: Model):

@@ -256,7 +256,7 @@ def test_settings_that_cannot_be_saved_are_reported_while_the_window_is_open(app
     from kju.desktop.settings import state_folder
 
     folder = state_folder()
-    app.until(lambda: not app.window._save_soon.isActive())
+    app.until(lambda: load() == app.window.current_settings(), "the first ones are saved")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("a file is in its place")

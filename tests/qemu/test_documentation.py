@@ -24,7 +24,18 @@ pytestmark = [
 
 BLOCK = 500.0
 #: Commands that run until the reader ends them, or need a terminal, a display or a computer more.
-UNTIL_ENDED = {"watch", "view", "desktop", "play", "serve", "router", "mirror", "edit", "console"}
+UNTIL_ENDED = {
+    "watch",
+    "view",
+    "desktop",
+    "play",
+    "serve",
+    "router",
+    "mirror",
+    "edit",
+    "console",
+    "mcp",
+}
 
 
 @pytest.fixture
@@ -102,6 +113,7 @@ def test_tutorial_commands_work() -> None:
         "keep-machines-running",
         "look-from-python",
         "train-with-gymnasium",
+        "use-from-a-model",
     ],
 )
 def test_how_to_commands_work(page: str) -> None:

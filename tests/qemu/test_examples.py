@@ -49,6 +49,17 @@ def test_installer_example_reaches_the_third_screen(tmp_path: Path) -> None:
     assert report.count("data:image/png") >= 5
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(700)
+def test_agent_example_reaches_the_third_screen(tmp_path: Path) -> None:
+    pytest.importorskip("mcp")
+    args = guests.installer()
+    kernel, initrd = args[args.index("-kernel") + 1], args[args.index("-initrd") + 1]
+    lines = run("agent.py", kernel, initrd, folder=tmp_path, timeout=690)
+    assert "Configure the keyboard" in lines[lines.index("read_text ") + 1 :]
+    assert sum(line.startswith("click ") for line in lines) == 2
+
+
 def test_bot_example_shoots_invaders(tmp_path: Path) -> None:
     """On an idle computer it shoots 18 to 21 in eight seconds, on a busy one 4, without keys 0."""
     args = guests.invaders()

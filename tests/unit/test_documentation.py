@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -36,7 +37,7 @@ PROGRAMS = {
     "./check",
     "./moving",
 }
-LANGUAGES = {"sh", "python", "text", "toml", "c"}
+LANGUAGES = {"sh", "python", "text", "toml", "c", "json"}
 
 KJU = typer.main.get_command(app)
 
@@ -103,6 +104,23 @@ def test_blocks_have_a_language(page: Path) -> None:
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: block.place)
 def test_shell_blocks_can_be_pasted(block: Block) -> None:
     assert faults(block) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.language == "json"],
+    ids=lambda block: block.place,
+)
+def test_configurations_of_clients_are_valid(block: Block) -> None:
+    servers = json.loads(block.text)["mcpServers"].values()
+    assert servers
+    for server in servers:
+        if "command" in server:
+            assert server["command"] == "kju"
+            parse(server["args"])
+        else:
+            assert server["url"].startswith("http://127.0.0.1:")
+            assert server["headers"]["Authorization"].startswith("Bearer ${")
 
 
 @pytest.mark.parametrize(

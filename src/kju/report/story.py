@@ -5,21 +5,18 @@ A `Record` collects the contents, and `page` lays them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..keys import NAMES, US
+from ..acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from ..acting.checks import at_words, with_words
+from ..acting.logged import LoggedAction, LogReader, chord_words
 from ..protocol.input_log import Input
-from ..protocol.values import BUTTONS, Button, By, Finger, To, TurnWheel
 from ..surface.geometry import Rect
 from .film import FilmPicture
 
-_MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Longest pause between two keys of one text.
 _MAX_PAUSE = 1.0
-# A click by hand moves by a pixel or two; a drag moves by at least this.
-_MIN_DRAG = 4
 
 
 class StoryEvent(NamedTuple):
@@ -89,110 +86,51 @@ def described(entries: Iterable[Input], console: int = 0) -> list[StoryEvent]:
         entries: In the order of their times.
         console: The console.
     """
-    actions = _InputState()
-    for entry in entries:
-        if entry.console != console:
-            continue
-        for key, down in entry.keys:
-            actions.key(entry.time, key, down, entry.caps_lock)
-        for action in entry.pointer:
-            actions.point(entry.time, action)
-    return actions.done
+    done: list[StoryEvent] = []
+    for action in LogReader(console).read(entries):
+        _joined(done, _event(action))
+    return done
 
 
-class _InputState:
-    """State of keys, buttons and fingers, and the actions so far."""
-
-    def __init__(self) -> None:
-        self.done: list[StoryEvent] = []
-        self._down: dict[int, bool] = {}  # True: another key went down meanwhile
-        self._place: tuple[int, int] | None = None
-        self._pressed: dict[str, tuple[float, tuple[int, int] | None]] = {}
-
-    # ---- Keys
-
-    def key(self, time: float, key: int, down: bool, caps_lock: bool) -> None:
-        if not down:
-            used = self._down.pop(key, True)
-            if not used and _name(key) in _MODIFIERS:
-                self._add(StoryEvent(time, time, "keys", _name(key)))
-            return
-        if key in self._down:
-            return  # a repeat
-        for other in self._down:
-            self._down[other] = True
-        self._down[key] = False
-        if _name(key) in _MODIFIERS:
-            return
-        held = tuple(k for k in self._down if k != key and _name(k) in _MODIFIERS)
-        character = _characters(caps_lock).get((frozenset(held), key))
-        if character is None:
-            words = "-".join(map(_name, (*held, key)))
-            self._add(StoryEvent(time, time, "keys", words))
-        else:
-            self._add(StoryEvent(time, time, "text", character))
-
-    # ---- Pointer
-
-    def point(self, time: float, action: To | By | Button | TurnWheel | Finger) -> None:
-        match action:
-            case To(x=x, y=y):
-                self._place = (x, y)
-            case By(dx=dx, dy=dy):
-                self._place = None
-                self._add(StoryEvent(time, time, "pointer", f"moved by {dx}, {dy}"))
-            case Button(button=number, down=down):
-                self._press(time, f"{BUTTONS[number]} button", down, self._place)
-            case Finger(finger=finger, state="end"):
-                self._press(time, f"finger {finger}", False, self._place)
-            case Finger(finger=finger, state=state, x=x, y=y):
-                self._place = (x, y)
-                if state == "begin":
-                    self._press(time, f"finger {finger}", True, self._place)
-            case TurnWheel(vertical=vertical, horizontal=horizontal):
-                self._add(StoryEvent(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
-
-    def _press(self, time: float, name: str, down: bool, place: tuple[int, int] | None) -> None:
-        if down:
-            self._pressed[name] = (time, place)
-            return
-        began, start = self._pressed.pop(name, (time, place))
-        if start is None or place is None:
-            self._add(StoryEvent(began, time, "pointer", name))
-        elif max(abs(start[0] - place[0]), abs(start[1] - place[1])) < _MIN_DRAG:
-            words = f"{name} at {start[0]}, {start[1]}"
-            self._add(StoryEvent(began, time, "pointer", words, places=(start,)))
-        else:
-            words = f"{name} from {start[0]}, {start[1]} to {place[0]}, {place[1]}"
-            self._add(StoryEvent(began, time, "pointer", words, places=(start, place)))
-
-    # ---- Joining
-
-    def _add(self, new: StoryEvent) -> None:
-        last = self.done[-1] if self.done else None
-        if last is None or last.kind != new.kind or new.time - last.ended > _MAX_PAUSE:
-            self.done.append(new)
-        elif new.kind == "text":
-            self.done[-1] = last._replace(ended=new.ended, words=last.words + new.words)
-        elif (new.words, new.places) == (last.words, last.places):
-            self.done[-1] = last._replace(ended=new.ended, times=last.times + 1)
-        else:
-            self.done.append(new)
+def _event(action: LoggedAction) -> StoryEvent:
+    began, ended, done = action.began, action.ended, action.input
+    match done:
+        case Type(text=text):
+            return StoryEvent(began, ended, "text", text)
+        case Chord(numbers=keys):
+            return StoryEvent(began, ended, "keys", chord_words(keys))
+        case Click(points=points, button=button, keys=keys):
+            words = f"{button} button{at_words(points)}{with_words(keys)}"
+        case Drag(points=points, button=button, keys=keys):
+            points = (points[0], points[-1])
+            words = f"{button} button{_way(points)}{with_words(keys)}"
+        case Touch(points=points, finger=finger):
+            points = tuple(dict.fromkeys((points[0], points[-1])))
+            words = f"finger {finger}{_way(points)}"
+        case Wheel(vertical=vertical, horizontal=horizontal):
+            points = ()
+            words = f"wheel {vertical}, {horizontal}"
+        case MoveBy(dx=dx, dy=dy):
+            points = ()
+            words = f"moved by {dx}, {dy}"
+    return StoryEvent(began, ended, "pointer", words, places=tuple(points))
 
 
-def _name(key: int) -> str:
-    return NAMES.get(key, f"key {key:#04x}")
+def _way(points: Sequence[tuple[int, int]]) -> str:
+    if len(points) == 1:
+        return at_words(points)
+    (x, y), (to_x, to_y) = points[0], points[-1]
+    return f" from {x}, {y} to {to_x}, {to_y}"
 
 
-@cache
-def _characters(caps_lock: bool) -> dict[tuple[frozenset[int], int], str]:
-    """Return the character of each chord on a US keyboard; enter and tab are keys."""
-    found: dict[tuple[frozenset[int], int], str] = {}
-    for character, stroke in US.chords.items():
-        if len(stroke) == 1 and character.isprintable():
-            chord = US.caps.get(stroke[0], stroke[0]) if caps_lock else stroke[0]
-            if chord is None:
-                continue
-            *held, key = chord
-            found.setdefault((frozenset(held), key), character)
-    return found
+def _joined(done: list[StoryEvent], new: StoryEvent) -> None:
+    """Add an event, or join it to the last one."""
+    last = done[-1] if done else None
+    if last is None or last.kind != new.kind or new.time - last.ended > _MAX_PAUSE:
+        done.append(new)
+    elif new.kind == "text":
+        done[-1] = last._replace(ended=new.ended, words=last.words + new.words)
+    elif (new.words, new.places) == (last.words, last.places):
+        done[-1] = last._replace(ended=new.ended, times=last.times + 1)
+    else:
+        done.append(new)

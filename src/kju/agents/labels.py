@@ -7,18 +7,18 @@ label whose place has changed is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import UsageError
 from ..surface import Mark
-from ..surface.geometry import Rect, bounding
+from ..surface.geometry import Rect
 from ..vision.areas import cut_out, pixel_words
 from ..vision.finding import middle
 from ..vision.match import opencv
-from ..vision.text import Line, Text
+from ..vision.text import Text
 from .pictures import Picture, Size, View
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ MAX_LABELS = 200
 _MIN_SIDE, _MAX_WIDTH, _MAX_HEIGHT = 8, 480, 80
 #: A frame around a text is at most so many times as large as the text.
 _MAX_FRAME = 12
-#: Words further apart than this many heights are two texts.
-_GAP = 1.5
 # Labels whose middles are in one band of this height are numbered from the left.
 _ROW = 12
 _COLOURS = ((214, 40, 40), (0, 92, 200), (0, 120, 60), (150, 60, 190), (190, 90, 0), (0, 120, 130))
@@ -131,9 +129,9 @@ def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[Label]:
     Raises:
         MissingError: OpenCV is not installed.
     """
-    texts = [found for line in (text.lines if text else ()) for found in _texts(line)]
-    framed, free = _sorted_edges(list(_edges(frame, region)), [rect for rect, _ in texts])
-    boxes = [(framed.get(at, rect), words) for at, (rect, words) in enumerate(texts)]
+    texts = [phrase for line in (text.lines if text else ()) for phrase in line.phrases]
+    framed, free = _sorted_edges(list(edges(frame, region)), [phrase.rect for phrase in texts])
+    boxes = [(framed.get(at, phrase.rect), phrase.text) for at, phrase in enumerate(texts)]
     found = _without_overlaps([*boxes, *((rect, None) for rect in free)])
     found = sorted(found, key=lambda one: (middle(one[0])[1] // _ROW, one[0].x))
     return [
@@ -141,45 +139,32 @@ def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[Label]:
     ]
 
 
-def _texts(line: Line) -> Iterator[tuple[Rect, str]]:
-    """Yield the parts of a line that wide gaps divide."""
-    words = [word for word in line.words if any(c.isalnum() for c in word.text)]
-    group: list[int] = []
-    for at, word in enumerate(words):
-        if group:
-            gap = word.rect.x - words[group[-1]].rect.right
-            if gap > _GAP * max(word.rect.height, line.rect.height // 2):
-                yield _joined_words(words[i] for i in group)
-                group = []
-        group.append(at)
-    if group:
-        yield _joined_words(words[i] for i in group)
+def edges(frame: Pixels, region: Rect) -> Iterator[Rect]:
+    """Yield the boxes around closed edges: buttons, fields, icons, and letters.
 
+    Args:
+        frame: The whole screen: B G R X, or one byte a pixel.
+        region: The part.
 
-def _joined_words(words: Iterable[object]) -> tuple[Rect, str]:
-    several = list(words)
-    rect = bounding(word.rect for word in several)  # type: ignore[attr-defined]
-    return rect, " ".join(word.text for word in several)  # type: ignore[attr-defined]
-
-
-def _edges(frame: Pixels, region: Rect) -> Iterator[Rect]:
-    """Yield the boxes around closed edges."""
+    Raises:
+        MissingError: OpenCV is not installed.
+    """
     cv = opencv("numbered labels", "image")
     part = np.ascontiguousarray(cut_out(np.asarray(frame), region))
     grey = part if part.ndim == 2 else cv.cvtColor(part, cv.COLOR_BGRA2GRAY)
-    edges = cv.dilate(cv.Canny(grey, 40, 120), np.ones((3, 3), np.uint8))
-    contours, _ = cv.findContours(edges, cv.RETR_LIST, cv.CHAIN_APPROX_SIMPLE)
+    drawn = cv.dilate(cv.Canny(grey, 40, 120), np.ones((3, 3), np.uint8))
+    contours, _ = cv.findContours(drawn, cv.RETR_LIST, cv.CHAIN_APPROX_SIMPLE)
     for contour in contours:
         x, y, width, height = (int(value) for value in cv.boundingRect(contour))
         if _MIN_SIDE <= width <= _MAX_WIDTH and _MIN_SIDE <= height <= _MAX_HEIGHT:
             yield Rect(region.x + x, region.y + y, width, height)
 
 
-def _sorted_edges(edges: list[Rect], texts: list[Rect]) -> tuple[dict[int, Rect], list[Rect]]:
+def _sorted_edges(found: list[Rect], texts: list[Rect]) -> tuple[dict[int, Rect], list[Rect]]:
     """Return the frames of single texts, by the text's index, and the boxes without a text."""
     framed: dict[int, Rect] = {}
     free: list[Rect] = []
-    for edge in edges:
+    for edge in found:
         touched = [at for at, text in enumerate(texts) if edge.intersection(text)]
         if not touched:
             free.append(edge)

@@ -13,6 +13,9 @@ from ..surface.geometry import Rect, bounding
 _ALIKE = ("I|1l", "O0", "\u2018\u2019`'", '\u201c\u201d"', "\u2014\u2013-")
 _FOLD = str.maketrans({other: same[-1] for same in _ALIKE for other in same[:-1]})
 
+#: Words further apart than this many heights are two phrases.
+_GAP = 1.5
+
 
 class Word(NamedTuple):
     """A word.
@@ -42,6 +45,45 @@ class Line(NamedTuple):
     text: str
     rect: Rect
     words: tuple[Word, ...]
+
+    @property
+    def phrases(self) -> list[Phrase]:
+        """The parts of the line that wide gaps divide; words of marks alone are left out."""
+        groups: list[list[Word]] = []
+        for word in self.words:
+            if not any(c.isalnum() for c in word.text):
+                continue
+            wide = _GAP * max(word.rect.height, self.rect.height // 2)
+            if groups and word.rect.x - groups[-1][-1].rect.right <= wide:
+                groups[-1].append(word)
+            else:
+                groups.append([word])
+        return [Phrase(tuple(group)) for group in groups]
+
+
+class Phrase(NamedTuple):
+    """Words of a line that stand together, such as the text of a button.
+
+    Attributes:
+        words: The words, from the left; at least one.
+    """
+
+    words: tuple[Word, ...]
+
+    @property
+    def rect(self) -> Rect:
+        """Its place on the screen, pixels."""
+        return bounding(word.rect for word in self.words)
+
+    @property
+    def text(self) -> str:
+        """The words, with one space between two."""
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def confidence(self) -> float:
+        """The confidence of the word that is the least certain."""
+        return min(word.confidence for word in self.words)
 
 
 class TextMatch(NamedTuple):

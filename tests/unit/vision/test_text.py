@@ -69,3 +69,10 @@ def test_part_of_a_word_is_part_of_its_place():
 def test_empty_text_is_an_error(wanted):
     with pytest.raises(UsageError, match="empty"):
         EXACT.find(wanted)
+
+
+def test_wide_gaps_divide_a_line_into_phrases():
+    line = line_of_cells("  Name:       [ Go Back ]   12 ", Rect(0, 0, 31 * 8, 16))
+    assert [phrase.text for phrase in line.phrases] == ["Name:", "Go Back", "12"]
+    assert line.phrases[1].rect == Rect(16 * 8, 0, 7 * 8, 16)
+    assert line.phrases[1].confidence == 1.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import until
 
 import kju
 from kju.guests import sample
@@ -101,3 +104,44 @@ def test_error_without_a_network_is_one_line(tmp_path: Path) -> None:
     assert "check the network connection, then try again" in line
     assert not list(tmp_path.rglob("*.qcow2"))
     assert time.monotonic() - began < BOOT
+
+
+def test_a_recorded_session_is_repeated_on_the_restored_guest(disk: Path, tmp_path: Path) -> None:
+    """What was typed is recorded, and typed again by the script, with the guest's old state."""
+    script, shown = tmp_path / "session.py", tmp_path / "shown"
+    with kju.launch(disk, name="recorded", memory=sample.MEMORY, args=guests.TCG) as machine:
+        machine.screen.wait_text("login:", timeout=BOOT)
+        machine.snapshots.save("fresh")
+        with shown.open("w") as file:
+            recorder = subprocess.Popen(
+                [*KJU, "codegen", "recorded", "--output", str(script)],
+                stdout=subprocess.DEVNULL, stderr=file,
+            )  # fmt: skip
+        try:
+            until(lambda: "recording" in shown.read_text(), "it records")
+            log_in(machine)
+            until(lambda: 'type("root\\n")' in shown.read_text(), "the login is shown")
+            machine.screen.wait_stable(1, timeout=BOOT)
+            machine.keyboard.type("echo once >> /tmp/f; stty -echo; read -p Password: secret\n")
+            machine.screen.wait_text(re.compile("^Password:", re.M), timeout=BOOT)
+            until(lambda: "stty" in shown.read_text(), "the command is shown")
+            machine.screen.wait_stable(1, timeout=BOOT)  # a person looks before typing
+            machine.keyboard.type("hidden\n")
+            until(lambda: "KJU_PASSWORD" in shown.read_text(), "the password is shown")
+            machine.keyboard.type('stty echo; wc -c /tmp/f | tr -d " "; echo "$secret" | rev\n')
+            machine.screen.wait_text("neddih", timeout=BOOT)
+        finally:
+            recorder.send_signal(signal.SIGINT)
+            assert recorder.wait(BOOT) == 0, shown.read_text()
+        source = script.read_text()
+        assert "hidden" not in source
+        assert 'expect(screen.text("root@kju:/root#"))' in source, source
+        machine.snapshots.load("fresh")
+        environment = os.environ | {"KJU_PASSWORD": "hidden"}
+        done = subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True,
+            timeout=4 * BOOT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{source}\n{done.stderr}"
+        machine.screen.wait_text("5/tmp/f", timeout=BOOT)
+        machine.screen.wait_text("neddih", timeout=BOOT)

@@ -27,7 +27,7 @@ LAYERS = (
     {"serving", "report", "host"},
     {"viewers"},
     {"guests", "agents", "web"},
-    {"gym"},
+    {"gym", "codegen"},
     {"desktop"},
     {"cli"},
 )
@@ -76,6 +76,7 @@ CORE = (
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",
     "emulators.xvfb.xwd",
+    "codegen.steps",
     "desktop.machines.entry",
     "desktop.machines.facts",
     "desktop.machines.entry",

@@ -31,6 +31,7 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.status viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/codegen/test_recorder.py": "cli.codegen",
     "integration/desktop/pages/test_create_page.py": (
         "desktop.qt.pages.create_fields desktop.qt.pages.create_page desktop.qt.pages.create_view"
     ),
@@ -113,6 +114,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/acting/test_inputs.py": "acting.checks",
     "unit/acting/test_locating.py": "vision.finding",
+    "unit/codegen/test_places.py": "codegen.reading",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",

@@ -93,6 +93,7 @@ SECTIONS = (
             _Entry("qmp", "channels", "Run a QMP command, and print its result as JSON."),
             _Entry("inputs", "input", "Print the input of all clients as JSON lines."),
             _Entry("replay", "input", "Repeat the input of a log, with its pauses."),
+            _Entry("codegen", "codegen", "Record what you do in a machine as a Python script."),
             _Entry("mcp", "mcp", "Let a model see and drive machines, over MCP."),
         ),
     ),

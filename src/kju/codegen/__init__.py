@@ -1,0 +1,12 @@
+"""Scripts from what a person does in a guest: `kju codegen`.
+
+    steps       actions of the input log, joined: a text, a double click
+    history     the last frames of the screen, with their times
+    reading     a frame of the screen that is read once
+    places      a locator for the place of a click
+    appearing   what the screen has shown since the step before: what a script waits for
+    script      the lines of the script, in three styles
+    recorder    SHELL: follows a machine's screen and its input log, and writes the files
+
+The recorder finds the frame for each step, and the script asks `places` and `appearing` about it.
+"""

@@ -1,0 +1,294 @@
+"""The script that repeats a person's steps.
+
+Each step becomes one statement. Before it stands what the script must wait for: the text that has
+appeared since the step before. A locator waits by itself, unless its place was on the screen
+already before the last step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+
+from ..acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from ..acting.logged import chord_words
+from ..keys import NAMES
+from .appearing import appeared, asks_for_password
+from .places import ChosenPlace, choose_image, choose_place, quoted
+from .steps import Step, is_drag
+
+if TYPE_CHECKING:
+    from ..vision.needle import Needle
+    from .reading import ReadFrame
+
+Style: TypeAlias = Literal["script", "pytest", "asyncio"]
+STYLES: tuple[Style, ...] = get_args(Style)
+#: The variables of the environment from which a script reads passwords.
+PASSWORD = "KJU_PASSWORD"  # noqa: S105  a name
+# Chords that are written one by one; more are a list times a number.
+_FEW = 3
+
+
+class Views(NamedTuple):
+    """The screen around a step.
+
+    Attributes:
+        shown: When the step began.
+        clear: Before the pointer came near its place.
+        after: When the step was complete, for the echo of a text.
+    """
+
+    shown: ReadFrame
+    clear: ReadFrame
+    after: ReadFrame
+
+
+@dataclass
+class Statement:
+    """One line of the script.
+
+    Attributes:
+        code: Its text in the plain style.
+        marked: Its result, a mark, is used by the next line.
+    """
+
+    code: str
+    marked: bool = False
+
+
+class Script:
+    """A script that grows with each step.
+
+    Attributes:
+        notes: Remarks for the user, each once.
+        statements: The lines, in order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        save_image: Callable[[Needle], str],
+        *,
+        console: int = 0,
+        style: Style = "script",
+        passwords: bool = False,
+    ) -> None:
+        """Begin an empty script.
+
+        Args:
+            name: The machine's name.
+            save_image: Saves an image beside the script, and returns the name of its file.
+            console: Index of the screen.
+            style: The form of the script.
+            passwords: Write passwords into the script.
+        """
+        self.notes: dict[str, None] = {}
+        self.statements: list[Statement] = []
+        self._name, self._console, self._style = name, console, style
+        self._save_image = save_image
+        self._with_passwords = passwords
+        self._passwords: list[str] = []
+        self._has_images = False
+        self._last: tuple[Step, ReadFrame] | None = None
+
+    # ---- Steps
+
+    def add(self, step: Step, views: Views) -> list[str]:
+        """Add a step; return its lines in the plain style."""
+        first = len(self.statements)
+        codes, place = self._codes(step, views)
+        self._wait(views.shown, step.began, place)
+        self.statements += map(Statement, codes)
+        self._last = step, views.shown
+        if views.shown.missing:
+            self.notes[views.shown.missing] = None
+        return [each.code for each in self.statements[first:]]
+
+    def end(self, shown: ReadFrame) -> list[str]:
+        """Add the wait for the end's screen; return its lines."""
+        first = len(self.statements)
+        if self._last is not None:
+            self._wait(shown, self._last[0].ended, None)
+            self._last = None
+        return [each.code for each in self.statements[first:]]
+
+    def _wait(self, shown: ReadFrame, time: float, place: ChosenPlace | None) -> None:
+        """Add the wait for what has appeared since the last step."""
+        if self._last is None:
+            return
+        step, before = self._last
+        if place is not None and not place.is_on(before):
+            return  # the locator waits for it
+        typed = step.input.text if isinstance(step.input, Type) else ""
+        new = appeared(before, shown, typed)
+        if new is None:
+            return
+        if new.text is None and not self.statements[-1].code.startswith("screen.act("):
+            # Stillness before the guest's answer would end the wait at once.
+            self.statements[-1].marked = True
+            self.statements.append(Statement("screen.after(mark)"))
+        self.statements.append(Statement(new.code(time - step.ended)))
+
+    def _codes(self, step: Step, views: Views) -> tuple[list[str], ChosenPlace | None]:
+        """Return the statements of a step, and the place that its locator finds."""
+        place: ChosenPlace | None = None
+        match step.input:
+            case Click() as click:
+                if click.points:
+                    place = choose_place(click.points[0], views.shown, views.clear)
+                code = self._click(click, place)
+            case Drag() as drag:
+                code, place = self._drag(step, drag, views)
+            case Type(text=text, layout=layout):
+                code = f"screen.keyboard.type({self._text(text, layout, views)})"
+            case Chord(numbers=keys):
+                code = f"screen.keyboard.chord({_chords(keys, step.times)})"
+            case Wheel() as wheel:
+                return _wheel(wheel), None
+            case MoveBy(dx=dx, dy=dy):
+                code = f"screen.pointer.move_by({dx}, {dy})"
+            case Touch(points=points, finger=finger):
+                more = f", finger={finger}" if finger else ""
+                code = f"screen.pointer.touch({', '.join(map(str, points))}{more})"
+        return [code], place
+
+    def _click(self, click: Click, place: ChosenPlace | None) -> str:
+        values = [] if click.button == "left" else [f"button={quoted(click.button)}"]
+        if place is None:
+            if click.keys:
+                self.notes["a click with held keys is at a pixel"] = None
+                return f"screen.act({_acted(click)})"
+            points = [str(number) for point in click.points for number in point]
+            values = points + values + ([f"count={click.count}"] if click.count > 1 else [])
+            return f"screen.pointer.click({', '.join(values)})"
+        values += [f"keys=[{_keys(click.keys)}]"] if click.keys else []
+        method = "click"
+        if click.count == 2 and not click.keys:
+            method = "double_click"
+        elif click.count > 1:
+            values.append(f"count={click.count}")
+        return f"{self._locator(place)}.{method}({', '.join(values)})"
+
+    def _drag(self, step: Step, drag: Drag, views: Views) -> tuple[str, ChosenPlace | None]:
+        button = [] if drag.button == "left" else [f"button={quoted(drag.button)}"]
+        if is_drag(step) and not drag.keys:
+            # Images, because a drag's ends are pixels and not the middle of a text.
+            begin, end = (choose_image(point, views.clear) for point in drag.points)
+            if begin is not None and end is not None:
+                values = ", ".join([self._locator(end), *button])
+                return f"{self._locator(begin)}.drag_to({values})", begin
+        if drag.keys:
+            return f"screen.act({_acted(drag)})", None
+        values = ", ".join([*(str(tuple(point)) for point in drag.points), *button])
+        return f"screen.pointer.drag({values})", None
+
+    def _locator(self, place: ChosenPlace) -> str:
+        if place.needle is None:
+            return place.code()
+        self._has_images = True
+        return place.code(f"IMAGES / {quoted(self._save_image(place.needle))}")
+
+    def _text(self, text: str, layout: str, views: Views) -> str:
+        more = "" if layout == "us" else f", layout={quoted(layout)}"
+        secret, end = text.rstrip("\n"), "\n" if text.endswith("\n") else ""
+        if self._with_passwords or not asks_for_password(views.shown, views.after, text):
+            return f"{quoted(text)}{more}"
+        if secret not in self._passwords:
+            self._passwords.append(secret)
+        number = self._passwords.index(secret) + 1
+        variable = PASSWORD if number == 1 else f"{PASSWORD}_{number}"
+        self.notes[
+            f"a password was typed: the script reads it from the variable {variable}"
+            " (--passwords writes it into the script)"
+        ] = None
+        return f"os.environ[{quoted(variable)}]" + (f" + {quoted(end)}" if end else "") + more
+
+    # ---- The whole script
+
+    def source(self, images: str) -> str:
+        """Return the whole script.
+
+        Args:
+            images: Name of the folder with the images, beside the script.
+        """
+        wait = "await " if self._style == "asyncio" else ""
+        body = [self._line(each, wait) for each in self.statements] or ["pass"]
+        return "\n".join([*self._head(images), *self._block(body), *self._tail()]) + "\n"
+
+    def _line(self, statement: Statement, wait: str) -> str:
+        code = statement.code
+        if self._style == "asyncio":
+            code = code.replace("kju.expect(", "kju.aio.expect(", 1)
+        return f"{'mark = ' if statement.marked else ''}{wait}{code}"
+
+    def _head(self, images: str) -> list[str]:
+        acts = any("kju.acting." in each.code for each in self.statements)
+        standard = {
+            "import asyncio": self._style == "asyncio",
+            "import os": bool(self._passwords),
+            "from pathlib import Path": self._has_images,
+        }
+        used = [line for line, is_used in standard.items() if is_used]
+        own = ["import kju.aio" if self._style == "asyncio" else "import kju"]
+        head = [f'"""Recorded by kju codegen on the machine {self._name}."""', ""]
+        head += [*used, *([""] if used else []), *own, *(["import kju.acting"] if acts else [])]
+        if self._has_images:
+            head += ["", f"IMAGES = Path(__file__).parent / {quoted(images)}"]
+        return [*head, ""]
+
+    def _block(self, body: list[str]) -> list[str]:
+        screen = "machine.screen" if not self._console else f"machine.screens[{self._console}]"
+        lines = [f"screen = {screen}", *body]
+        attach = f"kju.attach({quoted(self._name)})"
+        match self._style:
+            case "script":
+                head, depth = [f"with {attach} as machine:"], 1
+            case "pytest":
+                function = re.sub(r"\W", "_", self._name)
+                head = ["", f"def test_{function}() -> None:", f"    with {attach} as machine:"]
+                depth = 2
+            case "asyncio":
+                attach = f"await kju.aio.attach({quoted(self._name)})"
+                head = ["", "async def main() -> None:", f"    async with {attach} as machine:"]
+                depth = 2
+        return [*head, *("    " * depth + line for line in lines)]
+
+    def _tail(self) -> list[str]:
+        return ["", "", "asyncio.run(main())"] if self._style == "asyncio" else []
+
+
+def _acted(done: Click | Drag) -> str:
+    """Return the expression of an input for `act`."""
+    if isinstance(done, Drag):
+        points = [tuple(point) for point in done.points]
+        return f"kju.acting.Drag({points}, {quoted(done.button)}, ({_keys(done.keys)},))"
+    values = [repr(number) for point in done.points for number in point]
+    values += [
+        f"button={quoted(done.button)}",
+        f"count={done.count}",
+        f"keys=({_keys(done.keys)},)",
+    ]
+    return f"kju.acting.Click({', '.join(values)})"
+
+
+def _wheel(wheel: Wheel) -> list[str]:
+    if wheel.keys:
+        x, y = wheel.points[0] if wheel.points else (None, None)
+        turned = f"{wheel.vertical}, {wheel.horizontal}, {x}, {y}, ({_keys(wheel.keys)},)"
+        return [f"screen.act(kju.acting.Wheel({turned}))"]
+    sideways = f", {wheel.horizontal}" if wheel.horizontal else ""
+    turn = f"screen.pointer.wheel({wheel.vertical}{sideways})"
+    return [f"screen.pointer.move({x}, {y})" for x, y in wheel.points] + [turn]
+
+
+def _keys(keys: Sequence[str | int]) -> str:
+    return ", ".join(quoted(key) if isinstance(key, str) else str(key) for key in keys)
+
+
+def _chords(keys: tuple[int, ...], times: int) -> str:
+    """Return the arguments of `Keyboard.chord`."""
+    named = all(key in NAMES for key in keys)
+    one = quoted(chord_words(keys)) if named else repr(keys)
+    return ", ".join([one] * times) if times <= _FEW else f"*[{one}] * {times}"

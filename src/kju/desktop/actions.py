@@ -29,7 +29,7 @@ SHUTDOWN_SECONDS = 30.0
 #: Seconds for a snapshot: a gigabyte of memory takes some.
 SNAPSHOT_SECONDS = 600.0
 #: Machines that are started or cloned at the same time: each loads the disks and a processor.
-HEAVY_AT_ONCE = 4
+_HEAVY_AT_ONCE = 4
 #: Characters of one machine's failure in a summary.
 _MAX_REASON = 300
 #: Failures that a summary spells out.
@@ -239,7 +239,7 @@ class ActionRunner:
         self._progress = progress
         self._perform = perform or _perform_action
         self._queues = MachineQueues()
-        self._heavy = threading.Semaphore(HEAVY_AT_ONCE)
+        self._heavy = threading.Semaphore(_HEAVY_AT_ONCE)
         self._lock = threading.Lock()
         self._number = 0
 

@@ -19,7 +19,7 @@ from ..store.paths import definitions_folder, is_defined
 from .wall.empty import Setup, setup_of
 
 #: Name of the machine that shows the sample guest.
-SAMPLE_NAME = "sample"
+_SAMPLE_NAME = "sample"
 _DISK = "sample-guest.qcow2"
 #: Seconds for `kju doctor`: it tries KVM out, once for each boot of the computer.
 _DOCTOR_SECONDS = 60.0
@@ -69,16 +69,16 @@ def start_sample(report: Callable[[str], object]) -> str:
         GuestError: The guest cannot be built.
         KjuError: The machine cannot be defined or started.
     """
-    if not is_defined(SAMPLE_NAME):
+    if not is_defined(_SAMPLE_NAME):
         disk = definitions_folder().parent / _DISK
         if not disk.exists():
             report("building the sample guest")
             make_folders(disk.parent)
             sample.copy(disk, report)
-        launching.define(SAMPLE_NAME, disk, memory=sample.MEMORY)
-    report(f"starting {SAMPLE_NAME}")
+        launching.define(_SAMPLE_NAME, disk, memory=sample.MEMORY)
+    report(f"starting {_SAMPLE_NAME}")
     try:
-        launching.start(SAMPLE_NAME, detach=True).close()
+        launching.start(_SAMPLE_NAME, detach=True).close()
     except MachineExistsError:
         pass  # it runs already
-    return SAMPLE_NAME
+    return _SAMPLE_NAME

@@ -25,9 +25,9 @@ from .spawn import describe, dismiss, guard, kill_group, spawn, wait
 log = logging.getLogger(__name__)
 
 #: Seconds to end after it has agreed to quit: QEMU writes out its disks first.
-QUIT_TIMEOUT = 30.0
+_QUIT_TIMEOUT = 30.0
 #: Seconds to end after SIGTERM, if it did not answer.
-TERMINATE_TIMEOUT = 2.0
+_TERMINATE_TIMEOUT = 2.0
 #: Seconds to end by itself after it has closed a connection.
 LAST_WORDS_TIMEOUT = 3.0
 #: Bytes read in one turn of the loop: the size of a pipe.
@@ -125,10 +125,10 @@ class Child:
             return
         try:
             if child.returncode is None and ask is not None and await ask():
-                await self.wait(QUIT_TIMEOUT)
+                await self.wait(_QUIT_TIMEOUT)
             if child.returncode is None:
                 child.terminate()
-                await self.wait(TERMINATE_TIMEOUT)
+                await self.wait(_TERMINATE_TIMEOUT)
         finally:
             if child.returncode is None:
                 log.warning("%s does not end: killing it", self.title)

@@ -45,7 +45,7 @@ LEAST_RATE = 0.001
 #: Looks per second of a client that takes one picture: no listener is registered for it.
 ONE_LOOK = 1.0
 #: Seconds that a rest waits for a source that is being replaced; a listener is registered in 30 ms.
-REPLACEMENT_TIMEOUT = 1.0
+_REPLACEMENT_TIMEOUT = 1.0
 
 
 class ConsoleFacts(NamedTuple):
@@ -348,7 +348,7 @@ class SourceRunner:
     async def _stop_source(self) -> None:
         """Stop the source, unless a client has attached; its last picture stays published."""
         async with self._changing:
-            await self.supervisor.settle(REPLACEMENT_TIMEOUT)
+            await self.supervisor.settle(_REPLACEMENT_TIMEOUT)
             if self._is_viewed:
                 return
             if self.supervisor.state is SupervisorState.RUNNING:

@@ -41,11 +41,11 @@ class Prepared(Protocol):
         """
 
 
-PreparedT = TypeVar("PreparedT", bound=Prepared)
+_PreparedT = TypeVar("_PreparedT", bound=Prepared)
 
 
 @dataclass(frozen=True)
-class EmulatorFactory(Generic[PreparedT]):
+class EmulatorFactory(Generic[_PreparedT]):
     """The two steps to an emulator of one kind.
 
     Attributes:
@@ -53,8 +53,8 @@ class EmulatorFactory(Generic[PreparedT]):
         create: Makes the emulator of a checked launch.
     """
 
-    prepare: Callable[[Launch, Collection[str]], PreparedT]
-    create: Callable[[Claim, PreparedT, MachineEvents], Emulator]
+    prepare: Callable[[Launch, Collection[str]], _PreparedT]
+    create: Callable[[Claim, _PreparedT, MachineEvents], Emulator]
 
 
 def prepare(request: Launch, new_disks: Collection[str] = ()) -> Prepared:

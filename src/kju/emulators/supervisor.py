@@ -31,13 +31,13 @@ from .tasks import Tasks
 log = logging.getLogger(__name__)
 
 #: Seconds until an ended source is replaced: `RETRY`, doubled with each further replacement up to
-#: `LONGEST_RETRY`, and `RETRY` again once a source has run for `LASTED`. QEMU 7.2 needs a new
+#: `_LONGEST_RETRY`, and `RETRY` again once a source has run for `_LASTED`. QEMU 7.2 needs a new
 #: listener at each change of a text mode, so the first replacement must be quick.
 RETRY = 0.05
-LONGEST_RETRY = 12.8
-LASTED = 10.0
+_LONGEST_RETRY = 12.8
+_LASTED = 10.0
 #: Seconds that `flush` waits for the source.
-FLUSH_TIMEOUT = 0.5
+_FLUSH_TIMEOUT = 0.5
 
 #: The status while no client views the console.
 _AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
@@ -158,9 +158,9 @@ class _Backoff:
 
     async def wait(self) -> None:
         """Wait until the next source may start."""
-        if asyncio.get_running_loop().time() - self._started_at > LASTED:
+        if asyncio.get_running_loop().time() - self._started_at > _LASTED:
             self.seconds = RETRY
-        seconds, self.seconds = self.seconds, min(self.seconds * 2, LONGEST_RETRY)
+        seconds, self.seconds = self.seconds, min(self.seconds * 2, _LONGEST_RETRY)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
@@ -328,7 +328,7 @@ class Supervisor:
     async def flush(self) -> None:
         """Publish everything that the emulator has sent so far."""
         if self.source is not None:
-            await asyncio.to_thread(self.source.flush, FLUSH_TIMEOUT)
+            await asyncio.to_thread(self.source.flush, _FLUSH_TIMEOUT)
 
     def set_paused(self, paused: bool) -> None:
         """Publish that the machine is paused, or runs again."""

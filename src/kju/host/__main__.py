@@ -40,16 +40,16 @@ from .machine import HostedMachine, Launcher
 
 log = logging.getLogger("kju.host")
 
-OK, MISTAKE, REFUSED, NO_EMULATOR, EMULATOR_ENDED = range(5)
+OK, _MISTAKE, _REFUSED, _NO_EMULATOR, _EMULATOR_ENDED = range(5)
 #: Seconds for the launch request, which is sent right after the fork.
-REQUEST_TIMEOUT = 30.0
+_REQUEST_TIMEOUT = 30.0
 
 
 def main(arguments: list[str]) -> int:
     """Run one machine; return the exit status."""
     if len(arguments) != 1 or not arguments[0].isdecimal():
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
-        return REFUSED
+        return _REFUSED
     _system.give_memory_back()
     reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         number, request = _receive(owner, side)
     except (KjuError, OSError) as error:
         print(f"kju host: no request to start a machine: {error}", file=sys.stderr)
-        return REFUSED
+        return _REFUSED
     if isinstance(request, DryRun):
         from . import dry_run  # not for the host of a machine
 
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun]:
-    owner.settimeout(REQUEST_TIMEOUT)
+    owner.settimeout(_REQUEST_TIMEOUT)
     while True:
         data = owner.recv(1 << 16)
         if not data:
@@ -105,18 +105,18 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         async def run() -> int:
             machine = HostedMachine(claim, request, emulator, launcher)
             ending = await machine.run()
-            return OK if ending.asked else EMULATOR_ENDED
+            return OK if ending.asked else _EMULATOR_ENDED
 
         return asyncio.run(run())
     except KjuError as error:
         log.error("%s", error)
         _refuse(launcher, error)
-        return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
+        return _NO_EMULATOR if isinstance(error, EmulatorError) else _REFUSED
     except OSError as error:
         log.exception("a system call failed")
         why = descriptor_limit(error) or KjuError(f"the machine could not be started: {error}")
         _refuse(launcher, why)
-        return REFUSED
+        return _REFUSED
     except BaseException as error:
         log.exception("a bug in kju")
         _refuse(launcher, KjuError(f"kju's host failed: {error!r}"))

@@ -48,8 +48,8 @@ MAX_WAITING = 256
 #: Bytes that wait for a client that does not read: four of the largest replies.
 MAX_UNSENT = 4 << 20
 #: Seconds for clients to read their last message.
-LAST_READ_TIMEOUT = 0.3
-CANCELLED = "the client cancelled it"
+_LAST_READ_TIMEOUT = 0.3
+_CANCELLED = "the client cancelled it"
 _CHUNK = 64 << 10
 
 
@@ -146,7 +146,7 @@ class Client:
                 task.cancel()
         for waiting in [each for each in self._waiting if each.number == number]:
             self._waiting.remove(waiting)
-            self._fail(number, KjuError(CANCELLED))
+            self._fail(number, KjuError(_CANCELLED))
 
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._tasks) < MAX_REQUESTS:
@@ -164,7 +164,7 @@ class Client:
         number = self._tasks.pop(task)
         if task.cancelled():
             # Not in `_answer`: a task that is cancelled before its first step does not run at all.
-            self._fail(number, KjuError(CANCELLED))
+            self._fail(number, KjuError(_CANCELLED))
         if not self.closed:
             self._begin_waiting()
 
@@ -394,7 +394,7 @@ class ControlServer:
         self._loop.remove_reader(self._sock)
         self._sock.close()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_READ_TIMEOUT):
+            async with asyncio.timeout(_LAST_READ_TIMEOUT):
                 while not all(client.idle for client in self.clients):
                     await asyncio.sleep(0.005)
         for client in list(self.clients):

@@ -32,7 +32,7 @@ from .control import Client, Result
 log = logging.getLogger(__name__)
 
 #: Bytes of JSON, which is ASCII; the rest of a frame is the message around it.
-MAX_QMP_RESULT = MAX_FRAME - 256
+_MAX_QMP_RESULT = MAX_FRAME - 256
 _POWER_COMMANDS = {"pause": "stop", "resume": "cont", "reset": "system_reset"}
 #: QMP commands that clients must not run, because kju would not notice their effects.
 _REFUSED_COMMANDS = {
@@ -157,11 +157,11 @@ async def _execute(machine: RunningMachine, client: Client, request: messages.Ex
         raise UsageError(f"{command} is not for clients: {_REFUSED_COMMANDS[command]}")
     value = await machine.emulator.qmp.execute(command, _arguments(request.arguments))
     text = json.dumps(value)
-    if len(text) > MAX_QMP_RESULT:
+    if len(text) > _MAX_QMP_RESULT:
         raise LimitError(
-            f"QEMU's answer to {command} has {len(text)} bytes, and at most {MAX_QMP_RESULT} can be"
-            " passed on; ask it for less, or have it write to a file",
-            "bytes of an answer", MAX_QMP_RESULT, len(text),
+            f"QEMU's answer to {command} has {len(text)} bytes, and at most {_MAX_QMP_RESULT} can"
+            " be passed on; ask it for less, or have it write to a file",
+            "bytes of an answer", _MAX_QMP_RESULT, len(text),
         )  # fmt: skip
     return Result(messages.Executed(value=text))
 

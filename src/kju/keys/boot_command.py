@@ -32,7 +32,7 @@ _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|ms|s|m|h)")
 _HELD = re.compile(r"(?P<key>.+?)(?P<how>on|off)", re.IGNORECASE)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 #: Seconds. A longer pause is most likely a mistake in its unit.
-LONGEST_WAIT = 24 * 3600.0
+_LONGEST_WAIT = 24 * 3600.0
 
 
 class BootText(NamedTuple):
@@ -117,6 +117,6 @@ def _seconds(length: str, word: str) -> float:
     except ValueError:
         message = f"<{word}> in a boot command is not a valid pause; write one like <wait1m30s>"
         raise UsageError(message) from None
-    if seconds > LONGEST_WAIT:
+    if seconds > _LONGEST_WAIT:
         raise UsageError(f"<{word}> in a boot command is longer than a day")
     return seconds

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from .layouts import US, Chord, Layout, Stroke
 from .names import find, named_character, number
 
-SEPARATORS = "-+"
+_SEPARATORS = "-+"
 
 #: One step of a keyboard: the number of a key, and True to press it or False to release it.
 Step = tuple[int, bool]
@@ -42,7 +42,7 @@ def _parts(text: str) -> list[str]:
         raise UsageError("an empty chord presses nothing; write one like ctrl-alt-f2")
     while rest:
         # From the second character on: a separator that comes first is the key itself.
-        at = min((i for i in (rest.find(s, 1) for s in SEPARATORS) if i > 0), default=len(rest))
+        at = min((i for i in (rest.find(s, 1) for s in _SEPARATORS) if i > 0), default=len(rest))
         parts.append(rest[:at])
         if at == len(rest) - 1:
             raise UsageError(f"{text!r} ends in a separator: name the key that follows it")

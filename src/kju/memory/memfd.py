@@ -16,8 +16,8 @@ import os
 from ..errors import FormatError
 from .shared import Descriptor, SharedMemory, map_memory
 
-F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
+_F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
 
 
 def create_memfd(name: str, size: int) -> SharedMemory:

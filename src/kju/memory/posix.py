@@ -20,7 +20,7 @@ from ..errors import ConflictError, FormatError
 from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
 from .shared import Descriptor, SharedMemory, map_memory
 
-DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
+_DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
 
 def create_posix(name: str, size: int) -> SharedMemory:
@@ -33,7 +33,7 @@ def create_posix(name: str, size: int) -> SharedMemory:
     path = _path(name)
     refuse_unless_free(path, f"posix:/{path.name}")
     # Without a name until it is complete: a failure or kill before leaves nothing.
-    fd = os.open(DIRECTORY, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    fd = os.open(_DIRECTORY, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
     descriptor = Descriptor(fd)
     fcntl.flock(fd, fcntl.LOCK_SH)
     os.ftruncate(fd, size)
@@ -60,7 +60,7 @@ def create_posix(name: str, size: int) -> SharedMemory:
         descriptor,
         on_commit=commit,
         on_close=close,
-        on_reserve=lambda wanted: reserve(fd, wanted, DIRECTORY),
+        on_reserve=lambda wanted: reserve(fd, wanted, _DIRECTORY),
     )
 
 
@@ -113,7 +113,7 @@ def _remove_if_last(fd: int, path: Path) -> bool:
 def sweep_posix() -> list[str]:
     """Remove the shared memory that killed processes left; returns its addresses."""
     removed = []
-    for path in DIRECTORY.iterdir() if DIRECTORY.is_dir() else ():
+    for path in _DIRECTORY.iterdir() if _DIRECTORY.is_dir() else ():
         try:
             if path.stat().st_uid != os.getuid() or not path.is_file():
                 continue
@@ -133,4 +133,4 @@ def _path(name: str) -> Path:
         raise ConflictError(
             f"posix:{name} is not a POSIX name; write one word after a slash, such as posix:/screen"
         )
-    return DIRECTORY / plain
+    return _DIRECTORY / plain

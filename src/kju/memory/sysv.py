@@ -20,7 +20,7 @@ from ..errors import ConflictError, LimitError
 from ._system import segment_create, segment_remove, segment_status
 from .shared import SharedMemory, map_memory
 
-KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes
+_KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes
 _KERNEL = Path("/proc/sys/kernel")
 _TABLE = Path("/proc/sysvipc/shm")
 
@@ -33,7 +33,7 @@ def create_sysv(size: int) -> SharedMemory:
     """
     _check_limits(size)
     while True:
-        key = KEY_PREFIX << 16 | int.from_bytes(os.urandom(2))
+        key = _KEY_PREFIX << 16 | int.from_bytes(os.urandom(2))
         try:
             segment_id = segment_create(key, size, 0o600)
             break
@@ -100,7 +100,7 @@ def sweep_sysv() -> list[str]:
     """Remove the segments that killed creators left; returns their addresses."""
     removed = []
     for key, segment_id, _, _, creator, users, uid in _table():
-        ours = (key & 0xFFFFFFFF) >> 16 == KEY_PREFIX and uid == os.getuid()
+        ours = (key & 0xFFFFFFFF) >> 16 == _KEY_PREFIX and uid == os.getuid()
         if not ours or users or Path(f"/proc/{creator}").exists():
             continue
         try:

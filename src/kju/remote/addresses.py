@@ -26,7 +26,7 @@ from ..errors import UsageError
 SCHEME = "zenoh:"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _VIEWER = re.compile(r"[0-9a-f]{32}")
-MAX_PARTS = 8
+_MAX_PARTS = 8
 
 
 def parse_screen(address: str) -> str:
@@ -49,9 +49,9 @@ def check_screen(name: str) -> str:
         UsageError: The text is not a name.
     """
     parts = name.split("/")
-    if len(parts) > MAX_PARTS or not all(_PART.fullmatch(part) for part in parts):
+    if len(parts) > _MAX_PARTS or not all(_PART.fullmatch(part) for part in parts):
         raise UsageError(
-            f"{name!r} is not a screen's name: use 1 to {MAX_PARTS} parts of letters, digits,"
+            f"{name!r} is not a screen's name: use 1 to {_MAX_PARTS} parts of letters, digits,"
             " _ . and -, separated by /"
         )
     return name
@@ -104,14 +104,14 @@ def screen_of(key: str) -> str:
 
 #: Messages in zenoh's own queue of each link and priority. Queued pictures grow old, so it is as
 #: short as possible.
-QUEUE_LENGTH = 2
+_QUEUE_LENGTH = 2
 #: The most bytes of a zenoh message: ours have half of that, and zenoh's own are small.
 MAX_ZENOH_MESSAGE = 1 << 17
 #: Milliseconds in which a new connection must become a zenoh session, and the most such connections
 #: (fewer if the process may not open twice as many files). With zenoh's own 10,000 and 100, a
 #: thousand idle connections kept others out for 11 s.
-ACCEPT_TIMEOUT, ACCEPT_PENDING = 2_000, 2_000
-PROTOCOLS = ("tcp", "tls", "quic")
+ACCEPT_TIMEOUT, _ACCEPT_PENDING = 2_000, 2_000
+_PROTOCOLS = ("tcp", "tls", "quic")
 #: The prefix of a socket's path. Only users who can enter its folder reach it.
 UNIX = "unix:"
 _ENDPOINT = re.compile(
@@ -180,8 +180,8 @@ def endpoint(text: str, protocol: str = "tls") -> Endpoint:
     if found is None or int(found["port"]) > 65535:
         raise UsageError(f"{text!r} is not an address; write HOST:PORT or PROTOCOL/HOST:PORT")
     made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
-    if made.protocol not in PROTOCOLS:
-        raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(PROTOCOLS)}")
+    if made.protocol not in _PROTOCOLS:
+        raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(_PROTOCOLS)}")
     return made
 
 
@@ -250,7 +250,7 @@ class SessionOptions(NamedTuple):
         return [where.quic] if self.router or self.listen else [where.quic, where._locator]
 
     def zenoh(
-        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
+        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * _ACCEPT_PENDING
     ) -> dict[str, Any]:
         """Return the configuration, by zenoh's names.
 
@@ -279,7 +279,7 @@ class SessionOptions(NamedTuple):
             "scouting/gossip/enabled": False,
             # It would send messages over 3 KB through shared memory that it does not free.
             "transport/shared_memory/enabled": False,
-            "transport/link/tx/queue/size/data": QUEUE_LENGTH,
+            "transport/link/tx/queue/size/data": _QUEUE_LENGTH,
             "transport/link/tx/lease": 4000,
             # Received messages: otherwise a peer can make zenoh assemble a gigabyte.
             "transport/link/rx/max_message_size": MAX_ZENOH_MESSAGE,
@@ -287,7 +287,7 @@ class SessionOptions(NamedTuple):
             "transport/unicast/open_timeout": 3000,
             # Idle connections of strangers must not keep others out.
             "transport/unicast/accept_timeout": ACCEPT_TIMEOUT,
-            "transport/unicast/accept_pending": min(ACCEPT_PENDING, max(descriptors // 2, 1)),
+            "transport/unicast/accept_pending": min(_ACCEPT_PENDING, max(descriptors // 2, 1)),
         }
         if not self.connect:
             del found["connect/retry"]
@@ -305,7 +305,7 @@ class SessionOptions(NamedTuple):
         return found
 
     def json(
-        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
+        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * _ACCEPT_PENDING
     ) -> dict[str, str]:
         """Return `zenoh` with each value as JSON."""
         return {name: json.dumps(value) for name, value in self.zenoh(quic, descriptors).items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-AUTHORITY_LIFETIME, CERTIFICATE_LIFETIME = datetime.timedelta(3650), datetime.timedelta(397)
+_AUTHORITY_LIFETIME, _CERTIFICATE_LIFETIME = datetime.timedelta(3650), datetime.timedelta(397)
 #: The accepted difference between the clocks of two computers. A certificate begins this much
 #: before the time of issue, and counts as older than an event only by more than this.
 CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
@@ -28,9 +28,9 @@ CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 Kind = Literal["host", "router", "user"]
 #: The extended key usage of router certificates: a TLS server that cannot authenticate as the
 #: sender of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which needs no registration.
-ROUTER_USAGE = "2.25.12146319052206042968348016946243229737"
+_ROUTER_USAGE = "2.25.12146319052206042968348016946243229737"
 #: The most names of a certificate: all of it is sent in a proof.
-MAX_NAMES = 32
+_MAX_NAMES = 32
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 
 
@@ -69,7 +69,7 @@ def make_authority(name: str, now: datetime.datetime) -> Issued:
 
     key, subject = _new_key(), _subject(name)
     made = (
-        _builder(subject, subject, key, now, AUTHORITY_LIFETIME)
+        _builder(subject, subject, key, now, _AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(sign=True), critical=True)
         .sign(key, None)
@@ -106,9 +106,9 @@ def issue(
     if kind != "user":
         uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
     if kind == "router":
-        uses.append(x509.ObjectIdentifier(ROUTER_USAGE))
+        uses.append(x509.ObjectIdentifier(_ROUTER_USAGE))
     made = (
-        _builder(_subject(name), by.certificate.subject, key, now, CERTIFICATE_LIFETIME)
+        _builder(_subject(name), by.certificate.subject, key, now, _CERTIFICATE_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
@@ -220,7 +220,7 @@ def kind_of(certificate: x509.Certificate) -> Kind:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
         return "user"
-    if x509.ObjectIdentifier(ROUTER_USAGE) in uses:
+    if x509.ObjectIdentifier(_ROUTER_USAGE) in uses:
         return "router"
     return "host" if ExtendedKeyUsageOID.SERVER_AUTH in uses else "user"
 
@@ -282,9 +282,9 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
 def _names(addresses: Sequence[str]) -> x509.SubjectAlternativeName:
     from cryptography import x509
 
-    if len(addresses) > MAX_NAMES:
+    if len(addresses) > _MAX_NAMES:
         raise UsageError(
-            f"{len(addresses)} names are over the limit of {MAX_NAMES} for a certificate"
+            f"{len(addresses)} names are over the limit of {_MAX_NAMES} for a certificate"
         )
     found: list[x509.GeneralName] = []
     for each in addresses:

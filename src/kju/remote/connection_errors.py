@@ -31,11 +31,11 @@ from ..escaping import one_line
 from .addresses import Endpoint, Tls
 
 #: Seconds for each step.
-STEP_TIMEOUT = 2.0
+_STEP_TIMEOUT = 2.0
 #: Seconds at which a QUIC packet is sent (two more than one, because packets are lost), and seconds
 #: until the endpoint counts as silent: two round trips around the earth.
-QUIC_SEND_TIMES = (0.0, 0.15, 0.4)
-QUIC_TIMEOUT = 1.0
+_QUIC_SEND_TIMES = (0.0, 0.15, 0.4)
+_QUIC_TIMEOUT = 1.0
 #: The least bytes of a first packet: RFC 9000, 14.1.
 _MIN_FIRST_PACKET = 1200
 #: Seconds in which an equal line is logged once: a refused peer tries again and again.
@@ -106,7 +106,7 @@ def answers_quic(where: Endpoint) -> bool:
         with socket.socket(family, kind, number) as sock:
             sock.connect(place)
             began = time.monotonic()
-            for until in (*QUIC_SEND_TIMES[1:], QUIC_TIMEOUT):
+            for until in (*_QUIC_SEND_TIMES[1:], _QUIC_TIMEOUT):
                 sock.send(asked)
                 while (left := began + until - time.monotonic()) > 0:
                     sock.settimeout(left)
@@ -125,20 +125,20 @@ def _connect(where: Endpoint) -> socket.socket:
     if where.protocol == "unix":
         made = socket.socket(socket.AF_UNIX)
         try:
-            made.settimeout(STEP_TIMEOUT)
+            made.settimeout(_STEP_TIMEOUT)
             made.connect(where.host)
         except OSError:
             made.close()
             raise
         return made
-    return socket.create_connection((where.host.strip("[]"), where.port), STEP_TIMEOUT)
+    return socket.create_connection((where.host.strip("[]"), where.port), _STEP_TIMEOUT)
 
 
 def _greet(connection: socket.socket, host: str, tls: Tls) -> str:
     context = ssl.create_default_context(cafile=tls.authority)
     context.load_cert_chain(tls.certificate, tls.key)
     with context.wrap_socket(connection, server_hostname=host.strip("[]")) as encrypted:
-        encrypted.settimeout(STEP_TIMEOUT)
+        encrypted.settimeout(_STEP_TIMEOUT)
         try:
             encrypted.recv(1)
         except TimeoutError:

@@ -19,7 +19,7 @@ from ..wire.receiver_session import ReceiverSession
 #: them; a sender that keeps to its credit has fewer in flight.
 MAX_WAITING = 256
 #: The messages that change pixels. A welcome is followed by the ones that have overtaken it.
-DRAWING_MESSAGES = (ModeUpdate, Segment, SessionWelcome)
+_DRAWING_MESSAGES = (ModeUpdate, Segment, SessionWelcome)
 
 
 class DrawingJob(NamedTuple):
@@ -104,7 +104,7 @@ class DrawingQueue:
     def _process_waiting(self) -> None:
         """Process messages in the loop, up to the next one for the thread."""
         while self._waiting and self._in_thread is None:
-            draws = isinstance(self._waiting[0], DRAWING_MESSAGES) and not self.is_closed
+            draws = isinstance(self._waiting[0], _DRAWING_MESSAGES) and not self.is_closed
             if draws and self._is_held:
                 return
             message = self._waiting.popleft()

@@ -29,7 +29,7 @@ from .certificates import CLOCK_TOLERANCE
 log = logging.getLogger(__name__)
 
 DENIED_FILE, SEEN_FILE = "denied.json", "seen.json"
-SENDERS_FILE = "senders.json"
+_SENDERS_FILE = "senders.json"
 _KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _Content = TypeVar("_Content", bound=msgspec.Struct)
 
@@ -188,7 +188,7 @@ class KnownSenders:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / SENDERS_FILE
+        self._path = folder / _SENDERS_FILE
 
     def all(self) -> dict[str, KnownSender]:
         """Return the known senders by the names of their screens.

@@ -5,7 +5,7 @@ Rules:
 - The picture counts as the sender's when all of it was received in this session, until there was no
   message for `STALE_TIME` seconds.
 - Before the sender's proof, a refusal is a hint, because anybody on the network can send one. It
-  ends the session only without a right challenge for `REFUSAL_TIME` seconds.
+  ends the session only without a right challenge for `_REFUSAL_TIME` seconds.
 - After the end of a session another one begins.
 - An input is sent twice, so that it arrives soon, and carried out once. It fails if its session
   ends before its result is known; it is not sent again, because it may have been carried out. The
@@ -54,7 +54,7 @@ RECONNECT_TIME, GREETING_TIMEOUT = 1.0, 5.0
 #: Seconds between two requests of a member of an audience for a restart.
 RESTART_REQUEST_INTERVAL = 2.5
 #: Seconds from a refusal without proof to the end of the session.
-REFUSAL_TIME = 3.0
+_REFUSAL_TIME = 3.0
 #: Seconds between two `KeepAlive` messages of a member of an audience.
 KEEP_ALIVE_INTERVAL = 15.0
 #: Seconds for the result of an input: longer than `kju.wire.sequence.MAX_AGE`, so that the sender
@@ -315,12 +315,12 @@ class Mirror:
             self._engine.put_reliable(self._link.key, receiver.encode(receiver.hello))
 
     def _accept_hint(self, now: float) -> None:
-        """End a greeting with its hint, without a right challenge for `REFUSAL_TIME` seconds."""
+        """End a greeting with its hint, without a right challenge for `_REFUSAL_TIME` seconds."""
         receiver = self.receiver
         if receiver.stage is not Stage.GREETED or not receiver.hint:
             return
         self._times.hinted = self._times.hinted or now
-        if now > self._times.hinted + REFUSAL_TIME:
+        if now > self._times.hinted + _REFUSAL_TIME:
             receiver.goodbye(receiver.hint)
 
     # ---- receiving ----

@@ -18,11 +18,11 @@ from .transport import Engine
 #: Seconds without a message after which a picture is stale; a sender sends one every second.
 STALE_TIME = 3.0
 #: The sender's state without a picture: `kju.surface.State.UNAVAILABLE`.
-UNAVAILABLE_STATE = 3
+_UNAVAILABLE_STATE = 3
 #: The most versions of the sender whose counterparts here are remembered.
 MAX_MARKS = 1024
 #: Seconds between two hellos of one session without an answer.
-HELLO_INTERVAL = 0.25
+_HELLO_INTERVAL = 0.25
 
 
 class MirrorLink:
@@ -44,14 +44,14 @@ class MirrorLink:
         return addresses.from_viewer(self._name, self.viewer)
 
     def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
-        """Follow the sender's presence, and call *tick* every `HELLO_INTERVAL` seconds."""
+        """Follow the sender's presence, and call *tick* every `_HELLO_INTERVAL` seconds."""
         self._stop_presence = self._engine.on_presence(addresses.presence(self._name), on_presence)
 
         def tick_again() -> None:
-            self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+            self._timer = self._loop.call_later(_HELLO_INTERVAL, tick_again)
             tick()
 
-        self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+        self._timer = self._loop.call_later(_HELLO_INTERVAL, tick_again)
 
     def begin(self, on_data: Callable[[str, bytes], object], *, audience: bool) -> None:
         """Begin a session with a new id."""
@@ -142,7 +142,7 @@ def _open_status(receiver: ReceiverSession, silent: float, lacking: float) -> Li
         return LinkStatus(False, "no message from the sender")
     if lacking > STALE_TIME:
         return LinkStatus(False, "messages of the sender are missing")
-    if not receiver.picture.complete_version and state != UNAVAILABLE_STATE:
+    if not receiver.picture.complete_version and state != _UNAVAILABLE_STATE:
         return LinkStatus(False, "the picture was not received yet")
     return LinkStatus(True, reason, state)
 

@@ -40,7 +40,7 @@ OPEN_TIMEOUT = 15.0
 MAX_DATAGRAM = 1_000
 #: Seconds until an urgent message is sent again, as a datagram. Lost packets are often neighbours,
 #: so the copy waits a little; with a longer wait a lost packet can be felt.
-COPY_DELAY = 0.015
+_COPY_DELAY = 0.015
 #: Messages of one subscription that wait for the event loop. More are dropped: otherwise a peer
 #: that sends faster than the loop processes would fill the memory.
 MAX_QUEUED = 4096
@@ -232,7 +232,7 @@ class Engine:
         self.put_reliable(key, data)
         if self.datagrams and len(data) <= MAX_DATAGRAM:
             self._publisher(key)
-            self._loop.call_later(COPY_DELAY, self._put_copy, key, data)
+            self._loop.call_later(_COPY_DELAY, self._put_copy, key, data)
 
     def _put_copy(self, key: str, data: bytes) -> None:
         if key in self._publishers:  # else its receiver has left

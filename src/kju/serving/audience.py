@@ -23,7 +23,7 @@ from .served_viewers import BATCH
 LEADER_TIMEOUT = 3.0
 #: Seconds for which a leader that timed out, and other mirrors of its user, lead only if no other
 #: member can.
-DEMOTION_TIME = 60.0
+_DEMOTION_TIME = 60.0
 #: Seconds from drawing the next key to its use. A member without it by then asks for a restart.
 KEY_DELAY = 1.0
 
@@ -109,12 +109,12 @@ class Audience(ServedViewer):
         member.sender.make_leader()
 
     def demote_leader(self, now: float) -> None:
-        """Make the leader, and other mirrors of its user, the last choice for `DEMOTION_TIME`."""
+        """Make the leader, and other mirrors of its user, the last choice for `_DEMOTION_TIME`."""
         if self.leader is not None:
             for each in (self.leader.id, self.leader.sender.user):
                 self._demoted_at[each] = now
         recent = self._demoted_at.items()
-        self._demoted_at = {each: at for each, at in recent if now < at + DEMOTION_TIME}
+        self._demoted_at = {each: at for each, at in recent if now < at + _DEMOTION_TIME}
 
     def best_leader(self, members: Iterable[ServedViewer]) -> ServedViewer:
         """Return the member with the newest message, preferring users that were not demoted."""

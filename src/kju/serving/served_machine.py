@@ -25,7 +25,7 @@ from .shared_screen import ConsoleOrigin
 log = logging.getLogger(__name__)
 
 #: The most bytes of an event that is sent to viewers: a wire message has at most 16,384.
-MAX_EVENT = 16_000
+_MAX_EVENT = 16_000
 #: Seconds for the host to carry out an input.
 INPUT_TIMEOUT = 60.0
 
@@ -150,7 +150,7 @@ class ServedMachine:
         async for event in subscribe(self._machine, "kju serve", -1, None):
             data = json.dumps(event.data).encode()
             for screen in self.screens:
-                if len(data) < MAX_EVENT:
+                if len(data) < _MAX_EVENT:
                     screen.send_event(event.name, data)
 
     def _carry_out(self, console: int) -> CarryOut:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at what no callback reports: room in a window, timeouts.
 TICK = 0.02
 #: The same while all viewers look rarely: thumbnails.
-SLOW_TICK = 0.2
+_SLOW_TICK = 0.2
 
 #: Carries out the body of an input of a viewer.
 #:
@@ -376,7 +376,7 @@ class ServedScreen:
             self._close_screen()
             return
         is_slow = viewers.are_slow()
-        self._timer = self._loop.call_later(SLOW_TICK if is_slow else TICK, self._tick)
+        self._timer = self._loop.call_later(_SLOW_TICK if is_slow else TICK, self._tick)
         if is_slow:
             self._rate.follow()  # one that does not look may have got its first picture
         for viewer in list(viewers.viewers.values()):

@@ -31,7 +31,7 @@ VIEWER_TIMEOUT = 10.0
 MEMBER_TIMEOUT = 60.0
 #: Looks per second: a viewer's higher rate counts as this one, since comparing takes CPU. At a rate
 #: of at most the other one, a viewer can wait for a change, an acknowledgement or its own timer.
-MAX_RATE, SLOW_RATE = 120.0, 10.0
+MAX_RATE, _SLOW_RATE = 120.0, 10.0
 #: Seconds between two changes of the screen's rate.
 MIN_INTERVAL = 0.02
 #: Seconds between two checks of a session's right.
@@ -99,9 +99,9 @@ class ViewerRegistry:
         return fastest_look([each.sender.pace.rate for each in self.members.values()])
 
     def are_slow(self) -> bool:
-        """Return whether all viewers look at `SLOW_RATE` at most, and none is in its greeting."""
+        """Return whether all viewers look at `_SLOW_RATE` at most, and none is in its greeting."""
         rates = [each.sender.pace.rate for each in self.all()]
-        is_fast = any(rate is None or rate > SLOW_RATE for rate in rates)
+        is_fast = any(rate is None or rate > _SLOW_RATE for rate in rates)
         return not is_fast and not self.greeting()
 
     # ---- limits ----

@@ -23,9 +23,9 @@ from ..wire.encoder import Encoders
 #: Seconds from the last viewer's end to the closing of the screen: a viewer may reconnect.
 GRACE_TIME = 5.0
 #: Seconds between two checks of a surface without a publication.
-POLL_INTERVAL = 1.0
+_POLL_INTERVAL = 1.0
 #: The same, while the surface that replaces it does not exist yet.
-REPLACED_INTERVAL = 0.05
+_REPLACED_INTERVAL = 0.05
 
 
 class ScreenOrigin(Protocol):
@@ -136,7 +136,7 @@ class ConsoleOrigin:
             version, state = reader.version, reader.state_code
             changed()
             is_replaced = state == State.SUPERSEDED
-            await self._wait(version, state, REPLACED_INTERVAL if is_replaced else POLL_INTERVAL)
+            await self._wait(version, state, _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL)
 
     async def _wait(self, version: int, state: int, seconds: float) -> None:
         """Return when the version or the state is another, or after *seconds*."""

@@ -35,7 +35,7 @@ MS = 1_000_000
 REST = 30 * MS
 #: For this long after a change the interval is at most half a period of the fastest viewer: an
 #: animation's picture that the comparisons of hot tiles have just missed is found before the next.
-ACTIVE_FOR = 100 * MS
+_ACTIVE_FOR = 100 * MS
 #: Between two probes just after an input; the budget may make it longer. A probe of 1280x800 takes
 #: 45 us.
 BRISK = MS // 16
@@ -49,16 +49,16 @@ COLD = 64 * MS
 #: Limits the share of a core, however much the guest draws: the next comparison begins after this
 #: many times the processor time of the last one. Shortly after an input it may take half a core.
 BUDGET = 8
-BUDGET_BRISK = 2
+_BUDGET_BRISK = 2
 BRISK_FOR = 100 * MS
 #: The thread scans without the interpreter's lock until something changes, or for this long.
-SCAN_ALONE_FOR = 1000 * MS
+_SCAN_ALONE_FOR = 1000 * MS
 
 #: For viewers that look rarely each look is a probe, and after this time one compares everything. A
 #: screen of 1280x800 that is not in the processor's caches takes 0.1 ms and 0.8 ms.
 LOOK_AT_ALL = 30_000 * MS
 #: Without a viewer that states a rate, nothing shortens the pause that the budget asks for.
-NO_LIMIT = 1 << 62
+_NO_LIMIT = 1 << 62
 
 TRUNCATED = "another process truncated the guest's video memory"
 
@@ -178,7 +178,7 @@ class FramebufferSource(ThreadedSource):
         # For viewers that look rarely each scan probes: there is one per look.
         if is_slow(rate):
             return 1
-        return min(REST, int(0.5e9 / rate)) if now < self._changed_at + ACTIVE_FOR else REST
+        return min(REST, int(0.5e9 / rate)) if now < self._changed_at + _ACTIVE_FOR else REST
 
     def _publish_state(self) -> None:
         if self._fits:
@@ -240,12 +240,12 @@ class FramebufferSource(ThreadedSource):
         if self._suitable_rest(now) != self._rest:
             self._set_pace()
         brisk = now < self._input_at + BRISK_FOR
-        ends = (self._input_at + BRISK_FOR, self._changed_at + ACTIVE_FOR, now + SCAN_ALONE_FOR)
+        ends = (self._input_at + BRISK_FOR, self._changed_at + _ACTIVE_FOR, now + _SCAN_ALONE_FOR)
         due, changed = self.producer.scan_until(
             self._memory,
             until=min(end for end in ends if end > now),
-            budget=BUDGET_BRISK if brisk else BUDGET,
-            longest=NO_LIMIT if rate is None else int(1e9 / rate),
+            budget=_BUDGET_BRISK if brisk else BUDGET,
+            longest=_NO_LIMIT if rate is None else int(1e9 / rate),
             offset=self._place.offset,
             stride=self._place.stride,
         )

@@ -45,7 +45,7 @@ class Changed(Condition[Change]):
             return Change(seen.mark, seen.mode, [seen.region], True)
         found = list(seen.damage)
         if before is not None:
-            found = differing(before, seen.pixels, found)
+            found = _differing(before, seen.pixels, found)
         return Change(seen.mark, seen.mode, found, False) if found else None
 
     def best(self, now: float) -> Best:
@@ -133,7 +133,7 @@ class Movement:
             self.since, self._blink, self.places = seen.now, None, []
         else:
             damage = (seen.region,) if seen.damage is None else seen.damage
-            boxes = differing(last, seen.pixels, damage, self._ignored)
+            boxes = _differing(last, seen.pixels, damage, self._ignored)
             self._move(last, seen.pixels, boxes, seen.now)
 
     def _move(self, last: Pixels, new: Pixels, boxes: list[Rect], now: float) -> None:
@@ -255,7 +255,7 @@ def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def differing(
+def _differing(
     before: Pixels, after: Pixels, damage: Iterable[Rect], ignore: Iterable[Rect] = ()
 ) -> list[Rect]:
     """Return the bounding rectangle of the differences in each rectangle that has any.

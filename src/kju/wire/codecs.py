@@ -27,7 +27,7 @@ MAX_BLOCK = 4 << 20
 LEVEL = 6
 #: The level for blocks that hardly shrink, such as film: level 3 takes four times as long there and
 #: saves 3 % of the bytes.
-QUICK_LEVEL = 1
+_QUICK_LEVEL = 1
 #: Every zstd frame begins with it, so it is not sent. That saves 5 % and more of a typed letter.
 MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -83,11 +83,11 @@ class _Idle(Generic[T]):
 
 def estimate(data: bytes) -> int:
     """Return about how many bytes a block has when it is compressed by any codec."""
-    return len(_compress_at(QUICK_LEVEL, data)) - len(MAGIC)
+    return len(_compress_at(_QUICK_LEVEL, data)) - len(MAGIC)
 
 
 def _compress_zstd(data: bytes) -> bytes:
-    found = _compress_at(QUICK_LEVEL, data)
+    found = _compress_at(_QUICK_LEVEL, data)
     if len(found) * 2 < len(data):
         found = _compress_at(LEVEL, data)
     return found[len(MAGIC) :]
@@ -129,7 +129,7 @@ def _make_decompressor() -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(max_window_size=1 << 23)
 
 
-_compressors = {level: _Idle(partial(_make_compressor, level)) for level in (QUICK_LEVEL, LEVEL)}
+_compressors = {level: _Idle(partial(_make_compressor, level)) for level in (_QUICK_LEVEL, LEVEL)}
 _decompressors = _Idle(_make_decompressor)
 
 
@@ -156,13 +156,13 @@ def _keep(data: bytes, size: int = 0) -> bytes:
 
 
 #: The fewest bytes.
-ZSTD = BlockCodec("zstd", _compress_zstd, _decompress_zstd, library="zstandard", is_offered=True)
+_ZSTD = BlockCodec("zstd", _compress_zstd, _decompress_zstd, library="zstandard", is_offered=True)
 #: More bytes than zstd in less CPU time.
-LZ4 = BlockCodec("lz4", _compress_lz4, _decompress_lz4, library="lz4")
+_LZ4 = BlockCodec("lz4", _compress_lz4, _decompress_lz4, library="lz4")
 #: Blocks as they are, for a link that is faster than any compression.
 RAW = BlockCodec("raw", _keep, _keep, is_offered=True)
 #: Every block codec by its name in the protocol, best first.
-CODECS: dict[str, BlockCodec] = {codec.name: codec for codec in (ZSTD, LZ4, RAW)}
+CODECS: dict[str, BlockCodec] = {codec.name: codec for codec in (_ZSTD, _LZ4, RAW)}
 #: The name of the photo codec in a viewer's list.
 JPEG = "jpeg"
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MAX_DATA = MAX_MESSAGE - 200
 #: The side of the encoder's tiles, if the screen's are larger. A tile must fit into one segment,
 #: whatever it shows.
-MAX_TILE_SIDE = 64
+_MAX_TILE_SIDE = 64
 
 
 class Encoder:
@@ -78,7 +78,7 @@ class Encoder:
     @property
     def tile_side(self) -> int:
         """The side of a tile, pixels."""
-        return min(self._consumer.tile_side, MAX_TILE_SIDE)
+        return min(self._consumer.tile_side, _MAX_TILE_SIDE)
 
     @property
     def shadow(self) -> npt.NDArray[np.uint8]:

@@ -7,8 +7,8 @@ arrives in a burst that looks faster than any link.
 
 - Until the rate stops growing, the window is twice the link's capacity.
 - A sample taken while there was nothing more to send counts only if it is higher than the rate.
-- If no round trip was as short as the known one for `MIN_TRIP_LIFETIME` seconds, next to nothing is
-  sent until a round trip was measured on an empty link.
+- If no round trip was as short as the known one for `_MIN_TRIP_LIFETIME` seconds, next to nothing
+  is sent until a round trip was measured on an empty link.
 
 Retransmission: the viewer cannot notice that the last message is missing, so the sender sends it
 again when the acknowledgement is overdue: a few times, each time later. On a lossy link it sends
@@ -35,33 +35,33 @@ if TYPE_CHECKING:
 #: The window in bytes while the rate is unknown, and its minimum. 5,500 bytes are 44 ms of
 #: 1 Mbit/s. On such a link the first pictures were 160 ms old with 16,000, 113 ms with 8,000 and
 #: 93 ms with 5,500; 4,096 is no better.
-INITIAL_WINDOW, MIN_WINDOW = 5_500, 4_096
+_INITIAL_WINDOW, MIN_WINDOW = 5_500, 4_096
 #: The weight of a new sample in the average rate.
-RATE_WEIGHT = 0.2
+_RATE_WEIGHT = 0.2
 #: Seconds until the shortest round trip is measured again.
-MIN_TRIP_LIFETIME = 5.0
+_MIN_TRIP_LIFETIME = 5.0
 #: The window relative to the link's capacity: while the rate grows, and after that.
-STARTUP_GAIN, STEADY_GAIN = 2.0, 1.25
+_STARTUP_GAIN, _STEADY_GAIN = 2.0, 1.25
 #: The margin after which an acknowledgement is overdue: seconds at least (a busy processor adds
 #: 8 ms, p95 - p50 of keys to pixels), and a share of the round trip at least (TCP's own probes take
 #: longer). And the timeout while no round trip is known: RFC 9002, 6.2.2.
-MIN_MARGIN, TRIP_MARGIN, INITIAL_TIMEOUT = 0.010, 0.25, 0.333
+_MIN_MARGIN, _TRIP_MARGIN, INITIAL_TIMEOUT = 0.010, 0.25, 0.333
 #: Start-up ends after this many round trips in which the rate did not grow by a quarter.
-PLATEAU = 3
+_PLATEAU = 3
 #: Seconds without a message from the viewer, or to it, until a ping is sent.
 QUIET_TIME = 1.0
 #: Retransmissions of one message before the ping after `QUIET_TIME`. With 10 % packet loss one
 #: message in a thousand needs that ping.
 MAX_RETRANSMISSIONS = 3
 #: The longest message that is retransmitted; instead of a longer one a ping is sent.
-MAX_RETRANSMITTED = 1_000
+_MAX_RETRANSMITTED = 1_000
 #: Seconds after a loss in which the last message is sent twice, and seconds until the second time.
 #: With 1 % loss a typing user loses one message in 25 s; a later copy can be felt.
-LOSSY_TIME, ECHO_DELAY = 60.0, 0.015
+_LOSSY_TIME, _ECHO_DELAY = 60.0, 0.015
 #: The smallest limit of a message's bytes.
-MIN_ROOM = 2048
+_MIN_ROOM = 2048
 #: Bytes of a message's other fields, about.
-OVERHEAD = 40
+_OVERHEAD = 40
 
 
 class Sent(NamedTuple):
@@ -110,8 +110,8 @@ class CongestionWindow:
         if self._draining_since:
             return MIN_WINDOW
         if not self._peak_rate:
-            return INITIAL_WINDOW
-        gain = STARTUP_GAIN if self._rounds_without_growth < PLATEAU else STEADY_GAIN
+            return _INITIAL_WINDOW
+        gain = _STARTUP_GAIN if self._rounds_without_growth < _PLATEAU else _STEADY_GAIN
         return max(MIN_WINDOW, int(gain * self.rate * self.round_trip))
 
     @property
@@ -120,7 +120,7 @@ class CongestionWindow:
         mean = self._mean_trip
         if not mean:
             return INITIAL_TIMEOUT
-        return mean + max(4 * self._trip_variation, TRIP_MARGIN * mean, MIN_MARGIN)
+        return mean + max(4 * self._trip_variation, _TRIP_MARGIN * mean, _MIN_MARGIN)
 
     def send(self, size: int, now: float) -> Sent:
         """Record that a message is sent now."""
@@ -128,7 +128,7 @@ class CongestionWindow:
             self._delivered_at = now
         self.in_flight += size
         limited = self.in_flight * 4 > self.size(now) * 3
-        is_old = self.round_trip and now > self._round_trip_at + MIN_TRIP_LIFETIME
+        is_old = self.round_trip and now > self._round_trip_at + _MIN_TRIP_LIFETIME
         if limited and is_old and not self._draining_since:
             self._draining_since = now
         return Sent(size, now, self._delivered, self._delivered_at, limited)
@@ -159,7 +159,7 @@ class CongestionWindow:
         if on_empty_link:
             self._draining_since = 0.0
         elif not self._draining_since and (sent.limited or rate > self.rate):
-            self.rate += (rate - self.rate) * (RATE_WEIGHT if self.rate else 1.0)
+            self.rate += (rate - self.rate) * (_RATE_WEIGHT if self.rate else 1.0)
         if now >= self._round_end and sent.limited:
             self._end_round(now + trip)
 
@@ -242,13 +242,13 @@ class OutgoingMessages:
         allowed, in_flight = min(self.credit, self.window.size(now)), self.window.in_flight
         if in_flight and in_flight >= allowed:
             return 0
-        return min(max(MIN_ROOM, allowed - in_flight), MAX_MESSAGE - 200)
+        return min(max(_MIN_ROOM, allowed - in_flight), MAX_MESSAGE - 200)
 
     def send(self, made: InFlight, now: float) -> Numbered:
         """Record a new message, and return it."""
         message = made.message
         self.serial = message.serial
-        size = OVERHEAD
+        size = _OVERHEAD
         if isinstance(message, Segment):
             self._version = message.version
             size += len(message.data)
@@ -263,10 +263,10 @@ class OutgoingMessages:
             return message
         timeout = self.window.timeout
         self._due = [now + timeout * (2**n - 1) for n in range(1, MAX_RETRANSMISSIONS + 1)]
-        is_lossy = now < self._lost_at + LOSSY_TIME
-        self._is_echo_due = is_lossy and timeout > ECHO_DELAY and size <= MAX_RETRANSMITTED
+        is_lossy = now < self._lost_at + _LOSSY_TIME
+        self._is_echo_due = is_lossy and timeout > _ECHO_DELAY and size <= _MAX_RETRANSMITTED
         if self._is_echo_due:
-            self._due.insert(0, now + ECHO_DELAY)
+            self._due.insert(0, now + _ECHO_DELAY)
         return message
 
     def repeat(
@@ -286,7 +286,7 @@ class OutgoingMessages:
         last = self.in_flight.get(self.serial)
         if last is None or not self._due or now < self._due[0]:
             return None
-        if last.sent.size > MAX_RETRANSMITTED:
+        if last.sent.size > _MAX_RETRANSMITTED:
             return self._send_ping(now, losses_known)
         if self._is_echo_due:
             self._is_echo_due = False
@@ -330,7 +330,7 @@ class OutgoingMessages:
         return found
 
     def record_loss(self, now: float) -> None:
-        """Count the link as lossy for `LOSSY_TIME`."""
+        """Count the link as lossy for `_LOSSY_TIME`."""
         self._lost_at = now
 
     def _is_timed(self, message: InFlight) -> bool:

@@ -27,7 +27,7 @@ MAX_MESSAGE = 60_000
 #: The most lost messages that one acknowledgement lists.
 MAX_LOST = 256
 #: The most bytes of a proof: a certificate with 32 long names has 9,000.
-MAX_PROOF = 12_288
+_MAX_PROOF = 12_288
 #: The most compressed bytes of a cursor's shape: larger ones are not sent.
 MAX_CURSOR = 48_000
 
@@ -84,7 +84,7 @@ class SessionHello(WireMessage, frozen=True, tag=1):
 class Proof(WireMessage, frozen=True, tag=2):
     """The answer to a `Challenge`."""
 
-    proof: Annotated[bytes, Meta(max_length=MAX_PROOF)]
+    proof: Annotated[bytes, Meta(max_length=_MAX_PROOF)]
 
 
 class Ack(WireMessage, frozen=True, tag=3):
@@ -151,7 +151,7 @@ class Challenge(WireMessage, frozen=True, tag=16):
     """
 
     key: Annotated[bytes, Meta(max_length=32)]
-    proof: Annotated[bytes, Meta(max_length=MAX_PROOF)] = b""
+    proof: Annotated[bytes, Meta(max_length=_MAX_PROOF)] = b""
 
 
 class SessionWelcome(WireMessage, frozen=True, tag=17):

@@ -8,7 +8,7 @@ Rules:
 - A photo makes a tile rough, and so does a move from a rough tile. Only the whole, exact tile makes
   it exact again, after `REST_TIME` without a change.
 - A tile counts as photographic if its photo is much shorter than its exact pixels (measured).
-- Changes go first, but one segment in `EXACT_EVERY` is for tiles at rest: a film must not keep the
+- Changes go first, but one segment in `_EXACT_EVERY` is for tiles at rest: a film must not keep the
   rest of the screen rough.
 """
 
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 REST_TIME = 0.4
 #: One segment in this many is for tiles at rest while something else changes. A film that fills the
 #: link loses a quarter of it until the rest is exact.
-EXACT_EVERY = 4
+_EXACT_EVERY = 4
 #: A tile is photographic if its exact bytes are more than this many times its photo's. Measured in
 #: tiles of 32 pixels, 3 finds 0.1 % of moving windows with text, no other text, and 99.7 to 100 %
 #: of photographs. 2 finds 5 % of the windows, 4 finds 99.5 % of a photograph.
-MIN_GAIN = 3
+_MIN_GAIN = 3
 #: The same for all photos of a segment together. Neighbours compress together: a colour gradient 70
 #: times better than its tiles do one by one.
-MIN_TOTAL_GAIN = 2
+_MIN_TOTAL_GAIN = 2
 #: Blocks up to this length are not examined: one tile of a photograph is longer. On a slow link a
 #: segment may be no longer than that.
-MIN_BLOCK = 1000
+_MIN_BLOCK = 1000
 #: Seconds until a tile is measured again.
 MEASURE_INTERVAL = 1.0
 #: Bytes at the beginning of every photo from `jpeg.compress`, whatever it shows.
-PHOTO_HEADER = 173
+_PHOTO_HEADER = 173
 
 _UNKNOWN, _PHOTOGRAPHIC, _PLAIN = 0, 1, 2
 _NO_TILES = np.zeros(0, np.intp)
@@ -157,7 +157,7 @@ class PhotoPolicy(ExactPolicy):
     def is_exact_due(self, now: float) -> bool:
         """Return whether the next segment is for tiles at rest, and count the segment."""
         self._turn += 1
-        return self._turn >= EXACT_EVERY
+        return self._turn >= _EXACT_EVERY
 
     def at_rest(self, now: float) -> npt.NDArray[np.intp]:
         """Return the rough tiles that have not changed for `REST_TIME`."""
@@ -213,12 +213,12 @@ class PhotoPolicy(ExactPolicy):
         made = self._photos(self._pictures.current, known)
         found = block(plain)
         rest: list[Rect] = []
-        if len(found.data) > MIN_BLOCK:
+        if len(found.data) > _MIN_BLOCK:
             new, rest = self._split_by_measure(plain, now)
             if new:
                 more, smaller = self._photos(self._pictures.current, new), block(rest)
                 size = sum(len(photo.data) + PHOTO_OVERHEAD for photo in more)
-                if size * MIN_TOTAL_GAIN < len(found.data) - len(smaller.data):
+                if size * _MIN_TOTAL_GAIN < len(found.data) - len(smaller.data):
                     made, found = made + more, smaller
                 else:
                     self._set_kind(new, _PLAIN, now)
@@ -302,8 +302,8 @@ class PhotoPolicy(ExactPolicy):
         packed = self._pictures.pack([piece])
         if len(packed) < piece.area:
             return False  # at most 16 colours: less than a byte for each pixel
-        photo = len(_compress(self._pictures.current, piece)) - PHOTO_HEADER
-        return codecs.estimate(packed) > MIN_GAIN * photo
+        photo = len(_compress(self._pictures.current, piece)) - _PHOTO_HEADER
+        return codecs.estimate(packed) > _MIN_GAIN * photo
 
     def _set_kind(self, pieces: list[Rect], kind: int, now: float) -> None:
         tiles = [self._grid.tile_at(piece) for piece in pieces]

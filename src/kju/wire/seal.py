@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 #: Bytes of a message number, a key, a signature, and the generation of an audience's key.
-NUMBER, KEY, SIGNATURE, GENERATION = 6, 32, 64, 4
+NUMBER, KEY, _SIGNATURE, _GENERATION = 6, 32, 64, 4
 
 
 class Seal:
@@ -124,7 +124,7 @@ class GroupSeal:
 
     def _ticket(self, generation: int, key: bytes) -> bytes:
         public = self._signer.public_key().public_bytes_raw()
-        head = generation.to_bytes(GENERATION, "big") + self._number.to_bytes(NUMBER, "big")
+        head = generation.to_bytes(_GENERATION, "big") + self._number.to_bytes(NUMBER, "big")
         return head + key + public
 
     def draw_next(self) -> bytes:
@@ -140,7 +140,7 @@ class GroupSeal:
     def close(self, data: bytes) -> bytes:
         """Encrypt and sign a message for the audience."""
         self._number += 1
-        generation = self._generation.to_bytes(GENERATION, "big")
+        generation = self._generation.to_bytes(_GENERATION, "big")
         made = generation + _encrypted(self._cipher, self._number, data)
         return made + self._signer.sign(made)
 
@@ -160,8 +160,8 @@ class MemberSeal:
 
         self._ciphers: dict[int, AESGCM] = {}
         self.learn(ticket)
-        number = ticket[GENERATION : GENERATION + NUMBER]
-        self._signer = Ed25519PublicKey.from_public_bytes(ticket[GENERATION + NUMBER + KEY :])
+        number = ticket[_GENERATION : _GENERATION + NUMBER]
+        self._signer = Ed25519PublicKey.from_public_bytes(ticket[_GENERATION + NUMBER + KEY :])
         self._replay_guard = ReplayGuard(int.from_bytes(number, "big"))
 
     def learn(self, ticket: bytes) -> None:
@@ -170,10 +170,10 @@ class MemberSeal:
         Raises:
             PeerError: The ticket is not valid.
         """
-        if len(ticket) != GENERATION + NUMBER + 2 * KEY:
+        if len(ticket) != _GENERATION + NUMBER + 2 * KEY:
             raise PeerError(f"a ticket of {len(ticket)} bytes is not valid", len(ticket))
-        key = ticket[GENERATION + NUMBER :][:KEY]
-        self._ciphers[int.from_bytes(ticket[:GENERATION], "big")] = _cipher(key)
+        key = ticket[_GENERATION + NUMBER :][:KEY]
+        self._ciphers[int.from_bytes(ticket[:_GENERATION], "big")] = _cipher(key)
         for old in sorted(self._ciphers)[:-2]:
             del self._ciphers[old]
 
@@ -185,18 +185,18 @@ class MemberSeal:
         """
         from cryptography.exceptions import InvalidSignature
 
-        made, signature = data[:-SIGNATURE], data[-SIGNATURE:]
+        made, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
         try:
             self._signer.verify(signature, made)
         except InvalidSignature:
             raise PeerError(
                 "a message to the audience is not signed by the sender", len(data)
             ) from None
-        generation = int.from_bytes(made[:GENERATION], "big")
+        generation = int.from_bytes(made[:_GENERATION], "big")
         cipher = self._ciphers.get(generation)
         if cipher is None:
             raise PeerError(f"the audience's key of generation {generation} is unknown", generation)
-        return _decrypted(cipher, self._replay_guard, made[GENERATION:])
+        return _decrypted(cipher, self._replay_guard, made[_GENERATION:])
 
 
 def _new_key() -> bytes:

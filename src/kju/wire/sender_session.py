@@ -60,13 +60,13 @@ if TYPE_CHECKING:
     from .seal import Seal
 
 #: Seconds without a message after which a viewer gets no events. Viewers send one every second.
-EVENT_SILENCE = 3.0
+_EVENT_SILENCE = 3.0
 #: Seconds between two restarts that members of an audience have requested.
 RESTART_INTERVAL = 2.0
 #: Events that wait to be sent; of more, the oldest are dropped.
 MAX_EVENTS = 64
 #: The side of the focus around the pointer, pixels.
-FOCUS_SIDE = 160
+_FOCUS_SIDE = 160
 
 
 class SenderSession:
@@ -296,8 +296,8 @@ class SenderSession:
 
     def set_focus(self, x: int, y: int) -> None:
         """Send changes around this point first: the viewer's pointer is there."""
-        corner = x - FOCUS_SIDE // 2, y - FOCUS_SIDE // 2
-        self._viewer.focus = Rect(*corner, FOCUS_SIDE, FOCUS_SIDE)
+        corner = x - _FOCUS_SIDE // 2, y - _FOCUS_SIDE // 2
+        self._viewer.focus = Rect(*corner, _FOCUS_SIDE, _FOCUS_SIDE)
 
     def confirm_rate(self) -> None:
         """Confirm the last change of the viewer's rate, which the screen follows."""
@@ -371,7 +371,7 @@ class SenderSession:
         out: list[WireMessage] = [*self._urgent]
         self._urgent.clear()
         # A silent viewer gets no events: reliable messages to it would queue in the transport.
-        if self.stage is Stage.OPEN and now - self.heard_at < EVENT_SILENCE:
+        if self.stage is Stage.OPEN and now - self.heard_at < _EVENT_SILENCE:
             out += self._events
             self._events.clear()
         if out:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: The most steps since its last update that a viewer gets one by one. With more, which a faster
 #: viewer got, it gets whole tiles.
-MAX_REPLAYED = 8
+_MAX_REPLAYED = 8
 
 
 class SentPicture:
@@ -97,7 +97,7 @@ class SentPicture:
     def begin_update(self) -> None:
         """Begin an update of a viewer that does not get each change."""
         newest = self._update_generation = self._encoder.generation
-        if self._tile_generations is None and newest > self._generation + MAX_REPLAYED:
+        if self._tile_generations is None and newest > self._generation + _MAX_REPLAYED:
             self._fall_behind()
 
     @property

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from ._wire import Box
 
 #: The most moves of one segment: text that scrolls on both sides of a pointer makes two.
-MAX_MOVES = 3
+_MAX_MOVES = 3
 #: Pixels that must have changed before a search for moves pays.
 MIN_MOVING_PIXELS = 4096
 #: The most rectangles of one segment besides its moves. A receiver rejects a block with more items,
 #: and one that covers the picture more than `_wire.MAX_PASSES` times; moves draw each pixel once.
-MAX_RECTS = _wire.MAX_ITEMS - MAX_MOVES
+MAX_RECTS = _wire.MAX_ITEMS - _MAX_MOVES
 #: Bytes of steps that are kept for viewers that need them later.
 MAX_KEPT = 512_000
 #: Bytes of a photo's fields around its data.
@@ -150,7 +150,7 @@ class Pictures:
             moves.append(MovedRect(Rect(*found[0]), *found[1:]))
             _wire.move(base, self.form, *moves[-1])
             left = _wire.trim(base, self.current, self.form, [rect])
-            if len(moves) == MAX_MOVES or sum(w * h for _, _, w, h in left) < MIN_MOVING_PIXELS:
+            if len(moves) == _MAX_MOVES or sum(w * h for _, _, w, h in left) < MIN_MOVING_PIXELS:
                 break
             rect = _around(left)
         return base, moves

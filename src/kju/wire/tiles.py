@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: The most tiles of one segment. More tiles compress better together, but arrive later.
 MAX_TILES = 256
 #: Seconds by which a tile in the focus is ahead of every waiting tile.
-FOCUS_LEAD = 1e9
+_FOCUS_LEAD = 1e9
 
 
 class TileGrid(NamedTuple):
@@ -157,7 +157,7 @@ class DirtyTiles:
             across = (columns + 0.5) * side - focus.x - focus.width / 2
             down = (rows + 0.5) * side - focus.y - focus.height / 2
             distance = np.maximum(np.abs(across), np.abs(down))
-            order = np.where(near, distance - FOCUS_LEAD, order)
+            order = np.where(near, distance - _FOCUS_LEAD, order)
         return dirty[np.argsort(order, kind="stable")[:fit]]
 
 

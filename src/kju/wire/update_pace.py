@@ -17,7 +17,7 @@ from .messages import CursorUpdate, ModeUpdate, Numbered, Segment
 #: Looks per second at which a viewer without a picture counts, if it does not look: it gets one.
 FIRST_LOOK_RATE = 1.0
 #: Updates per second: a lower rate counts as this one. Its inverse must be a time.
-MIN_RATE = 0.001
+_MIN_RATE = 0.001
 
 
 class UpdatePace:
@@ -76,7 +76,7 @@ class UpdatePace:
         self._has_picture = self._has_picture or complete > 0
         if self._target is None and isinstance(message, ModeUpdate | Segment | CursorUpdate):
             self._target = version
-            self._due = now + 1 / max(self.rate, MIN_RATE) if self.rate else now
+            self._due = now + 1 / max(self.rate, _MIN_RATE) if self.rate else now
         has_target = 0 < complete >= (self._target or 0)
         if has_target or (message is None and self._has_picture):
             self._target = None

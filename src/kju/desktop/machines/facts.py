@@ -10,7 +10,7 @@ from .entry import MachineEntry, MachineKey, MachineState
 #: Programs of one role that an entry names; a further one is counted by its host only.
 MAX_CLIENTS = 32
 #: Warnings of one machine at the same time.
-MAX_WARNINGS = 8
+_MAX_WARNINGS = 8
 
 
 class _ConnectedProgram(NamedTuple):
@@ -105,7 +105,7 @@ class MachineFacts:
             viewers=self._names("view"),
             controllers=self._names("control"),
             labels=labels,
-            warnings=tuple(list(self._warnings.values())[:MAX_WARNINGS]),
+            warnings=tuple(list(self._warnings.values())[:_MAX_WARNINGS]),
             defined=defined,
             screens=self._screens,
         )

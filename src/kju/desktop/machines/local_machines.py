@@ -29,7 +29,7 @@ from .facts import MachineFacts
 #: Undefined machines that have ended and are still shown, newest last.
 MAX_ENDED = 8
 #: Name of this program in a host's list of clients.
-CLIENT_NAME = "kju desktop"
+_CLIENT_NAME = "kju desktop"
 #: Seconds between a change of a folder and its reading: a start changes it many times.
 _SETTLE_SECONDS = 0.05
 #: Seconds between two looks for stopped hosts, while the wall is shown.
@@ -289,7 +289,7 @@ class LocalMachines:
         Raises:
             KjuError: The reason of its end.
         """
-        link = await AsyncLink.attach(name, "view", CLIENT_NAME)
+        link = await AsyncLink.attach(name, "view", _CLIENT_NAME)
         try:
             info = await link.ask(GetInfo(), Info)
             facts.take_info(info.info)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 
 #: Most of them wait for a host. A wall of 64 machines can stop all of them at once.
-MAX_THREADS = 64
+_MAX_THREADS = 64
 #: Calls of one machine that wait; more than a user can ask for by hand.
 MAX_WAITING = 256
 
@@ -28,7 +28,7 @@ class MachineQueues:
         most: Threads at the same time.
     """
 
-    def __init__(self, name: str = "kju-action", most: int = MAX_THREADS) -> None:
+    def __init__(self, name: str = "kju-action", most: int = _MAX_THREADS) -> None:
         self._name, self._most = name, most
         self._lock = threading.Lock()
         self._calls: dict[Hashable, deque[Call]] = {}

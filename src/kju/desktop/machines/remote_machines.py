@@ -42,7 +42,7 @@ from .remote_addresses import (
 #: Screens of one address.
 MAX_SCREENS = 256
 #: Seconds between two questions to an address, and for its answer.
-LOOK_SECONDS, ANSWER_SECONDS = 5.0, 4.0
+LOOK_SECONDS, _ANSWER_SECONDS = 5.0, 4.0
 #: Seconds until the next attempt, at first and at most.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 #: Characters of a reason.
@@ -187,7 +187,7 @@ class RemoteMachines:
             self._forget(key)
         for entry in entries:
             self._entries[entry.key] = entry
-            self._update(with_news(entry, self._news.get(entry.key)))
+            self._update(_with_news(entry, self._news.get(entry.key)))
 
     def _forget(self, key: MachineKey) -> None:
         del self._entries[key]
@@ -200,7 +200,7 @@ class RemoteMachines:
         """Take the state of a screen that has a picture."""
         self._news[key] = news
         if (entry := self._entries.get(key)) is not None:
-            self._update(with_news(entry, news))
+            self._update(_with_news(entry, news))
 
     # ---- Mirrors
 
@@ -366,13 +366,13 @@ class _Follower:
             if not await asyncio.to_thread(engine.is_connected):
                 return "the connection was lost", known, looked
             began = time.monotonic()
-            await asyncio.to_thread(engine.find_tokens, _NOBODY, ANSWER_SECONDS, 1)
+            await asyncio.to_thread(engine.find_tokens, _NOBODY, _ANSWER_SECONDS, 1)
             round_trip = time.monotonic() - began
-            if round_trip >= ANSWER_SECONDS:
-                return f"no answer in {ANSWER_SECONDS:g} s", known, looked
+            if round_trip >= _ANSWER_SECONDS:
+                return f"no answer in {_ANSWER_SECONDS:g} s", known, looked
             everything = addresses.presence("**")
             keys = await asyncio.to_thread(
-                engine.find_tokens, everything, ANSWER_SECONDS, MAX_SCREENS + 1
+                engine.find_tokens, everything, _ANSWER_SECONDS, MAX_SCREENS + 1
             )
             found = served(address.connect, keys, round_trip)
             if found or was_empty:  # a single empty answer may be one that did not arrive in time
@@ -411,7 +411,7 @@ def served(connect: str, keys: Iterable[str], round_trip: float) -> list[Machine
     ]
 
 
-def with_news(entry: MachineEntry, news: ScreenNews | None) -> MachineEntry:
+def _with_news(entry: MachineEntry, news: ScreenNews | None) -> MachineEntry:
     """Return an entry with the state that its session has."""
     if news is None or entry.state is MachineState.UNREACHABLE:
         return entry

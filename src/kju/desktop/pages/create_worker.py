@@ -1,7 +1,7 @@
 """SHELL: the threads of the create page: dry runs, and the making of machines.
 
 - Dry runs run on one thread. A new one replaces those that wait; it begins when nothing has been
-  typed for `QUIET`. At rest the thread sleeps, without a timer.
+  typed for `_QUIET`. At rest the thread sleeps, without a timer.
 - A dry run that takes longer than `LIMIT` is given up (`kju.client.planning.Planner`).
 - A machine is made on a thread of its own, so that it does not wait for a dry run.
 - Callbacks run on these threads.
@@ -26,7 +26,7 @@ from ...store.paths import DEFINITION_FILE, check_name, definitions_folder
 from .create import CreateOrder
 
 #: Seconds without a change before a dry run begins.
-QUIET = 0.15
+_QUIET = 0.15
 #: Seconds for one dry run; on a quiet computer it takes a few milliseconds.
 LIMIT = 6.0
 
@@ -58,7 +58,7 @@ class DryRuns:
         self,
         answered: Callable[[int, LaunchPlan | KjuError], None],
         *,
-        quiet: float = QUIET,
+        quiet: float = _QUIET,
         limit: float = LIMIT,
     ) -> None:
         self._answered = answered

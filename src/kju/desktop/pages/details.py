@@ -17,7 +17,7 @@ from ...store.machine_toml import Definition
 from ..machines.entry import MachineEntry, duration_text
 
 #: Clients or disks that are shown; a machine with more has a row with their number.
-MAX_ROWS = 64
+_MAX_ROWS = 64
 
 
 class Row(NamedTuple):
@@ -119,10 +119,10 @@ def _client_rows(info: Mapping[str, Any], own: int) -> list[Row]:
             "Controls" if client.get("role") == "control" else "Looks",
             f"{client.get('name') or 'a program'} (process {client.get('pid', 'unknown')})",
         )
-        for client in clients[:MAX_ROWS]
+        for client in clients[:_MAX_ROWS]
     ]
-    if len(clients) > MAX_ROWS:
-        rows.append(Row("And", f"{len(clients) - MAX_ROWS} more"))
+    if len(clients) > _MAX_ROWS:
+        rows.append(Row("And", f"{len(clients) - _MAX_ROWS} more"))
     return rows
 
 
@@ -159,7 +159,7 @@ def _emulator(info: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _disk_rows(info: Mapping[str, Any]) -> list[Row]:
     rows = []
-    for disk in _maps(info.get("disks"))[:MAX_ROWS]:
+    for disk in _maps(info.get("disks"))[:_MAX_ROWS]:
         rows.append(Row(str(disk.get("bus", "disk")), str(disk.get("path", ""))))
         below = _maps(disk.get("layers"))[1:]
         rows += [Row(str(each.get("role", "")), str(each.get("path", ""))) for each in below]

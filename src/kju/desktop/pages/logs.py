@@ -19,7 +19,7 @@ from ..machines.entry import MachineKey
 #: Events of one machine, as many as a host keeps; and machines with events.
 MAX_EVENTS, MAX_MACHINES = 256, 512
 #: Bytes read at the end of a log; characters of one of its lines, and of an event.
-TAIL_BYTES, MAX_LINE, MAX_EVENT_LINE = 48 << 10, 1000, 300
+_TAIL_BYTES, MAX_LINE, MAX_EVENT_LINE = 48 << 10, 1000, 300
 
 
 def event_line(event: Event) -> str:
@@ -111,11 +111,11 @@ def _tail(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            data = file.read(TAIL_BYTES)
+            file.seek(max(0, size - _TAIL_BYTES))
+            data = file.read(_TAIL_BYTES)
     except OSError as error:
         return [f"{one_line(path.name)} cannot be read: {error.strerror}"]
-    if size > TAIL_BYTES:
+    if size > _TAIL_BYTES:
         data = data.partition(b"\n")[2]
     # A guest may have written parts of it.
     return [one_line(line, MAX_LINE) for line in data.decode("utf-8", "replace").splitlines()]

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 
-class Shortcut(NamedTuple):
+class _Shortcut(NamedTuple):
     """One line of the sheet.
 
     Attributes:
@@ -37,12 +37,12 @@ class Shortcut(NamedTuple):
 
 #: Shortcuts that are keys of the wall, not actions.
 _WALL_KEYS = (
-    Shortcut("Wall", "Open the console in a tab", "Return"),
-    Shortcut("Wall", "Open the console in a window", "Shift+Return"),
-    Shortcut("Wall", "Select further machines", "Ctrl+Space, Shift+Arrow keys"),
-    Shortcut("Wall", "Show the menu of the selection", "Menu, Shift+F10"),
-    Shortcut("Wall", "Change the size of the tiles", "Ctrl+Wheel"),
-    Shortcut("Search", "Empty the search, then leave it", "Esc"),
+    _Shortcut("Wall", "Open the console in a tab", "Return"),
+    _Shortcut("Wall", "Open the console in a window", "Shift+Return"),
+    _Shortcut("Wall", "Select further machines", "Ctrl+Space, Shift+Arrow keys"),
+    _Shortcut("Wall", "Show the menu of the selection", "Menu, Shift+F10"),
+    _Shortcut("Wall", "Change the size of the tiles", "Ctrl+Wheel"),
+    _Shortcut("Search", "Empty the search, then leave it", "Esc"),
 )
 
 
@@ -82,29 +82,29 @@ class MainMenuBar(QMenuBar):
         found = [
             shortcut
             for title, menu in self._groups.items()
-            for shortcut in shortcuts_of(title, menu.actions())
+            for shortcut in _shortcuts_of(title, menu.actions())
         ]
-        sheet = ShortcutSheet([*found, *_WALL_KEYS], self.window())
+        sheet = _ShortcutSheet([*found, *_WALL_KEYS], self.window())
         sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         sheet.open()
 
 
-def shortcuts_of(group: str, actions: Iterable[QAction]) -> list[Shortcut]:
+def _shortcuts_of(group: str, actions: Iterable[QAction]) -> list[_Shortcut]:
     """Return the shortcuts of actions, those of their submenus too."""
     found = []
     for action in actions:
         menu = action.menu()
         if menu is not None:
-            found += shortcuts_of(group, menu.actions())  # type: ignore[attr-defined]  # QMenu
+            found += _shortcuts_of(group, menu.actions())  # type: ignore[attr-defined]  # QMenu
         elif keys := action.shortcuts():
             text = action.text().replace("&&", "\0").replace("&", "").replace("\0", "&")
             form = QKeySequence.SequenceFormat.NativeText
             words = ", ".join(each.toString(form) for each in keys)
-            found.append(Shortcut(group, text.rstrip("\N{HORIZONTAL ELLIPSIS}"), words))
+            found.append(_Shortcut(group, text.rstrip("\N{HORIZONTAL ELLIPSIS}"), words))
     return found
 
 
-class ShortcutSheet(QDialog):
+class _ShortcutSheet(QDialog):
     """A window with all shortcuts.
 
     Args:
@@ -112,7 +112,7 @@ class ShortcutSheet(QDialog):
         parent: Its parent window.
     """
 
-    def __init__(self, shortcuts: Sequence[Shortcut], parent: QWidget | None = None) -> None:
+    def __init__(self, shortcuts: Sequence[_Shortcut], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Shortcuts")
         table = QTableWidget(len(shortcuts), 3)

@@ -35,7 +35,7 @@ from ..type_to_all import END_KEY, TypeToAll, TypingPhase
 
 #: The border must be seen whatever the palette is, so its colour is fixed: 3:1 and more against
 #: Qt's light and dark windows. With high contrast it has stripes in the colour of the text.
-BORDER, BORDER_WIDTH = QColor(240, 70, 70), 4
+_BORDER, _BORDER_WIDTH = QColor(240, 70, 70), 4
 _STRIPES = Qt.BrushStyle.BDiagPattern
 _LEAVES_WINDOW = (
     Qt.FocusReason.ActiveWindowFocusReason,
@@ -80,7 +80,7 @@ class TypingBar(QFrame):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Typing into all selected machines")
         row = QHBoxLayout(self)
-        row.setContentsMargins(GRID + BORDER_WIDTH, GRID, GRID + BORDER_WIDTH, GRID)
+        row.setContentsMargins(GRID + _BORDER_WIDTH, GRID, GRID + _BORDER_WIDTH, GRID)
         row.setSpacing(GRID)
         row.addWidget(self.label, 1)
         row.addWidget(self.paste)
@@ -198,7 +198,7 @@ class _Border(QWidget):
         return False
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, width = QPainter(self), BORDER_WIDTH
+        painter, width = QPainter(self), _BORDER_WIDTH
         stripes = QBrush(self.palette().color(QPalette.ColorRole.Text), _STRIPES)
         for part in (
             self.rect().adjusted(0, 0, 0, width - self.height()),
@@ -206,6 +206,6 @@ class _Border(QWidget):
             self.rect().adjusted(0, 0, width - self.width(), 0),
             self.rect().adjusted(self.width() - width, 0, 0, 0),
         ):
-            painter.fillRect(part, BORDER)
+            painter.fillRect(part, _BORDER)
             if has_high_contrast():
                 painter.fillRect(part, stripes)

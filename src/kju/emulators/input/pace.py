@@ -32,11 +32,11 @@ TAKE_TIMEOUT = 5.0
 #: The same for a guest that has exceeded that before.
 STUCK_TIMEOUT = 0.1
 #: Seconds between two checks of the queue, growing: a guest at work empties it in two.
-MIN_WAIT, MAX_WAIT = 0.0005, 0.01
+_MIN_WAIT, MAX_WAIT = 0.0005, 0.01
 #: Seconds from a single step to the check after it.
-CHECK_DELAY = 0.01
+_CHECK_DELAY = 0.01
 #: Seconds between two determinations of the device: a guest starts another when a driver loads.
-FIND_INTERVAL = 1.0
+_FIND_INTERVAL = 1.0
 #: Keyboard steps in a second of the processors' run time. Linux drops the steps for a reader when
 #: 22 wait, so a reader may be 14 ms late: with 2 to 20 other programs running nothing was lost of
 #: six times 10,000 characters in a text field. 1000 in a second of real time lost 34 to 51 of 2000.
@@ -280,7 +280,7 @@ class Pace:
     async def _now(self) -> Gauge:
         """Return the gauge of the device that the guest uses now."""
         loop = asyncio.get_running_loop()
-        while loop.time() - self._found_at > FIND_INTERVAL:
+        while loop.time() - self._found_at > _FIND_INTERVAL:
             resets = self._resets
             found = await self._find()
             if found.name != self._gauge.name:
@@ -300,7 +300,7 @@ class Pace:
         """Return when the guest has emptied the queue."""
         loop = asyncio.get_running_loop()
         timeout = STUCK_TIMEOUT if self._stuck else TAKE_TIMEOUT
-        deadline, wait = loop.time() + timeout, MIN_WAIT
+        deadline, wait = loop.time() + timeout, _MIN_WAIT
         # Determine the device each time: a driver that loads meanwhile takes over the input, and
         # the queue of the device before it never becomes empty.
         while self._waiting and not await (await self._now()).is_empty():
@@ -318,7 +318,7 @@ class Pace:
     async def _wait_for_readers(self) -> None:
         """Return when the guest's programs have had time to read the last batch."""
         loop = asyncio.get_running_loop()
-        wait = MIN_WAIT
+        wait = _MIN_WAIT
         while (run := self._processors.caught_up()) is False:
             if loop.time() > self._last + TAKE_TIMEOUT:
                 return  # a paused or starved guest: its queue decides whether it takes more
@@ -331,7 +331,7 @@ class Pace:
         """Check whether single steps have been taken, so that the next need not wait for that."""
         try:
             # The check takes QEMU's time too: it is made after the guest has reacted to the step.
-            await asyncio.sleep(CHECK_DELAY)
+            await asyncio.sleep(_CHECK_DELAY)
             sends = self._sends
             with contextlib.suppress(KjuError):
                 # A step sent during the check may be in the queue: then the result does not count.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds that a new client waits at most for a picture of now, after nobody has looked.
-PICTURE_TIMEOUT = 1.0
+_PICTURE_TIMEOUT = 1.0
 
 #: Sends a request to the other host; returns this surface's mark before that.
 Forward = Callable[[Request], Awaitable[Mark]]
@@ -217,7 +217,7 @@ class MirrorRunner(SourceRunner):
         is_new = client not in self._clients
         await super().attach(client, rate)
         if is_new and (mirror := self._mirror()) is not None:
-            await mirror.shown(PICTURE_TIMEOUT)
+            await mirror.shown(_PICTURE_TIMEOUT)
 
     def detach(self, client: object) -> None:
         """Note that *client* does not view the console any more."""

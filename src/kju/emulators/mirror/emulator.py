@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 ACCEPT_TIMEOUT = 10.0
 #: Events passed on within so many seconds: more would displace this machine's own events, and
 #: disconnect clients that read slowly.
-MAX_EVENTS, EVENTS_WITHIN = 64, 10.0
+MAX_EVENTS, _EVENTS_WITHIN = 64, 10.0
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -157,7 +157,7 @@ class _MirrorEmulator(Emulator):
     def _pass_on_event(self, event: MachineEvent) -> None:
         now = time.monotonic()
         times = self._event_times
-        if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:
+        if len(times) == MAX_EVENTS and now - times[0] < _EVENTS_WITHIN:
             log.info("%s sends too many events: one is dropped", self._prepared.name)
             return
         if passed := from_remote(event.name, event.data):

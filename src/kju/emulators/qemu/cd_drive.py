@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 #: Types of the devices that are CD drives.
 _CD_TYPES = frozenset(("ide-cd", "scsi-cd"))
 #: A guest that has locked its drive opens it when QEMU asks; then the tray is forced.
-UNLOCK_TRIES, UNLOCK_SECONDS = 6, 0.25
+_UNLOCK_TRIES, UNLOCK_SECONDS = 6, 0.25
 
 
 class _CdBlock(Struct, rename="kebab"):
@@ -69,7 +69,7 @@ class QemuCdDrive:
         self._report("cd-changed", {"file": medium})
 
     async def _open_and_change(self, drive: str, medium: str) -> None:
-        for _ in range(UNLOCK_TRIES):
+        for _ in range(_UNLOCK_TRIES):
             try:
                 await self._execute(drive, medium, force=False)
                 return

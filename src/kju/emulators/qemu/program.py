@@ -32,7 +32,7 @@ _AUDIO_SINCE = (8, 2)
 #: The path of a QEMU outside PATH (RHEL, CentOS).
 _ELSEWHERE = "/usr/libexec/qemu-kvm"
 
-INSTALL = {
+_INSTALL = {
     "debian": "apt install qemu-system-x86 qemu-system-modules-opengl",
     "ubuntu": "apt install qemu-system-x86 qemu-system-modules-opengl",
     "fedora": "dnf install qemu-system-x86 qemu-ui-dbus",
@@ -47,7 +47,7 @@ TIME_LIMIT = 2.0
 #: Seconds within which a working KVM runs the boot sector on an idle computer.
 QUICK = 0.3
 #: Times TCG's time that a working KVM may take: usually it takes less, but both times vary.
-SLOWER = 1.5
+_SLOWER = 1.5
 #: Seconds to wait for another process's test, which takes two runs and the start of two QEMUs.
 _TURN_SECONDS = 4 * TIME_LIMIT
 _PORT = 0x501
@@ -107,7 +107,7 @@ class Qemu(NamedTuple):
 def _install_line() -> str:
     """Return instructions to install QEMU, for the end of a message."""
     return install_program(
-        INSTALL, "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
+        _INSTALL, "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
     )
 
 
@@ -267,7 +267,7 @@ def _try_kvm(qemu: Qemu) -> Accelerator:
         if kvm.seconds > QUICK:
             # The computer is busy, or KVM crawls. On a busy computer TCG takes as long.
             tcg = _run_boot_sector(qemu, "tcg")
-            if tcg.status == _STATUS and kvm.seconds > SLOWER * tcg.seconds:
+            if tcg.status == _STATUS and kvm.seconds > _SLOWER * tcg.seconds:
                 return Accelerator(
                     "tcg",
                     "KVM is too slow on this computer: a test guest took"

@@ -42,7 +42,7 @@ from .console import (
 log = logging.getLogger(__name__)
 
 #: Seconds for a server to accept clients; it takes a tenth of a second.
-START_TIMEOUT = 30.0
+_START_TIMEOUT = 30.0
 
 _INSTALL = {
     "debian": "apt install xvfb",
@@ -202,11 +202,11 @@ class _StartedXvfb(_XvfbEmulator):
             theirs.close()
             self._tasks.begin(self._wait_for_end())
             try:
-                async with asyncio.timeout(START_TIMEOUT):
+                async with asyncio.timeout(_START_TIMEOUT):
                     number = await _line(ours.fileno())
             except TimeoutError as error:
                 raise XvfbError(
-                    f"Xvfb did not start within {START_TIMEOUT:g} s", self._name
+                    f"Xvfb did not start within {_START_TIMEOUT:g} s", self._name
                 ) from error
         if not number.isdecimal():
             raise await self.explain(XvfbError("Xvfb sent no display number", self._name))

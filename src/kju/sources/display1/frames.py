@@ -30,7 +30,7 @@ from ...errors import PeerError
 #: D-Bus allows arrays of 64 MiB; pixels are one array, the rest of the message is small.
 MAX_MESSAGE = (64 << 20) + 4096
 #: Largest message given to jeepney. QEMU's own are under 1 KiB, except for pixels and cursors.
-MAX_SMALL = 64 << 10
+_MAX_SMALL = 64 << 10
 #: Descriptors that may wait for their message; QEMU sends one.
 MAX_FDS = 16
 #: Usual size of the receive buffer: a little more than one read of a Unix socket returns
@@ -39,7 +39,7 @@ BUFFER = 256 << 10
 #: A grown buffer shrinks after this many messages that fit in a quarter of it.
 SHRINK_AFTER = 256
 #: Scanout, Update and CursorDefine: numbers, then one byte array to the message's end.
-PIXEL_SIGNATURES = {"uuuuay": "4I", "iiiiuuay": "4i2I", "iiiiay": "4i"}
+_PIXEL_SIGNATURES = {"uuuuay": "4I", "iiiiuuay": "4i2I", "iiiiay": "4i"}
 
 _T = TypeVar("_T", int, str)
 _ENDLESS = re.compile(rb"a\(+\)")
@@ -228,7 +228,7 @@ def _parse_header(data: memoryview) -> tuple[Received, int, memoryview]:
     kind, flags, version = data[1], data[2], data[3]
     _, serial, fields_size = struct.unpack_from(order + "III", data, 4)
     size = _header_size(fields_size)
-    if version != 1 or not 1 <= kind <= 4 or not serial or size > MAX_SMALL:
+    if version != 1 or not 1 <= kind <= 4 or not serial or size > _MAX_SMALL:
         raise PeerError(f"version {version}, type {kind}, serial {serial}, header of {size}")
     head = bytes(data[:size])
     _check_finite(head)
@@ -267,7 +267,7 @@ def _field(fields: dict[Any, Any], code: int, kind: type[_T], default: _T) -> _T
 def _parse_body(
     header: Received, body: memoryview, fds: tuple[Any, ...], order_byte: int
 ) -> Received:
-    numbers = PIXEL_SIGNATURES.get(header.signature)
+    numbers = _PIXEL_SIGNATURES.get(header.signature)
     values: tuple[Any, ...]
     if numbers is not None:
         layout = struct.Struct(_ORDER[order_byte] + numbers + "I")
@@ -297,7 +297,7 @@ def _parse_body(
 def _parse_small(
     signature: str, body: memoryview, fds: tuple[Any, ...], order_byte: int
 ) -> tuple[Any, ...]:
-    if len(body) > MAX_SMALL:
+    if len(body) > _MAX_SMALL:
         raise PeerError(f"{len(body)} bytes in signature {signature!r:.80}")
     if not signature:
         if len(body):

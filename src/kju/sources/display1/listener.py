@@ -30,18 +30,18 @@ from . import messages
 from .frames import Received, RejectedMessage
 
 #: Largest stride: a row of the widest picture, padded fourfold.
-MAX_STRIDE = MAX_SIDE * 16
+_MAX_STRIDE = MAX_SIDE * 16
 #: Largest offset into a mapping; the shell checks it against the descriptor's size.
-MAX_OFFSET = 1 << 40
+_MAX_OFFSET = 1 << 40
 #: Largest side of a cursor: that of the surface, and of QEMU.
 MAX_CURSOR = CURSOR_SIDE
 #: Largest distance of a pointer from the origin, in each direction.
-MAX_POSITION = 1 << 16
+_MAX_POSITION = 1 << 16
 
-UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
-UNKNOWN_PROPERTY = "org.freedesktop.DBus.Error.UnknownProperty"
-READ_ONLY = "org.freedesktop.DBus.Error.PropertyReadOnly"
-INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
+_UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
+_UNKNOWN_PROPERTY = "org.freedesktop.DBus.Error.UnknownProperty"
+_READ_ONLY = "org.freedesktop.DBus.Error.PropertyReadOnly"
+_INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,7 +213,7 @@ class DisplayListener:
             events = (Mistake(message.error),)
             if message.message is None:
                 return _Outcome(b"", events)
-            return _Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
+            return _Outcome(self._error(message.message, _INVALID_ARGS, message.error), events)
         if message.kind != 1:
             # A listener receives no signals, and makes no calls that could be answered.
             return _Outcome(b"", ())
@@ -222,7 +222,7 @@ class DisplayListener:
         except _CallError as error:
             return _Outcome(self._error(message, error.name, error), ())
         except PeerError as error:
-            return _Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
+            return _Outcome(self._error(message, _INVALID_ARGS, error), (Mistake(error),))
         if not message.wants_reply:
             return _Outcome(b"", answer.events)
         serial = self._next_serial()
@@ -232,10 +232,10 @@ class DisplayListener:
     def _dispatch(self, message: Received) -> _Answer:
         what = f"{message.interface}.{message.member}({message.signature})"
         if message.path != messages.LISTENER_PATH and message.interface != messages.PEER:
-            raise _CallError(UNKNOWN_METHOD, f"no object {message.path}")
+            raise _CallError(_UNKNOWN_METHOD, f"no object {message.path}")
         method = self._methods.get(message.interface, {}).get((message.member, message.signature))
         if method is None:
-            raise _CallError(UNKNOWN_METHOD, f"no method {what}"[:200])
+            raise _CallError(_UNKNOWN_METHOD, f"no method {what}"[:200])
         try:
             return method(message)
         except (PeerError, FormatError) as error:
@@ -261,17 +261,17 @@ class DisplayListener:
         try:
             return _Answer("v", (self._properties(interface)[name],))
         except KeyError:
-            raise _CallError(UNKNOWN_PROPERTY, f"no property {interface}.{name}"[:200]) from None
+            raise _CallError(_UNKNOWN_PROPERTY, f"no property {interface}.{name}"[:200]) from None
 
     def _set(self, call: Received) -> _Answer:
-        raise _CallError(READ_ONLY, "a listener's properties cannot be set")
+        raise _CallError(_READ_ONLY, "a listener's properties cannot be set")
 
     def _properties(self, interface: str) -> dict[str, tuple[str, object]]:
         if interface == messages.LISTENER:
             return {"Interfaces": ("as", self._interfaces)}
         if interface in self._methods:
             return {}
-        raise _CallError(UNKNOWN_METHOD, f"no interface {interface}"[:200])
+        raise _CallError(_UNKNOWN_METHOD, f"no interface {interface}"[:200])
 
     # -- pictures
 
@@ -297,8 +297,8 @@ class DisplayListener:
     def _scanout_map(self, call: Received) -> _Answer:
         fd, offset, width, height, stride, pixman = call.body
         source = _check_picture(width, height, stride, pixman)
-        if offset > MAX_OFFSET:
-            raise PeerError(f"offset {offset}, the limit is {MAX_OFFSET}")
+        if offset > _MAX_OFFSET:
+            raise PeerError(f"offset {offset}, the limit is {_MAX_OFFSET}")
         self.size, self.mapped = (width, height), True
         event = ScanoutMap(fd, offset, width, height, stride, pixman, source.name)
         return _Answer(events=(event,))
@@ -332,8 +332,8 @@ class DisplayListener:
 
     def _mouse_set(self, call: Received) -> _Answer:
         x, y, visible = call.body
-        if abs(x) > MAX_POSITION or abs(y) > MAX_POSITION:
-            raise PeerError(f"a pointer further than {MAX_POSITION} from the screen")
+        if abs(x) > _MAX_POSITION or abs(y) > _MAX_POSITION:
+            raise PeerError(f"a pointer further than {_MAX_POSITION} from the screen")
         return _Answer(events=(MouseSet(x, y, bool(visible)),))
 
 
@@ -341,9 +341,9 @@ def _check_picture(width: int, height: int, stride: int, pixman: int) -> SourceF
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise PeerError(f"a picture has sides of 1 to {MAX_SIDE} pixels")
     source = from_pixman(pixman)
-    if not width * source.bytes_per_pixel <= stride <= MAX_STRIDE:
+    if not width * source.bytes_per_pixel <= stride <= _MAX_STRIDE:
         low = width * source.bytes_per_pixel
-        raise PeerError(f"stride {stride}, expected {low} to {MAX_STRIDE}")
+        raise PeerError(f"stride {stride}, expected {low} to {_MAX_STRIDE}")
     return source
 
 

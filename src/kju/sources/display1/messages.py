@@ -23,11 +23,11 @@ LISTENER_MAP = "org.qemu.Display1.Listener.Unix.Map"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 PEER = "org.freedesktop.DBus.Peer"
 
-VM_PATH = "/org/qemu/Display1/VM"
+_VM_PATH = "/org/qemu/Display1/VM"
 LISTENER_PATH = "/org/qemu/Display1/Listener"
 
 #: The dummy destination.
-DUMMY_NAME = "org.qemu"
+_DUMMY_NAME = "org.qemu"
 #: A jeepney message; jeepney has no types.
 Message = Any
 
@@ -39,7 +39,7 @@ def console_path(index: int) -> str:
 
 def call(path: str, interface: str, member: str, signature: str = "", *body: object) -> Message:
     """Build a method call; all functions below use it."""
-    address = wrappers.DBusAddress(path, bus_name=DUMMY_NAME, interface=interface)
+    address = wrappers.DBusAddress(path, bus_name=_DUMMY_NAME, interface=interface)
     return wrappers.new_method_call(address, member, signature or None, body)
 
 
@@ -55,7 +55,7 @@ def get_properties(path: str, interface: str) -> Message:
 
 def console_ids() -> Message:
     """Build a request for VM.ConsoleIDs, the indices of the consoles."""
-    return get_property(VM_PATH, VM, "ConsoleIDs")
+    return get_property(_VM_PATH, VM, "ConsoleIDs")
 
 
 def register_listener(console: int, fd: int) -> Message:

@@ -5,7 +5,7 @@ Rules of this file:
 - One thread owns the socket and does nothing else: QEMU's main loop waits for some of its
   replies. A reply is sent before the work that it acknowledges.
 - The socket is always drained: QEMU buffers without limit for a listener that does not read.
-  Work is collected until the socket is empty, or until `MAX_DRAIN` has passed.
+  Work is collected until the socket is empty, or until `_MAX_DRAIN` has passed.
 - For viewers that look rarely the rectangles of a map are collected until the next look.
 - Nothing is published after `stop` has returned.
 - kju is the client of the authentication on this socket too, although QEMU makes the calls.
@@ -37,32 +37,32 @@ log = logging.getLogger(__name__)
 
 #: Seconds for QEMU to answer the three lines of authentication. It does so from the call that
 #: registers the listener, so the host's own work until then counts too.
-AUTH_TIMEOUT = 10.0
+_AUTH_TIMEOUT = 10.0
 #: Bytes of replies that may wait for a peer that does not read; each is under 200.
 MAX_UNSENT = 64 << 10
 #: Send buffer of the end given to QEMU: fewer wake-ups per frame where the system allows it.
-SEND_BUFFER = 4 << 20
+_SEND_BUFFER = 4 << 20
 #: For recvmsg: programs that this process starts do not inherit QEMU's descriptors.
 FLAGS = socket.MSG_CMSG_CLOEXEC
 
 #: Seconds of receiving without a pause after which the known changes are published anyway; QEMU's
 #: own tick is 30 ms.
-MAX_DRAIN = 0.02
+_MAX_DRAIN = 0.02
 #: Seconds to wait for the update that belongs to a page flip, so that both cost one comparison.
 #: QEMU sends it as soon as it has the reply.
 SETTLE = 0.001
 
 BYTES = "QEMU sends bytes: it is older than 9.2, or this mode lies in video memory it cannot share"
-NO_MAPS = "maps were not requested"
+_NO_MAPS = "maps were not requested"
 FELL_BACK = "QEMU fell back to bytes after a slow or failed reply"
-OUT_OF_STEP = "QEMU changed the mode without announcing it, as it does with text sent as bytes"
-HUNG_UP = "QEMU has hung up"
+_OUT_OF_STEP = "QEMU changed the mode without announcing it, as it does with text sent as bytes"
+_HUNG_UP = "QEMU has hung up"
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
     """Return a pair for RegisterListener: this end, and the end for QEMU."""
     ours, theirs = socket.socketpair()
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     return ours, theirs
 
 
@@ -91,9 +91,9 @@ class Channel:
 
         Raises:
             PeerError: QEMU rejects it, or hangs up.
-            TimeoutError: QEMU does not answer in `AUTH_TIMEOUT`.
+            TimeoutError: QEMU does not answer in `_AUTH_TIMEOUT`.
         """
-        deadline = time.monotonic() + AUTH_TIMEOUT
+        deadline = time.monotonic() + _AUTH_TIMEOUT
         talk = auth.Authenticator(enable_fds=True)
         try:
             for line in talk:
@@ -281,7 +281,7 @@ class Display1Source(ThreadedSource):
             self._attempt(request)
         self._set_status(self._running())
         if self._channel.closed:
-            raise PeerError(HUNG_UP)
+            raise PeerError(_HUNG_UP)
 
     def _publish(self, now: float, *, at_once: bool) -> None:
         """Publish what is due, or leave it for the next look of viewers that look rarely."""
@@ -298,7 +298,7 @@ class Display1Source(ThreadedSource):
         flipped = False
         if self._channel.waits_to_send:
             self._channel.send()
-        end = time.monotonic() + MAX_DRAIN
+        end = time.monotonic() + _MAX_DRAIN
         while (events := self._channel.receive()) is not None:
             now = time.monotonic()
             for event in events:
@@ -339,7 +339,7 @@ class Display1Source(ThreadedSource):
         if presenter.needed:
             return SourceStatus.too_large(name, presenter.needed)
         if presenter.fell_back or presenter.out_of_step:
-            reason = FELL_BACK if presenter.fell_back else OUT_OF_STEP
+            reason = FELL_BACK if presenter.fell_back else _OUT_OF_STEP
             return SourceStatus(Phase.RUNNING, name, reason, Need.REGISTER)
-        reason = "" if mapped else BYTES if self.maps else NO_MAPS
+        reason = "" if mapped else BYTES if self.maps else _NO_MAPS
         return SourceStatus(Phase.RUNNING, name, reason)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # More pictures cost more than anybody sees; an expensive picture leaves at least as much time to
 # other programs as it took.
-PICTURES_PER_SECOND = 30
+_PICTURES_PER_SECOND = 30
 _NOTE_SECONDS = 3.0
 
 
@@ -150,7 +150,7 @@ class TerminalBackend(Backend):
         return 1.0
 
     def frame_seconds(self) -> float:
-        return max(1 / PICTURES_PER_SECOND, 2 * self._cost)
+        return max(1 / _PICTURES_PER_SECOND, 2 * self._cost)
 
     def show_picture(self, frame: Frame | None) -> None:
         self._frame = frame

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-CLEAR = b"\x1b[0m\x1b[2J"
+_CLEAR = b"\x1b[0m\x1b[2J"
 # Synchronised output: the terminal shows everything between the two at once. Terminals without
 # it ignore both.
 _BEGIN, _END = b"\x1b[?2026h", b"\x1b[?2026l"
@@ -53,7 +53,7 @@ class Canvas:
     def resize(self, columns: int, rows: int) -> None:
         """Begin anew: the terminal has another size, or its contents are unknown."""
         self.columns, self.rows = max(columns, 1), max(rows - 1, 1)
-        self._begin = CLEAR
+        self._begin = _CLEAR
         self._status = ""
         self._changed = False
         self._placement: Placement | None = None

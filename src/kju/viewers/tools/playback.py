@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 #: Bytes of an input log that is read.
-MAX_LOG_BYTES = 16 << 20
+_MAX_LOG_BYTES = 16 << 20
 #: Frames of a video: nine hours at 30 a second.
-MAX_FRAMES = 1_000_000
+_MAX_FRAMES = 1_000_000
 #: Width and height of a video that is decoded.
 MAX_SIDE = 16384
 _CLOSE_TIMEOUT = 2.0
@@ -144,10 +144,10 @@ class VideoReader:
             for packet in self._container.demux(self._stream):
                 if packet.pts is not None:
                     ticks.add(packet.pts)
-                if len(ticks) > MAX_FRAMES:
+                if len(ticks) > _MAX_FRAMES:
                     raise LimitError(
-                        f"{self.path} has more than {MAX_FRAMES:,} frames",
-                        "frames of a video", MAX_FRAMES, len(ticks),
+                        f"{self.path} has more than {_MAX_FRAMES:,} frames",
+                        "frames of a video", _MAX_FRAMES, len(ticks),
                     )  # fmt: skip
         except av.error.FFmpegError:
             pass  # the end of a file whose writing stopped
@@ -205,7 +205,7 @@ def _events(path: Path) -> tuple[tuple[StoryEvent, ...], str]:
     if not log.exists():
         return (), "no input was recorded beside this video"
     try:
-        entries = decode(read_file(log, MAX_LOG_BYTES))
+        entries = decode(read_file(log, _MAX_LOG_BYTES))
     except (KjuError, OSError) as error:
         return (), str(error)
     consoles = {entry.console for entry in entries}

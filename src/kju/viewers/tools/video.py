@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 #: The clock of a video: milliseconds. A GIF counts hundredths of a second.
-CLOCK = Fraction(1, 1000)
+_CLOCK = Fraction(1, 1000)
 _PURPOSE = "a video"
 # AV_PICTURE_TYPE_I of FFmpeg.
 _KEY_FRAME = 1
 #: Seconds between two key frames, to which a player can jump; also the length of a fragment.
-KEY_SECONDS = 2.0
+_KEY_SECONDS = 2.0
 
 
 class _Encoder(NamedTuple):
@@ -193,7 +193,7 @@ class VideoFile:
         Raises:
             FileError: The disk is full, or failed. The file plays up to an earlier frame.
         """
-        tick = round(seconds / CLOCK)
+        tick = round(seconds / _CLOCK)
         if tick <= self._last_tick:
             return
         self._last = fitted(pixels, self.size)
@@ -209,7 +209,7 @@ class VideoFile:
             FileError: As `add`.
         """
         try:
-            tick = round(seconds / CLOCK)
+            tick = round(seconds / _CLOCK)
             if self._last is not None and tick > self._last_tick:
                 self._encode(self._last, tick)
             with self._failing():
@@ -240,10 +240,10 @@ class VideoFile:
     def _encode(self, pixels: Pixels, tick: int) -> None:
         with self._failing():
             frame = _video_frame(pixels, self.kind)
-            frame.pts, frame.time_base, frame.duration = tick, CLOCK, 1
+            frame.pts, frame.time_base, frame.duration = tick, _CLOCK, 1
             if tick >= self._next_key:
                 frame.pict_type = _KEY_FRAME
-                self._next_key = tick + round(KEY_SECONDS / CLOCK)
+                self._next_key = tick + round(_KEY_SECONDS / _CLOCK)
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
             self._file.check()
@@ -329,8 +329,8 @@ def _opened(
         stream: Any = container.add_stream(encoder.name, options=encoder.options)
         stream.width, stream.height = size
         stream.pix_fmt = encoder.pixel_format
-        stream.time_base = stream.codec_context.time_base = CLOCK
-        stream.codec_context.gop_size = round(KEY_SECONDS * kind.rate)
+        stream.time_base = stream.codec_context.time_base = _CLOCK
+        stream.codec_context.gop_size = round(_KEY_SECONDS * kind.rate)
         if encoder.pixel_format == "yuv420p":
             stream.codec_context.color_range = 1  # limited, as players assume
     except BaseException:

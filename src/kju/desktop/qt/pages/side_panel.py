@@ -38,7 +38,7 @@ from ...pages.panel import PanelModel, PanelPage
 from ...pages.snapshot_tree import SnapshotModel
 
 #: Logical pixels.
-MIN_WIDTH, USUAL_WIDTH = 200, 320
+_MIN_WIDTH, USUAL_WIDTH = 200, 320
 #: Lines that a text page keeps.
 MAX_LINES = 2000
 #: Milliseconds between two readings of a log that grows.
@@ -87,7 +87,7 @@ class SidePanel(QWidget):
         self.tabs.currentChanged.connect(lambda index: self._tell_page())
         self.snapshots.tree_wanted.connect(self._want_tree)
         self.log.grew.connect(self.model.refresh)
-        self.setMinimumWidth(MIN_WIDTH)
+        self.setMinimumWidth(_MIN_WIDTH)
         self._lay_out()
         self._show_state()
 

@@ -41,7 +41,7 @@ from ..dialogs import Form, FormLine, Question
 PICTURE = QSize(112, 70)
 _TAG = Qt.ItemDataRole.UserRole
 #: Snapshots that are drawn; a machine with more has a note, and the command line.
-MAX_DRAWN = 2000
+_MAX_DRAWN = 2000
 #: Pixels of a picture that is read; a larger file is refused before it is decoded.
 MAX_PIXELS = 64 << 20
 _HERE = "you are here"
@@ -85,7 +85,7 @@ class _SnapshotTreeView(QTreeWidget):
         self.clear()
         items: dict[str, QTreeWidgetItem] = {}
         path: list[QTreeWidgetItem] = []
-        for node in forest.nodes()[:MAX_DRAWN]:
+        for node in forest.nodes()[:_MAX_DRAWN]:
             del path[node.depth :]
             above: QTreeWidget | QTreeWidgetItem = path[-1] if path else self
             item = self._make_item(above, node.snapshot)
@@ -96,7 +96,7 @@ class _SnapshotTreeView(QTreeWidget):
             self.setCurrentItem(items[selected])
         self.blockSignals(False)
         self.verticalScrollBar().setValue(at)
-        self._read_pictures([node.snapshot for node in forest.nodes()[:MAX_DRAWN]])
+        self._read_pictures([node.snapshot for node in forest.nodes()[:_MAX_DRAWN]])
 
     def _make_item(
         self, above: QTreeWidget | QTreeWidgetItem, snapshot: Snapshot
@@ -259,9 +259,9 @@ class SnapshotPage(QWidget):
 
     def _hint(self) -> str:
         count = len(self.model.state.forest.by_tag)
-        if count > MAX_DRAWN:
+        if count > _MAX_DRAWN:
             return (
-                f"{count} snapshots; the first {MAX_DRAWN} are shown. All of them: kju snapshot ls"
+                f"{count} snapshots; the first {_MAX_DRAWN} are shown. All of them: kju snapshot ls"
             )
         if count:
             return "" if self.model.runs else "Loading a snapshot starts the machine."

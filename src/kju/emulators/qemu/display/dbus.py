@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 #: listener delayed its answer to a call.
 TIMEOUT = 5.0
 #: The largest number of calls without an answer.
-MAX_CALLS = 256
+_MAX_CALLS = 256
 #: The size of a message in bytes; the largest answer, GetAll of a console, has under 1 KiB.
 MAX_MESSAGE = 1 << 20
 #: The number of characters that are kept of a label or an address; QEMU's have under twenty.
@@ -148,8 +148,8 @@ class DisplayBus:
         """
         if self.closed.done():
             raise MachineGoneError(f"QEMU's display connection: {self.closed.result()}")
-        if len(self._waiting) >= MAX_CALLS:
-            raise WaitTimeoutError(f"{MAX_CALLS} calls already wait for QEMU's answer")
+        if len(self._waiting) >= _MAX_CALLS:
+            raise WaitTimeoutError(f"{_MAX_CALLS} calls already wait for QEMU's answer")
         self._serial = self._serial % 0xFFFFFFFF + 1
         serial = self._serial
         future: asyncio.Future[Received] = self._loop.create_future()
@@ -296,7 +296,7 @@ class DisplayBus:
                 else:
                     self._unsent.popleft()
         except (BlockingIOError, InterruptedError):
-            if len(self._unsent) > MAX_CALLS:
+            if len(self._unsent) > _MAX_CALLS:
                 self.close("QEMU does not read its display connection")
             else:
                 self._loop.add_writer(self._sock, self._writable)

@@ -31,14 +31,14 @@ log = logging.getLogger(__name__)
 
 
 #: Why the guest of another display cannot be asked for a size.
-NO_RESIZE = (
+_NO_RESIZE = (
     "QEMU passes no size on to its guest; start the machine with a display that does, such as:"
     " -vga none -device virtio-vga"
 )
 #: The largest number of consoles that a client can name (`messages.Console`).
-MAX_CONSOLES = 16
+_MAX_CONSOLES = 16
 #: Seconds until a broken display connection is opened again.
-RECONNECT = 1.0
+_RECONNECT = 1.0
 
 
 class _QemuConsole:
@@ -81,7 +81,7 @@ class _QemuConsole:
             else ModeMonitor(supervisor, policy, vram)
         )
         self.size = AnnouncedSize(properties.width, properties.height, runner.check_size)
-        no_resize = NO_RESIZE if request_size is None else ""
+        no_resize = _NO_RESIZE if request_size is None else ""
         facts = ConsoleFacts(properties.label, properties.device_address, no_vram, no_resize)
         self.console = Console(facts, surface, runner, devices, request_size)
 
@@ -146,9 +146,9 @@ class Display:
         await self.input.open(qmp, pid)
         self._bus = bus = await self._connect(qmp)
         numbers = await bus.console_ids()
-        if len(numbers) > MAX_CONSOLES:
-            log.warning("%d consoles: only the first %d are shown", len(numbers), MAX_CONSOLES)
-        for number in numbers[:MAX_CONSOLES]:
+        if len(numbers) > _MAX_CONSOLES:
+            log.warning("%d consoles: only the first %d are shown", len(numbers), _MAX_CONSOLES)
+        for number in numbers[:_MAX_CONSOLES]:
             properties = await bus.console(number)
             if properties.kind == "Graphic":
                 memory = await self._memory(properties, qmp, pid)
@@ -203,7 +203,7 @@ class Display:
         while True:
             reason = await asyncio.shield(self.bus.closed)
             # Usually QEMU has ended; then this task is cancelled during the sleep.
-            await asyncio.sleep(RECONNECT)
+            await asyncio.sleep(_RECONNECT)
             log.warning("the display connection has broken (%s): opening another", reason)
             try:
                 self._bus = await self._connect(qmp)

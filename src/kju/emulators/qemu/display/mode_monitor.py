@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two readings of the registers. One takes 0.6 ms of QEMU's main loop and 0.8 ms of
 #: the host.
-POLL = 0.1
+_POLL = 0.1
 #: The same for `BRISK_FOR` after a change of the mode, or an input to a guest that flips pages.
-POLL_BRISK = 0.04
+_POLL_BRISK = 0.04
 BRISK_FOR = 1.0
-#: The same after `CALM_AFTER` without an event, in a mode without page flips.
-POLL_CALM = 0.25
-CALM_AFTER = 2.0
+#: The same after `_CALM_AFTER` without an event, in a mode without page flips.
+_POLL_CALM = 0.25
+_CALM_AFTER = 2.0
 #: A new mode changes pixels. So while nothing is published, the interval is the time since the last
-#: event divided by `CALM_SHARE`, `POLL_REST` at most. The monitor still looks every `POLL_CALM`
+#: event divided by `_CALM_SHARE`, `_POLL_REST` at most. The monitor still looks every `_POLL_CALM`
 #: whether anything has been published, which asks QEMU nothing.
-CALM_SHARE = 5
-POLL_REST = 1.0
+_CALM_SHARE = 5
+_POLL_REST = 1.0
 #: The same while all viewers look rarely (thumbnails): seconds between two such looks, and between
 #: two readings while nothing is published.
-POLL_SLOW = 2.0
-POLL_STILL = 30.0
+_POLL_SLOW = 2.0
+_POLL_STILL = 30.0
 #: Seconds between two questions whether the guest has blanked the screen, and at least between two
 #: comparisons of the memory with a screenshot (6 ms of QEMU's main loop, 12 ms of the host). While
 #: nothing is published and the answer is no, the time between two comparisons doubles, up to
@@ -48,7 +48,7 @@ VERIFY_SLOW = 60.0
 VERIFY_FIRST = 0.3
 #: The longest wait for the first picture of a new client: a mode is read and published in 5 ms, a
 #: listener has its first picture in 30 ms.
-FIRST_PICTURE = 1.0
+_FIRST_PICTURE = 1.0
 #: Seconds for a listener to receive an announced size: QEMU announces it on the D-Bus connection at
 #: once, and sends it to listeners in its next tick, within 30 ms.
 LISTENER_DELAY = 0.1
@@ -202,7 +202,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             self._reading = _Reading(0.0, -1)
             self._monitoring = self._tasks.begin(self._monitor())
         loop = asyncio.get_running_loop()
-        end = loop.time() + FIRST_PICTURE
+        end = loop.time() + _FIRST_PICTURE
         # The client that waits for this gets its first frame from the source's first picture.
         while not self._has_picture() and loop.time() < end and not self._monitoring.done():
             await asyncio.sleep(0.002)
@@ -280,12 +280,12 @@ class ModeMonitor(AnnouncedSizeRunner):
         rate = self.rate
         if rate is not None and is_slow(rate):
             # A page flip moves the picture, and the pixels at its old place may never change.
-            return max(1 / rate, POLL_BRISK) if mode.flips else max(2 / rate, POLL_SLOW)
+            return max(1 / rate, _POLL_BRISK) if mode.flips else max(2 / rate, _POLL_SLOW)
         last = max(mode.changed_at, self._active_at if mode.flips else 0.0)
         if now - last < BRISK_FOR:
-            return POLL_BRISK
-        calm = now - max(last, self._active_at) > CALM_AFTER
-        return POLL_CALM if calm and mode.place is not None and not mode.flips else POLL
+            return _POLL_BRISK
+        calm = now - max(last, self._active_at) > _CALM_AFTER
+        return _POLL_CALM if calm and mode.place is not None and not mode.flips else _POLL
 
     def _reading_is_new(self) -> bool:
         """Return whether nothing has been published since the last reading, and it is not old."""
@@ -293,7 +293,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         if mode.flips or self.supervisor.surface.producer.version != self._reading.version:
             return False
         age = asyncio.get_running_loop().time() - self._reading.time
-        return age < (POLL_STILL if self._policy.slow else self._pause_at_rest())
+        return age < (_POLL_STILL if self._policy.slow else self._pause_at_rest())
 
     def _pause_at_rest(self) -> float:
         """Return the seconds between two readings while nothing is published."""
@@ -301,7 +301,7 @@ class ModeMonitor(AnnouncedSizeRunner):
         if mode.hidden or mode.place is None:
             return 0.0
         quiet = self._reading.time - max(mode.changed_at, self._active_at)
-        return min(quiet / CALM_SHARE, POLL_REST)
+        return min(quiet / _CALM_SHARE, _POLL_REST)
 
     async def _follow(self) -> None:
         """Read the mode, and replace the source if it does not suit the mode."""
@@ -321,7 +321,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             supervisor = self.supervisor
             if not self._policy.follow(supervisor.current_kind, supervisor.status):
                 supervisor.replace_source(at_once=True)
-                await supervisor.settle(FIRST_PICTURE)
+                await supervisor.settle(_FIRST_PICTURE)
 
     async def _verify(self) -> None:
         """Compare the memory with QEMU's picture if that is due."""

@@ -30,7 +30,7 @@ _PPM = re.compile(rb"P6\n(\d{1,5}) (\d{1,5})\n255\n")
 #: Seconds for a surface to show a loaded snapshot. A listener is notified in QEMU's next tick of
 #: 30 ms; a mode that may be a placeholder waits 0.3 s; a blank screen is known after two checks,
 #: 0.3 s apart.
-SHOW_TIMEOUT = 3.0
+_SHOW_TIMEOUT = 3.0
 
 
 class ScreenDumper:
@@ -140,7 +140,7 @@ class SnapshotScreens:
     async def show(self, console: Console) -> None:
         """Wait until a console's surface shows QEMU's screen; the guest is paused."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + SHOW_TIMEOUT
+        deadline = loop.time() + _SHOW_TIMEOUT
         asker = object()
         console.runner.distrust()
         await console.attach(asker)

@@ -40,9 +40,9 @@ NO_KEYBOARD = (
     " USB bus) or -device virtio-keyboard-device"
 )
 #: Seconds after which a BIOS's buffer that does not move, and is not empty, counts as abandoned.
-LEFTOVER_AGE = 1.0
+_LEFTOVER_AGE = 1.0
 #: Seconds until an unused BIOS's buffer is read again: a guest takes longer to start using one.
-BIOS_INTERVAL = 0.25
+_BIOS_INTERVAL = 0.25
 
 _PRINT, _PAUSE = NUMBERS["print"], NUMBERS["pause"]
 _VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
@@ -86,7 +86,7 @@ class Ps2(Gauge):
             return False
         now = asyncio.get_running_loop().time()
         # The controller is empty. If a BIOS reads the keys, they are in its buffer by now.
-        if not self._bios.used and now - self._bios_seen < BIOS_INTERVAL:
+        if not self._bios.used and now - self._bios_seen < _BIOS_INTERVAL:
             return True
         self._bios_seen = now
         return self._bios.is_empty(*await self._bios_pointers(), now)
@@ -151,7 +151,7 @@ class BiosBuffer:
         if seen != self._seen:
             self._since = now
             self.used = self.used or seen is not None
-        elif now - self._since > LEFTOVER_AGE:
+        elif now - self._since > _LEFTOVER_AGE:
             self.used = False
         return not self.used or head == tail
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..qmp import Qmp
 
 #: Seconds for QEMU's event that the guest runs; it comes with the answer to the command.
-RESUME_TIMEOUT = 1.0
+_RESUME_TIMEOUT = 1.0
 
 
 class QemuStepper:
@@ -68,7 +68,7 @@ class QemuStepper:
     async def _resume(self) -> None:
         await self._qmp.execute("cont")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + RESUME_TIMEOUT
+        deadline = loop.time() + _RESUME_TIMEOUT
         while self._is_paused():
             if loop.time() > deadline:
                 raise InputError("the guest stays paused: it has shut down or failed; reset it")

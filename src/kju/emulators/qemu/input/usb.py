@@ -17,7 +17,7 @@ from ..qmp import Qmp
 from ..stderr import Traces
 
 #: Seconds for which packets are still traced after the last request.
-TRACE_TIME = 2.0
+_TRACE_TIME = 2.0
 
 _PAUSE = NUMBERS["pause"]
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
@@ -119,7 +119,7 @@ class UsbTablet(Gauge):
         self._address = f"bus {bus}, port {port}, ep 1,".encode()
 
     async def begin(self) -> None:
-        """Switch on QEMU's traces of packets for `TRACE_TIME`."""
+        """Switch on QEMU's traces of packets for `_TRACE_TIME`."""
         loop = asyncio.get_running_loop()
         if self._end is not None:
             self._end.cancel()
@@ -129,7 +129,7 @@ class UsbTablet(Gauge):
             self._left = 0
             self._empty.set()
             await _trace(self._qmp, _PACKET, enable=True)
-        self._end = loop.call_later(TRACE_TIME, self._end_tracing)
+        self._end = loop.call_later(_TRACE_TIME, self._end_tracing)
 
     def _end_tracing(self) -> None:
         self._end = None

@@ -148,16 +148,9 @@ def exclusive(path: Path) -> int:
     Raises:
         FileError: It is missing, or cannot be read.
     """
-    with Folder.open(path) as folder:
-        descriptor = folder.open_lock(LOCK)
-    try:
-        _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
-    except BaseException as error:
-        os.close(descriptor)
-        if isinstance(error, FileError) and error.errno == errno.EWOULDBLOCK:
-            return -1
-        raise
-    return descriptor
+    # Under the root's lock: a sweep, which locks each folder for a moment, is not a user.
+    with Folder.open(path.parent) as parent, parent.lock():
+        return _exclusive(path)
 
 
 def is_held(path: Path) -> bool:
@@ -181,6 +174,20 @@ def remove_locked(path: Path) -> None:
         remove_tree(parent, path.name, is_own)
 
 
+def _exclusive(path: Path) -> int:
+    """Do what `exclusive` does; the caller has locked the parent."""
+    with Folder.open(path) as folder:
+        descriptor = folder.open_lock(LOCK)
+    try:
+        _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, FileError) and error.errno == errno.EWOULDBLOCK:
+            return -1
+        raise
+    return descriptor
+
+
 def _lock(descriptor: int, operation: int, path: Path) -> None:
     with failing(path / LOCK, "locked"):
         fcntl.flock(descriptor, operation)
@@ -197,7 +204,7 @@ def is_own(path: str) -> bool:
 def _remove_unused(parent: Folder, name: str, keep: Keep | None) -> bool:
     """Remove a folder that no process holds; the caller has locked its parent."""
     try:
-        descriptor = exclusive(parent.path / name)
+        descriptor = _exclusive(parent.path / name)
     except FileError as error:
         if error.errno != errno.ENOENT:
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kju.errors import ClosedError, FileError
+from kju.files import Folder
 from kju.store.forks.held_folder import HeldFolder, exclusive, is_held, is_own, sweep
 
 WORLD = "0123abcd"
@@ -137,6 +138,28 @@ def test_folders_are_made_while_others_are_swept(root: Path) -> None:
         stop.set()
         sweeper.join()
     assert [name for name in os.listdir(root) if name != ".lock"] == []
+
+
+def test_a_sweep_is_not_taken_for_a_user(root: Path) -> None:
+    held = HeldFolder.create(root, WORLD)
+    held.release(lambda folder: True)
+    looks, done = threading.Event(), threading.Event()
+
+    def looking(folder: Folder) -> bool:
+        looks.set()
+        done.wait()
+        return True
+
+    sweeper = threading.Thread(target=sweep, args=(root, looking))
+    sweeper.start()
+    looks.wait()
+    found: list[bool] = []
+    asker = threading.Thread(target=lambda: found.append(is_held(held.path)))
+    asker.start()
+    done.set()
+    for thread in (sweeper, asker):
+        thread.join()
+    assert found == [False]
 
 
 @pytest.mark.parametrize(

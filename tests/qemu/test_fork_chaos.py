@@ -1,0 +1,315 @@
+"""Forks under SIGKILL, full memory and many generations: nothing is left, and no data is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.accelerator import keep_answer
+from support.forks import make_disk, qemu_io
+from support.wait import HANG, until
+
+import kju
+from kju.client.targets import running_names
+from kju.errors import ForkError, KjuError, LimitError
+from kju.store import sweeping
+from kju.store.forks import listing, places, unmerged
+from kju.store.forks.bases import BaseFiles
+from kju.store.forks.held_folder import ID
+from kju.store.forks.layers import MAX_DEPTH
+
+pytestmark = pytest.mark.qemu
+
+SIZE = 64 << 10
+
+
+@pytest.fixture(autouse=True)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give a test machines of its own; afterwards nothing of theirs is left."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    keep_answer(tmp_path)
+    own = places.world()
+    yield own
+    assert running_names() == []
+    assert folders(own) == []
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    return make_disk(tmp_path / "disk.qcow2")
+
+
+def folders(world: str) -> list[str]:
+    """Return the folders of bases and overlays of this test's machines."""
+    found = []
+    for root in places.base_roots():
+        with contextlib.suppress(FileNotFoundError):
+            found += [name for name in os.listdir(root) if ID.fullmatch(name)]
+    return [name for name in found if name.startswith(world)]
+
+
+def launch(disk: Path, name: str = "web", **options: object) -> kju.Machine:
+    """Start a machine whose disk has no system: its firmware says so, and waits."""
+    return kju.launch(disk, name=name, memory="32M", **options)  # type: ignore[arg-type]
+
+
+def write(machine: kju.Machine, pattern: int, at: int = 0) -> None:
+    """Write to the first disk as the guest does."""
+    said = run_io(machine, f"write -P {pattern} {at} {SIZE}")
+    assert "wrote" in said, said
+
+
+def reads(machine: kju.Machine, pattern: int, at: int = 0) -> bool:
+    said = run_io(machine, f"read -P {pattern} {at} {SIZE}")
+    assert "read" in said, said
+    return "failed" not in said
+
+
+def run_io(machine: kju.Machine, command: str) -> str:
+    (block,) = [one for one in machine.qmp("query-block") if one.get("inserted", {}).get("file")]
+    line = f'qemu-io {block.get("device") or "-d " + block["qdev"]} "{command}"'
+    return str(machine.qmp("human-monitor-command", command_line=line))
+
+
+def kill_host(machine: kju.Machine) -> None:
+    os.kill(machine.host_pid, signal.SIGKILL)
+
+
+def swept(world: str) -> None:
+    """Do what the next kju command does, until the killed processes have ended."""
+
+    def nothing_runs() -> bool:
+        sweeping.sweep()
+        return not running_names() and not folders(world)
+
+    until(nothing_runs)
+
+
+@pytest.mark.parametrize("times", [50, pytest.param(1000, marks=pytest.mark.soak)])
+def test_forks_one_after_the_other_leave_nothing(disk: Path, world: str, times: int) -> None:
+    with launch(disk) as machine:
+        write(machine, 0x22)
+        with machine.freeze("ready", spares=0) as base:
+            before = folders(world)
+            for number in range(times):
+                with base.fork() as fork:
+                    if number % 10 == 0:
+                        assert reads(fork, 0x22)
+                        write(fork, 0x33)
+                until(lambda: running_names() == ["web"])
+            assert folders(world) == before
+            assert reads(machine, 0x22)
+
+
+def test_what_a_frozen_machine_writes_is_on_its_disk_afterwards(disk: Path, world: str) -> None:
+    with launch(disk) as machine:
+        with machine.freeze("ready", spares=0) as base, base.fork() as fork:
+            write(machine, 0x22)
+            assert reads(fork, 0x11)
+        write(machine, 0x33, SIZE)
+    until(lambda: not folders(world))
+    qemu_io(disk, "read -P 0x22 0 64k", "read -P 0x33 64k 64k")
+
+
+def test_a_fork_that_outlives_the_frozen_machine_keeps_its_disk(disk: Path, world: str) -> None:
+    machine = launch(disk)
+    with machine:
+        fork = machine.fork()
+        write(machine, 0x22)
+    with fork:
+        assert reads(fork, 0x11)
+        with pytest.raises(KjuError, match=r"disk\.qcow2 is in use"):
+            launch(disk, "other")
+    until(lambda: not folders(world))
+    qemu_io(disk, "read -P 0x22 0 64k")
+
+
+def test_after_sigkill_the_next_start_has_what_was_written(disk: Path, world: str) -> None:
+    machine = launch(disk)
+    machine.freeze("ready", spares=0).close()
+    write(machine, 0x22)
+    kill_host(machine)
+    until(lambda: not running_names())
+    sweeping.sweep()
+    assert len(folders(world)) == 1, "the overlay has the user's data"
+    assert len(unmerged.notes()) == 1
+
+    def starts() -> kju.Machine | None:
+        # The killed host's QEMU may hold the disk for a moment.
+        with contextlib.suppress(KjuError):
+            return launch(disk)
+        return None
+
+    again: list[kju.Machine] = []
+    until(lambda: again or again.extend(filter(None, [starts()])) or again)
+    with again[0]:
+        assert reads(again[0], 0x22)
+
+
+@pytest.mark.parametrize(
+    "seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, 40))]
+)
+def test_a_host_killed_during_a_freeze_leaves_nothing(disk: Path, world: str, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    machine = launch(disk)
+    moment = threading.Timer(chance.random() * 0.3, kill_host, [machine])
+    moment.start()
+    with contextlib.suppress(KjuError):
+        for number in range(20):
+            machine.freeze(f"base-{number}", spares=0).close()
+    moment.join()
+    until(lambda: not running_names())
+    settle(disk)
+    swept(world)
+    qemu_io(disk, "read -P 0x11 0 64k")
+
+
+@pytest.mark.parametrize(
+    "seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, 40))]
+)
+def test_processes_killed_while_forks_start_leave_nothing(
+    disk: Path, world: str, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    with launch(disk) as machine, machine.freeze("ready", spares=1) as base:
+        victim = base.fork()
+        moment = threading.Timer(chance.random() * 0.5, kill_any, [chance, victim])
+        moment.start()
+        forks: list[kju.Machine] = []
+        with contextlib.suppress(KjuError):
+            forks += base.fork(3)
+        moment.join()
+        for fork in forks:
+            with contextlib.suppress(KjuError), fork:
+                fork.stop()
+        until(lambda: (sweeping.sweep(), running_names() == ["web"])[1])
+        assert base.fork is not None and reads(machine, 0x11)
+    swept(world)
+
+
+def kill_any(chance: random.Random, victim: kju.Machine) -> None:
+    with contextlib.suppress(ProcessLookupError, KjuError):
+        pids = [victim.host_pid, victim.info()["qemu"]["pid"]]
+        os.kill(chance.choice(pids), signal.SIGKILL)
+
+
+def test_a_killed_fork_does_not_take_the_base_from_the_others(disk: Path, world: str) -> None:
+    with launch(disk) as machine, machine.freeze("ready", spares=0) as base:
+        first, second = base.fork(2)
+        kill_host(first)
+        until(lambda: (sweeping.sweep(), first.name not in running_names())[1])
+        assert reads(second, 0x11)
+        (entry,) = listing.bases()
+        assert entry.forks == (second.name,)
+        with base.fork() as third:
+            assert reads(third, 0x11)
+        second.stop()
+
+
+def test_two_clients_freeze_one_machine_at_the_same_time(disk: Path) -> None:
+    with launch(disk) as machine:
+        done: list[object] = []
+
+        def freeze(tag: str) -> None:
+            with kju.attach("web") as mine:
+                done.append(mine.freeze(tag, spares=0))
+
+        threads = [threading.Thread(target=freeze, args=(f"base-{n % 2}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(done) == 4
+        with machine.fork() as fork:
+            assert reads(fork, 0x11)
+        for base in done:
+            base.close()  # type: ignore[attr-defined]
+
+
+def test_a_base_that_does_not_fit_is_refused_and_the_machine_goes_on(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = places.base_roots()[0]
+    free = os.statvfs(root.parent).f_bavail * os.statvfs(root.parent).f_frsize
+    # A reservation only: nothing is written.
+    files = BaseFiles.reserve(free - places.space(root).reserved - 2 * places.MARGIN)
+    try:
+        with launch(disk) as machine:
+            with pytest.raises(LimitError, match=r"needs \d+ MiB in .* are free"):
+                machine.freeze("ready", spares=0)
+            assert listing.bases() == [] and machine.info()["state"] == "running"
+            files.release()
+            with machine.fork() as fork:
+                assert reads(fork, 0x11)
+    finally:
+        files.release()
+
+
+def test_a_base_cut_short_is_refused(disk: Path) -> None:
+    with launch(disk) as machine, machine.freeze("ready", spares=0) as base:
+        (entry,) = listing.bases()
+        state = entry.folder / "state"
+        state.chmod(0o600)
+        os.truncate(state, 1 << 20)
+        with pytest.raises(ForkError, match=r"was cut short: .*kju freeze web ready"):
+            base.fork()
+        with pytest.raises(ForkError, match="was cut short"):
+            machine.revert()
+        assert machine.info()["state"] == "running"
+
+
+def test_many_freezes_stay_within_eight_overlays(disk: Path, world: str) -> None:
+    with launch(disk) as machine:
+        for number in range(MAX_DEPTH + 2):
+            write(machine, number + 1, number * SIZE)
+            machine.freeze("ready", spares=0).close()
+            assert depth(machine) <= MAX_DEPTH
+        with machine.fork() as fork:
+            for number in range(MAX_DEPTH + 2):
+                assert reads(fork, number + 1, number * SIZE)
+    until(lambda: not folders(world))
+    for number in range(MAX_DEPTH + 2):
+        qemu_io(disk, f"read -P {number + 1} {number * SIZE} {SIZE}")
+
+
+def depth(machine: kju.Machine) -> int:
+    """Return the number of overlays over the user's disk."""
+    (block,) = [one for one in machine.qmp("query-block") if one.get("inserted", {}).get("file")]
+    return int(block["inserted"]["backing_file_depth"])
+
+
+def test_several_disks_with_a_backing_chain(disk: Path, tmp_path: Path, world: str) -> None:
+    over = tmp_path / "over.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", "qcow2", str(over)],
+        check=True,
+    )
+    raw = make_disk(tmp_path / "second.raw", "raw")
+    with kju.launch(over, name="web", memory="32M", disks=[raw]) as machine, machine.fork() as fork:
+        files = {
+            block["inserted"]["image"]["full-backing-filename"]
+            for block in fork.qmp("query-block")
+            if block.get("inserted", {}).get("image", {}).get("full-backing-filename")
+        }
+        assert files == {str(over), str(raw)}
+    until(lambda: not folders(world))
+    qemu_io(raw, "read -P 0x11 0 64k", kind="raw")
+
+
+def settle(disk: Path) -> None:
+    """Write back what a killed machine wrote, once its QEMU has ended."""
+
+    def settled() -> bool:
+        with contextlib.suppress(KjuError):
+            unmerged.settle_for([str(disk)])
+            return True
+        return False
+
+    until(settled, f"within {HANG} s")

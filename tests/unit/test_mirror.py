@@ -101,6 +101,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.forks.machine_forks emulators.qemu.forks.prepared_fork"
     ),
     "qemu/test_faults.py": "emulators.spawn",
+    "qemu/test_fork_chaos.py": "emulators.qemu.forks.flattening",
     "qemu/test_host.py": (
         "emulators.qemu.emulator emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),

@@ -24,6 +24,7 @@ import logging
 import os
 import socket
 import sys
+from pathlib import Path
 
 from ..emulators import launch
 from ..emulators.events import MachineEvents
@@ -35,6 +36,8 @@ from ..protocol.dry_run import DryRun
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
 from ..store import running, sweeping
+from ..store.definitions import VARIABLES
+from ..store.forks import unmerged
 from ..store.log_files import BoundedLog, LogHandler
 from .machine import HostedMachine, Launcher
 
@@ -99,6 +102,8 @@ def _serve(launcher: Launcher, request: Launch) -> int:
 
             confirm(request)
         _redirect(claim, request.log_level)
+        if not request.base:
+            _settle_disks(request)
         log.info("machine %s, process %d", claim.name, os.getpid())
         emulator = launch.create(claim, prepared, MachineEvents())
 
@@ -125,6 +130,14 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         if claim is not None:
             # Does nothing if the machine has ended well: it has released the claim.
             claim.release(keep_logs=True)
+
+
+def _settle_disks(request: Launch) -> None:
+    """Write to the disks what machines that were frozen with them wrote, and were killed."""
+    disks = [path for path in (request.image, *request.disks) if path]
+    if request.folder:
+        disks.append(str(Path(request.folder) / VARIABLES))
+    unmerged.settle_for(disks)
 
 
 def _refuse(launcher: Launcher, error: KjuError) -> None:

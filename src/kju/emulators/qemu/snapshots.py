@@ -80,11 +80,14 @@ class QemuSnapshots:
     Args:
         qmp: The connection to QEMU.
         context: The parts of the machine that snapshots need.
+
+    Attributes:
+        jobs: The jobs of the QEMU.
     """
 
     def __init__(self, qmp: Qmp, context: SnapshotContext) -> None:
         self._qmp = qmp
-        self._jobs = Jobs()
+        self.jobs = Jobs()
         self._context = context
         self._devices: list[Devices | SharedKeyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
@@ -97,7 +100,7 @@ class QemuSnapshots:
 
     def on_job_event(self, data: dict[str, Any]) -> None:
         """Receive QEMU's event on the status of a job."""
-        self._jobs.on_event(data)
+        self.jobs.on_event(data)
 
     async def listed(self) -> SnapshotList:
         """Return all snapshots, oldest first.
@@ -220,7 +223,7 @@ class QemuSnapshots:
         tree = await self._read_tree(disks)
         saved = self._with_files(_with_parent(find_snapshot(tag, disks), tree), disks)
         with_it = [disk.node for disk in disks if tag in disk.saved]
-        await self._jobs.run(self._qmp, "snapshot-delete", {"tag": tag, "devices": with_it})
+        await self.jobs.run(self._qmp, "snapshot-delete", {"tag": tag, "devices": with_it})
         note = ""
         try:
             await asyncio.to_thread(self._files(disks).remove, tag)
@@ -241,7 +244,7 @@ class QemuSnapshots:
             "vmstate": (with_memory or disks)[0].node,
             "devices": [disk.node for disk in disks],
         }
-        await self._jobs.run(self._qmp, command, arguments)
+        await self.jobs.run(self._qmp, command, arguments)
 
     # -- the files
 

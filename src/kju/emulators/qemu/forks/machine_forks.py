@@ -33,6 +33,7 @@ from ..qmp import Qmp
 from ..snapshot_disks import Disk, writable_disks
 from ..snapshots import QemuSnapshots
 from . import arguments, migration, recipe
+from .flattening import Flattening
 from .ram_file import find_block
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class QemuForks:
         self._loads = base is not None
         self._running: set[asyncio.Task[Frozen]] = set()
         self._turn = asyncio.Lock()
+        self._flattening = Flattening(name)
 
     @property
     def loads(self) -> bool:
@@ -113,7 +115,11 @@ class QemuForks:
 
     async def _in_turn(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
         async with self._turn:
-            return await self._freeze(qmp, snapshots, tag)
+            await self._flattening.settle()
+            frozen = await self._freeze(qmp, snapshots, tag)
+            if self._disks is not None:
+                self._flattening.begin(qmp, snapshots.jobs, self._disks)
+            return frozen
 
     async def remove(self, tag: str) -> None:
         """Stop holding a base: it is removed with its last fork.

@@ -72,7 +72,7 @@ EXCEPTIONS = {
     ("viewers/machine_control.py", "machine.snapshots.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     ("viewers/connection.py", "attachment.save"),
-    ("viewers/qt/tools/needle_dialog.py", "needle.save"),
+    ("viewers/qt/tools/needle_dialog.py", "needle.save"), ("codegen/recorder.py", "needle.save"),
     # A video, into a file of `kju.files`; and one that is read.
     ("viewers/tools/video.py", "av.open"), ("viewers/tools/playback.py", "av.open"),
     ("viewers/terminal/view.py", "self.viewer.save"),
@@ -87,6 +87,7 @@ EXCEPTIONS = {
     ("emulators/mirror/emulator.py", "self._mirror.open"),
     ("desktop/wall/remote_session.py", "mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
+    ("serving/served_screen.py", "self._carrier.open"),
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),
     ("emulators/qemu/emulator.py", "self.display.open"),

@@ -110,6 +110,7 @@ def test_tutorial_commands_work() -> None:
     [
         "act-on-the-screen",
         "drive-a-guest",
+        "fork-a-machine",
         "keep-machines-running",
         "look-from-python",
         "train-with-gymnasium",

@@ -15,6 +15,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 PAGES = [PAGE, *sorted((ROOT / "docs" / "architecture").glob("*.md"))]
 #: A path in backticks: with a suffix of a source file, or a folder with a slash at its end.
 NAMED = re.compile(r"`([a-z_][\w/]*(?:\.(?:py|c|h)|/))`")
+#: A file and the names in it: ``path (`name`, `name`)``.
+PLACED = re.compile(r"`([a-z_][\w/]*\.(?:py|c|h))` \(((?:`\w+`(?:, )?)+)\)")
 
 
 def missing(text: str) -> list[str]:
@@ -38,6 +40,26 @@ def test_named_files_exist(page: Path) -> None:
 def test_a_missing_file_is_found() -> None:
     text = "`cli/nothing.py`, `nothing/`, `csrc/nothing.c`; `keys/names.py`, `sources/display1/`"
     assert missing(text) == ["cli/nothing.py", "nothing/", "csrc/nothing.c"]
+
+
+def misplaced(text: str) -> list[str]:
+    """Return the names that the file named before them does not have."""
+    found = []
+    for file, names in PLACED.findall(text):
+        code = next((top / file for top in (PACKAGE, ROOT) if (top / file).is_file()), None)
+        words = set(re.findall(r"\w+", code.read_text())) if code is not None else set()
+        found += [f"{name} in {file}" for name in re.findall(r"\w+", names) if name not in words]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+def test_names_are_in_their_files(page: Path) -> None:
+    assert misplaced(page.read_text()) == []
+
+
+def test_a_name_in_another_file_is_found() -> None:
+    text = "`cli/app.py` (`SECTIONS`), `cli/app.py` (`SECTIONS`, `ALIASES`), `no.py` (`SECTIONS`)"
+    assert misplaced(text) == ["ALIASES in cli/app.py", "SECTIONS in no.py"]
 
 
 def test_every_folder_is_described_and_drawn() -> None:

@@ -308,6 +308,21 @@ def test_many_freezes_stay_within_eight_overlays(disk: Path, world: str) -> None
         qemu_io(disk, f"read -P {number + 1} {number * SIZE} {SIZE}")
 
 
+def test_many_generations_of_forks_stay_within_eight_overlays(disk: Path, world: str) -> None:
+    with contextlib.ExitStack() as alive:
+        machine = alive.enter_context(launch(disk))
+        for number in range(MAX_DEPTH + 3):
+            write(machine, number + 1, number * SIZE)
+            machine = alive.enter_context(machine.fork())
+            assert inserted(machine)["backing_file_depth"] <= MAX_DEPTH
+        for number in range(MAX_DEPTH + 3):
+            assert reads(machine, number + 1, number * SIZE)
+        machine.revert()
+        assert reads(machine, MAX_DEPTH + 3, (MAX_DEPTH + 2) * SIZE)
+    until(lambda: not folders(world))
+    assert holds(disk, 1) and not holds(disk, 2, SIZE)
+
+
 def test_several_disks_with_a_backing_chain(disk: Path, tmp_path: Path, world: str) -> None:
     over = tmp_path / "over.qcow2"
     subprocess.run(

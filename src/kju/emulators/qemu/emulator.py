@@ -190,6 +190,8 @@ class QemuEmulator(Emulator):
         if self._begins:
             self._begins = False
             await qmp.execute("cont")
+        if self._forks.is_deep:
+            self._forks.flatten(qmp, self.snapshots)
 
     async def _show_again(self, kept: KeptParts) -> None:
         """Show this QEMU to the viewers of the one before; returns when every screen shows it."""
@@ -226,6 +228,7 @@ class QemuEmulator(Emulator):
         self._child.close()
         self._inputs.close()
         self._tasks.cancel()
+        await self._forks.settle_copies()
         prepared = await asyncio.to_thread(self._forks.renewed)
         self.events.happen("reverted", {"tag": tag})
         return QemuEmulator(

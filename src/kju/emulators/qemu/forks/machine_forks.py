@@ -23,6 +23,7 @@ from ....errors import ForkError, KjuError, QemuError
 from ....protocol.forks import Frozen
 from ....store.forks.bases import Base, BaseFiles
 from ....store.forks.description import BaseFacts, RamBlock
+from ....store.forks.layers import MAX_DEPTH
 from ....store.forks.listing import used_bytes
 from ....store.forks.overlays import ForkDisks
 from ...events import ReportEvent
@@ -115,11 +116,40 @@ class QemuForks:
 
     async def _in_turn(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
         async with self._turn:
-            await self._flattening.settle()
+            await self._flatten_first(qmp, snapshots)
             frozen = await self._freeze(qmp, snapshots, tag)
-            if self._disks is not None:
-                self._flattening.begin(qmp, snapshots.jobs, self._disks)
+            self.flatten(qmp, snapshots)
             return frozen
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether a disk has so many overlays that they are copied into one."""
+        return self._disks is not None and bool(self._disks.to_flatten())
+
+    def flatten(self, qmp: Qmp, snapshots: QemuSnapshots) -> None:
+        """Copy the overlays of each disk that `is_deep` into one, in the background."""
+        if self._disks is not None:
+            self._flattening.begin(qmp, snapshots.jobs, self._disks)
+
+    async def _flatten_first(self, qmp: Qmp, snapshots: QemuSnapshots) -> None:
+        """Wait for a copy of overlays; a failed one is tried again.
+
+        Raises:
+            ForkError: It has failed again.
+        """
+        await self._flattening.settle()
+        self.flatten(qmp, snapshots)
+        await self._flattening.settle()
+        if self.is_deep:
+            raise ForkError(
+                f"{self._name} cannot be frozen: a disk has {MAX_DEPTH} overlays, and they could"
+                f" not be copied into one. For the reason: kju logs {self._name}",
+                self._name,
+            )
+
+    async def settle_copies(self) -> None:
+        """Wait until no overlays are copied; QEMU has ended, and the copies with it."""
+        await self._flattening.settle()
 
     async def remove(self, tag: str) -> None:
         """Stop holding a base: it is removed with its last fork.
@@ -171,6 +201,7 @@ class QemuForks:
 
     async def release(self) -> None:
         """Release the base and the disks; QEMU has ended. A second call does nothing."""
+        await self.settle_copies()
         releases = [base.release for base in self.bases.values()]
         releases += [held.release for held in (self._origin, self._disks) if held is not None]
         self.base = self._origin = self._disks = None

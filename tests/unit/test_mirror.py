@@ -41,8 +41,7 @@ SUITES: dict[str, str] = {
         "desktop.qt.pages.side_panel desktop.qt.pages.snapshot_page "
         "desktop.qt.typing_bar viewers.qt.tools.pasting"
     ),
-    "integration/desktop/machines/test_local_machines.py": ("desktop.machines.machines"),
-    "integration/store/test_watching.py": "store.watching",
+    "integration/desktop/machines/test_local_machines.py": "desktop.machines.machines",
     "integration/desktop/test_main_window.py": (
         "desktop.qt.consoles desktop.qt.main_window desktop.qt.menu_bar "
         "desktop.qt.pages.create_tabs desktop.qt.wall.empty_page "

@@ -102,7 +102,7 @@ class _Node(Struct, frozen=True, array_like=True):
     parent: Annotated[int, Meta(ge=-1)]
 
 
-class _File(Struct, frozen=True):
+class _TreeFile(Struct, frozen=True):
     version: Literal[1]
     snapshots: Annotated[list[_Node], Meta(max_length=1 << 16)]
     current: Annotated[int, Meta(ge=-1)]
@@ -115,11 +115,11 @@ def encode(tree: SnapshotTree) -> bytes:
     for found, parent in tree.parents.items():
         nodes.append(_Node(found.tag, found.time, places[parent]))
         places[found] = len(nodes) - 1
-    return msgspec.json.encode(_File(1, nodes, places[tree.current])) + b"\n"
+    return msgspec.json.encode(_TreeFile(1, nodes, places[tree.current])) + b"\n"
 
 
 # Made by the import: threads must not make it at the same time (`kju.protocol.framing`).
-_decode = msgspec.json.Decoder(_File).decode
+_decode = msgspec.json.Decoder(_TreeFile).decode
 
 
 def decode(data: bytes) -> SnapshotTree:

@@ -20,7 +20,7 @@ from support.wait import HANG, until
 
 import kju
 from kju.client.targets import running_names
-from kju.errors import ForkError, KjuError
+from kju.errors import ForkError, KjuError, UsageError
 from kju.store import defining, sweeping
 from kju.store.forks import listing, places, unmerged
 from kju.store.forks.held_folder import ID
@@ -104,6 +104,7 @@ def swept(world: str) -> None:
     until(nothing_runs)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("times", [50, pytest.param(1000, marks=pytest.mark.soak)])
 def test_forks_one_after_the_other_leave_nothing(disk: Path, world: str, times: int) -> None:
     with launch(disk) as machine:
@@ -321,6 +322,25 @@ def test_many_generations_of_forks_stay_within_eight_overlays(disk: Path, world:
         assert reads(machine, MAX_DEPTH + 3, (MAX_DEPTH + 2) * SIZE)
     until(lambda: not folders(world))
     assert holds(disk, 1) and not holds(disk, 2, SIZE)
+
+
+def test_snapshots_of_a_frozen_machine_are_in_its_overlay(disk: Path, world: str) -> None:
+    with launch(disk) as machine:
+        machine.snapshots.save("before")
+        pictures = disk.with_name("disk.qcow2.snapshots")
+        tree = (pictures / ".tree.json").read_bytes()
+        with machine.freeze("ready", spares=0):
+            saved = machine.snapshots.save("after")
+            assert "lost when it ends or is frozen again" in saved.note
+            assert [each.tag for each in machine.snapshots.list()] == ["after"]
+            with pytest.raises(UsageError, match=r"snapshots are: after; .*older ones are in the"):
+                machine.snapshots.load("before")
+            machine.snapshots.load("after")
+    until(lambda: not folders(world))
+    assert (pictures / ".tree.json").read_bytes() == tree
+    assert sorted(path.name for path in pictures.iterdir()) == [".tree.json", "before"]
+    with launch(disk) as machine:
+        machine.snapshots.load("before")
 
 
 def test_several_disks_with_a_backing_chain(disk: Path, tmp_path: Path, world: str) -> None:

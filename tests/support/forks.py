@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from kju.store.forks.bases import Base, BaseFiles
-from kju.store.forks.description import BaseFacts, RamBlock
+from kju.store.forks.description import BaseFacts, MemoryRange
 from kju.store.forks.overlays import ForkDisks
 
 #: Bytes of guest memory, and of what QEMU writes before it.
@@ -16,7 +16,7 @@ BUILD = "QEMU 10"
 
 def facts(machine: str = "web", tag: str = "ready", build: str = BUILD) -> BaseFacts:
     """Return the facts of a machine with `MEMORY` bytes of memory."""
-    ram = RamBlock("pc.ram", HEADER, MEMORY)
+    ram = MemoryRange("pc.ram", HEADER, MEMORY)
     return BaseFacts(machine, tag, build, "pc-i440fx-10.0", "tcg", MEMORY, {"disks": []}, ram)
 
 

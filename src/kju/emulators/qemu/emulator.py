@@ -344,6 +344,7 @@ class QemuEmulator(Emulator):
                 self.events.happen,
                 self.plan.temporary,
                 self.screenless_keyboard,
+                lambda: self._forks.overlay_note,
             )
             self._snapshots = QemuSnapshots(self.qmp, context)
         return self._snapshots

@@ -64,6 +64,7 @@ class SnapshotContext(NamedTuple):
         report: Called with each event.
         temporary: Why a snapshot is lost when the machine ends; empty if it is not.
         keyboard: The keyboard of a machine without a screen.
+        overlay: Returns why the disks are overlays that do not last; empty if they are not.
     """
 
     consoles: Sequence[Console]
@@ -72,6 +73,7 @@ class SnapshotContext(NamedTuple):
     report: ReportEvent
     temporary: str = ""
     keyboard: SharedKeyboard | None = None
+    overlay: Callable[[], str] = str
 
 
 class QemuSnapshots:
@@ -178,14 +180,15 @@ class QemuSnapshots:
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
         disks = await writable_disks(self._qmp)
         untold = await self._write_tree(tree.saved(snapshot_id(find_snapshot(tag, disks))), disks)
-        note = "; ".join(filter(None, (self._context.temporary, missing or note or untold)))
+        lost = self._context.temporary or self._context.overlay()
+        note = "; ".join(filter(None, (lost, missing or note or untold)))
         self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
         return SnapshotList(snapshots=[found], note=note)
 
     async def _load(self, tag: str) -> SnapshotList:
         disks = check_disks(await writable_disks(self._qmp))
-        saved = self._with_files(find_snapshot(tag, disks), disks)
+        saved = self._with_files(self._find(tag, disks), disks)
         if saved.lacking or not saved.size:
             where = ", ".join(saved.lacking) or "it holds disks only"
             raise UsageError(f"the snapshot {tag!r} is incomplete ({where}) and cannot be loaded")
@@ -221,7 +224,7 @@ class QemuSnapshots:
     async def _remove(self, tag: str) -> SnapshotList:
         disks = await writable_disks(self._qmp)
         tree = await self._read_tree(disks)
-        saved = self._with_files(_with_parent(find_snapshot(tag, disks), tree), disks)
+        saved = self._with_files(_with_parent(self._find(tag, disks), tree), disks)
         with_it = [disk.node for disk in disks if tag in disk.saved]
         await self.jobs.run(self._qmp, "snapshot-delete", {"tag": tag, "devices": with_it})
         note = ""
@@ -277,10 +280,25 @@ class QemuSnapshots:
         lacking = [disk.title for disk in disks if saved.tag not in disk.saved]
         return msgspec.structs.replace(saved, picture=picture, input=inputs, lacking=lacking)
 
+    def _find(self, tag: str, disks: list[Disk]) -> SavedSnapshot:
+        """Return a snapshot of these disks.
+
+        Raises:
+            UsageError: There is none; the message says if older ones are below an overlay.
+        """
+        try:
+            return find_snapshot(tag, disks)
+        except UsageError as error:
+            if why := self._context.overlay():
+                raise UsageError(f"{error}; {why}") from error
+            raise
+
     def _files(self, disks: list[Disk]) -> SnapshotFiles:
         """Return the files of snapshots: in the machine's folder, else beside its first disk."""
         beside = next((disk.file for disk in disks if disk.file), "")
-        return SnapshotFiles(self._context.folder, beside)
+        # Those in the machine's folder are of the snapshots below an overlay.
+        folder = "" if self._context.overlay() else self._context.folder
+        return SnapshotFiles(folder, beside)
 
     def _keep_files(self, tag: str, disks: list[Disk], picture: Picture | None) -> str:
         """Write a snapshot's files; return why they could not be written, or ""."""

@@ -88,7 +88,7 @@ class FrozenDisks(msgspec.Struct, frozen=True):
         return [path for path in dict.fromkeys([self.home, *found]) if path]
 
 
-class RamBlock(msgspec.Struct, frozen=True):
+class MemoryRange(msgspec.Struct, frozen=True):
     """Where the guest's memory lies in the state file.
 
     Attributes:
@@ -124,7 +124,7 @@ class BaseFacts(msgspec.Struct, frozen=True):
     accelerator: str
     memory: int
     recipe: dict[str, Any]
-    ram: RamBlock
+    ram: MemoryRange
     parent: str = ""
 
 

@@ -25,7 +25,7 @@ from .layers import MAX_DEPTH, identity, make_overlay, probe, size_of
 from .listing import bases_on
 
 
-class _File(NamedTuple):
+class _LayerFile(NamedTuple):
     path: Path
     format: str
 
@@ -39,7 +39,7 @@ class _Disk(NamedTuple):
         identity: The user's disk when the machine was frozen for the first time.
     """
 
-    layers: tuple[_File, ...]
+    layers: tuple[_LayerFile, ...]
     size: int = 0
     identity: FileIdentity | None = None
 
@@ -80,7 +80,7 @@ class ForkDisks:
             machine: The machine's name.
             disks: Path and format of each writable disk; an empty format if QEMU probes it.
         """
-        files = [_File(Path(path).resolve(), kind) for path, kind in disks]
+        files = [_LayerFile(Path(path).resolve(), kind) for path, kind in disks]
         return cls(machine, [_Disk((file,)) for file in files])
 
     @classmethod
@@ -96,6 +96,11 @@ class ForkDisks:
     def paths(self) -> list[Path]:
         """The file of each disk that the guest writes."""
         return [disk.layers[-1].path for disk in self._disks]
+
+    @property
+    def has_overlays(self) -> bool:
+        """Whether the guest writes to overlays, not to the user's disks."""
+        return any(len(disk.layers) > 1 for disk in self._disks)
 
     def extend(self) -> list[Path]:
         """Make an empty overlay over each disk, and return their paths.
@@ -250,7 +255,7 @@ class ForkDisks:
                     name = f"{index}-{self._number}.qcow2"
                     made.append(make_overlay(folder, name, below.path, below.format, disk.size))
             self._disks = [
-                disk._replace(layers=(*disk.layers, _File(path, "qcow2")))
+                disk._replace(layers=(*disk.layers, _LayerFile(path, "qcow2")))
                 for disk, path in zip(disks, made, strict=True)
             ]
             self._record(self._disks)
@@ -265,7 +270,7 @@ class ForkDisks:
 
     def _over(self, disk: BaseDisk) -> _Disk:
         """Return a disk of a base, which gets an overlay."""
-        files = tuple(_File(Path(layer.path), layer.format) for layer in disk.layers)
+        files = tuple(_LayerFile(Path(layer.path), layer.format) for layer in disk.layers)
         own = next((each for each in self._disks if each.layers[0] == files[0]), _Disk(()))
         return own._replace(layers=files, size=disk.size)
 
@@ -324,7 +329,7 @@ def _known(disk: _Disk) -> _Disk:
     size = size_of(path, kind)
     if not size:
         raise UsageError(f"the disk {path} is empty: a machine with it cannot be frozen")
-    return disk._replace(layers=(_File(path, kind),), size=size)
+    return disk._replace(layers=(_LayerFile(path, kind),), size=size)
 
 
 def _frozen(disk: _Disk) -> Iterable[DiskLayer]:

@@ -22,7 +22,7 @@ from typing import Any
 from ....errors import ForkError, KjuError, QemuError
 from ....protocol.forks import Frozen
 from ....store.forks.bases import Base, BaseFiles
-from ....store.forks.description import BaseFacts, RamBlock
+from ....store.forks.description import BaseFacts, MemoryRange
 from ....store.forks.layers import MAX_DEPTH
 from ....store.forks.listing import used_bytes
 from ....store.forks.overlays import ForkDisks
@@ -120,6 +120,16 @@ class QemuForks:
             frozen = await self._freeze(qmp, snapshots, tag)
             self.flatten(qmp, snapshots)
             return frozen
+
+    @property
+    def overlay_note(self) -> str:
+        """Why a snapshot does not last; empty if the machine writes to the user's disks."""
+        if self._disks is None or not self._disks.has_overlays:
+            return ""
+        return (
+            f"{self._name} was frozen or is a fork: its disks are overlays, whose snapshots are"
+            " lost when it ends or is frozen again; older ones are in the disks below"
+        )
 
     @property
     def is_deep(self) -> bool:
@@ -326,7 +336,7 @@ class QemuForks:
             accelerator=self._accelerator.name,
             memory=block.size,
             recipe=recipe.encoded(made),
-            ram=RamBlock(block.name, block.offset, block.size),
+            ram=MemoryRange(block.name, block.offset, block.size),
             parent=self.base.id if self.base is not None else "",
         )
         return files.freeze(facts, disks)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-import kju.aio
 from kju.host.control import Client, Result
 from kju.host.requests import check_role
 from kju.protocol import messages
@@ -68,31 +64,6 @@ class ActingMachine(FakeMachine):
     def show(self, *lines: str) -> None:
         """Draw lines of a text console and publish them."""
         self.producer.draw(Rect(0, 0, 640, 400), console(lines))
-
-
-class Api:
-    """One half of the API, behind calls that return finished results."""
-
-    def __init__(self, module: Any) -> None:
-        self.runner = asyncio.Runner() if module is kju.aio else None
-        self.module = module
-
-    def attach(self, role: str = "control") -> Any:
-        return self(self.module.attach, "acting", role)
-
-    def __call__(self, function: Any, *args: Any, **named: Any) -> Any:
-        if self.runner is None:
-            return function(*args, **named)
-
-        async def inside() -> Any:
-            result = function(*args, **named)
-            return await result if inspect.isawaitable(result) else result
-
-        return self.runner.run(inside())
-
-    def close(self) -> None:
-        if self.runner is not None:
-            self.runner.close()
 
 
 class Later:

@@ -9,28 +9,31 @@ from typing import Any
 import kju
 import kju.aio
 
+HALVES = {"kju": kju, "kju.aio": kju.aio}
+
 
 class Api:
-    """`kju` or `kju.aio` behind one call that returns finished results."""
+    """`kju` or `kju.aio` behind calls that return finished results.
 
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.loop = asyncio.new_event_loop() if module is kju.aio else None
+    Args:
+        name: A name in `HALVES`.
+    """
 
-    def __call__(self, result: Any) -> Any:
-        if self.loop is None:
-            return result
-        assert inspect.isawaitable(result)
-        return self.loop.run_until_complete(result)
+    def __init__(self, name: str) -> None:
+        self.module: Any = HALVES[name]
+        self._runner = asyncio.Runner() if self.module is kju.aio else None
 
+    def __call__(self, function: Any, *args: Any, **named: Any) -> Any:
+        """Call a function, which may need a running loop."""
+        if self._runner is None:
+            return function(*args, **named)
 
-def call(api: Api, function: Any, *args: Any, **named: Any) -> Any:
-    """Call a function that may need a running loop."""
-    if api.loop is None:
-        return function(*args, **named)
+        async def inside() -> Any:
+            result = function(*args, **named)
+            return await result if inspect.isawaitable(result) else result
 
-    async def inside() -> Any:
-        result = function(*args, **named)
-        return await result if inspect.isawaitable(result) else result
+        return self._runner.run(inside())
 
-    return api.loop.run_until_complete(inside())
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.acting_host import ActingMachine, Api, acting_host, animated
+from support.acting_host import ActingMachine, acting_host, animated
+from support.halves import Api
 
 import kju.agents
 import kju.agents.aio
@@ -32,16 +33,9 @@ def host(runtime_folder: Path) -> Iterator[ActingMachine]:
         yield machine
 
 
-@pytest.fixture(params=["kju", "kju.aio"])
-def api(request: pytest.FixtureRequest) -> Iterator[Api]:
-    made = Api(kju if request.param == "kju" else kju.aio)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def screen(api: Api, host: ActingMachine) -> Iterator[Any]:
-    machine = api.attach()
+    machine = api(api.module.attach, "acting")
     yield machine.screen
     api(machine.close)
 

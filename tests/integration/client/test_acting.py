@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.acting_host import ActingMachine, Api, Later, acting_host, animated
+from support.acting_host import ActingMachine, Later, acting_host, animated
+from support.halves import Api
 from support.wait import until
 
 import kju
@@ -47,17 +48,10 @@ def host(runtime_folder: Path) -> Iterator[ActingMachine]:
         yield machine
 
 
-@pytest.fixture(params=["kju", "kju.aio"])
-def api(request: pytest.FixtureRequest) -> Iterator[Api]:
-    made = Api(kju if request.param == "kju" else kju.aio)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def machine(api: Api, host: ActingMachine) -> Iterator[Any]:
     host.fill((0, 0, 640, 400), 0)
-    attached = api.attach()
+    attached = api(api.module.attach, "acting")
     yield attached
     api(attached.close)
 
@@ -189,7 +183,7 @@ def test_nothing_is_sent_where_an_input_is_invalid(
         api(machine.act, Chord("a"), limit=-1)
     with pytest.raises(UsageError, match="the ignored area"):
         api(machine.act, Chord("a"), ignore=[(0, 0, 0, 5)])
-    viewer = api.attach("view")
+    viewer = api(api.module.attach, "acting", "view")
     with pytest.raises(RoleError):
         api(viewer.act, Chord("a"))
     api(viewer.close)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.acting_host import ActingMachine, Api, Later, acting_host
+from support.acting_host import ActingMachine, Later, acting_host
+from support.halves import Api
 
 import kju
 import kju.aio
@@ -36,16 +37,9 @@ def host(runtime_folder: Path) -> Iterator[ActingMachine]:
         yield machine
 
 
-@pytest.fixture(params=["kju", "kju.aio"])
-def api(request: pytest.FixtureRequest) -> Iterator[Api]:
-    made = Api(kju if request.param == "kju" else kju.aio)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def machine(api: Api, host: ActingMachine) -> Iterator[Any]:
-    attached = api.attach()
+    attached = api(api.module.attach, "acting")
     attached.default_timeout = SEEN
     yield attached
     api(attached.close)
@@ -188,7 +182,7 @@ def test_each_step_is_in_the_report(
 
 
 def test_a_viewer_may_look_but_not_click(api: Api, machine: Any, host: ActingMachine) -> None:
-    viewer = api.attach("view")
+    viewer = api(api.module.attach, "acting", "view")
     assert api(viewer.screen.text("Install").is_visible)
     with pytest.raises(RoleError):
         api(viewer.screen.text("Install").click, timeout=SEEN)

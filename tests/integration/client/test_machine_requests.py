@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_host import FakeHost
-from support.halves import Api, call
+from support.halves import Api
 from support.wait import until, until_async
 
 import kju
@@ -36,12 +36,12 @@ pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
 def test_late_answer_is_dropped(api: Api, host: FakeHost) -> None:
-    machine = call(api, api.module.attach, "fake")
+    machine = api(api.module.attach, "fake")
     with pytest.raises(WaitTimeoutError):
-        call(api, machine._link.call, messages.Refresh(), 0.05)
+        api(machine._link.call, messages.Refresh(), 0.05)
     host.machine.block.set()
-    call(api, machine.info)
-    call(api, machine.close)
+    api(machine.info)
+    api(machine.close)
 
 
 def test_descriptors_are_not_leaked(api: Api, host: FakeHost) -> None:
@@ -49,13 +49,13 @@ def test_descriptors_are_not_leaked(api: Api, host: FakeHost) -> None:
         gc.collect()
         return len(os.listdir("/proc/self/fd"))
 
-    call(api, call(api, api.module.attach, "fake").close)
+    api(api(api.module.attach, "fake").close)
     until(lambda: all(c.closed for c in host.server.clients))
     before = opened()
     for _ in range(20):
-        machine = call(api, api.module.attach, "fake")
-        call(api, machine.screen.frame)
-        call(api, machine.close)
+        machine = api(api.module.attach, "fake")
+        api(machine.screen.frame)
+        api(machine.close)
     until(lambda: all(c.closed for c in host.server.clients))
     assert opened() <= before
 
@@ -293,14 +293,14 @@ async def test_partly_sent_request_is_finished_although_its_call_is_cancelled() 
 
 
 def test_request_that_timed_out_is_cancelled_at_the_host(api: Api, host: FakeHost) -> None:
-    machine = call(api, api.module.attach, "fake")
+    machine = api(api.module.attach, "fake")
     with pytest.raises(WaitTimeoutError):
-        call(api, machine._link.call, messages.Refresh(), 0.02)
-    call(api, machine.info)
+        api(machine._link.call, messages.Refresh(), 0.02)
+    api(machine.info)
     until(lambda: host.machine.waiting == 0)
-    call(api, machine.info)
+    api(machine.info)
     assert not machine._link._side._open
-    call(api, machine.close)
+    api(machine.close)
 
 
 async def test_queued_requests_are_cancelled_too(host: FakeHost) -> None:
@@ -321,20 +321,20 @@ def test_error_names_a_machine_that_does_not_end(
 ) -> None:
     monkeypatch.setattr("kju.client.machine.END", 0.01)
     monkeypatch.setattr("kju.client.aio.machine.END", 0.01)
-    machine = call(api, api.module.attach, "fake")
+    machine = api(api.module.attach, "fake")
     with pytest.raises(MachineError, match="has not ended") as caught:
-        call(api, machine.stop)
+        api(machine.stop)
     assert caught.value.name == "fake"
-    call(api, machine.close)
+    api(machine.close)
 
 
 def test_protocol_error_is_reported_to_the_client(api: Api, host: FakeHost) -> None:
-    machine = call(api, api.module.attach, "fake")
+    machine = api(api.module.attach, "fake")
     machine._link._sock.send(pack(messages.Hello(), 2))
     with pytest.raises(PeerError, match="sent Hello twice"):
-        call(api, machine.info)
+        api(machine.info)
     assert "sent Hello twice" in machine.end_reason
-    call(api, machine.close)
+    api(machine.close)
 
 
 def test_rejected_client_gets_the_reason(
@@ -342,4 +342,4 @@ def test_rejected_client_gets_the_reason(
 ) -> None:
     monkeypatch.setattr("kju.host.control.MAX_CLIENTS", 0)
     with pytest.raises(PeerError, match="0 clients already"):
-        call(api, api.module.attach, "fake")
+        api(api.module.attach, "fake")

@@ -76,6 +76,7 @@ SUITES: dict[str, str] = {
         "serving.carrier serving.served_screen serving.shared_screen "
         "serving.zenoh_carrier"
     ),
+    "integration/viewers/qt/test_heads.py": "viewers.qt.view_parts",
     "integration/viewers/qt/test_window.py": (
         "viewers.qt.ask viewers.qt.badge viewers.qt.icons viewers.qt.key_actions "
         "viewers.qt.machine_actions viewers.qt.menu viewers.qt.palette viewers.qt.strip "

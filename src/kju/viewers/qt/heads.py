@@ -230,8 +230,7 @@ def _fill(window: MachineWindow, display: QScreen) -> None:
 class HeadsRow(QWidget):
     """The screens of a machine side by side in one window; their widths are as in the guest.
 
-    The status strip and the menu are those of the first screen. Keys go to the screen that was
-    clicked last.
+    Keys, the menu and the status strip are for the screen that had the focus last.
 
     Args:
         window: The first screen's window.
@@ -261,8 +260,7 @@ class HeadsRow(QWidget):
         for view in self.views:
             view.size_wanted.connect(self._take_size)
         for view in others:
-            view.commanded.connect(window.command)
-            view.noted.connect(window.view.noted)
+            window.console.add_view(view)
         window.installEventFilter(self)
         self.show()
 
@@ -288,6 +286,7 @@ class HeadsRow(QWidget):
             outer.replaceWidget(self, first, Qt.FindChildOption.FindDirectChildrenOnly)
         window.set_follows_view(True)
         for view in others:
+            window.console.remove_view(view)
             view.viewer.closed()
         self.deleteLater()
         first.show()

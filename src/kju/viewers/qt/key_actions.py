@@ -14,8 +14,9 @@ from ..input.grab import GrabPolicy, chord_label
 from ..input.send_keys import DESKTOP_CHORDS, FIRST, GROUPS, KeyItem
 from ..preferences import PreferenceFile, Preferences, is_chord, shared_preferences
 from .ask import AskText
-from .menu import Section, ViewParts
+from .menu import Section
 from .palette import plain_action
+from .view_parts import ViewParts
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _POLICIES = {
@@ -55,8 +56,9 @@ class KeyActions(QObject):
         self._send = menu.submenu(Section.KEYBOARD, "Send keys", "keyboard")
         self._own: list[QAction] = []
         self._add_keys()
-        console.view.status_changed.connect(self._show_status)
+        console.status_changed.connect(self._show_status)
         self._read.connect(self._show_preferences)
+        console.view_added.connect(lambda view: self._show_preferences(self._file.now))
         self._listener = self._read.emit
         self._failed.connect(console.notify)
         self._file.subscribe(self._listener, self._failed.emit)
@@ -168,8 +170,8 @@ class KeyActions(QObject):
         self._file.change(msgspec.structs.replace(self._file.now, **changes))
 
     def _show_preferences(self, preferences: Preferences) -> None:
-        keyboard = self._console.view.viewer.input
-        keyboard.set_grab_policy(preferences.grab, preferences.desktop_chords)
+        for view in self._console.views:
+            view.viewer.input.set_grab_policy(preferences.grab, preferences.desktop_chords)
         self._policies[preferences.grab].setChecked(True)
         for chord in preferences.desktop_chords:
             if not any(chord in chords for chords in self._desktop):

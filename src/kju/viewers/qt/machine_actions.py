@@ -14,7 +14,8 @@ from ..contract import Status
 from ..machine_commands import MachineCommand
 from ..machine_control import MachineControl
 from .ask import AskText, confirm
-from .menu import Section, ViewParts
+from .menu import Section
+from .view_parts import ViewParts
 
 _LABELS = {
     MachineCommand.START: ("Start", "start"),
@@ -60,7 +61,7 @@ class MachineActions(QObject):
                 console.menu.separate(Section.MACHINE)
             run = functools.partial(self.run, command)
             self._actions[command] = console.menu.add(Section.MACHINE, label, run, icon=icon)
-        console.view.status_changed.connect(self._take_status)
+        console.status_changed.connect(self._take_status)
         self._changed()
 
     def run(self, command: MachineCommand) -> None:

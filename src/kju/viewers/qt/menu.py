@@ -14,7 +14,6 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QKeyEvent
@@ -25,6 +24,7 @@ from ...keys import from_x11
 from ..contract import ViewCommand
 from ..geometry import Scaling
 from ..input.grab import SHORTCUT_LETTERS
+from ..viewer import Viewer
 from . import icons
 from .palette import plain_action, plain_tooltip
 from .widget import ScreenView
@@ -199,65 +199,54 @@ class ConsoleMenu(QObject):
         QApplication.sendEvent(self.root, down)
 
 
-class ViewParts(NamedTuple):
-    """The parts of a console window that modules with actions use.
-
-    Attributes:
-        window: The window, as the parent of dialogs.
-        view: The screen; ``view.status_changed`` tells of every new `Status`.
-        menu: The menu.
-        notify: Shows a message for a few seconds.
-        add_to_strip: Adds a widget to the status strip, beside the buttons.
-    """
-
-    window: QWidget
-    view: ScreenView
-    menu: ConsoleMenu
-    notify: Callable[[str], None]
-    add_to_strip: Callable[[QWidget], None]
-
-
-def add_scale_actions(menu: QMenu, view: ScreenView) -> None:
-    """Fill the menu "Scale" of one screen.
+def add_scale_actions(menu: QMenu, current: Callable[[], ScreenView]) -> None:
+    """Fill the menu "Scale".
 
     The marks are set when the menu opens. In a view that sends no input, or whose display cannot be
     resized, the entries for the guest's size are off, and a tooltip has the reason.
+
+    Args:
+        menu: The menu.
+        current: Returns the view that the actions change.
     """
     menu.setToolTipsVisible(True)
-    menu.aboutToShow.connect(_ScaleEntries(menu, view).update)
+    menu.aboutToShow.connect(_ScaleEntries(menu, current).update)
 
 
 class _ScaleEntries(QObject):
     """The entries of the menu, which owns this."""
 
-    def __init__(self, menu: QMenu, view: ScreenView) -> None:
+    def __init__(self, menu: QMenu, current: Callable[[], ScreenView]) -> None:
         super().__init__(menu)
-        self._view = view
-        viewer = view.viewer
+        self._current = current
         self._scales: dict[Scaling, QAction] = {}
         group = QActionGroup(menu)
         for scaling, label in _SCALES.items():
             action = self._scales[scaling] = menu.addAction(label)
             action.setCheckable(True)
-            action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
+            action.triggered.connect(lambda _=False, to=scaling: self._viewer.set_scaling(to))
             group.addAction(action)
         menu.addSeparator()
         self._smooth = menu.addAction("Smooth pixels")
         self._smooth.setCheckable(True)
-        self._smooth.triggered.connect(viewer.set_smooth)
+        self._smooth.triggered.connect(lambda on: self._viewer.set_smooth(on))
         menu.addSeparator()
         self._usual = menu.addAction("Resize window to guest")
-        self._usual.triggered.connect(viewer.picture.take_usual_size)
+        self._usual.triggered.connect(lambda: self._viewer.picture.take_usual_size())
         self._once = menu.addAction("Resize guest to window")
-        self._once.triggered.connect(viewer.guest_size.resize_once)
+        self._once.triggered.connect(lambda: self._viewer.guest_size.resize_once())
         self._sticky = menu.addAction("Keep guest at the window's size")
         self._sticky.setCheckable(True)
-        self._sticky.triggered.connect(viewer.guest_size.set_sticky)
+        self._sticky.triggered.connect(lambda on: self._viewer.guest_size.set_sticky(on))
         self.update()
+
+    @property
+    def _viewer(self) -> Viewer:
+        return self._current().viewer
 
     def update(self) -> None:
         """Set the marks, and which entries are on."""
-        viewer = self._view.viewer
+        viewer, window = self._viewer, self._current().window()
         self._scales[viewer.scaling].setChecked(True)
         self._smooth.setChecked(viewer.picture.smooth)
         self._sticky.setChecked(viewer.guest_size.sticky)
@@ -265,7 +254,7 @@ class _ScaleEntries(QObject):
         for action in (self._once, self._sticky):
             action.setEnabled(not refusal)
             action.setToolTip(_plain(f"Not possible: {one_line(refusal)}") if refusal else "")
-        full = self._view.window().isFullScreen() or self._view.window().isMaximized()
+        full = window.isFullScreen() or window.isMaximized()
         why = "the window fills the display" if full else ""
         if viewer.picture.mode is None:
             why = "there is no picture yet"

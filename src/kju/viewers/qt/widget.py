@@ -66,6 +66,8 @@ class ScreenView(QAbstractScrollArea):
     noted = Signal(str)
     commanded = Signal(object)
     size_wanted = Signal(QSize)
+    #: It has received the keyboard focus.
+    entered = Signal()
     _posted = Signal(object)
 
     viewer: Viewer
@@ -188,6 +190,7 @@ class ScreenView(QAbstractScrollArea):
         if event.reason() is Qt.FocusReason.PopupFocusReason:
             self.viewer.input.popup(False)
         self.viewer.focused(True)
+        self.entered.emit()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)

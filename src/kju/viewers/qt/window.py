@@ -20,13 +20,14 @@ from .badge import BadgeWidget
 from .contrast import OverlayFrame
 from .key_actions import KeyActions
 from .machine_actions import MachineActions
-from .menu import ConsoleMenu, Section, ViewParts, add_scale_actions
+from .menu import ConsoleMenu, Section, add_scale_actions
 from .numbers import NumbersOverlay
 from .palette import GRID, tool_button, use_role, wrapped_label
 from .remembering import keep_inside
 from .strip import Strip
 from .tools.capture import Capture
 from .tools.screen_tools import ScreenTools
+from .view_parts import ViewParts
 from .widget import ScreenView
 
 #: Milliseconds that a note is shown: at least, and for each character.
@@ -84,10 +85,8 @@ class MachineWindow(QWidget):
         self.resize(_FIRST_SIZE)
 
     def _connect(self) -> None:
-        view, menu, viewer = self.view, self._menu, self.view.viewer
-        view.status_changed.connect(self._show_status)
-        view.noted.connect(self._note.show_text)
-        view.commanded.connect(self.command)
+        menu = self._menu
+        self.console.status_changed.connect(self._show_status)
         self.set_follows_view(True)
         self._machine.state_changed.connect(lambda _: self._show_badge())
         opens = QAction(self)
@@ -95,21 +94,31 @@ class MachineWindow(QWidget):
         self._strip.menu_button.clicked.connect(self._open_menu)
         menu.bind(ViewCommand.MENU, opens)
         menu.refused.connect(self._note.show_text)
-        menu.root.aboutToShow.connect(lambda: viewer.input.popup(True))
-        menu.root.aboutToHide.connect(lambda: viewer.input.popup(False))
+        menu.root.aboutToShow.connect(lambda: self.console.view.viewer.input.popup(True))
+        menu.root.aboutToHide.connect(lambda: self.console.view.viewer.input.popup(False))
         menu.key_pressed.connect(self._take_menu_key)
-        viewer.input.set_shortcuts(menu.shortcuts)
-        menu.shortcuts_changed.connect(lambda: viewer.input.set_shortcuts(menu.shortcuts))
+        menu.shortcuts_changed.connect(self._set_shortcuts)
+        self._connect_view(self.view)
+        self.console.view_added.connect(self._connect_view)
+
+    def _connect_view(self, view: ScreenView) -> None:
+        view.noted.connect(self._note.show_text)
+        view.commanded.connect(self.command)
+        self._set_shortcuts()
+
+    def _set_shortcuts(self) -> None:
+        for view in self.console.views:
+            view.viewer.input.set_shortcuts(self._menu.shortcuts)
 
     # ---- The menu
 
     def _add_view_actions(self) -> None:
-        menu, viewer = self._menu, self.view.viewer
+        menu = self._menu
         self._full = menu.add(
             Section.VIEW, "Full screen", lambda: self.execute(ViewCommand.FULL_SCREEN),
             icon="full-screen", command=ViewCommand.FULL_SCREEN, checkable=True,
         )  # fmt: skip
-        add_scale_actions(menu.submenu(Section.VIEW, "Scale", "scale"), self.view)
+        add_scale_actions(menu.submenu(Section.VIEW, "Scale", "scale"), lambda: self.console.view)
         menu.separate(Section.VIEW)
         self._show_numbers = menu.add(
             Section.VIEW, "Numbers", lambda: self.show_numbers(self.numbers.isHidden()),
@@ -117,8 +126,12 @@ class MachineWindow(QWidget):
         )  # fmt: skip
         self._view_only = menu.add(
             Section.VIEW, "View only: send no input",
-            lambda: viewer.set_view_only(not viewer.view_only), icon="eye", checkable=True,
+            self._toggle_view_only, icon="eye", checkable=True,
         )  # fmt: skip
+
+    def _toggle_view_only(self) -> None:
+        viewer = self.console.view.viewer
+        viewer.set_view_only(not viewer.view_only)
 
     def _open_menu(self) -> None:
         if self._strip.isVisible():
@@ -130,7 +143,7 @@ class MachineWindow(QWidget):
             self._menu.open_at(self.mapToGlobal(QPoint(left, 2 * GRID)))
 
     def _take_menu_key(self, number: int, down: bool) -> None:
-        keyboard = self.view.viewer.input
+        keyboard = self.console.view.viewer.input
         was_grabbed = keyboard.grabbed
         self._menu.consumed = keyboard.popup_key(number, down)
         if was_grabbed and not keyboard.grabbed:

@@ -135,3 +135,43 @@ window.close()
 until(lambda: not other.viewer._connection._open)
 """,
     )
+
+
+def test_menu_strip_and_tools_are_for_the_screen_with_the_focus(host, tmp_path: Path) -> None:
+    run_scene(
+        tmp_path,
+        """
+from kju.viewers.contract import ViewCommand
+from kju.viewers.geometry import Scaling
+from kju.viewers.input.grab import GrabPolicy
+from kju.viewers.preferences import Preferences, shared_preferences
+from kju.viewers.tools.picking import Purpose
+shared_preferences().change(Preferences(GrabPolicy.FULL_SCREEN))
+windows = HeadWindows(factory, 2)
+windows.show_side_by_side()
+row, window = windows.row, windows.windows[0]
+until(lambda: all(view.viewer.picture.placement for view in row.views))
+first, other = row.views
+other.viewer.input.full_screen(True)
+assert other.viewer.input.grabbed, "the policy is for each view"
+other.viewer.input.full_screen(False)
+row.focus(1)
+until(lambda: window.console.view is other)
+actions = actions_of(window)
+actions["Fit, never enlarged"].trigger()
+assert (first.viewer.scaling, other.viewer.scaling) == (Scaling.FIT, Scaling.SHRINK)
+window.command(ViewCommand.LOUPE)
+assert window.tools.overlay.parentWidget() is other.viewport()
+window.command(ViewCommand.LOUPE)
+other.viewer.set_view_only(True)
+until(lambda: "view only" in window._strip._left.whole)
+row.focus(0)
+until(lambda: window.console.view is first)
+assert "view only" not in window._strip._left.whole
+row.focus(1)
+until(lambda: "view only" in window._strip._left.whole)
+windows.show_only(0)
+assert window.console.views == [first] and window.console.view is first
+assert "view only" not in window._strip._left.whole
+""",
+    )

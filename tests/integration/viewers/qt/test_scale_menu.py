@@ -35,7 +35,7 @@ class Opened:
         self.asked: list[tuple[int, int]] = []
         self.viewer.guest_size._request = lambda *size: self.asked.append(size)
         self.menu = QMenu("Scale")
-        add_scale_actions(self.menu, self.driver.view)
+        add_scale_actions(self.menu, lambda: self.driver.view)
         self.driver.show()
         self.until(lambda: self.driver.statuses and self.driver.status.size == (64, 48))
 

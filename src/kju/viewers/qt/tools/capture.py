@@ -37,8 +37,9 @@ from ....errors import KjuError
 from ....files import Folder, make_folders, write_output
 from ....store.paths import runtime_folder
 from ...contract import Status, ViewCommand
-from ..menu import Section, ViewParts
+from ..menu import Section
 from ..palette import ScalingButton, tool_button
+from ..view_parts import ViewParts
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _NO_PICTURE = "there is no picture yet"
@@ -72,7 +73,7 @@ class Capture(QObject):
         self._files: list[str] = []
         tip = "Screenshot: click to save it, drag it to another program"
         self.button: _DragButton = _DragButton(self._prepare_drag, self._actions[0].trigger, tip)
-        console.view.status_changed.connect(self._show_status)
+        console.status_changed.connect(self._show_status)
 
     def picture(self) -> QImage:
         """Return a copy of the guest's pixels; a null one without a picture."""

@@ -18,7 +18,8 @@ from ...targets import MachineTarget
 from ...tools.paste import GroupPlan, PastePlan, preferred_layout
 from ...tools.paste_run import PasteResult, PasteTarget
 from ..background import QtBackground
-from ..menu import Section, ViewParts
+from ..menu import Section
+from ..view_parts import ViewParts
 from .paste_dialog import PasteBar, PasteDialog
 
 
@@ -157,13 +158,9 @@ class PasteTool(QObject):
         super().__init__(console.window)
         self._console = console
         self.pasting = Pasting(console.view, console.view, console.notify)
-        target = console.view.viewer.target
-        self._target = (
-            PasteTarget(target.name, target.console) if isinstance(target, MachineTarget) else None
-        )
         self._actions = self._add_actions()
-        console.view.status_changed.connect(self._show_status)
-        if self._target is not None:
+        console.status_changed.connect(self._show_status)
+        if self._target() is not None:
             viewport = console.view.viewport()
             viewport.setAcceptDrops(True)
             viewport.installEventFilter(self)
@@ -181,9 +178,16 @@ class PasteTool(QObject):
         )
         return paste, choose
 
+    def _target(self) -> PasteTarget | None:
+        """Return the current view's screen; None if it takes no text."""
+        target = self._console.view.viewer.target
+        if isinstance(target, MachineTarget):
+            return PasteTarget(target.name, target.console)
+        return None
+
     def _show_status(self, status: Status) -> None:
         reason = ""
-        if self._target is None or status.view_only:
+        if self._target() is None or status.view_only:
             reason = "this view sends no input"
         for action in self._actions:
             self._console.menu.set_refusal(action, reason)
@@ -198,7 +202,7 @@ class PasteTool(QObject):
 
     def type_text(self, text: str, *, ask: bool = False) -> None:
         """Type a text, after a question where there is one."""
-        target = self._target
+        target = self._target()
         if target is None or self._console.view.viewer.view_only:
             self._console.notify("this view sends no input")
             return

@@ -17,8 +17,9 @@ from ...tools.recording import Recorded, Recorder, clock
 from ...tools.video import KINDS, missing_recorder
 from .. import icons
 from ..background import QtBackground
-from ..menu import Section, ViewParts
+from ..menu import Section
 from ..palette import ScalingButton, plain_tooltip
+from ..view_parts import ViewParts
 
 _TICK_MS = 1000
 _FILTERS = ";;".join(f"{kind.title} (*{kind.suffix})" for kind in KINDS.values())
@@ -44,8 +45,6 @@ class RecordTool(QObject):
         )
         self._record_as = add(Section.TOOLS, "Record as\N{HORIZONTAL ELLIPSIS}", self.record_as)
         self._play = add(Section.TOOLS, "Play a recording\N{HORIZONTAL ELLIPSIS}", self.play)
-        target = console.view.viewer.target
-        self._target = target if isinstance(target, MachineTarget) else None
         reason = missing_recorder()
         if reason:
             console.menu.set_refusal(self._play, reason)
@@ -53,6 +52,12 @@ class RecordTool(QObject):
             reason = reason or "only machines are recorded"
         for action in (self._record, self._record_as):
             console.menu.set_refusal(action, reason)
+
+    @property
+    def _target(self) -> MachineTarget | None:
+        """The current view's screen; None if it is not a machine's."""
+        target = self._console.view.viewer.target
+        return target if isinstance(target, MachineTarget) else None
 
     def _make_indicator(self) -> QToolButton:
         button = ScalingButton()
@@ -75,14 +80,15 @@ class RecordTool(QObject):
         """Begin a recording in the user's folder of videos, or end the present one."""
         if self._recorder is not None:
             self.stop()
-        elif self._target is not None:
-            self.record(_video_path(self._target.name))
+        elif (target := self._target) is not None:
+            self.record(_video_path(target.name))
 
     def record_as(self) -> None:
         """Ask for a file, and begin a recording in it."""
-        if self._target is None or self._recorder is not None:
+        target = self._target
+        if target is None or self._recorder is not None:
             return
-        path = _video_path(self._target.name)
+        path = _video_path(target.name)
         dialog = QFileDialog(self._console.window, "Record", str(path.parent), _FILTERS)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(".mp4")
@@ -96,12 +102,12 @@ class RecordTool(QObject):
 
     def record(self, path: Path) -> None:
         """Begin a recording in a new file."""
-        if self._target is None or self._recorder is not None:
+        target = self._target
+        if target is None or self._recorder is not None:
             return
         try:
             self._recorder = Recorder(
-                self._target.name, self._target.console, path, self._post_end,
-                with_input=self._target.controls,
+                target.name, target.console, path, self._post_end, with_input=target.controls
             )  # fmt: skip
         except KjuError as error:
             self._console.notify(one_line(str(error)))

@@ -15,8 +15,10 @@ from ...contract import ViewCommand
 from ...tools.picking import Purpose
 from ...tools.screen_text import ScreenText, missing_reader, read_now
 from ..background import QtBackground
-from ..menu import Section, ViewParts
+from ..menu import Section
 from ..palette import plain_tooltip
+from ..view_parts import ViewParts
+from ..widget import ScreenView
 from .needle_dialog import NeedleDialog, TextDialog
 from .pasting import PasteTool
 from .picker import PickOverlay
@@ -82,7 +84,7 @@ class ScreenTools(QObject):
         overlay = PickOverlay(view, purpose)
         overlay.noted.connect(self._console.notify)
         overlay.cut_wanted.connect(lambda: self.pick(Purpose.NEEDLE))
-        overlay.picked.connect(lambda rect: self._picked(purpose, rect))
+        overlay.picked.connect(lambda rect: self._picked(purpose, view, rect))
         overlay.ended.connect(lambda: self._overlay_ended(overlay))
         self._overlay = overlay
 
@@ -90,8 +92,8 @@ class ScreenTools(QObject):
         if self._overlay is overlay:
             self._overlay = None
 
-    def _picked(self, purpose: Purpose, rect: Rect) -> None:
-        frame = self._console.view.frame
+    def _picked(self, purpose: Purpose, view: ScreenView, rect: Rect) -> None:
+        frame = view.frame
         if frame is None:
             return
         picture = np.array(frame)  # the guest draws on meanwhile

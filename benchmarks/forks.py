@@ -164,7 +164,7 @@ def _memory(base: kju.ForkBase[kju.Machine], machine: kju.Machine) -> Iterator[F
             own = _rollup(int(machine.info()["qemu"]["pid"]), "Pss")
             total = sum(private) + base.size
             yield Figure("forks", f"{count} {name}: QEMUs and base", total / 1e9, "GB",
-                         2.2 * count / 50, "",
+                         2.2 if count == 50 else None, "",
                          f"hosts {sum(hosts) / 1e9:.2f} GB; the frozen machine {own / 1e9:.2f} GB;"
                          f" all started in {seconds:.1f} s")  # fmt: skip
         for fork in forks:

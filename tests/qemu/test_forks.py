@@ -16,7 +16,7 @@ from support.wait import HANG, until
 import kju
 import kju.aio
 from kju.cli.app import run
-from kju.errors import ForkError, KjuError, RoleError, UsageError
+from kju.errors import ClosedError, ForkError, KjuError, RoleError, UsageError
 from kju.protocol.forks import Begin
 from kju.protocol.messages import Done
 from kju.store.forks.listing import bases
@@ -164,6 +164,57 @@ def test_freezing_waits_for_a_snapshot_in_progress(web: kju.Machine) -> None:
             count(fork, 9001)
     finally:
         saved.join()
+
+
+def test_each_fork_has_a_generation_id_and_a_network_of_its_own(web: kju.Machine) -> None:
+    with web.freeze("ids", spares=0) as base:
+        first, second = base.fork(2)
+        with first, second:
+            machines = (web, first, second)
+            ids = {each.qmp("query-vm-generation-id")["guid"] for each in machines}
+            assert len(ids) == 3
+            cards = {each.qmp("query-rx-filter")[0]["main-mac"] for each in machines}
+            assert len(cards) == 1
+
+
+def test_failed_spare_is_replaced(web: kju.Machine) -> None:
+    with web.freeze("pool", spares=1) as base:
+        until(lambda: base._ready[0]._child.poll() is None, "the spare fork to start")
+        base._ready[0]._child.kill()
+        with base.fork() as fork:
+            count(fork, 6101)
+    with pytest.raises(ClosedError, match="closed here"):
+        base.fork()
+
+
+def test_damaged_base_is_refused_and_the_machine_goes_on(web: kju.Machine) -> None:
+    with web.freeze("cut", spares=0) as base:
+        state = base._base.state
+        state.chmod(0o600)
+        with state.open("r+b") as file:
+            file.truncate(1 << 20)
+        for call in (base.fork, web.revert):
+            with pytest.raises(ForkError, match=r"cut short.*freeze a machine again"):
+                call()
+        count(web, 6201)
+    with web.freeze("whole", spares=0) as base, base.fork() as fork:
+        assert shows(fork, 6201)
+
+
+def test_forwarded_port_is_the_frozen_machines(tmp_path: Path) -> None:
+    nic = ["-nic", "user,hostfwd=tcp:127.0.0.1:0-:22", "-serial", f"file:{tmp_path}/log"]
+    with kju.launch(args=[*guests.invaders(), *nic], name="game") as machine:
+        machine.screen.wait(timeout=HANG)
+        with machine.fork() as fork:
+            assert "hostfwd" not in " ".join(fork.info()["qemu"]["arguments"])
+            assert fork.screen.frame().shape == machine.screen.frame().shape
+
+
+def test_old_qemu_is_refused_with_the_reason() -> None:
+    with kju.launch(args=guests.invaders(), name="old", qemu=str(guests.qemu72())) as machine:
+        with pytest.raises(ForkError, match=r"needs QEMU 9\.0, this is 7\.2"):
+            machine.freeze("x")
+        assert machine.info()["state"] == "running"
 
 
 def test_viewer_may_not_freeze(web: kju.Machine) -> None:

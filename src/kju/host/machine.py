@@ -235,13 +235,16 @@ class HostedMachine:
         Raises:
             KjuError: It has no base; or the base could not be loaded, and the machine ends.
         """
+        # Half a revert is no machine: it goes on if its client disconnects.
+        await asyncio.shield(self._tasks.begin(self._revert()))
+
+    async def _revert(self) -> None:
         async with self._reverting:
-            before = self.emulator
             try:
-                self.emulator = await before.revert()
+                self.emulator = await self.emulator.revert()
                 await self.emulator.start(self._emulator_ended)
             except BaseException as error:
-                if not isinstance(error, ForkError):
+                if not isinstance(error, ForkError | UsageError):
                     self.end(f"it could not return to its base: {error}", asked=False)
                 raise
 

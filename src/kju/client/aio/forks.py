@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Self, overload
 
+from ...errors import ClosedError, KjuError
 from ...protocol.launch_options import Launch
 from ...store import sweeping
 from ...store.forks.bases import Base
@@ -40,6 +41,7 @@ class ForkBase(Generic[MachineT]):
         self.spares = check_spares(spares)
         self._base = base
         self._make = make
+        self._closed = False
         self._ready: list[Starting] = []
         self._add_spares()
 
@@ -75,6 +77,8 @@ class ForkBase(Generic[MachineT]):
             QemuError: QEMU could not load the base; no fork is left.
             ClosedError: This object is closed.
         """
+        if self._closed:
+            raise ClosedError(f"the base {self.tag} of {self.machine} has been closed here")
         names = fork_names(count, name)
         sweeping.sweep()
         starting: list[Starting] = []
@@ -83,7 +87,7 @@ class ForkBase(Generic[MachineT]):
             for each_name in names:
                 starting.append(self._take(each_name, detach=detach))  # noqa: PERF401  one may fail
             while starting:
-                machines.append(await starting.pop(0).finish(self._make))
+                machines.append(await self._finish(starting.pop(0)))
         except BaseException:
             for each in starting:
                 await each.close()
@@ -97,7 +101,7 @@ class ForkBase(Generic[MachineT]):
     async def close(self) -> None:
         """Release the base, and end its spare forks. A second call does nothing."""
         ready, self._ready = self._ready, []
-        self.spares = 0
+        self._closed = True
         for each in ready:
             await each.close()
         await run_blocking(self._base.release)
@@ -107,6 +111,15 @@ class ForkBase(Generic[MachineT]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _finish(self, starting: Starting) -> MachineT:
+        """Return the fork; a new one in the place of a spare that has failed."""
+        try:
+            return await starting.finish(self._make)
+        except KjuError:
+            if not starting.request.spare:
+                raise
+        return await Starting(self._launch("", detach=False, spare=False)).finish(self._make)
 
     def _take(self, name: str, *, detach: bool) -> Starting:
         """Return a spare fork; or a new one, if it needs a name or is detached."""

@@ -43,15 +43,25 @@ class Starting:
     Args:
         request: The launch.
 
+    Attributes:
+        request: The launch.
+
     Raises:
         LimitError: This process can open no more files.
     """
 
     def __init__(self, request: Launch) -> None:
-        self._request = request
+        self.request = request
         self._child, sock = start_host()
         self._link = AsyncLink(sock, request.machine)
-        self._number = self._link.begin(request)
+        try:
+            self._number = self._link.begin(request)
+        except BaseException:
+            # Without a request it has started nothing.
+            self._link.close()
+            self._child.kill()
+            self._child.wait()
+            raise
 
     async def finish(self, make: MakeMachine[MachineT]) -> MachineT:
         """Return the machine once it runs; a spare fork begins.
@@ -59,7 +69,7 @@ class Starting:
         Raises:
             KjuError: It did not start; nothing is left of it.
         """
-        link, request = self._link, self._request
+        link, request = self._link, self.request
         try:
             reply, _ = await link.finish(self._number, START)
             link.welcome = check_reply(reply, Welcome)

@@ -173,7 +173,9 @@ def drives(given: UserOptions, facts: LaunchFacts) -> list[tuple[Appended, str, 
 def _drive(image: Image, name: str, suffix: str, attached: DriveAttachment) -> Appended:
     """Return the arguments of a disk or a CD whose ids end in *suffix*."""
     # The file name is a field of its own: so "nbd:..." is a file name, not a protocol.
-    drive = f"if={attached.interface},file.driver=file,file.filename={quote(image.path)}"
+    drive = f"if={attached.interface}"
+    if image.path:  # a fork's CD drive may be empty
+        drive += f",file.driver=file,file.filename={quote(image.path)}"
     if image.disk_format:
         drive += f",format={image.disk_format}"
     for depth, backing_format in image.backing_formats:

@@ -47,6 +47,11 @@ def check(arguments: Sequence[str]) -> None:
             "a machine with temporary disks (-snapshot or snapshot=on) cannot be frozen: forks"
             " need the disk's file. Start it without: a fork does not write to the original disk"
         )
+    if given.changes_user:
+        raise ForkError(
+            "a machine whose QEMU changes its user (-run-with user=, -runas) cannot be frozen: that"
+            " user may not write the base. Start it without"
+        )
     for option in options:
         if why := _refusal(option):
             raise ForkError(f"a machine with {option.written} cannot be frozen: {why}")

@@ -250,8 +250,10 @@ class QemuForks:
                 if not was_running:
                     await migration.activate_disks(qmp, self._original.qemu.version)
                 seconds = time.monotonic() - began
+            media = media_of(await qmp.execute("query-block"))
+            launch = recipe.with_media(self._original, media)
             made = await asyncio.to_thread(
-                self._make_base, files, disks, tag, name, paused=not was_running
+                self._make_base, files, disks, tag, name, launch, paused=not was_running
             )
         finally:
             await asyncio.to_thread(files.release)
@@ -319,14 +321,20 @@ class QemuForks:
             raise
 
     def _make_base(
-        self, files: BaseFiles, disks: ForkDisks, tag: str, name: str, *, paused: bool
+        self,
+        files: BaseFiles,
+        disks: ForkDisks,
+        tag: str,
+        name: str,
+        original: PreparedQemu,
+        *,
+        paused: bool,
     ) -> Base:
         size = files.state.stat().st_size
         block = find_block(files.read, name, size)
         # So that a fork's QEMU maps these pages, and does not read them.
         files.clear(block.bitmap, block.bitmap_size)
         memory = ForkMemory(block.name, block.size, block.offset)
-        original = self._original
         made = recipe.Recipe(original, self._accelerator, memory, paused)
         facts = BaseFacts(
             machine=self._name,
@@ -383,6 +391,17 @@ def launch_from(base: Base, original: PreparedQemu, disks: ForkDisks) -> Prepare
     overlays = list(zip(map(str, disks.paths), layers, strict=True))
     memory = recipe.decoded(base.facts.recipe).memory._replace(path=str(base.state))
     return recipe.with_disks(original, overlays)._replace(fork_memory=memory)
+
+
+def media_of(blocks: object) -> dict[str, str]:
+    """Return the path of the medium in each CD drive of kju's, from an answer to query-block."""
+    found = {}
+    for block in blocks if isinstance(blocks, list) else []:
+        device = str(block.get("device", ""))
+        if device.startswith("kju-cd"):
+            inserted = block.get("inserted") or {}
+            found[device] = str((inserted.get("image") or {}).get("filename", ""))
+    return found
 
 
 def _real(disk: Disk) -> str:

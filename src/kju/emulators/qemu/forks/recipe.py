@@ -7,7 +7,7 @@ devices must be the frozen machine's, one for one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -96,6 +96,25 @@ def with_disks(prepared: PreparedQemu, overlays: Sequence[tuple[str, int]]) -> P
     if firmware is not None and firmware.variables:
         firmware = firmware._replace(variables=next(left)[0])
     return prepared._replace(image=image, disks=disks, firmware=firmware)
+
+
+def with_media(prepared: PreparedQemu, media: Mapping[str, str]) -> PreparedQemu:
+    """Return a launch with the CDs that are in the drives now.
+
+    Args:
+        prepared: The launch.
+        media: The path of the medium in each drive of kju's, by its id; empty without a medium.
+    """
+
+    def now(image: Image, suffix: str) -> Image:
+        path = media.get(f"kju-cd{suffix}") if image.kind is Kind.CDROM else None
+        if path is None or path == image.path:
+            return image
+        return image._replace(path=path, disk_format="raw" if path else "")
+
+    image = prepared.image and now(prepared.image, "")
+    disks = tuple(now(disk, f"-{at}") for at, disk in enumerate(prepared.disks, 1))
+    return prepared._replace(image=image, disks=disks)
 
 
 def _images(prepared: PreparedQemu) -> itertools.chain[Image]:

@@ -43,6 +43,7 @@ def test_these_machines_can_be_frozen(arguments: list[str]) -> None:
         (["-drive", "file=fat:rw:/folder"], "kju run DISK"),
         (["-blockdev", '{"driver": "file", "filename": "/a.raw"}'], "kju run DISK"),
         (["-snapshot"], "temporary disks"),
+        (["-run-with", "user=nobody"], "changes its user"),
         (["-drive", "file=/a.qcow2,snapshot=on"], "temporary disks"),
         (["-object", "memory-backend-memfd,id=m,size=1G"], "--memory"),
     ],

@@ -8,7 +8,14 @@ import pytest
 
 from kju.emulators.qemu.arguments.board import PC
 from kju.emulators.qemu.arguments.user_options import Firmware, ForkMemory
-from kju.emulators.qemu.forks.recipe import Recipe, decoded, encoded, with_disks, writable_disks
+from kju.emulators.qemu.forks.recipe import (
+    Recipe,
+    decoded,
+    encoded,
+    with_disks,
+    with_media,
+    writable_disks,
+)
 from kju.emulators.qemu.launch import PreparedQemu
 from kju.emulators.qemu.program import Accelerator, Qemu
 from kju.errors import ForkError
@@ -59,3 +66,10 @@ def test_fork_has_overlays_in_the_place_of_these_and_the_same_cd() -> None:
     assert forked.firmware is not None
     assert (forked.firmware.code, forked.firmware.variables) == ("/code.fd", "/f/2.qcow2")
     assert forked.request == PREPARED.request
+
+
+def test_fork_has_the_cd_that_is_in_the_drive_now() -> None:
+    assert with_media(PREPARED, {"kju-cd-1": "/d/cd.iso"}) == PREPARED
+    changed = with_media(PREPARED, {"kju-cd-1": "/d/other.iso", "kju-disk": "/no"})
+    assert [disk.path for disk in changed.disks] == ["/d/other.iso", "/d/data.qcow2"]
+    assert with_media(PREPARED, {"kju-cd-1": ""}).disks[0].path == ""

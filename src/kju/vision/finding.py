@@ -17,7 +17,7 @@ from .areas import rect_text
 from .looking import Seen
 from .match import Finder, Match
 from .needle import Needle, check_similarity, needles_of
-from .text import Text, pattern_of
+from .text import Line, Phrase, Text, pattern_of
 from .timeout import Best
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class TextFinder:
         if self._read is None:
             return Best(self._missing or None)
         lines = self._read.lines
-        places = tuple(line.rect for line in lines)
+        phrases = [phrase for line in lines for phrase in line.phrases]
+        places = tuple(phrase.rect for phrase in phrases)
         text = str(self._read)
         if not lines:
             return Best("no text on the screen", text=text)
@@ -162,14 +163,16 @@ class TextFinder:
         words = f"text on the screen ({self._read.reader}): {one_line(shown)}"
         wanted = self._query.wanted
         if isinstance(wanted, str):
-            ratio, line = max(
-                ((_similarity(wanted, line.text), line) for line in lines), key=lambda pair: pair[0]
+            # A wide line may hold several texts; of equally similar ones the smallest is meant.
+            parts: list[Phrase | Line] = [*phrases, *lines]
+            ratio, near = max(
+                ((_similarity(wanted, part.text), part) for part in parts),
+                key=lambda pair: (pair[0], -pair[1].rect.area),
             )
             if ratio >= _SIMILAR:
-                words = (
-                    f"most similar: {one_line(line.text)!r} at {line.rect.x},{line.rect.y}; {words}"
-                )
-                return Best(words, line.rect, ratio, text=text, places=places)
+                place = f"{near.rect.x},{near.rect.y}"
+                words = f"most similar: {one_line(near.text)!r} at {place}; {words}"
+                return Best(words, near.rect, ratio, text=text, places=places)
         return Best(words, text=text, places=places)
 
 

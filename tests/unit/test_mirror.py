@@ -133,6 +133,7 @@ SUITES: dict[str, str] = {
     "unit/protocol/test_framing.py": (
         "protocol.dry_run protocol.forks protocol.messages protocol.snapshots protocol.stepping"
     ),
+    "unit/report/test_page.py": ("report.drawing report.markup report.moments report.timeline"),
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

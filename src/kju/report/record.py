@@ -1,10 +1,11 @@
-"""SHELL: the recording of a machine's screen, input and waits for a report.
+"""SHELL: the recording of a machine's screen, input, waits, events and serial port for a report.
 
 Rules:
 
 - A record has its own connection with the view role, and a thread that sleeps until the screen
   changes. Neither the machine nor the program waits for it.
-- All of it is bounded: pictures in number and bytes (`film`), input in bytes, waits in number.
+- All of it is bounded: pictures in number and bytes (`film`), input and output in bytes
+  (`streams`), waits in number.
 - The last frame of each wait is a picture as well, so that the page shows the screen on which the
   program continued.
 """
@@ -24,9 +25,12 @@ from ..client.looks import newest_frame
 from ..errors import KjuError, WaitTimeoutError
 from ..files import write_output
 from ..surface import NOTHING_TAKEN, Mark
+from ..vision.timeout import Best, ScreenError
 from . import page
 from .film import MOST, MOST_BYTES, Film
-from .story import Failure, Story, StoryEvent, described
+from .markup import time_of
+from .story import Failure, Story, StoryEvent
+from .streams import Streams
 from .tail import RecordedInput
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 RATE = 4.0
 _PAUSE_FACTOR = 4
 _MAX_WAITS = 2000
+# Places of one wait that are drawn.
+_MAX_SEEN = 100
 # Frames of waits that are not compressed yet: a loop of waits may be faster than the compression.
 _MAX_FRAMES = 4
 # Longest delay before the sleeping thread notices the record's end.
@@ -121,7 +127,8 @@ class Record:
         self._begin = Story(machine.name, wall, 0.0, _facts(info), (), ())
         self._events = _Events()
         log = machine._paths.input_log if machine.role == "control" else None
-        self._input = RecordedInput(log, console, wall - float(info.get("started", wall)))
+        recorded = RecordedInput(log, console, wall - float(info.get("started", wall)))
+        self._streams = Streams(self._view, recorded, wall)
         if log is None:
             self.note("input is not recorded: this client has the view role")
         self._watched._witnesses += (self._add_wait,)
@@ -151,24 +158,23 @@ class Record:
     @property
     def inputs(self) -> list[Input]:
         """Keys and pointer actions of all clients, with the record's own times."""
-        self._read_input()
+        self._read_streams()
         with self._lock:
-            return self._input.entries()
+            return self._streams.entries()
 
     def story(self) -> Story:
         """Return everything recorded so far."""
         if self._ended is None:
             self._take_picture(final=True)
-        inputs = self.inputs
+        self._read_streams()
         with self._lock:
-            done = described(inputs, self._input.console)
-            events = sorted([*done, *self._events.waits, *self._events.notes], key=_sort_time)
-            lost = self._input.lost
+            done = self._streams.story_events()
+            events = sorted([*done, *self._events.waits, *self._events.notes], key=time_of)
             return self._begin._replace(
                 seconds=self._now() if self._ended is None else self._ended,
                 pictures=tuple(self._screen.film.pictures),
                 events=tuple(events),
-                forgotten=f"the first {lost} inputs are not kept" if lost else "",
+                forgotten=self._streams.forgotten,
             )
 
     def save(self, target: str | os.PathLike[str]) -> None:
@@ -190,9 +196,9 @@ class Record:
         self._wake.set()
         self._thread.join()
         self._take_picture(final=True)
-        self._read_input()
+        self._read_streams()
         self._ended = self._now()
-        self._input.close()
+        self._streams.close()
         self._view.close()
 
     def __enter__(self) -> Self:
@@ -213,7 +219,7 @@ class Record:
     def _run(self) -> None:
         mark = NOTHING_TAKEN
         while not self._ending:
-            self._read_input()
+            self._read_streams()
             try:
                 change = self._screen.screen.wait(mark, timeout=_POLL_SECONDS)
             except WaitTimeoutError:
@@ -232,24 +238,16 @@ class Record:
         with self._lock:
             return self._screen.take(self._now(), final=final)
 
-    def _read_input(self) -> None:
-        """Take the input since the last time."""
+    def _read_streams(self) -> None:
+        """Take the input, events and serial output since the last time."""
         if self._ended is None:
             with self._lock:
-                self._input.read(self._now())
+                self._streams.read(self._now())
 
     def _add_wait(self, waited: Waited) -> None:
         """Take a wait that has ended; called on the program's thread."""
-        began, ended = waited.began - self._began, waited.ended - self._began
-        kind, answer = ("found", "") if waited.error is None else _outcome(waited.error)
-        result = waited.found
-        if type(result) is tuple and result:  # the places of a locator
-            result = result[0]
-        rect = getattr(result, "rect", None)
-        if rect is not None:
-            answer = f"found at {rect.x}, {rect.y}, {rect.width}x{rect.height}"
-        answer = getattr(result, "words", answer)
-        self._events.waits.append(StoryEvent(began, ended, kind, waited.what, answer, rect=rect))
+        ended = waited.ended - self._began
+        self._events.waits.append(_event_of(waited, waited.began - self._began, ended))
         if isinstance(waited.frame, Frame):
             self._screen.frames.append((ended, waited.frame))
             self._wake.set()
@@ -323,9 +321,27 @@ def save(
     write_output(target, text.encode())
 
 
-def _sort_time(event: StoryEvent) -> float:
-    """Return the end of a wait, and the begin of anything else."""
-    return event.ended if event.kind in ("found", "missed", "broken") else event.time
+def _event_of(waited: Waited, began: float, ended: float) -> StoryEvent:
+    """Return a wait with the places that it found, or that it saw instead."""
+    if waited.error is not None:
+        kind, answer = _outcome(waited.error)
+        best = getattr(waited.error, "best", Best())
+        region = getattr(waited.error, "region", waited.region)
+        seen = best.places[:_MAX_SEEN]
+        return StoryEvent(
+            began, ended, kind, waited.what, answer, rect=best.rect, region=region, seen=seen
+        )
+    result, seen, answer = waited.found, (), ""
+    if type(result) is tuple and result:  # the places of a locator
+        seen = tuple(place.rect for place in result[1:_MAX_SEEN])
+        result = result[0]
+    rect = getattr(result, "rect", None)
+    if rect is not None:
+        answer = f"found at {rect.x}, {rect.y}, {rect.width}x{rect.height}"
+    answer = getattr(result, "words", answer)
+    return StoryEvent(
+        began, ended, "found", waited.what, answer, rect=rect, region=waited.region, seen=seen
+    )
 
 
 def _outcome(error: BaseException) -> tuple[str, str]:
@@ -337,8 +353,6 @@ def _failure(error: BaseException | str) -> Failure:
     if isinstance(error, str):
         return Failure(error)
     png = io.BytesIO()
-    from ..vision.timeout import ScreenError
-
     if isinstance(error, ScreenError):
         error.save(png)
     return Failure(f"{type(error).__name__}: {error}", png.getvalue())

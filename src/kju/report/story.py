@@ -20,19 +20,22 @@ _MAX_PAUSE = 1.0
 
 
 class StoryEvent(NamedTuple):
-    """An input, a wait or a note.
+    """An input, a wait, a note, an event, or output of the serial port.
 
     Attributes:
         time: Its begin, seconds since the record's.
         ended: Its end.
         kind: ``text``, ``keys`` or ``pointer`` for input; ``found``, ``missed`` or ``broken`` for
-            a wait; ``note``.
+            a wait; ``note``; ``event`` of the machine's life; ``serial`` for output of its serial
+            port.
         words: Its description. The guest's layout is unknown: a text has the characters that the
             keys type on a US keyboard, with Caps Lock as the guest's lamp showed it.
         answer: The result of a wait.
         places: Pixels at which a button or finger was pressed and released.
-        rect: The match of a wait, on the screen.
+        rect: The match of a wait, on the screen; of one that failed, the most similar place.
         times: Number of repetitions.
+        region: The rectangle that a wait searched; None is everything.
+        seen: Other places: further matches, or the texts that were there instead.
     """
 
     time: float
@@ -43,6 +46,8 @@ class StoryEvent(NamedTuple):
     places: tuple[tuple[int, int], ...] = ()
     rect: Rect | None = None
     times: int = 1
+    region: Rect | None = None
+    seen: tuple[Rect, ...] = ()
 
 
 class Failure(NamedTuple):

@@ -151,7 +151,7 @@ def test_expectations(api: Api, machine: Any, host: ActingMachine) -> None:
 
 
 def test_time_out_shows_what_was_there(api: Api, machine: Any, host: ActingMachine) -> None:
-    with pytest.raises(ScreenTimeoutError, match=r"most similar: '.*Install.*' at 16,48") as caught:
+    with pytest.raises(ScreenTimeoutError, match=r"most similar: 'Install' at 264,48") as caught:
         api(machine.screen.text("Instell").click, timeout=0.1)
     assert "a click on the text 'Instell'" in str(caught.value)
     picture = io.BytesIO()
@@ -179,6 +179,25 @@ def test_each_step_is_in_the_report(
         "2 places match the text 'Cancel'",
     ):  # fmt: skip
         assert words in text.replace("&#x27;", "'").replace("&#39;", "'"), words
+
+
+def test_the_report_has_the_places_of_each_step(
+    api: Api, machine: Any, host: ActingMachine
+) -> None:
+    host.claim.paths.input_log.touch()
+    region = (0, 40, 640, 40)
+    with report.recording(machine) as record:
+        api(machine.screen.text("Install", region).click)
+        with pytest.raises(ExpectationError):
+            api(api.module.expect(machine.screen.text("Instal1")).to_be_visible, timeout=0.1)
+        with pytest.raises(AmbiguousTargetError):
+            api(machine.screen.text("Cancel").click)
+    found, missed, broken = (e for e in record.story().events if e.kind != "pointer")
+    assert (found.kind, found.rect, found.region) == ("found", (264, 48, 56, 16), region)
+    assert (missed.kind, missed.rect) == ("missed", (264, 48, 56, 16)), "the most similar text"
+    assert (16, 16, 40, 16) in missed.seen, "the texts that were there instead"
+    assert broken.kind == "broken"
+    assert [rect[:2] for rect in broken.seen] == [(168, 16), (168, 48)]
 
 
 def test_a_viewer_may_look_but_not_click(api: Api, machine: Any, host: ActingMachine) -> None:

@@ -1,0 +1,143 @@
+"""SHELL: what a machine does besides its screen: its input, events and serial port.
+
+Each stream is read without waiting, whenever the record looks. All are bounded in number and bytes.
+A stream that the machine does not have is empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..errors import KjuError
+from .story import StoryEvent, described
+from .tail import RecordedInput
+
+if TYPE_CHECKING:
+    from ..client.machine import Machine
+    from ..client.waiting import Events
+    from ..protocol.input_log import Input
+
+# Bytes of the serial port that are kept, of which a read is one entry, and of one read.
+_MAX_SERIAL, _MAX_ENTRIES, _READ_BYTES = 512 << 10, 2000, 64 << 10
+# Escape sequences of terminals (ECMA-48): they would be spelled out between the words.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+
+
+class Streams:
+    """The streams of a record.
+
+    Args:
+        view: The record's own connection.
+        input: The recorded input.
+        began: The record's begin, seconds since the epoch.
+
+    Attributes:
+        input: The recorded input.
+    """
+
+    def __init__(self, view: Machine, input: RecordedInput, began: float) -> None:
+        self.input = input
+        self._began = began
+        self._serial = RecordedSerial(view)
+        self._events: deque[StoryEvent] = deque(maxlen=_MAX_ENTRIES)
+        self._subscription: Events | None = None
+        with contextlib.suppress(KjuError):
+            self._subscription = view.events(timeout=0)
+
+    def read(self, now: float) -> None:
+        """Take what is new; *now* is on the record's clock."""
+        self.input.read(now)
+        self._serial.read(now)
+        self._read_events(now)
+
+    def _read_events(self, now: float) -> None:
+        with contextlib.suppress(KjuError, OSError):
+            for event in self._subscription or ():
+                time = min(max(event.time - self._began, 0.0), now)
+                data = json.dumps(event.data, default=str) if event.data else ""
+                words = f"{event.name} {data}".strip()
+                self._events.append(StoryEvent(time, time, "event", words))
+
+    def entries(self) -> list[Input]:
+        """Return the input of all consoles."""
+        return self.input.entries()
+
+    def story_events(self) -> list[StoryEvent]:
+        """Return everything as events of a story, each stream in its order."""
+        done = described(self.input.entries(), self.input.console)
+        return [*done, *self._serial.entries, *self._events]
+
+    @property
+    def forgotten(self) -> str:
+        """A note about what was dropped; empty if nothing was."""
+        notes = []
+        if self.input.lost:
+            notes.append(f"the first {self.input.lost} inputs are not kept")
+        if self._serial.lost:
+            notes.append(f"the first {self._serial.lost} bytes of the serial port are not kept")
+        return "; ".join(notes)
+
+    def close(self) -> None:
+        """End the subscriptions. A second call does nothing."""
+        self.input.close()
+        self._serial.close()
+        if self._subscription is not None:
+            self._subscription.close()
+
+
+class RecordedSerial:
+    """The newest output of a machine's serial port.
+
+    Attributes:
+        entries: The output, one entry for each read.
+        lost: Bytes that were dropped because there were too many.
+    """
+
+    def __init__(self, view: Machine) -> None:
+        """Connect to the port; its output until now is left out."""
+        self.entries: deque[StoryEvent] = deque()
+        self.lost = 0
+        self._bytes = 0
+        self._socket: socket.socket | None = None
+        with contextlib.suppress(KjuError, OSError):
+            self._socket = view.serial()
+            self._socket.setblocking(False)
+            while self._receive():
+                pass
+
+    def read(self, now: float) -> None:
+        """Take the output since the last time."""
+        while data := self._receive():
+            self._bytes += len(data)
+            text = _ESCAPES.sub("", data.decode(errors="replace").replace("\r", "")).strip("\n")
+            if text.strip():
+                self.entries.append(StoryEvent(now, now, "serial", text))
+        while self._bytes > _MAX_SERIAL or len(self.entries) > _MAX_ENTRIES:
+            dropped = len(self.entries.popleft().words.encode()) if self.entries else self._bytes
+            self._bytes -= dropped
+            self.lost += dropped
+
+    def _receive(self) -> bytes:
+        """Return the next bytes; none if there are none yet, or none any more."""
+        if self._socket is None:
+            return b""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        return data
+
+    def close(self) -> None:
+        """Disconnect. A second call does nothing."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

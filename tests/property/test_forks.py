@@ -1,18 +1,29 @@
-"""A base exists exactly as long as a process holds it, whatever happens in which order."""
+"""A base exists exactly as long as a process holds it; a damaged description is refused."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from support.forks import facts
 
-from kju.errors import FileError
+from kju.errors import FileError, FormatError
+from kju.store.disk_headers import parse
+from kju.store.forks.description import (
+    Description,
+    FileIdentity,
+    FrozenDisks,
+    decode,
+    encode,
+)
 from kju.store.forks.held_folder import HeldFolder, is_held, sweep
+from kju.store.forks.qcow2 import empty_overlay, virtual_size
 
 
 class Holders(RuleBasedStateMachine):
@@ -79,3 +90,30 @@ class Holders(RuleBasedStateMachine):
 
 Holders.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
 TestHolders = Holders.TestCase
+
+
+GOOD = encode(
+    Description(1, facts(), 1.5, FileIdentity(1, 2, 3, 4, 5), FrozenDisks((), "/home/forks/x"))
+)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_description_are_refused(data: bytes) -> None:
+    with pytest.raises(FormatError):
+        decode(data, "base.json")
+
+
+@given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=4))
+def test_a_damaged_description_is_refused_or_is_one(at: int, data: bytes) -> None:
+    damaged = GOOD[:at] + data + GOOD[at + len(data) :]
+    with contextlib.suppress(FormatError):
+        assert isinstance(decode(damaged, "base.json"), Description)
+
+
+@given(st.integers(1, 1 << 42), st.text(min_size=1, max_size=100).filter(lambda t: "\0" not in t))
+def test_the_size_of_an_overlay_is_that_of_its_disk(size: int, name: str) -> None:
+    data = empty_overlay(size, f"/{name}".encode(), "raw")
+    assert virtual_size(data[:32]) == -(-size // 512) * 512
+    assert len(data) % (64 << 10) == 0
+    found = parse(lambda at, count: data[at : at + count])
+    assert (found.format, found.backing, found.backing_format) == ("qcow2", f"/{name}", "raw")

@@ -86,7 +86,7 @@ class FirstInstance:
                 connection, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            with connection, contextlib.suppress(OSError, msgspec.MsgspecError):
+            with connection, contextlib.suppress(OSError, ValueError):
                 connection.settimeout(_ANSWER_SECONDS)
                 data = b""
                 while not data.endswith(b"\n") and len(data) < _MAX_REQUEST:

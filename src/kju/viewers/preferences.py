@@ -63,7 +63,7 @@ def decode(text: bytes) -> Preferences:
     """Return the preferences of a file's text; invalid chords are left out.
 
     Raises:
-        msgspec.DecodeError: It is not JSON, or a value has another type.
+        ValueError: It is not JSON or not UTF-8, or a value has another type.
     """
     read = _decode(text)
     return msgspec.structs.replace(
@@ -142,7 +142,7 @@ class PreferenceFile:
             listener(preferences)
 
     def _run(self) -> None:
-        with contextlib.suppress(KjuError, OSError, msgspec.DecodeError):
+        with contextlib.suppress(KjuError, OSError, ValueError, RecursionError):
             read = self._read()
             with self._lock:
                 if read is not None and not self._changed:

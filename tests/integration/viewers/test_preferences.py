@@ -45,7 +45,17 @@ def test_all_windows_follow_a_choice(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b'{"grab": "always"}', b'{"chords": 3}', b"\xff\xfe", b"{" * 100_000]
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"grab": "always"}',
+        b'{"chords": 3}',
+        b"\xff\xfe",
+        b'{"chords": ["\xff"]}',
+        b"{" * 100_000,
+    ],
 )
 def test_broken_file_counts_as_none_and_is_replaced(tmp_path: Path, text: bytes):
     (tmp_path / FILE).write_bytes(text)

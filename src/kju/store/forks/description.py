@@ -163,7 +163,7 @@ def decode(data: bytes, path: str) -> Description:
     """
     try:
         found = _decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(
             f"the base's description {path} is damaged ({error}); freeze the machine again"
         ) from error

@@ -87,7 +87,7 @@ def read(folder: Folder) -> Unmerged | None:
         return None
     try:
         found = _decode(folder.read(FILE, limit=_MAX_BYTES))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{folder.path / FILE} is damaged: {error}") from error
     return found if any(disk.layers for disk in found.disks) else None
 

@@ -204,7 +204,9 @@ def test_a_machine_whose_forks_run_is_neither_cloned_nor_removed(folder: Path) -
 def test_rm_removes_what_a_killed_frozen_machine_wrote(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
     disks = ForkDisks.own("web", [(str(folder / "web" / "disk.qcow2"), "qcow2")])
-    place = disks.extend()[0].parent
+    (overlay,) = disks.extend()
+    subprocess.run(["qemu-io", "-c", "write -P 7 0 64k", str(overlay)], check=True)
+    place = overlay.parent
     end(disks)
     defining.remove("web")
     assert not place.exists() and definitions.names() == []

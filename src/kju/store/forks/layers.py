@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 from ...errors import UsageError
@@ -10,7 +11,7 @@ from ...files import Folder, failing
 from .. import disk_files
 from ..disk_headers import parse
 from .description import FileIdentity
-from .qcow2 import empty_overlay, is_encrypted, virtual_size
+from .qcow2 import empty_overlay, is_empty, is_encrypted, virtual_size
 
 #: Overlays over a user's disk, at which the next one is made independent of those below
 #: (flattened): each layer costs QEMU memory and time.
@@ -68,6 +69,15 @@ def size_of(path: Path, disk_format: str) -> int:
             " this disk cannot be frozen"
         )
     return virtual_size(header)
+
+
+def has_data(path: Path) -> bool:
+    """Return whether a guest has written to an overlay; true for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return not is_empty(lambda at, size: os.pread(file.fileno(), size, at))
+    except (OSError, struct.error):
+        return True
 
 
 def make_overlay(folder: Folder, name: str, below: Path, below_format: str, size: int) -> Path:

@@ -9,6 +9,7 @@ Source:
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from ...errors import UsageError
 
@@ -71,6 +72,16 @@ def empty_overlay(size: int, backing: bytes, backing_format: str) -> bytes:
 def virtual_size(header: bytes) -> int:
     """Return the size that the guest sees, from the first 32 bytes of a qcow2 file."""
     return int(struct.unpack(">Q", header[24:32])[0])
+
+
+def is_empty(read: Callable[[int, int], bytes]) -> bool:
+    """Return whether nothing was written to an overlay: its L1 table has no entry.
+
+    Args:
+        read: Returns bytes of the file, by offset and size.
+    """
+    entries, at = struct.unpack(">IQ", read(36, 12))
+    return not any(read(at, min(entries * 8, _MAX_SIZE // _MAPPED * 8)))
 
 
 def is_encrypted(header: bytes) -> bool:

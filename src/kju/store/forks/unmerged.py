@@ -25,7 +25,7 @@ from .. import disk_files
 from . import places
 from .description import FileIdentity, change
 from .held_folder import ID, HeldFolder, exclusive, is_held, remove_locked
-from .layers import identity, probe
+from .layers import has_data, identity, probe
 
 FILE = "disks.json"
 _MAX_BYTES = 1 << 20
@@ -77,7 +77,7 @@ def write(folder: Folder, unmerged: Unmerged) -> None:
 
 
 def read(folder: Folder) -> Unmerged | None:
-    """Return the contents of ``disks.json``; None if no user's disk misses data.
+    """Return the contents of ``disks.json``; None if there are no overlays of a user's disk.
 
     Raises:
         FormatError: It is damaged.
@@ -92,10 +92,18 @@ def read(folder: Folder) -> Unmerged | None:
     return found if any(disk.layers for disk in found.disks) else None
 
 
+def lacking(folder: Path, found: Unmerged) -> tuple[UserDisk, ...]:
+    """Return the disks that miss data: a guest has written to an overlay of theirs."""
+    return tuple(
+        disk for disk in found.disks if any(has_data(folder / name) for name in disk.layers)
+    )
+
+
 def is_unmerged(folder: Folder) -> bool:
     """Return whether a folder has data for a user's disk, so that it must not be removed."""
     try:
-        return read(folder) is not None
+        found = read(folder)
+        return found is not None and bool(lacking(folder.path, found))
     except KjuError:
         return True  # unreadable now: never remove a user's data
 
@@ -135,8 +143,8 @@ def settle(path: Path) -> bool:
     try:
         with Folder.open(path) as folder:
             found = read(folder)
-            if found is not None:
-                _commit(folder, found, descriptor)
+            if found is not None and (disks := lacking(path, found)):
+                _commit(folder, msgspec.structs.replace(found, disks=disks), descriptor)
         remove_locked(path)
     finally:
         os.close(descriptor)
@@ -144,7 +152,7 @@ def settle(path: Path) -> bool:
 
 
 def pending() -> Iterator[tuple[Path, Unmerged]]:
-    """Yield each folder with data for users' disks, held or not."""
+    """Yield each folder with overlays of users' disks, held or not."""
     for folder in places.disk_root(create=False).glob("*"):
         if ID.fullmatch(folder.name):
             with contextlib.suppress(KjuError), Folder.open(folder) as opened:
@@ -159,8 +167,7 @@ def notes() -> list[str]:
         f" to {disk.path} at the next start of that disk"
         for folder, found in pending()
         if not is_held(folder)
-        for disk in found.disks
-        if disk.layers
+        for disk in lacking(folder, found)
     ]
 
 
@@ -217,19 +224,18 @@ def discard_for(disks: Iterable[str | Path]) -> None:
 def _commit(folder: Folder, found: Unmerged, lock: int) -> None:
     """Write the overlays of each disk into it; the caller has locked the folder."""
     for disk in found.disks:
-        if disk.layers and disk.identity and not found.begun:
+        if disk.identity and not found.begun:
             _check_unchanged(folder, disk, disk.identity)
-        if disk.layers and disk.format == "raw" and Path(disk.path).suffix.lower() != ".raw":
+        if disk.format == "raw" and Path(disk.path).suffix.lower() != ".raw":
             _check_raw(folder, disk)
     # From here on the disks differ from their identities because of us.
     write(folder, msgspec.structs.replace(found, begun=True))
     left = list(found.disks)
     for number, disk in enumerate(found.disks):
-        if disk.layers:
-            top = folder.path / disk.layers[-1]
-            disk_files.commit(top, Path(disk.path), lock)
-            left[number] = msgspec.structs.replace(disk, layers=())
-            write(folder, msgspec.structs.replace(found, begun=True, disks=tuple(left)))
+        top = folder.path / disk.layers[-1]
+        disk_files.commit(top, Path(disk.path), lock)
+        left[number] = msgspec.structs.replace(disk, layers=())
+        write(folder, msgspec.structs.replace(found, begun=True, disks=tuple(left)))
 
 
 def _check_unchanged(folder: Folder, disk: UserDisk, old: FileIdentity) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.forks import freeze
+from support.forks import freeze, qemu_io
 
 from kju.cli.machines.status import ls, without_visits
 from kju.client.requests import Event, client_name
@@ -85,6 +85,7 @@ def test_data_that_a_killed_machine_left_is_named(
     (roots / "disk.raw").write_bytes(bytes(1 << 20))
     disks = ForkDisks.own("web", [(str(roots / "disk.raw"), "raw")])
     disks.extend()
+    qemu_io(disks.paths[0], "write -P 7 0 64k")
     ls()
     assert capsys.readouterr().err.count("\n") == 1, "no machine is running or defined"
     assert disks._folder is not None

@@ -12,7 +12,7 @@ import pytest
 from support.forks import make_disk, qemu_io
 
 from kju.errors import UsageError
-from kju.store.forks.qcow2 import empty_overlay, is_encrypted, virtual_size
+from kju.store.forks.qcow2 import empty_overlay, is_empty, is_encrypted, virtual_size
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 
@@ -41,10 +41,12 @@ def test_reads_go_below_and_writes_do_not(tmp_path: Path) -> None:
     before = below.read_bytes()
     overlay = tmp_path / "overlay.qcow2"
     overlay.write_bytes(empty_overlay(8 << 20, os.fsencode(below), "qcow2"))
+    assert is_empty(lambda at, size: overlay.read_bytes()[at : at + size])
     qemu_io(overlay, "read -P 0x11 0 64k", "write -P 0x22 4k 4k", "write -P 0x33 7M 1M")
     qemu_io(overlay, "read -P 0x11 0 4k", "read -P 0x22 4k 4k", "read -P 0x33 7M 1M")
     subprocess.run(["qemu-img", "check", "-q", str(overlay)], check=True)
     assert below.read_bytes() == before
+    assert not is_empty(lambda at, size: overlay.read_bytes()[at : at + size])
 
 
 def test_the_facts_of_a_header(tmp_path: Path) -> None:

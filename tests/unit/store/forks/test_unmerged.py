@@ -94,6 +94,24 @@ def test_after_sigkill_the_next_start_of_the_disk_writes_back(disk: Path, roots:
     assert folders(roots) == []
 
 
+def test_a_machine_that_wrote_nothing_leaves_nothing(disk: Path, roots: Path) -> None:
+    other = make_disk(roots / "other.raw", "raw")
+    before = [disk.read_bytes(), other.read_bytes()]
+    disks = ForkDisks.own("web", [(str(disk), ""), (str(other), "raw")])
+    freeze(disks=disks).release()
+    folder = killed(disks)
+    assert unmerged.notes() == []
+    assert sweep_forks() == [folder] and folders(roots) == []
+    disks = ForkDisks.own("web", [(str(disk), ""), (str(other), "raw")])
+    freeze(disks=disks).release()
+    qemu_io(disks.paths[1], "write -P 0x22 0 64k")
+    folder = killed(disks)
+    (note,) = unmerged.notes()
+    assert f"written to {other} at the next start" in note
+    assert unmerged.settle(folder)
+    assert disk.read_bytes() == before[0] and other.read_bytes() != before[1]
+
+
 def test_a_commit_that_was_killed_is_repeated(
     disk: Path, roots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ class GymMachine(ActingMachine):
         place: The tile of the box, from the left.
         down: The keys that are down.
         paused: Whether the guest is paused.
+        paused_at_load: Whether it was when a snapshot was loaded last.
         loads: The snapshots that were loaded.
         steps_run: The times of the steps, in microseconds.
     """
@@ -36,7 +37,7 @@ class GymMachine(ActingMachine):
         super().__init__(name)
         self.place = 0
         self.down: list[int] = []
-        self.paused = False
+        self.paused = self.paused_at_load = False
         self.loads: list[str] = []
         self.steps_run: list[int] = []
         self.show_mode(WIDTH, HEIGHT)
@@ -73,6 +74,7 @@ class GymMachine(ActingMachine):
                 self.steps_run.append(request.microseconds)
             case ChangeSnapshot(how="load", tag="clean"):
                 self.loads.append("clean")
+                self.paused_at_load = self.paused
                 self.down = []
                 self._draw(0)
                 return Result(SnapshotList(snapshots=[SavedSnapshot(tag="clean")]))

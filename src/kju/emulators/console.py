@@ -100,6 +100,8 @@ class Console:
         self.runner = runner
         self.devices = devices
         self._resizing = ResizeRequests(request_size) if request_size is not None else None
+        # Clients with the rate 0: they ask for a larger surface or the live window without viewing.
+        self._not_viewing: set[object] = set()
 
     @property
     def index(self) -> int:
@@ -129,13 +131,17 @@ class Console:
 
         Args:
             client: The client.
-            rate: Looks per second, above 0; None leaves the client's rate as it is, which is at
-                first the source's own pace.
+            rate: Looks per second; 0 ends the viewing; None leaves the client's rate as it is,
+                which is at first the source's own pace.
 
         Raises:
             KjuError: The source cannot be started.
         """
-        await self.runner.attach(client, rate)
+        if rate == 0:
+            self._end_viewing(client)
+        elif rate is not None or client not in self._not_viewing:
+            self._not_viewing.discard(client)
+            await self.runner.attach(client, rate)
 
     async def set_rate(self, client: object, rate: float | None) -> None:
         """Note how often *client* looks.
@@ -148,13 +154,21 @@ class Console:
             KjuError: The source cannot be started.
         """
         if rate == 0:
-            self.detach(client)
+            self._end_viewing(client)
         else:
+            self._not_viewing.discard(client)
             self.runner.set_rate(client, rate)
             await self.runner.attach(client)
 
+    def _end_viewing(self, client: object) -> None:
+        self._not_viewing.add(client)
+        if self.runner.viewing(client) is not None:
+            self.surface.unhold(client)
+            self.runner.detach(client)
+
     def detach(self, client: object) -> None:
         """Note that *client* does not view the console any more, and end its hold."""
+        self._not_viewing.discard(client)
         self.surface.unhold(client)
         self.runner.detach(client)
 

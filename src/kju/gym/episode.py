@@ -174,6 +174,7 @@ class Episode:
             self.machine.close()
             self.machine = self._open()
             self._connect()
+        self._stepping.prepare(self.machine)
         self._exchange(self._reset(self.machine))
         self._stepping.begin(self.machine)
         self.machine.screen.set_rate(self._stepping.rate)

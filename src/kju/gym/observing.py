@@ -67,7 +67,7 @@ class Observer:
         self._scales = scales
         self._mode = self._size
         self._mark = NOTHING_TAKEN
-        self.space = self._space()
+        self.space = small(self._space())
 
     def _space(self) -> Space[Any]:
         width, height = self._size
@@ -151,6 +151,18 @@ class Observer:
                     rect.x // TILE : -(-rect.right // TILE),
                 ] = 1
         self._mark = Mark(*change.mark)
+
+
+def small(space: Space[Any]) -> Space[Any]:
+    """Make the bounds of pictures small: Gymnasium stores four arrays of a picture's shape."""
+    if isinstance(space, spaces.Dict):
+        for part in space.values():
+            small(part)
+    elif isinstance(space, spaces.Box) and space.dtype == np.uint8:
+        for name in ("low", "high", "bounded_below", "bounded_above"):
+            array = getattr(space, name)
+            setattr(space, name, np.broadcast_to(array[(0,) * array.ndim], array.shape))
+    return space
 
 
 def _repeat(out: Any, last: Any) -> None:  # noqa: ANN401  of the space

@@ -26,6 +26,9 @@ class Stepping(Protocol):
     def waits(self) -> bool:
         """True if a step takes longer than a copy of the screen."""
 
+    def prepare(self, machine: Machine, /) -> None:
+        """Prepare the machine for a reset."""
+
     def begin(self, machine: Machine, /) -> None:
         """Prepare the machine for the first step of an episode."""
 
@@ -39,7 +42,8 @@ class Free:
     Args:
         seconds: The shortest time between two steps; 0 for as fast as the program.
         rate: How often the host publishes the screen, as of `kju.Screen.set_rate`. With 0 it takes
-            one picture for each step, and does nothing for the environment between two steps.
+            one picture for each step, and does nothing for the environment between two steps; the
+            host of a mirror takes none.
     """
 
     def __init__(self, seconds: float = 0.0, *, rate: float | None = None) -> None:
@@ -49,6 +53,9 @@ class Free:
         self.waits = seconds > 0
         self._seconds = seconds
         self._due = 0.0
+
+    def prepare(self, machine: Machine) -> None:
+        """Do nothing."""
 
     def begin(self, machine: Machine) -> None:
         """Let the guest run."""
@@ -86,6 +93,9 @@ class Settled:
         from ..acting.answer import Times
 
         self._times = Times(first, still, limit).checked()
+
+    def prepare(self, machine: Machine) -> None:
+        """Do nothing."""
 
     def begin(self, machine: Machine) -> None:
         """Let the guest run, and wait until its screen is still."""
@@ -126,6 +136,10 @@ class Lockstep:
         if not MIN_STEP <= seconds * 1e6 <= MAX_STEP:
             raise UsageError(f"a step lasts 0.001 to 10 seconds, not {seconds!r:.40}")
         self._seconds = seconds
+
+    def prepare(self, machine: Machine) -> None:
+        """Pause the guest: a snapshot that is loaded then does not run on."""
+        machine.pause()
 
     def begin(self, machine: Machine) -> None:
         """Pause the guest, and publish its screen."""

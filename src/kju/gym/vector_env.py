@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
+from ..client.consumer.frame import FramePool
 from ..errors import UsageError
 from .env import check_render_mode
 from .episode import EnvOptions, Episode, MachineSource
+from .observing import small
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _R = TypeVar("_R")
 
@@ -52,7 +57,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         self.autoreset_mode = _mode_of(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
         self.render_mode = check_render_mode(render_mode)
-        self._copy = copy
+        self._memory = FramePool() if copy else None
         self._episodes: list[Episode] = []
         try:
             for machine in machines:
@@ -65,12 +70,12 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         first = self._episodes[0]
         self.single_observation_space = first.observer.space
         self.single_action_space = first.actions.space
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.observation_space = small(batch_space(self.single_observation_space, self.num_envs))
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._batch: Any = create_empty_array(self.single_observation_space, self.num_envs)
         self._slots = [_slot(self._batch, number) for number in range(self.num_envs)]
         self._over = np.ones(self.num_envs, np.bool_)
-        self._pool = ThreadPoolExecutor(self.num_envs, thread_name_prefix="kju-gym")
+        self._threads = ThreadPoolExecutor(self.num_envs, thread_name_prefix="kju-gym")
 
     def _check_equal(self) -> None:
         if not self._episodes:
@@ -178,14 +183,18 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
 
     def _at_once(self, work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:
         """Do the work of machines at the same time; raise the first error when all have ended."""
-        futures = [self._pool.submit(work, number) for number in numbers]
+        futures = [self._threads.submit(work, number) for number in numbers]
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
         return [future.result() for future in futures]
 
     def _observations(self) -> Any:  # noqa: ANN401  of the space
-        return deepcopy(self._batch) if self._copy else self._batch
+        if self._memory is None:
+            return self._batch
+        if isinstance(self._batch, dict):
+            return {name: _copied(array, self._memory) for name, array in self._batch.items()}
+        return _copied(self._batch, self._memory)
 
     # ---- The rest
 
@@ -197,7 +206,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ANN401  Gymnasium's
         """Close the machines that were opened here."""
-        self._pool.shutdown()
+        self._threads.shutdown()
         self._close_all()
 
     def _close_all(self) -> None:
@@ -218,6 +227,13 @@ def _slot(batch: Any, number: int) -> Any:  # noqa: ANN401  of the space
     if isinstance(batch, dict):
         return {name: array[number] for name, array in batch.items()}
     return batch[number]
+
+
+def _copied(array: npt.NDArray[Any], memory: FramePool) -> npt.NDArray[Any]:
+    """Return a copy of an array of one-byte items, in memory that released copies have left."""
+    made = memory.allocate(array.shape).view(array.dtype)
+    np.copyto(made, array)
+    return made
 
 
 def _in_turn(work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:

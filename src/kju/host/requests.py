@@ -233,8 +233,7 @@ async def _close_when_sent(client: Client, sock: socket.socket) -> None:
 
 async def _surface(machine: RunningMachine, client: Client, request: messages.GetSurface) -> Result:
     console = _console(machine, request.console)
-    if request.rate != 0:
-        await console.attach(client, request.rate)
+    await console.attach(client, request.rate)
     memory = console.producer.memory
     reply = messages.SurfaceHandle(
         descriptors=1, console=console.index, size=memory.size, address=memory.address

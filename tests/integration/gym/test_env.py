@@ -168,7 +168,7 @@ def test_text_of_the_screen_is_read_for_the_functions(guest: GymMachine) -> None
 def test_lockstep_runs_the_guest_for_the_time_of_a_step(guest: GymMachine) -> None:
     with make(stepping=Lockstep(0.02)) as env:
         env.reset()
-        assert guest.paused
+        assert guest.paused and guest.paused_at_load
         assert [place(env.step(RIGHT)[0]) for _ in range(3)] == [1, 2, 3]
         assert guest.steps_run == [20_000] * 3
         assert guest.rates[-1] == 0

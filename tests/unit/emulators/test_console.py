@@ -15,7 +15,7 @@ from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import LEAST_RATE, Console, ConsoleFacts, SourceRunner
+from kju.emulators.console import LEAST_RATE, ONE_LOOK, Console, ConsoleFacts, SourceRunner
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
@@ -449,6 +449,43 @@ async def test_client_with_rate_0_does_not_view(monkeypatch: pytest.MonkeyPatch)
     await console.set_rate("wall", 2.0)
     assert made.supervisor.state is SupervisorState.RUNNING
     assert made.sources[1].look_rate == 2.0
+    made.console.stop(State.CLOSED, "over")
+
+
+async def test_client_with_rate_0_stays_so_until_it_states_another(made: Scene) -> None:
+    runner = SourceRunner(made.supervisor)
+    console = Console(ConsoleFacts("vga"), made.surface, runner, devices())
+    await console.attach("gym", 0)
+    await console.attach("gym")  # for a larger surface, or the live window
+    assert runner.viewing("gym") is None
+    await console.attach("gym", 2.0)
+    await console.set_rate("gym", 0)
+    await console.attach("gym")
+    assert runner.viewing("gym") is None
+    await console.set_rate("gym", None)
+    assert runner.viewing("gym") == {"rate": None}
+    await console.set_rate("gym", 0)
+    console.detach("gym")
+    await console.attach("gym")  # another client: the same object only here
+    assert runner.viewing("gym") == {"rate": None}
+    runner.close()
+    made.console.stop(State.CLOSED, "over")
+
+
+async def test_refresh_without_a_viewer_runs_the_source_once() -> None:
+    made = Scene()
+    runner = SourceRunner(made.supervisor)
+    console = Console(ConsoleFacts("vga"), made.surface, runner, devices())
+    await runner.open()
+    for times in (1, 2):
+        assert await console.refresh(sync=True) > 0
+        assert len(made.sources) == times
+        assert made.sources[-1].look_rate == ONE_LOOK
+        await until_async(lambda: made.supervisor.state is SupervisorState.IDLE)
+    await console.attach("viewer")
+    await console.refresh(sync=True)
+    assert len(made.sources) == 3 and made.supervisor.state is SupervisorState.RUNNING
+    runner.close()
     made.console.stop(State.CLOSED, "over")
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import kju
-from kju.gym import Env, Free, KeyActions, VectorEnv
+from kju.gym import ChordActions, Env, Free, VectorEnv
 
 from . import guests, rig
 from .measure import Figure, amount, cpu_seconds, own_memory, progress
@@ -36,7 +36,7 @@ MACHINES = 8
 SIZE = "1024x768"
 #: Frames per second of each of the eight guests, every pixel of each.
 RATE = 10
-KEYS = KeyActions("", "a")
+KEYS = ChordActions("", "a")
 #: Seconds between two pictures of a machine that nobody waits for.
 BETWEEN = 10.0
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import kju
-from kju.gym import Env, KeyActions, Lockstep
+from kju.gym import ChordActions, Env, Lockstep
 
 from .guests import INVADERS
 from .measure import Figure, amount, progress
 
 RUNS, STEPS, SECONDS = 20, 100, 0.02
-KEYS = KeyActions("", "left", "right", "spc")
+KEYS = ChordActions("", "left", "right", "spc")
 #: The title of each configuration, and QEMU's arguments.
 CONFIGURATIONS = {
     "without -icount": [],

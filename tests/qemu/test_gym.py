@@ -20,11 +20,20 @@ from support.wait import until
 
 import kju
 from kju.errors import KjuError
-from kju.gym import Env, Free, KeyActions, Lockstep, Settled, VectorEnv
+from kju.gym import (
+    ChordActions,
+    Env,
+    ForkReset,
+    Free,
+    Lockstep,
+    RevertReset,
+    Settled,
+    VectorEnv,
+)
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 
-MENU = KeyActions("", "down", "up", hold=False)
+MENU = ChordActions("", "down", "up", hold=False)
 DOWN, UP = 1, 2
 SETTLED = Settled(first=2.0, still=0.4, limit=20)
 
@@ -71,6 +80,27 @@ def test_reset_returns_to_the_snapshot_in_every_stepping(menus: list[kju.Machine
             np.testing.assert_array_equal(env.reset()[0], first)
 
 
+def test_reset_by_forks_and_by_a_revert(menus: list[kju.Machine]) -> None:
+    menus[0].snapshots.load("menu")
+    menus[0].screen.wait_stable(0.4, timeout=60)
+    with menus[0].freeze("begin") as base:
+        resets = {"fork": ForkReset(base), "revert": RevertReset()}
+        for name, reset in resets.items():
+            with Env(base.fork, actions=MENU, reset=reset, stepping=SETTLED) as env:
+                first, _ = env.reset()
+                before = env.machine
+                for _ in range(2):
+                    moved = env.step(DOWN)[0]
+                    assert not np.array_equal(moved, first)
+                    np.testing.assert_array_equal(env.reset()[0], first)
+                assert (env.machine is before) is (name == "revert")
+        with VectorEnv(
+            [base.fork] * 2, actions=MENU, reset=ForkReset(base), stepping=Lockstep(0.05)
+        ) as envs:
+            seen, _ = envs.reset()
+            np.testing.assert_array_equal(seen, [first, first])
+
+
 def test_vector_environment_equals_gymnasium_over_the_same_machines(
     menus: list[kju.Machine],
 ) -> None:
@@ -94,7 +124,7 @@ def test_machine_that_ends_during_a_step_is_an_error_with_a_way_out() -> None:
     def start() -> kju.Machine:
         return kju.launch(args=guests.invaders(), name="short")
 
-    with Env(start, actions=KeyActions("", "left"), stepping=Lockstep(0.05)) as env:
+    with Env(start, actions=ChordActions("", "left"), stepping=Lockstep(0.05)) as env:
         env.reset()
         env.step(1)
         with kju.attach("short") as other:

@@ -13,32 +13,33 @@ import gymnasium  # noqa: E402  after the check, whose message names the extra
 
 from .actions import (  # noqa: E402
     Actions,
+    ChordActions,
     DialectActions,
     HeldKeyActions,
-    KeyActions,
     PointerActions,
     TextActions,
 )
 from .env import Env  # noqa: E402
 from .episode import EnvOptions, Moment  # noqa: E402
-from .resets import ForkReset, RebootReset, Reset, SnapshotReset  # noqa: E402
+from .resets import ForkReset, RebootReset, Reset, RevertReset, SnapshotReset  # noqa: E402
 from .stepping import Free, Lockstep, Settled, Stepping  # noqa: E402
 from .vector_env import VectorEnv  # noqa: E402
 
 __all__ = [
     "Actions",
+    "ChordActions",
     "DialectActions",
     "Env",
     "EnvOptions",
     "ForkReset",
     "Free",
     "HeldKeyActions",
-    "KeyActions",
     "Lockstep",
     "Moment",
     "PointerActions",
     "RebootReset",
     "Reset",
+    "RevertReset",
     "Settled",
     "SnapshotReset",
     "Stepping",

@@ -1,7 +1,7 @@
 """Actions: each kind has a space, and turns one of its values into inputs.
 
-An action is checked before anything is sent. `HeldKeyActions` and `KeyActions` with ``hold`` leave
-keys down between two steps; the environment releases them at the end of the episode.
+An action is checked before anything is sent. `HeldKeyActions`, and `ChordActions` with ``hold``,
+leave keys down between two steps; the environment releases them at the end of the episode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..keys import parse_chord
 from ..surface import NOTHING_TAKEN
 
 
-class Situation(NamedTuple):
+class ActionContext(NamedTuple):
     """The facts that an action may depend on.
 
     Attributes:
@@ -40,7 +40,7 @@ class Actions(Protocol):
     def space(self) -> Space[Any]:
         """The space of the actions."""
 
-    def inputs(self, action: Any, situation: Situation, /) -> Sequence[AnyInput]:  # noqa: ANN401
+    def inputs(self, action: Any, context: ActionContext, /) -> Sequence[AnyInput]:  # noqa: ANN401
         """Return the inputs of an action that is in the space.
 
         Raises:
@@ -54,7 +54,7 @@ def _held_instead(wanted: Sequence[int], held: Sequence[int]) -> list[AnyInput]:
     return [*released, *(KeyDown(key) for key in wanted if key not in held)]
 
 
-class KeyActions:
+class ChordActions:
     """Choose one of several chords: a ``Discrete`` space.
 
     Args:
@@ -68,16 +68,16 @@ class KeyActions:
 
     def __init__(self, *chords: str, hold: bool = True) -> None:
         if not chords:
-            raise UsageError("name the chords, such as KeyActions('', 'left', 'right')")
+            raise UsageError("name the chords, such as ChordActions('', 'left', 'right')")
         self._chords = [parse_chord(chord) if chord else () for chord in chords]
         self._hold = hold
         self.space = spaces.Discrete(len(chords))
 
-    def inputs(self, action: int, situation: Situation) -> Sequence[AnyInput]:
+    def inputs(self, action: int, context: ActionContext) -> Sequence[AnyInput]:
         """Return the presses and releases of a chord."""
         chord = self._chords[int(action)]
         if self._hold:
-            return _held_instead(chord, situation.held)
+            return _held_instead(chord, context.held)
         return [Chord(tuple(chord))] if chord else []
 
 
@@ -96,13 +96,13 @@ class HeldKeyActions:
             raise UsageError("name the keys, such as HeldKeyActions('left', 'right', 'spc')")
         self._keys = [key for name in keys for key in parse_chord(name)]
         if len(self._keys) != len(keys):
-            raise UsageError("HeldKeyActions takes single keys; for chords use KeyActions")
+            raise UsageError("HeldKeyActions takes single keys; for chords use ChordActions")
         self.space = spaces.MultiBinary(len(keys))
 
-    def inputs(self, action: Sequence[int], situation: Situation) -> Sequence[AnyInput]:
+    def inputs(self, action: Sequence[int], context: ActionContext) -> Sequence[AnyInput]:
         """Return the presses and releases."""
         wanted = [key for key, down in zip(self._keys, action, strict=True) if down]
-        return _held_instead(wanted, situation.held)
+        return _held_instead(wanted, context.held)
 
 
 class PointerActions:
@@ -124,11 +124,11 @@ class PointerActions:
             button=spaces.Discrete(1 + len(self._buttons)),
         )
 
-    def inputs(self, action: Mapping[str, Any], situation: Situation) -> Sequence[AnyInput]:
+    def inputs(self, action: Mapping[str, Any], context: ActionContext) -> Sequence[AnyInput]:
         """Return the move or the click."""
         x, y = (
             min(int(share * side), side - 1)
-            for share, side in zip(action["point"], situation.size, strict=True)
+            for share, side in zip(action["point"], context.size, strict=True)
         )
         button = int(action["button"])
         return [Click(x, y, self._buttons[button - 1]) if button else Move(x, y)]
@@ -157,7 +157,7 @@ class TextActions:
         self._layout = layout
         self.space = spaces.Text(max_length, min_length=0, charset=characters)
 
-    def inputs(self, action: str, situation: Situation) -> Sequence[AnyInput]:
+    def inputs(self, action: str, context: ActionContext) -> Sequence[AnyInput]:
         """Return the text."""
         return [Type(action, self._layout)] if action else []
 
@@ -222,11 +222,11 @@ class DialectActions:
         self.space = ActionMapSpace(_IDLE.get(dialect, {"action": "screenshot"}))
 
     def inputs(
-        self, action: Mapping[str, Any] | Sequence[Mapping[str, Any]], situation: Situation
+        self, action: Mapping[str, Any] | Sequence[Mapping[str, Any]], context: ActionContext
     ) -> Sequence[AnyInput]:
         """Return the inputs of one action or several."""
         several = [action] if isinstance(action, Mapping) else action
-        view = view_of(Size(*situation.size), NOTHING_TAKEN, most=None, normalised=self._normalised)
+        view = view_of(Size(*context.size), NOTHING_TAKEN, most=None, normalised=self._normalised)
         options = Options(view, self._layout)
         plans = [self._dialect.plan(each, options) for each in several]
         return [one for plan in plans for one in plan.inputs]
@@ -259,12 +259,12 @@ def checked(actions: Actions, action: Any) -> None:  # noqa: ANN401
 __all__ = [
     "ASCII",
     "DIALECTS",
+    "ActionContext",
     "ActionMapSpace",
     "Actions",
+    "ChordActions",
     "DialectActions",
     "HeldKeyActions",
-    "KeyActions",
     "PointerActions",
-    "Situation",
     "TextActions",
 ]

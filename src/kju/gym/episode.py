@@ -15,7 +15,7 @@ from ..client.launching import attach
 from ..client.machine import Machine
 from ..client.sending import send_one
 from ..errors import ClosedError, KjuError, MachineGoneError, UsageError
-from .actions import Actions, Situation, checked, held_after
+from .actions import ActionContext, Actions, checked, held_after
 from .observing import ModeChange, Observation, Observer
 from .resets import Reset, as_reset
 from .stepping import Free, Stepping
@@ -110,7 +110,7 @@ class Episode:
             known = ", ".join(EnvOptions.__annotations__)
             raise UsageError(f"unknown option {min(unknown)!r}; the options are: {known}")
         if "actions" not in options:
-            raise UsageError("actions is missing, such as actions=KeyActions('', 'left', 'right')")
+            raise UsageError("actions is missing, such as actions=ChordActions('', 'left')")
         self.actions = options["actions"]
         self._options = options
         self._stepping: Stepping = options.get("stepping") or Free()
@@ -221,7 +221,7 @@ class Episode:
         checked(self.actions, action)
         screen = self.machine.screen
         mode = screen.mode
-        inputs = self.actions.inputs(action, Situation((mode.width, mode.height), self._held))
+        inputs = self.actions.inputs(action, ActionContext((mode.width, mode.height), self._held))
         added = self._run(screen, inputs)
         self._steps += 1
         info = self.observer.read(screen, out, last) | added

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -203,6 +203,12 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             return None
         return tuple(np.array(episode.machine.screen.frame()) for episode in self._episodes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ANN401  Gymnasium's
         """Close the machines that were opened here."""

@@ -19,11 +19,11 @@ from support.wait import until
 import kju
 from kju.errors import InputError, MachineGoneError, UsageError
 from kju.gym import (
+    ChordActions,
     Env,
     ForkReset,
     Free,
     HeldKeyActions,
-    KeyActions,
     Lockstep,
     Moment,
     PointerActions,
@@ -33,7 +33,7 @@ from kju.gym import (
     TextActions,
 )
 
-ARROWS = KeyActions("", "left", "right")
+ARROWS = ChordActions("", "left", "right")
 LEFT, RIGHT = 1, 2
 
 
@@ -203,11 +203,11 @@ def test_machine_of_the_caller_stays_open(guest: GymMachine) -> None:
 def test_reset_may_return_another_machine(guests: list[GymMachine]) -> None:
     names = itertools.cycle(["gym1", "gym2"])
 
-    class Base:
+    class Bases:
         def fork(self) -> kju.Machine:
             return kju.attach(next(names))
 
-    with Env("gym0", actions=ARROWS, reset=ForkReset(Base())) as env:
+    with Env("gym0", actions=ARROWS, reset=ForkReset(Bases())) as env:
         for name in ("gym1", "gym2", "gym1"):
             old = env.machine
             env.reset()

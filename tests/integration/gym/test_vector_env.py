@@ -12,9 +12,9 @@ from support.gym_host import HEIGHT, WIDTH, GymMachine
 
 import kju
 from kju.errors import UsageError
-from kju.gym import Env, Free, KeyActions, Lockstep, VectorEnv
+from kju.gym import ChordActions, Env, Free, Lockstep, VectorEnv
 
-ARROWS = KeyActions("", "left", "right")
+ARROWS = ChordActions("", "left", "right")
 NAMES = ("gym0", "gym1", "gym2")
 
 

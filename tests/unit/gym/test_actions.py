@@ -16,12 +16,12 @@ from kju.acting.inputs import Chord, Click, KeyDown, KeyUp, Move, Type
 from kju.agents import DIALECTS
 from kju.errors import UsageError
 from kju.gym.actions import (
+    ActionContext,
     Actions,
+    ChordActions,
     DialectActions,
     HeldKeyActions,
-    KeyActions,
     PointerActions,
-    Situation,
     TextActions,
     checked,
     held_after,
@@ -29,19 +29,19 @@ from kju.gym.actions import (
 from kju.keys import number
 
 LEFT, RIGHT = number("left"), number("right")
-SIZE = Situation((100, 50))
+SIZE = ActionContext((100, 50))
 
 
 def test_held_keys_are_exchanged() -> None:
-    actions = KeyActions("", "left", "left-right")
+    actions = ChordActions("", "left", "left-right")
     assert actions.inputs(0, SIZE) == []
     assert actions.inputs(1, SIZE) == [KeyDown(LEFT)]
-    assert actions.inputs(2, Situation((1, 1), (LEFT,))) == [KeyDown(RIGHT)]
-    assert actions.inputs(0, Situation((1, 1), (LEFT, RIGHT))) == [KeyUp(RIGHT), KeyUp(LEFT)]
+    assert actions.inputs(2, ActionContext((1, 1), (LEFT,))) == [KeyDown(RIGHT)]
+    assert actions.inputs(0, ActionContext((1, 1), (LEFT, RIGHT))) == [KeyUp(RIGHT), KeyUp(LEFT)]
 
 
 def test_pressed_keys_are_chords() -> None:
-    actions = KeyActions("", "ctrl-c", hold=False)
+    actions = ChordActions("", "ctrl-c", hold=False)
     assert actions.inputs(0, SIZE) == []
     assert actions.inputs(1, SIZE) == [Chord((number("ctrl"), number("c")))]
 
@@ -50,7 +50,7 @@ def test_each_key_of_a_set_is_up_or_down() -> None:
     actions = HeldKeyActions("left", "right")
     down = actions.inputs(np.array([1, 1], np.int8), SIZE)
     assert down == [KeyDown(LEFT), KeyDown(RIGHT)]
-    assert actions.inputs(np.array([0, 1]), Situation((1, 1), (LEFT, RIGHT))) == [KeyUp(LEFT)]
+    assert actions.inputs(np.array([0, 1]), ActionContext((1, 1), (LEFT, RIGHT))) == [KeyUp(LEFT)]
 
 
 def test_pointer_reaches_every_pixel_and_no_other() -> None:
@@ -83,8 +83,8 @@ def test_actions_of_a_dialect_become_its_inputs() -> None:
 
 
 @pytest.mark.parametrize(("actions", "wrong"), [
-    (KeyActions("a"), 1), (KeyActions("a"), -1), (KeyActions("a"), math.nan),
-    (KeyActions("a"), "a"),
+    (ChordActions("a"), 1), (ChordActions("a"), -1), (ChordActions("a"), math.nan),
+    (ChordActions("a"), "a"),
     (HeldKeyActions("a"), [2]), (HeldKeyActions("a"), [0, 1]),
     (TextActions(3), "long text"), (TextActions(3), "é"), (TextActions(3), 7),
     (PointerActions(), {"point": np.array([math.nan, 0], np.float32), "button": 0}),
@@ -98,7 +98,7 @@ def test_other_values_are_refused(actions: Actions, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [
-    lambda: KeyActions(), lambda: KeyActions("nokey"), lambda: HeldKeyActions(),
+    lambda: ChordActions(), lambda: ChordActions("nokey"), lambda: HeldKeyActions(),
     lambda: HeldKeyActions("ctrl-a"), lambda: PointerActions(("fourth",)),
     lambda: TextActions(characters="é", layout="us"), lambda: DialectActions("none"),
 ])  # fmt: skip
@@ -108,7 +108,7 @@ def test_invalid_kinds_are_refused(make: Any) -> None:
 
 
 @pytest.mark.parametrize("actions", [
-    KeyActions("a", "b"), HeldKeyActions("a"), PointerActions(), TextActions(),
+    ChordActions("a", "b"), HeldKeyActions("a"), PointerActions(), TextActions(),
     DialectActions("openai"),
 ], ids=lambda actions: type(actions).__name__)  # fmt: skip
 def test_samples_are_valid_alone_and_in_a_batch(actions: Actions) -> None:

@@ -17,6 +17,7 @@ from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
+from ..store.forks import places
 from ..store.paths import fallback_note, runtime_folder
 from .command import Json
 from .output import GREEN, RED, styled
@@ -86,6 +87,8 @@ def _qemu() -> Iterator[Finding]:
     accelerator = qemu.best_accelerator(found)
     # Without it guests are slow but run, so it is not a fault.
     yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
+    why = found.no_forks
+    yield Finding("forks", None, why) if why else _try("forks", places.largest_base)
 
 
 def _xvfb() -> Finding:

@@ -121,6 +121,18 @@ def space(root: Path) -> Space:
     return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, reserved)
 
 
+def largest_base() -> str:
+    """Return how much memory a machine may have to be frozen in memory, as a sentence.
+
+    Raises:
+        OSError: There is no file system in memory.
+    """
+    root = base_roots()[0]
+    found = space(root if root.is_dir() else root.parent)
+    most = max(0, found.free - found.reserved - MARGIN)
+    return f"machines with up to {_mib(most)} of memory can be frozen in {root.parent}"
+
+
 def is_in_memory(path: Path) -> bool:
     """Return whether a path is on a file system in memory (proc_pid_mountinfo(5))."""
     try:

@@ -53,6 +53,16 @@ def test_a_reservation_counts_before_it_is_written(volume: dict[str, int]) -> No
     places.new_base(400 * MIB).release()
 
 
+def test_the_largest_base_that_fits(volume: dict[str, int]) -> None:
+    assert "up to 936 MiB of memory can be frozen in" in places.largest_base()
+    first = places.new_base(500 * MIB)
+    assert "up to 372 MiB of memory" in places.largest_base()
+    places.new_base(372 * MIB).release()
+    volume["free"] = 10
+    assert "up to 0 MiB of memory" in places.largest_base()
+    first.release()
+
+
 def test_written_pages_count_once(volume: dict[str, int]) -> None:
     held = places.new_base(500 * MIB)
     (held.path / "state").write_bytes(bytes(MIB))

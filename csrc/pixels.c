@@ -256,11 +256,3 @@ int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
     *y = s.y;
     return 1;
 }
-
-void kju_copy_within(const struct kju_picture *p, const struct kju_rect *to, uint32_t x, uint32_t y) {
-    size_t bytes = (size_t)to->width * p->pixel;
-    for (uint32_t i = 0; i < to->height; i++) {
-        uint32_t row = to->y > y ? to->height - 1 - i : i; /* read each row before it is overwritten */
-        memmove(kju_pixel_at(p, to->x, to->y + row), kju_pixel_at(p, x, y + row), bytes);
-    }
-}

@@ -203,6 +203,14 @@ static void fill(const struct kju_picture *p, const struct item *i) {
         memcpy(kju_pixel_at(p, i->rect.x, i->rect.y + y), first, (size_t)width * p->pixel);
 }
 
+void kju_copy_within(const struct kju_picture *p, const struct kju_rect *to, uint32_t x, uint32_t y) {
+    size_t bytes = (size_t)to->width * p->pixel;
+    for (uint32_t i = 0; i < to->height; i++) {
+        uint32_t row = to->y > y ? to->height - 1 - i : i; /* read each row before it is overwritten */
+        memmove(kju_pixel_at(p, to->x, to->y + row), kju_pixel_at(p, x, y + row), bytes);
+    }
+}
+
 int kju_unpack(const uint8_t *bytes, size_t size, const struct kju_picture *p) {
     struct input in = {.at = bytes, .end = bytes + size};
     uint8_t *scratch = malloc(2 * (size_t)p->width * kju_channels(p));

@@ -97,6 +97,8 @@ find_missing_for_check() {
     command -v xdotool >/dev/null || packages+=(xdotool)
     [ -e /usr/share/fonts/X11/misc ] || packages+=(xfonts-base)
     command -v openbox >/dev/null || packages+=(openbox)
+    command -v wasm-ld >/dev/null || packages+=(lld)
+    command -v chromium >/dev/null || packages+=(chromium)
     [ -n "$on_debian" ] || return 0 # other systems have no package of these
     [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || packages+=(ovmf)
     [ -e /usr/share/AAVMF/AAVMF_CODE.fd ] || packages+=(qemu-efi-aarch64)
@@ -140,7 +142,7 @@ advise() {
         words="sudo apt-get install gcc libc6-dev python3-dev python3-venv qemu-system-x86 qemu-system-modules-opengl qemu-utils grub-invaders"
         ! wants desktop || words+=" $qt"
         ! wants text || words+=" tesseract-ocr-eng"
-        ! wants check || words+=" clang libclang-rt-dev spin g++ relacy-dev xvfb x11-apps xterm x11-xserver-utils xdotool xfonts-base openbox libxkbcommon-dev"
+        ! wants check || words+=" clang libclang-rt-dev spin g++ relacy-dev xvfb x11-apps xterm x11-xserver-utils xdotool xfonts-base openbox libxkbcommon-dev lld chromium"
         [ "$ID" != debian ] || words+=" (Python >= 3.11 is not in releases before Debian 12)"
         ;;
     *" fedora "* | *" rhel "*) words="sudo dnf install gcc glibc-static python3-devel qemu-system-x86-core qemu-ui-dbus qemu-img clang compiler-rt libxkbcommon-devel" ;;

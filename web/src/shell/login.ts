@@ -1,0 +1,63 @@
+/** The key of a link becomes a session: a cookie, or, in an iframe, a token in memory. */
+
+const KEY = /^[A-Za-z0-9_-]{43}$/;
+
+export interface Session {
+  readonly role: string;
+  readonly build: string;
+  readonly machines: readonly string[];
+}
+
+/** Take the key from the address, so that it is in no history and no screenshot. */
+export function takeKey(): string {
+  const key = location.hash.slice(1);
+  if (!KEY.test(key)) return "";
+  history.replaceState(null, "", location.pathname + location.search);
+  return key;
+}
+
+/** Return the key of a pasted link; empty if there is none. */
+export function keyOfLink(text: string): string {
+  const key = text.trim().split("#").at(-1) ?? "";
+  return KEY.test(key) ? key : "";
+}
+
+/**
+ * Exchange a key.
+ *
+ * @returns A token if `cookie` is false, else an empty text.
+ * @throws Error with the server's reason.
+ */
+export async function exchange(key: string, cookie: boolean): Promise<string> {
+  const response = await fetch("/api/login", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(cookie ? { key } : { key, cookie }),
+  });
+  if (!response.ok) throw new Error(await reason(response));
+  if (cookie) return "";
+  const body: unknown = await response.json();
+  return typeof body === "object" && body !== null && "token" in body ? String(body.token) : "";
+}
+
+/** Return the session of this browser's cookie; null without one. */
+export async function currentSession(): Promise<Session | null> {
+  const response = await fetch("/api/session");
+  if (response.status === 401) return null;
+  if (!response.ok) throw new Error(await reason(response));
+  return (await response.json()) as Session;
+}
+
+export async function endSession(): Promise<void> {
+  await fetch("/api/logout", { method: "POST" });
+}
+
+async function reason(response: Response): Promise<string> {
+  try {
+    const body: unknown = await response.json();
+    if (typeof body === "object" && body !== null && "error" in body) return String(body.error);
+  } catch {
+    // Not JSON: a proxy's page.
+  }
+  return `${response.status} ${response.statusText}`;
+}

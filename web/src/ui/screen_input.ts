@@ -1,0 +1,156 @@
+/** The listeners of a picture that the page controls. A page that only looks has none of them. */
+
+import { Gestures } from "../input/gestures";
+import { Keyboard } from "../input/keyboard";
+import { type InputChannel, Outbox, type PointerAction } from "../input/outbox";
+import { Pointer } from "../input/pointer";
+import { pixelAt, type Size } from "../screen/scale";
+
+export interface ScreenInputOptions {
+  readonly picture: HTMLCanvasElement;
+  /** The scrolled area around the picture. */
+  readonly area: HTMLElement;
+  size(): Size;
+  channel(): InputChannel | null;
+  zoom(factor: number, x: number, y: number): void;
+}
+
+export class ScreenInput {
+  readonly keyboard: Keyboard;
+  readonly gestures: Gestures;
+  isAbsolute = true;
+  private readonly pointer: Pointer;
+  private readonly outbox: Outbox;
+  private readonly ends = new AbortController();
+  private readonly timer: number;
+
+  constructor(private readonly options: ScreenInputOptions) {
+    const { picture } = options;
+    this.outbox = new Outbox({
+      get canSend() {
+        return options.channel()?.canSend ?? false;
+      },
+      get inputsUnderWay() {
+        return options.channel()?.inputsUnderWay ?? 0;
+      },
+      sendInput: (body) => options.channel()?.sendInput(body),
+    });
+    const send = (action: PointerAction) => this.outbox.pointer(action);
+    this.keyboard = new Keyboard((step) => this.outbox.key(step));
+    this.pointer = new Pointer(picture, options.size, () => this.isAbsolute, send);
+    this.gestures = new Gestures(
+      {
+        pixel: (x, y) => pixelAt(x, y, picture.getBoundingClientRect(), options.size()),
+        size: options.size,
+        send,
+        zoom: options.zoom,
+        pan: (dx, dy) => this.pan(dx, dy),
+      },
+      () => performance.now(),
+    );
+    this.timer = window.setInterval(() => this.gestures.tick(), 100);
+    this.listen();
+  }
+
+  /** An answer has arrived: more can be sent. */
+  flush(): void {
+    this.outbox.flush();
+  }
+
+  /** Type with keys beside the picture's own. */
+  get send(): Outbox {
+    return this.outbox;
+  }
+
+  /** Release all keys and buttons. */
+  releaseAll(): void {
+    this.keyboard.releaseAll();
+    this.pointer.releaseAll();
+    this.gestures.clear();
+  }
+
+  /** The session is another one: what was held there was released by the server. */
+  forget(): void {
+    this.outbox.clear();
+    this.releaseAll();
+    this.outbox.clear();
+  }
+
+  close(): void {
+    this.releaseAll();
+    clearInterval(this.timer);
+    this.ends.abort();
+  }
+
+  private pan(dx: number, dy: number): boolean {
+    const { area } = this.options;
+    const isZoomed = area.scrollWidth > area.clientWidth || area.scrollHeight > area.clientHeight;
+    if (isZoomed) area.scrollBy(-dx, -dy);
+    return isZoomed;
+  }
+
+  private listen(): void {
+    const { picture } = this.options;
+    const options = { signal: this.ends.signal };
+    picture.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.isComposing || event.repeat) event.preventDefault();
+        else if (this.keyboard.down(event)) event.preventDefault();
+      },
+      options,
+    );
+    picture.addEventListener(
+      "keyup",
+      (event) => {
+        if (this.keyboard.up(event)) event.preventDefault();
+      },
+      options,
+    );
+    picture.addEventListener("pointermove", (event) => this.pointerMoved(event), options);
+    picture.addEventListener("pointerdown", (event) => this.pointerDown(event), options);
+    picture.addEventListener("pointerup", (event) => this.pointerUp(event), options);
+    picture.addEventListener("pointercancel", () => this.gestures.giveUp(), options);
+    picture.addEventListener("contextmenu", (event) => event.preventDefault(), options);
+    picture.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.pointer.wheel(event);
+      },
+      { ...options, passive: false },
+    );
+    picture.addEventListener("blur", () => this.releaseAll(), options);
+    window.addEventListener("blur", () => this.releaseAll(), options);
+    window.addEventListener("pagehide", () => this.releaseAll(), options);
+    document.addEventListener(
+      "visibilitychange",
+      () => {
+        if (document.hidden) this.releaseAll();
+      },
+      options,
+    );
+  }
+
+  private pointerMoved(event: PointerEvent): void {
+    if (event.pointerType === "touch") this.gestures.move(touch(event));
+    else this.pointer.move(event);
+  }
+
+  private pointerDown(event: PointerEvent): void {
+    event.preventDefault();
+    this.options.picture.focus();
+    this.options.picture.setPointerCapture(event.pointerId);
+    if (event.pointerType === "touch") this.gestures.down(touch(event));
+    else this.pointer.down(event);
+  }
+
+  private pointerUp(event: PointerEvent): void {
+    if (event.pointerType === "touch") this.gestures.up(touch(event));
+    else this.pointer.up(event);
+  }
+}
+
+function touch(event: PointerEvent): { id: number; x: number; y: number } {
+  return { id: event.pointerId, x: event.clientX, y: event.clientY };
+}

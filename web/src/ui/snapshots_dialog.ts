@@ -1,0 +1,97 @@
+/** The snapshots of a machine: save, load, remove. */
+
+import type { Connection } from "../shell/connection";
+import { confirmed, showDialog } from "./dialog";
+import { h } from "./dom";
+import { LANGUAGE, say } from "./words";
+
+interface Snapshot {
+  readonly tag: string;
+  readonly time: number;
+  readonly current: boolean;
+}
+
+function snapshotsIn(data: unknown): Snapshot[] {
+  if (!Array.isArray(data)) return [];
+  return data.flatMap((each: unknown) => {
+    if (typeof each !== "object" || each === null || !("tag" in each)) return [];
+    const time = "time" in each && typeof each.time === "number" ? each.time : 0;
+    return [{ tag: String(each.tag), time, current: "current" in each && each.current === true }];
+  });
+}
+
+export async function showSnapshots(
+  connection: Connection,
+  machine: string,
+  mayChange: boolean,
+): Promise<void> {
+  const list = h("ul", { class: "snapshots" });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const field = h("input", { id: "tag", required: true, maxlength: "64" });
+  const times = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
+  const run = async (how: string, tag: string) => {
+    problem.textContent = "";
+    try {
+      await connection.act(machine, "snapshot", { how, tag });
+      await update();
+    } catch (error) {
+      problem.textContent = error instanceof Error ? error.message : String(error);
+    }
+  };
+  const button = (
+    word: "load" | "remove",
+    how: string,
+    question: "confirmLoad" | "confirmRemove",
+    tag: string,
+  ) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-label": `${say(word)}: ${tag}`,
+        onclick: async () => {
+          if (await confirmed(say(question, { tag }), say(word))) await run(how, tag);
+        },
+      },
+      say(word),
+    );
+  const row = ({ tag, time, current }: Snapshot) =>
+    h(
+      "li",
+      { "aria-current": current ? "true" : null },
+      h("bdi", {}, tag),
+      h("span", { class: "time" }, time > 0 ? times.format(time * 1000) : ""),
+      mayChange && button("load", "load", "confirmLoad", tag),
+      mayChange && button("remove", "delete", "confirmRemove", tag),
+    );
+  const update = async () => {
+    const found = snapshotsIn(await connection.act(machine, "snapshots"));
+    list.replaceChildren(
+      ...(found.length > 0 ? found.map(row) : [h("li", {}, say("noSnapshots"))]),
+    );
+  };
+  const save = async (event: Event) => {
+    event.preventDefault();
+    await run("save", field.value);
+  };
+  const form = h(
+    "form",
+    { onsubmit: save, class: "row" },
+    h("label", { for: "tag" }, say("tag")),
+    field,
+    h("button", { type: "submit" }, say("save")),
+  );
+  const close = h("button", { type: "button", onclick: () => dialog.close() }, say("close"));
+  const dialog = showDialog(
+    say("snapshots"),
+    list,
+    mayChange ? form : "",
+    problem,
+    h("div", { class: "buttons" }, close),
+  );
+  try {
+    await update();
+  } catch (error) {
+    problem.textContent = error instanceof Error ? error.message : String(error);
+  }
+}

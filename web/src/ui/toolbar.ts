@@ -1,0 +1,139 @@
+/** The bar above a screen. In full screen it slides away. */
+
+import type { ScaleMode } from "../screen/scale";
+import type { Connection } from "../shell/connection";
+import type { Machine, Role } from "../wire/messages";
+import { actionsOn, carryOut } from "./actions";
+import { h, iconButton } from "./dom";
+import { icons } from "./icons";
+import { type MenuItem, menuButton } from "./menu";
+import { showSnapshots } from "./snapshots_dialog";
+import { say } from "./words";
+
+export interface ToolbarTarget {
+  readonly connection: Connection;
+  readonly canControl: boolean;
+  readonly scale: ScaleMode;
+  machine(): Machine | undefined;
+  back: (() => void) | null;
+  setScale(mode: ScaleMode): void;
+  sendChord(codes: readonly string[]): void;
+  paste(): void;
+  toggleFullScreen(): void;
+  screenshot(): void;
+  toggleRecording(): boolean;
+  typeText(): void;
+  toggleTouchpad(): boolean;
+  openScreen(console: number): void;
+}
+
+const CHORDS: readonly (readonly [string, readonly string[]])[] = [
+  ["Ctrl+Alt+Del", ["ControlLeft", "AltLeft", "Delete"]],
+  ["Ctrl+Alt+Backspace", ["ControlLeft", "AltLeft", "Backspace"]],
+  ["Alt+Tab", ["AltLeft", "Tab"]],
+  ["Alt+F4", ["AltLeft", "F4"]],
+  ["Super", ["MetaLeft"]],
+  ["Esc", ["Escape"]],
+  ["Print", ["PrintScreen"]],
+  ["Ctrl+Alt+F1", ["ControlLeft", "AltLeft", "F1"]],
+  ["Ctrl+Alt+F2", ["ControlLeft", "AltLeft", "F2"]],
+  ["Ctrl+Alt+F3", ["ControlLeft", "AltLeft", "F3"]],
+  ["Ctrl+Alt+F7", ["ControlLeft", "AltLeft", "F7"]],
+];
+
+export class Toolbar {
+  readonly element: HTMLElement;
+  private readonly state = h("span", { class: "state", role: "status" });
+  private readonly role = h("span", { class: "role" });
+  private readonly latency = h("span", { class: "latency" });
+  private readonly recordButton: HTMLButtonElement;
+
+  constructor(
+    name: string,
+    private readonly target: ToolbarTarget,
+  ) {
+    const { connection } = target;
+    this.recordButton = iconButton(say("record"), icons.record, () => this.record());
+    const manage = connection.role === "manage";
+    this.element = h(
+      "header",
+      { class: "bar" },
+      target.back && iconButton(say("back"), icons.back, target.back),
+      h("h1", {}, h("bdi", {}, name)),
+      this.state,
+      this.role,
+      this.latency,
+      h("span", { class: "space" }),
+      target.canControl && menuButton(say("send"), icons.keys, () => this.chords()),
+      target.canControl && iconButton(say("paste"), icons.paste, () => target.paste()),
+      target.canControl && iconButton(say("textMode"), icons.text, () => target.typeText()),
+      menuButton(say("scale"), icons.scale, () => this.scales()),
+      iconButton(say("fullScreen"), icons.full, () => target.toggleFullScreen()),
+      iconButton(say("screenshot"), icons.picture, () => target.screenshot()),
+      this.recordButton,
+      iconButton(say("snapshots"), icons.save, () => {
+        void showSnapshots(connection, name, manage);
+      }),
+      manage && menuButton(say("power"), icons.power, () => this.power()),
+      menuButton(say("more"), icons.more, () => this.more()),
+    );
+  }
+
+  showState(machine: Machine | undefined, role: Role | "view"): void {
+    this.state.textContent = machine ? say(machine.state) : "";
+    this.element.dataset.state = machine?.state ?? "off";
+    this.role.textContent = say(role === "view" ? "viewOnly" : role);
+  }
+
+  showLatency(milliseconds: number): void {
+    const shown = milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds);
+    this.latency.textContent = `${shown} ms`;
+    this.latency.title = say("latency", { milliseconds: shown });
+  }
+
+  private record(): void {
+    const isRecording = this.target.toggleRecording();
+    const label = say(isRecording ? "stopRecording" : "record");
+    this.recordButton.classList.toggle("on", isRecording);
+    this.recordButton.title = label;
+    this.recordButton.setAttribute("aria-label", label);
+  }
+
+  private chords(): MenuItem[] {
+    return CHORDS.map(([label, codes]) => ({ label, run: () => this.target.sendChord(codes) }));
+  }
+
+  private scales(): MenuItem[] {
+    const modes: ScaleMode[] = ["fit", "whole", "exact"];
+    return modes.map((mode) => ({
+      label: say(mode),
+      isChecked: mode === this.target.scale,
+      run: () => this.target.setScale(mode),
+    }));
+  }
+
+  private power(): MenuItem[] {
+    const machine = this.target.machine();
+    if (machine === undefined) return [];
+    return actionsOn(machine, this.target.connection.role).map((action) => ({
+      label: say(action.word),
+      icon: action.icon,
+      run: () => void carryOut(this.target.connection, machine, action),
+    }));
+  }
+
+  private more(): MenuItem[] {
+    const screens = this.target.machine()?.consoles ?? 1;
+    const items: MenuItem[] = [];
+    if (this.target.canControl)
+      items.push({ label: say("touchpad"), run: () => this.target.toggleTouchpad() });
+    for (let number = 0; number < screens && screens > 1; number++)
+      items.push({
+        label: say("screen", { number: number + 1 }),
+        run: () => this.target.openScreen(number),
+      });
+    if (items.length === 0)
+      items.push({ label: say("fit"), run: () => this.target.setScale("fit") });
+    return items;
+  }
+}

@@ -1,0 +1,182 @@
+/** All machines, with live pictures of those in view. */
+
+import type { Connection, SmallPicture } from "../shell/connection";
+import type { Machine } from "../wire/messages";
+import { actionsOn, carryOut } from "./actions";
+import { h, iconButton } from "./dom";
+import { icons } from "./icons";
+import { say } from "./words";
+
+class Tile {
+  readonly element: HTMLElement;
+  private readonly picture = h("img", { alt: "", decoding: "async" });
+  private readonly state = h("span", { class: "state" });
+  private readonly actions = h("div", { class: "actions" });
+  private readonly link: HTMLAnchorElement;
+  private url = "";
+  private version = -1;
+  private shown = "";
+
+  constructor(
+    private machine: Machine,
+    private readonly connection: Connection,
+    open: (machine: string) => void,
+  ) {
+    this.link = h(
+      "a",
+      {
+        href: `/m/${encodeURIComponent(machine.name)}`,
+        "aria-label": say("open", { name: machine.name }),
+        onclick: (event: MouseEvent) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          open(machine.name);
+        },
+      },
+      h("div", { class: "screen" }, this.picture),
+    );
+    const name = h("bdi", { class: "name", title: machine.name }, machine.name);
+    const strip = h("div", { class: "strip" }, name, this.state);
+    this.element = h("li", { class: "tile" }, this.link, strip, this.actions);
+    this.update(machine);
+  }
+
+  update(machine: Machine): void {
+    this.machine = machine;
+    const shown = `${machine.state} ${machine.isDefined} ${this.connection.role}`;
+    if (shown === this.shown) return;
+    this.shown = shown;
+    this.element.dataset.state = machine.state;
+    this.state.textContent = say(machine.state);
+    this.actions.replaceChildren(
+      ...actionsOn(machine, this.connection.role).map((action) =>
+        iconButton(`${say(action.word)}: ${machine.name}`, action.icon, () =>
+          carryOut(this.connection, this.machine, action),
+        ),
+      ),
+    );
+  }
+
+  show(picture: SmallPicture): void {
+    if (picture.version === this.version) return;
+    this.version = picture.version;
+    const before = this.url;
+    this.url = URL.createObjectURL(new Blob([picture.data.slice()], { type: "image/jpeg" }));
+    this.picture.src = this.url;
+    if (before) URL.revokeObjectURL(before);
+  }
+
+  remove(): void {
+    this.element.remove();
+    if (this.url) URL.revokeObjectURL(this.url);
+  }
+}
+
+export class WallPage {
+  readonly element: HTMLElement;
+  private readonly grid = h("ul", { class: "wall" });
+  private readonly empty = h("p", { class: "empty" });
+  private readonly search: HTMLInputElement;
+  private readonly tiles = new Map<string, Tile>();
+  private readonly inView = new Set<string>();
+  private machines: readonly Machine[] = [];
+  private readonly observer: IntersectionObserver;
+  private readonly onVisibility = () => this.askForPictures();
+
+  /**
+   * @param open Opens a machine.
+   * @param leave Ends the session; null in an iframe.
+   */
+  constructor(
+    private readonly connection: Connection,
+    private readonly open: (machine: string) => void,
+    leave: (() => void) | null,
+  ) {
+    this.search = h("input", {
+      type: "search",
+      "aria-label": say("search"),
+      placeholder: say("search"),
+      oninput: () => this.filter(),
+    });
+    const bar = h(
+      "header",
+      { class: "bar" },
+      h("h1", {}, say("machines")),
+      this.search,
+      leave && iconButton(say("logout"), icons.leave, leave),
+    );
+    this.element = h("main", { class: "page" }, bar, this.grid, this.empty);
+    this.observer = new IntersectionObserver((entries) => this.noteView(entries), {
+      rootMargin: "80px",
+    });
+    document.addEventListener("visibilitychange", this.onVisibility);
+  }
+
+  close(): void {
+    this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    for (const tile of this.tiles.values()) tile.remove();
+    this.connection.setWall([]);
+    this.element.remove();
+  }
+
+  setMachines(machines: readonly Machine[]): void {
+    this.machines = machines;
+    const names = new Set(machines.map((machine) => machine.name));
+    for (const [name, tile] of this.tiles) {
+      if (names.has(name)) continue;
+      this.observer.unobserve(tile.element);
+      tile.remove();
+      this.tiles.delete(name);
+      this.inView.delete(name);
+    }
+    for (const machine of machines) {
+      const tile = this.tiles.get(machine.name);
+      if (tile !== undefined) tile.update(machine);
+      else this.add(machine);
+    }
+    this.filter();
+    this.askForPictures();
+  }
+
+  showPicture(picture: SmallPicture): void {
+    this.tiles.get(picture.machine)?.show(picture);
+  }
+
+  private add(machine: Machine): void {
+    const tile = new Tile(machine, this.connection, this.open);
+    tile.element.dataset.name = machine.name;
+    this.tiles.set(machine.name, tile);
+    const after = [...this.grid.children].find(
+      (other) => ((other as HTMLElement).dataset.name ?? "") > machine.name,
+    );
+    this.grid.insertBefore(tile.element, after ?? null);
+    this.observer.observe(tile.element);
+  }
+
+  private filter(): void {
+    const wanted = this.search.value.trim().toLowerCase();
+    let shown = 0;
+    for (const [name, tile] of this.tiles) {
+      tile.element.hidden = !name.toLowerCase().includes(wanted);
+      if (!tile.element.hidden) shown++;
+    }
+    this.empty.hidden = shown > 0;
+    this.empty.textContent = say(this.tiles.size > 0 ? "noMatch" : "noMachines");
+  }
+
+  private noteView(entries: readonly IntersectionObserverEntry[]): void {
+    for (const entry of entries) {
+      const name = (entry.target as HTMLElement).dataset.name ?? "";
+      if (entry.isIntersecting) this.inView.add(name);
+      else this.inView.delete(name);
+    }
+    this.askForPictures();
+  }
+
+  private askForPictures(): void {
+    const live = this.machines.filter((machine) => machine.state !== "off");
+    const names = live.map((machine) => machine.name).filter((name) => this.inView.has(name));
+    this.connection.setWall(document.hidden ? [] : names);
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The viewer's end of one screen's session: bytes in, drawings and events out. No DOM, no clock of
+ * its own.
+ */
+
+import {
+  ack,
+  decodeScreenMessage,
+  frame,
+  goodbye,
+  hello,
+  input,
+  rate,
+  type ScreenMessage,
+} from "./messages";
+import { encode, PeerError, type Value } from "./msgpack";
+
+/** Bytes that the server may have on the way to this page. */
+const CREDIT = 1 << 20;
+/** Inputs without an answer. The sender ends a session that has 64. */
+const MAX_INPUTS = 48;
+
+/** Four numbers of each rectangle: x, y, width, height. */
+export type Rects = Uint32Array;
+
+/** The pixels of a screen. */
+export interface Picture {
+  /** Begin with a black picture. Throws if it is too large. */
+  mode(width: number, height: number, grey: boolean): void;
+  /** Draw a block; return what has changed. Throws if it is invalid; nothing is drawn then. */
+  draw(data: Uint8Array, size: number, raw: boolean): Rects;
+  /** Decompress bytes. Throws if they are not `size` bytes. */
+  unpack(data: Uint8Array, size: number, raw: boolean): Uint8Array;
+}
+
+export interface Cursor {
+  readonly visible: boolean;
+  readonly x: number;
+  readonly y: number;
+  readonly hotX: number;
+  readonly hotY: number;
+  readonly width: number;
+  readonly height: number;
+  /** B, G, R, A of each pixel; null if the shape is the one before. */
+  readonly shape: Uint8Array | null;
+}
+
+/** Takes what happens. */
+export interface SessionEvents {
+  welcomed(role: "view" | "control"): void;
+  modeChanged(width: number, height: number): void;
+  drawn(rects: Rects): void;
+  cursorChanged(cursor: Cursor): void;
+  /** States are those of kju/surface.h: 1 live, 2 paused, 3 unavailable, 5 and 6 ended. */
+  stateChanged(state: number, reason: string): void;
+  /** The whole picture was received once; before, some of it is black. */
+  completed(): void;
+  /** An input has an answer; `error` is empty for success. */
+  answered(error: string, reason: string): void;
+  /** Milliseconds from an input to the first pixels after it. */
+  reacted(milliseconds: number): void;
+  ended(reason: string): void;
+}
+
+interface SentInput {
+  readonly at: number;
+  /** The screen's version before the input; -1 until the answer. */
+  version: number;
+}
+
+export class ScreenSession {
+  private codec = "raw";
+  private epoch = -1;
+  private version = 0;
+  private isComplete = false;
+  private serial = 0;
+  private acknowledged = 0;
+  private openedAt = 0;
+  private inputs = 0;
+  private rates = 0;
+  private takesRates = false;
+  private wantedRate: number | null = null;
+  private readonly waiting = new Map<number, SentInput>();
+  private reactions: SentInput[] = [];
+  private isOver = false;
+
+  /**
+   * @param screen The number of the screen on the socket.
+   * @param send Sends a WebSocket message.
+   * @param now The time in milliseconds.
+   */
+  constructor(
+    readonly screen: number,
+    private readonly picture: Picture,
+    private readonly events: SessionEvents,
+    private readonly send: (bytes: Uint8Array<ArrayBuffer>) => void,
+    private readonly now: () => number,
+  ) {}
+
+  /** Ask for the session. `previous` is the id of this viewer's last one, or empty. */
+  begin(role: "view" | "control", previous: string): void {
+    this.write(hello(role, CREDIT, previous, this.wantedRate));
+  }
+
+  /** Say goodbye. */
+  close(reason: string): void {
+    if (!this.isOver) this.write(goodbye(reason));
+    this.isOver = true;
+  }
+
+  /** State how often this viewer looks; 0 for not at all, null for each change. */
+  setRate(value: number | null): void {
+    if (value === this.wantedRate) return;
+    this.wantedRate = value;
+    if (this.takesRates) this.write(rate(++this.rates, value));
+  }
+
+  /** The number of inputs without an answer. */
+  get inputsUnderWay(): number {
+    return this.waiting.size;
+  }
+
+  /** Whether another input can be sent now. */
+  get canSend(): boolean {
+    return !this.isOver && this.openedAt > 0 && this.waiting.size < MAX_INPUTS;
+  }
+
+  /** Send an input, such as `{ type: "keys", steps }`. */
+  sendInput(body: { readonly [key: string]: Value }): void {
+    if (!this.canSend) return;
+    const at = this.now();
+    this.waiting.set(++this.inputs, { at, version: -1 });
+    this.write(input(this.inputs, encode(body), Math.floor(at - this.openedAt)));
+  }
+
+  /** Take a message about this screen. Throws `PeerError` for an invalid one. */
+  receive(data: Uint8Array): void {
+    if (this.isOver) return;
+    this.take(decodeScreenMessage(data));
+  }
+
+  /** Acknowledge what was drawn. Call it after drawing, once for several messages. */
+  acknowledge(): void {
+    if (this.isOver || this.serial === this.acknowledged) return;
+    this.acknowledged = this.serial;
+    this.write(ack(this.serial, CREDIT, Math.floor(this.now() - this.openedAt)));
+  }
+
+  private take(message: ScreenMessage): void {
+    if ("serial" in message) {
+      if (this.openedAt === 0) throw new PeerError("a picture before the welcome");
+      if (message.serial <= this.serial) return;
+      this.serial = message.serial;
+    }
+    switch (message.type) {
+      case "welcome":
+        this.codec = message.codec;
+        this.takesRates = message.rates;
+        this.openedAt = this.now();
+        this.events.welcomed(message.role);
+        break;
+      case "mode":
+        this.picture.mode(message.width, message.height, message.grey);
+        this.epoch = message.epoch;
+        this.events.modeChanged(message.width, message.height);
+        break;
+      case "segment":
+        this.draw(message);
+        break;
+      case "cursor":
+        this.events.cursorChanged({ ...message, shape: this.shape(message) });
+        break;
+      case "state":
+        this.events.stateChanged(message.state, message.reason);
+        break;
+      case "done":
+        this.answer(message);
+        break;
+      case "refused":
+      case "goodbye":
+        this.isOver = true;
+        this.events.ended(message.reason);
+        break;
+      default:
+        break;
+    }
+  }
+
+  private draw(message: ScreenMessage & { type: "segment" }): void {
+    if (message.epoch !== this.epoch) return;
+    const rects = this.picture.draw(message.data, message.size, this.codec === "raw");
+    this.version = message.version;
+    this.events.drawn(rects);
+    if (message.completeVersion > 0 && !this.isComplete) {
+      this.isComplete = true;
+      this.events.completed();
+    }
+    if (rects.length > 0) this.react();
+  }
+
+  private shape(message: ScreenMessage & { type: "cursor" }): Uint8Array | null {
+    if (message.shape === null) return null;
+    const size = message.width * message.height * 4;
+    return this.picture.unpack(message.shape, size, this.codec === "raw");
+  }
+
+  private answer(message: ScreenMessage & { type: "done" }): void {
+    const sent = this.waiting.get(message.number);
+    if (sent === undefined) throw new PeerError("an answer to no input");
+    this.waiting.delete(message.number);
+    this.events.answered(message.error, message.reason);
+    if (message.error) return;
+    sent.version = message.version;
+    this.reactions.push(sent);
+    if (this.reactions.length > MAX_INPUTS) this.reactions.shift();
+    this.react();
+  }
+
+  /** Report inputs whose effect may be in the picture: it is newer than they are. */
+  private react(): void {
+    const now = this.now();
+    this.reactions = this.reactions.filter((sent) => {
+      if (this.version <= sent.version) return true;
+      this.events.reacted(now - sent.at);
+      return false;
+    });
+  }
+
+  private write(message: readonly Value[]): void {
+    this.send(frame(this.screen, message));
+  }
+}

@@ -18,7 +18,6 @@ _DOUBLE, _TURN = 0.5, 1.0
 _NEAR = 4
 _MAX_MOVE = (1 << 15) - 1
 _ENTER = (NUMBERS["ret"],)
-_KEYPAD_ENTER = (NUMBERS["kp_enter"],)
 
 
 class Step(NamedTuple):

@@ -43,7 +43,8 @@ from .machine import HostedMachine, Launcher
 
 log = logging.getLogger("kju.host")
 
-OK, _MISTAKE, _REFUSED, _NO_EMULATOR, _EMULATOR_ENDED = range(5)
+#: Exit statuses. 1 is that of Python after an uncaught error.
+_OK, _REFUSED, _NO_EMULATOR, _EMULATOR_ENDED = 0, 2, 3, 4
 #: Seconds for the launch request, which is sent right after the fork.
 _REQUEST_TIMEOUT = 30.0
 
@@ -68,10 +69,10 @@ def main(arguments: list[str]) -> int:
 
         logging.getLogger().addHandler(logging.NullHandler())
         dry_run.serve(Launcher(owner, side, number), request)
-        return OK
+        return _OK
     if request.detach and os.fork():
         # The launcher waits for this process; the machine is its orphan from here on.
-        os._exit(OK)
+        os._exit(_OK)
     return _serve(Launcher(owner, side, number), request)
 
 
@@ -110,7 +111,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         async def run() -> int:
             machine = HostedMachine(claim, request, emulator, launcher)
             ending = await machine.run()
-            return OK if ending.asked else _EMULATOR_ENDED
+            return _OK if ending.asked else _EMULATOR_ENDED
 
         return asyncio.run(run())
     except KjuError as error:

@@ -81,13 +81,13 @@ def record(
     The file plays up to the end if the machine ends or the disk is full. FILE.input.jsonl has the
     keys and pointer actions of all clients, which may be passwords; only you can read it.
     """
-    from ..viewers.tools.recording import Recorded, Recorder, clock  # PyAV is optional
+    from ..viewers.tools.recording import Recorded, VideoRecorder, clock  # PyAV is optional
 
     with attach_to_look(name) as machine:
         check_console(machine, console)
     path = Path(file or time.strftime(f"{name}-%Y%m%d-%H%M%S.mp4"))
     ended: list[Recorded] = []
-    recorder = Recorder(name, console, path, ended.append, with_input=not no_input)
+    recorder = VideoRecorder(name, console, path, ended.append, with_input=not no_input)
     shows = sys.stderr.isatty()
     try:
         deadline = time.monotonic() + seconds if seconds else float("inf")

@@ -68,7 +68,7 @@ class ScreenUpdate(NamedTuple):
     read: float
 
 
-class Listener(Protocol):
+class ConnectionListener(Protocol):
     """Callbacks of a connection, on the view's thread."""
 
     def attached(self) -> None:
@@ -106,7 +106,7 @@ class Connection:
     def __init__(
         self,
         target: ViewerTarget,
-        listener: Listener,
+        listener: ConnectionListener,
         post: Callable[[Callable[[], None]], None],
         pacing: Pacing,
     ) -> None:
@@ -128,7 +128,7 @@ class Connection:
     # ---- The view's thread
 
     def open(self) -> None:
-        """Attach, now or as soon as the target exists; `Listener.attached` follows."""
+        """Attach, now or as soon as the target exists; `ConnectionListener.attached` follows."""
         with self._changed:
             self._open = True
             self._changed.notify_all()
@@ -142,7 +142,10 @@ class Connection:
             self._end_session()
 
     def reattach(self) -> None:
-        """Detach, and attach again where the view is open; `Listener.attached` follows."""
+        """Detach, and attach again where the view is open.
+
+        `ConnectionListener.attached` follows.
+        """
         with self._changed:
             was_open = self._open
             self._end_session()
@@ -153,7 +156,7 @@ class Connection:
         self._rate = float(round(rate)) if rate > _USUAL_RATE else None
 
     def request_update(self, shown: Shown) -> None:
-        """Request one `Listener.updated` with everything newer than *shown*."""
+        """Request one `ConnectionListener.updated` with everything newer than *shown*."""
         with self._changed:
             self._request = shown
             self._changed.notify_all()
@@ -170,7 +173,10 @@ class Connection:
                 self._changed.notify_all()  # an update that waits for its time may be due now
 
     def request_size(self, width: int, height: int) -> None:
-        """Ask the guest for a size; the newest wins. `Listener.size_failed` takes an error."""
+        """Ask the guest for a size; the newest wins.
+
+        `ConnectionListener.size_failed` takes an error.
+        """
         self._sizes.request(width, height)
 
     def close(self) -> None:

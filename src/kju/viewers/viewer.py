@@ -199,10 +199,10 @@ class Viewer:
             self._numbers.pressed(time.monotonic())
         self._connection.send(item)
 
-    # ---- `Listener`
+    # ---- `ConnectionListener`
 
     def attached(self) -> None:
-        """Implement `Listener.attached`."""
+        """Implement `ConnectionListener.attached`."""
         self._attached = True
         self._shown = Shown()
         self.guest_size.attached()
@@ -210,7 +210,7 @@ class Viewer:
         self._connection.request_update(self._shown)
 
     def updated(self, update: ScreenUpdate) -> None:
-        """Implement `Listener.updated`."""
+        """Implement `ConnectionListener.updated`."""
         if self._numbers is not None:
             self._numbers.updated(time.monotonic(), update.read, self.picture.share(update.change))
         if update.change.everything:
@@ -233,7 +233,7 @@ class Viewer:
         self._connection.request_update(self._shown)
 
     def lost(self, error: KjuError | OSError) -> None:
-        """Implement `Listener.lost`; the last picture stays, with the reason."""
+        """Implement `ConnectionListener.lost`; the last picture stays, with the reason."""
         self.input.forget()
         self._status.lost(error, attached=self._attached)
         if self._attached:
@@ -245,21 +245,21 @@ class Viewer:
             self.backend.command(ViewCommand.CLOSE)
 
     def facts_are(self, facts: Facts) -> None:
-        """Implement `Listener.facts_are`."""
+        """Implement `ConnectionListener.facts_are`."""
         self._status.facts = facts
         self.guest_size.set_refusal(facts.no_resize)
         self._status.show()
 
     def pointer_is(self, absolute: bool) -> None:
-        """Implement `Listener.pointer_is`."""
+        """Implement `ConnectionListener.pointer_is`."""
         self.input.set_absolute(absolute)
 
     def failed(self, reason: str) -> None:
-        """Implement `Listener.failed`."""
+        """Implement `ConnectionListener.failed`."""
         self.backend.notify(reason)
 
     def size_failed(self, reason: str) -> None:
-        """Implement `Listener.size_failed`."""
+        """Implement `ConnectionListener.size_failed`."""
         self.guest_size.failed(reason)
 
     def _place(self) -> None:

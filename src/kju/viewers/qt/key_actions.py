@@ -28,7 +28,7 @@ _POLICIES = {
 }
 
 
-class KeyActions(QObject):
+class KeyboardActions(QObject):
     """The keyboard's actions of one window.
 
     Args:

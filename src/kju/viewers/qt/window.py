@@ -18,7 +18,7 @@ from ..badge import badge_of
 from ..contract import Status, ViewCommand
 from .badge import BadgeWidget
 from .contrast import OverlayFrame
-from .key_actions import KeyActions
+from .key_actions import KeyboardActions
 from .machine_actions import MachineActions
 from .menu import ConsoleMenu, Section, add_scale_actions
 from .numbers import NumbersOverlay
@@ -60,7 +60,7 @@ class MachineWindow(QWidget):
         self._machine = MachineActions(self.console)
         self._badge = BadgeWidget(view.viewport(), self._machine.run)
         self.numbers = NumbersOverlay(viewer, view)
-        self._keys = KeyActions(self.console)
+        self._keys = KeyboardActions(self.console)
         self._add_view_actions()
         self._capture = Capture(self.console)
         self._strip.add(self._capture.button)

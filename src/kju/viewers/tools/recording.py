@@ -66,7 +66,7 @@ class Recorded(NamedTuple):
         return f"saved {saved}"
 
 
-class Recorder:
+class VideoRecorder:
     """Records a console until `stop`; it begins at once.
 
     Args:

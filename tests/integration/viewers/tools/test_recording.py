@@ -15,7 +15,7 @@ from kju.errors import UsageError
 from kju.protocol.input_log import Input, decode, encode
 from kju.surface.geometry import Rect
 from kju.viewers.tools.playback import VideoReader
-from kju.viewers.tools.recording import Recorded, Recorder, clock, input_path
+from kju.viewers.tools.recording import Recorded, VideoRecorder, clock, input_path
 
 pytest.importorskip("av", reason="PyAV is missing: tools/setup desktop")
 
@@ -34,7 +34,7 @@ class Recording:
 
     def __init__(self, path: Path, **options: bool) -> None:
         self.ends: list[Recorded] = []
-        self.recorder = Recorder("fake", 0, path, self.ends.append, **options)
+        self.recorder = VideoRecorder("fake", 0, path, self.ends.append, **options)
 
     def begun(self) -> None:
         until(lambda: self.recorder.seconds > 0 or self.ends, what="the first frame")
@@ -151,7 +151,7 @@ def test_existing_file_ends_the_recording(host: FakeHost, tmp_path: Path):
 
 def test_wrong_ending_is_refused_before_the_thread(tmp_path: Path):
     with pytest.raises(UsageError, match="ends in"):
-        Recorder("fake", 0, tmp_path / "v.txt", lambda _: None)
+        VideoRecorder("fake", 0, tmp_path / "v.txt", lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class ConsoleParts(NamedTuple):
     mode: GuestMode
 
 
-class Situation(NamedTuple):
+class ScreenFacts(NamedTuple):
     """The facts that decide which source fills a console.
 
     Attributes:
@@ -75,10 +75,10 @@ class _QemuSource(SourceKind):
         self._display = display
 
     @abc.abstractmethod
-    def suits(self, situation: Situation) -> bool:
+    def suits(self, situation: ScreenFacts) -> bool:
         """Return whether this kind may fill the console now."""
 
-    def follow(self, situation: Situation) -> None:
+    def follow(self, situation: ScreenFacts) -> None:
         """Pass a change of the situation to the running source."""
 
 
@@ -87,7 +87,7 @@ class VramKind(_QemuSource):
 
     _source: FramebufferSource | None = None
 
-    def suits(self, situation: Situation) -> bool:
+    def suits(self, situation: ScreenFacts) -> bool:
         """Return whether the picture is in the video memory."""
         return situation.place is not None
 
@@ -100,7 +100,7 @@ class VramKind(_QemuSource):
         source.start(paused=paused)
         return source
 
-    def follow(self, situation: Situation) -> None:
+    def follow(self, situation: ScreenFacts) -> None:
         """Move the source to the picture's new place."""
         if self._source is not None and situation.place is not None:
             self._source.move(situation.place)
@@ -109,7 +109,7 @@ class VramKind(_QemuSource):
 class ScreendumpKind(_QemuSource):
     """Takes screenshots."""
 
-    def suits(self, situation: Situation) -> bool:
+    def suits(self, situation: ScreenFacts) -> bool:
         """Return whether the picture is outside of the memory, and not for long or rarely seen."""
         short = not situation.lasts or situation.slow
         return situation.place is None and short and situation.can_dump
@@ -136,7 +136,7 @@ class ListenerKind(_QemuSource):
     # QEMU updates its listeners every 30 ms.
     is_delayed = True
 
-    def suits(self, situation: Situation) -> bool:
+    def suits(self, situation: ScreenFacts) -> bool:
         """Return whether the picture is outside of the memory."""
         return situation.place is None
 
@@ -180,12 +180,12 @@ class QemuPolicy(SourcePolicy):
         self._clock = clock
         self._kinds = [kind(display) for kind in KINDS]
 
-    def _situation(self, last: SourceStatus) -> Situation:
+    def _situation(self, last: SourceStatus) -> ScreenFacts:
         """Return the situation after the source whose last status is *last*."""
         memory, mode = self.display.memory, self.display.mode
         dump_failed = last.phase is Phase.ENDED and last.name == ScreendumpSource.NAME
         can_dump = memory is not None and memory.can_dump and not dump_failed
-        return Situation(mode.visible_place, mode.lasts(self._clock()), can_dump, self.slow)
+        return ScreenFacts(mode.visible_place, mode.lasts(self._clock()), can_dump, self.slow)
 
     def choose(self, last: SourceStatus) -> SourceKind:
         """Return the first kind that suits."""

@@ -13,7 +13,7 @@ from ....escaping import one_line
 from ....files import make_folders
 from ...contract import ViewCommand
 from ...targets import MachineTarget
-from ...tools.recording import Recorded, Recorder, clock
+from ...tools.recording import Recorded, VideoRecorder, clock
 from ...tools.video import KINDS, missing_recorder
 from .. import icons
 from ..background import QtBackground
@@ -33,7 +33,7 @@ class RecordTool(QObject):
         super().__init__(console.window)
         self._console = console
         self._background = QtBackground(self)
-        self._recorder: Recorder | None = None
+        self._recorder: VideoRecorder | None = None
         self._last: Path | None = None
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._show_time)
@@ -106,7 +106,7 @@ class RecordTool(QObject):
         if target is None or self._recorder is not None:
             return
         try:
-            self._recorder = Recorder(
+            self._recorder = VideoRecorder(
                 target.name, target.console, path, self._post_end, with_input=target.controls
             )  # fmt: skip
         except KjuError as error:

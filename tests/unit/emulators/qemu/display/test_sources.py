@@ -14,7 +14,7 @@ from kju.emulators.qemu.display.sources import (
     ListenerKind,
     QemuPolicy,
     ScreendumpKind,
-    Situation,
+    ScreenFacts,
     VramKind,
 )
 from kju.sources.base import Phase, SourceStatus
@@ -54,7 +54,7 @@ class Scene:
 def test_some_kind_suits_every_situation() -> None:
     for place in (None, PLACE):
         for lasts, can_dump, slow in itertools.product((False, True), repeat=3):
-            scene, situation = Scene(), Situation(place, lasts, can_dump, slow)
+            scene, situation = Scene(), ScreenFacts(place, lasts, can_dump, slow)
             suits = [kind.suits(situation) for kind in scene.policy._kinds]
             assert any(suits), situation
             assert suits[0] is (place is not None)

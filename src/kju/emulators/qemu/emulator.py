@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 #: Seconds for QEMU's greeting. QEMU makes the devices first; a guest with many gigabytes of
 #: preallocated memory takes tens of seconds.
 GREETING_TIMEOUT = 120.0
+#: Looks per second at the screens of a paused spare fork, which do not change.
+SPARE_RATE = 0.1
 
 
 class KeptParts(NamedTuple):
@@ -170,7 +172,9 @@ class QemuEmulator(Emulator):
             await self.display.open(self._qmp, self._child.pid)
             if self._kept is not None:
                 await self._show_again(self._kept)
-            if self._kept is not None or not self._prepared.request.spare:
+            if self._kept is None and self._prepared.request.spare:
+                await self._show_early()
+            else:
                 await self._begin(self._qmp)
         except TimeoutError as error:
             raise QemuError(
@@ -235,9 +239,16 @@ class QemuEmulator(Emulator):
             self._claim, prepared, self._accelerator, self.events, self._forks, kept
         )
 
+    async def _show_early(self) -> None:
+        """Publish the screens of a spare fork, so that its first client finds a picture."""
+        for console in self.consoles:
+            await console.attach(self, SPARE_RATE)
+
     async def begin(self) -> None:
         """Let a spare fork run, if its guest ran when it was frozen."""
         await self._begin(self.qmp)
+        for console in self.consoles:
+            console.detach(self)
 
     def _spawn(self) -> socket.socket:
         """Start the child; return this end of its QMP connection."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import (
     KjuError,
@@ -25,7 +25,7 @@ from ...surface import State
 from .. import spawn as process
 from ..base import Emulator, Ended, Ending
 from ..child import LAST_WORDS_TIMEOUT, Child
-from ..console import Console, HandedOver
+from ..console import Console
 from ..console_surface import ConsoleSurface, surface_address
 from ..events import MachineEvents, from_qmp
 from ..input.devices import InputLog
@@ -58,18 +58,6 @@ GREETING_TIMEOUT = 120.0
 SPARE_RATE = 0.1
 
 
-class KeptParts(NamedTuple):
-    """The parts of a machine that last when its QEMU is replaced.
-
-    Attributes:
-        consoles: The surfaces and their viewers.
-        serial: The serial port.
-    """
-
-    consoles: list[HandedOver]
-    serial: Serial | None
-
-
 class QemuEmulator(Emulator):
     """One QEMU.
 
@@ -79,7 +67,7 @@ class QemuEmulator(Emulator):
         accelerator: The accelerator of its guest.
         events: The machine's events.
         forks: Its base and its disks.
-        kept: The lasting parts of the QEMU that this one replaces.
+        serial: The serial port of the QEMU that this one replaces.
 
     Attributes:
         display: Its consoles.
@@ -95,19 +83,16 @@ class QemuEmulator(Emulator):
         accelerator: Accelerator,
         events: MachineEvents,
         forks: QemuForks | None = None,
-        kept: KeptParts | None = None,
+        serial: Serial | None = None,
     ) -> None:
         super().__init__(events)
         self._forks = forks or QemuForks(claim.name, prepared, accelerator)
-        self._kept = kept
-        self._begins = False
-        self._is_replaced = False
         traces = Traces()
         traces_elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
 
         def make_surface(index: int) -> ConsoleSurface:
-            if kept is not None and index < len(kept.consoles):
-                surface = kept.consoles[index].surface
+            if index < len(self._forks.kept):
+                surface = self._forks.kept[index].surface
                 surface.begin_replacement()
                 return surface
             address = surface_address(prepared.request, claim.name, index)
@@ -122,10 +107,11 @@ class QemuEmulator(Emulator):
         self._claim = claim
         self._prepared = prepared
         self._accelerator = accelerator
-        self._ended: Ended = lambda ending: None
+        #: None once another QEMU has replaced this one.
+        self._ended: Ended | None = lambda ending: None
         self._shutdown = ""
         self._qmp: Qmp | None = None
-        self._serial: Serial | None = None
+        self._serial = serial
         self._snapshots: QemuSnapshots | None = None
         self._stepper: QemuStepper | None = None
         self._tasks = Tasks()
@@ -167,14 +153,14 @@ class QemuEmulator(Emulator):
                 self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
             if self._forks.loads:
-                self._begins = await self._forks.load(self._qmp)
+                await self._forks.load(self._qmp)
             self.display.set_paused(not await self._is_running(self._qmp))
             await self.display.open(self._qmp, self._child.pid)
-            if self._kept is not None:
-                await self._show_again(self._kept)
-            if self._kept is None and self._prepared.request.spare:
+            if self._forks.reverts:
+                await self._show_again(self._qmp)
+            elif self._prepared.request.spare:
                 await self._show_early()
-            else:
+            if self._forks.reverts or not self._prepared.request.spare:
                 await self._begin(self._qmp)
         except TimeoutError as error:
             raise QemuError(
@@ -191,17 +177,16 @@ class QemuEmulator(Emulator):
 
     async def _begin(self, qmp: Qmp) -> None:
         """Let a fork run, unless its guest was paused when it was frozen."""
-        if self._begins:
-            self._begins = False
-            await qmp.execute("cont")
+        await self._forks.begin(qmp)
         if self._forks.is_deep:
             self._forks.flatten(qmp, self.snapshots)
 
-    async def _show_again(self, kept: KeptParts) -> None:
+    async def _show_again(self, qmp: Qmp) -> None:
         """Show this QEMU to the viewers of the one before; returns when every screen shows it."""
-        screens = SnapshotScreens(self.qmp)
+        kept, self._forks.kept = self._forks.kept, []
+        screens = SnapshotScreens(qmp)
         try:
-            for console, parts in zip(self.consoles, kept.consoles, strict=False):
+            for console, parts in zip(self.consoles, kept, strict=False):
                 for client, rate in parts.viewers.items():
                     await console.attach(client, rate)
                 await screens.show(console)
@@ -220,11 +205,11 @@ class QemuEmulator(Emulator):
         if self._snapshots is not None:
             await self._snapshots.settle()
         await self._forks.settle()
-        self._is_replaced, self._ended = True, lambda ending: None
-        kept = KeptParts(self.display.hand_over(), self._serial)
-        if self._serial is not None:
-            self._serial.detach()
-            self._serial = None
+        self._ended = None
+        self._forks.kept = self.display.hand_over()
+        serial, self._serial = self._serial, None
+        if serial is not None:
+            serial.detach()
         await self._child.end(self._ask_to_quit)
         if self._snapshots:
             self._snapshots.close()
@@ -236,7 +221,7 @@ class QemuEmulator(Emulator):
         prepared = await asyncio.to_thread(self._forks.renewed)
         self.events.happen("reverted", {"tag": tag})
         return QemuEmulator(
-            self._claim, prepared, self._accelerator, self.events, self._forks, kept
+            self._claim, prepared, self._accelerator, self.events, self._forks, serial
         )
 
     async def _show_early(self) -> None:
@@ -267,13 +252,12 @@ class QemuEmulator(Emulator):
                 raise QemuError(
                     f"{command[0]} cannot be started: {error}", self._claim.name
                 ) from error
-        if self.plan.has_serial and self._kept is not None and self._kept.serial is not None:
-            self._serial = self._kept.serial
-            self._serial.attach(serial)
-        elif self.plan.has_serial:
+        if not self.plan.has_serial:
+            serial.close()
+        elif self._serial is None:
             self._serial = Serial(serial)
         else:
-            serial.close()
+            self._serial.attach(serial)
         return ours
 
     async def _is_running(self, qmp: Qmp) -> bool:
@@ -306,7 +290,11 @@ class QemuEmulator(Emulator):
         if self._shutdown and status == 0:
             reason = self._shutdown
         log.info("QEMU has ended: status %d", status)
-        self._ended(Ending(reason, status == 0, status))
+        self._report_end(Ending(reason, status == 0, status))
+
+    def _report_end(self, ending: Ending) -> None:
+        if self._ended is not None:
+            self._ended(ending)
 
     async def _wait_for_qmp(self, qmp: Qmp) -> None:
         """End the machine when the QMP connection ends."""
@@ -315,10 +303,10 @@ class QemuEmulator(Emulator):
         # side closed the connection, QEMU's end is only the consequence.
         if reason != DISCONNECTED or await self._child.wait(LAST_WORDS_TIMEOUT) is None:
             broken = f"the control connection to QEMU (QMP) has broken: {reason}"
-            self._ended(Ending(broken, False))
+            self._report_end(Ending(broken, False))
 
     def _on_event(self, name: str, data: dict[str, Any]) -> None:
-        if self._is_replaced:
+        if self._ended is None:
             return
         if name == "SHUTDOWN":
             who = "the guest" if data.get("guest") else "QEMU"

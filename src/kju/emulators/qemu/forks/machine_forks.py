@@ -26,6 +26,7 @@ from ....store.forks.description import BaseFacts, MemoryRange
 from ....store.forks.layers import MAX_DEPTH
 from ....store.forks.listing import used_bytes
 from ....store.forks.overlays import ForkDisks
+from ...console import HandedOver
 from ...events import ReportEvent
 from ..arguments.user_options import ForkMemory
 from ..launch import PreparedQemu
@@ -56,6 +57,8 @@ class QemuForks:
     Attributes:
         base: The newest base: the one that it was frozen as last, or is a fork of.
         bases: All bases that it holds, by their tags: those that it was frozen as.
+        kept: The screens of the QEMU that is replaced, from its end until this one shows on them.
+        reverts: Whether this QEMU has replaced another one.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class QemuForks:
         self.base = base
         self.bases: dict[str, Base] = {}
         self._origin = base
+        self.kept: list[HandedOver] = []
+        self.reverts = False
+        self._begins = False
         self._name = name
         self._original = original
         self._accelerator = accelerator
@@ -83,8 +89,8 @@ class QemuForks:
         """True if this QEMU waits for a base's state when it starts."""
         return self._loads
 
-    async def load(self, qmp: Qmp) -> bool:
-        """Load the base's state; return whether the guest runs next.
+    async def load(self, qmp: Qmp) -> None:
+        """Load the base's state; the guest is paused until `begin`.
 
         Raises:
             ForkError: The base is damaged.
@@ -93,7 +99,17 @@ class QemuForks:
         if self.base is None:
             raise ForkError(f"{self._name} is not a fork", self._name)
         await migration.load(qmp, self.base.state)
-        return not recipe.decoded(self.base.facts.recipe).paused
+        self._begins = not recipe.decoded(self.base.facts.recipe).paused
+
+    async def begin(self, qmp: Qmp) -> None:
+        """Let a loaded guest run, unless it was paused when it was frozen. Once only.
+
+        Raises:
+            QemuError: QEMU does not answer.
+        """
+        if self._begins:
+            self._begins = False
+            await qmp.execute("cont")
 
     async def freeze(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
         """Freeze the machine as a base, and let it go on.
@@ -201,7 +217,7 @@ class QemuForks:
         if self.base is None or self._disks is None:
             raise ForkError(f"{self._name} has no base", self._name)
         self._disks.renew(self.base.disks)
-        self._loads = True
+        self._loads = self.reverts = True
         return launch_from(self.base, self._original, self._disks)
 
     async def settle(self) -> None:

@@ -3,9 +3,9 @@
     python fuzz/run.py --count 1000000 [NAME...]
 
 NAME selects some: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``disks``,
-``wire``, ``greeting`` (the files fuzz_*.py, guided by atheris where it is installed) and ``c``,
-which is tests/c/hostile.c compiled with the address and undefined behaviour sanitizers: random
-headers, and as many readings of a header that another thread changes, also after its check.
+``wire``, ``greeting``, ``web`` (the files fuzz_*.py, guided by atheris where it is installed) and
+``c``. The last is tests/c/hostile.c compiled with the address and undefined behaviour sanitizers:
+random headers, and as many readings of a header that another thread changes, also after its check.
 """
 
 from __future__ import annotations

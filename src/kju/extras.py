@@ -62,6 +62,12 @@ EXTRAS = {
             {"zenoh": "zenoh", "cryptography": "cryptography", "zstandard": "zstandard"},
             {"simplejpeg": "simplejpeg", "lz4": "lz4"},
         ),
+        Extra(
+            "web",
+            "machines in a browser: kju web",
+            {"aiohttp": "aiohttp", "cryptography": "cryptography", "zstandard": "zstandard"},
+            {"simplejpeg": "simplejpeg"},
+        ),
         Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {}),
         Extra("gym", "environments for Gymnasium: kju.gym", {"gymnasium": "Gymnasium"}, {}),
     )

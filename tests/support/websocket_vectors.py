@@ -26,8 +26,8 @@ MESSAGES: list[tuple[str, str, int, Any]] = [
     ("open console 0", "page", 0, web.OpenScreen(1, "debian")),
     ("open console 1", "page", 0, web.OpenScreen(200, "debian", 1)),
     ("close", "page", 0, web.CloseScreen(200)),
-    ("wall", "page", 0, web.Wall(["debian", "web-1"])),
-    ("wall out of view", "page", 0, web.Wall()),
+    ("wall", "page", 0, web.MachinesInView(["debian", "web-1"])),
+    ("wall out of view", "page", 0, web.MachinesInView()),
     ("power", "page", 0, web.Act(1, "debian", "power", {"how": "pause"})),
     ("type", "page", 0, web.Act(2, "debian", "type", {"text": "grün €\n", "layout": "de"})),
     ("cancel", "page", 0, web.CancelAction(2)),
@@ -49,9 +49,9 @@ MESSAGES: list[tuple[str, str, int, Any]] = [
     ("viewer leaves", "page", 1, wire.Goodbye("the page was closed")),
     ("socket hello", "server", 0, web.SocketHello(
         1, _SOCKET, "5f2c", "link 3", "control", "lab1")),
-    ("machines", "server", 0, web.Machines([
-        web.ListedMachine("debian", "qemu", "running", 2, True),
-        web.ListedMachine("web-1", "", "off", 0, True)])),
+    ("machines", "server", 0, web.MachineList([
+        web.WebMachine("debian", "qemu", "running", 2, True),
+        web.WebMachine("web-1", "", "off", 0, True)])),
     ("screen closed", "server", 0, web.ScreenClosed(200, "web-1 is not running")),
     ("result", "server", 0, web.ActionResult(1, b'{"state":"paused"}')),
     ("failed result", "server", 0, web.ActionResult(

@@ -116,6 +116,7 @@ SECTIONS = (
         "kju mirror zenoh:lab/host1/web --connect host1:7447",
         (
             _Entry("serve", "network", "Serve machines' screens on the network until Ctrl+C."),
+            _Entry("web", "web", "Serve machines to browsers, and make links for them."),
             _Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
             _Entry("router", "network", "Forward messages between senders and viewers."),
             _Entry("cert", "certificates", "Make and list keys and certificates."),

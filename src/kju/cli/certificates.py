@@ -18,6 +18,7 @@ from ..remote.certificates import Kind
 from ..remote.key_lists import KnownSender, KnownSenders, is_fingerprint
 from ..remote.trust import Trust, default_folder
 from .command import group
+from .output import print_table
 
 #: Bytes of a key with its certificate and its authority's.
 MAX_BUNDLE = 1 << 20
@@ -64,6 +65,17 @@ def router(addresses: Addresses = None, output: KeyFile = "") -> None:
     A router cannot serve screens with it.
     """
     _make_certificate(addresses or [], output, "router")
+
+
+def web(addresses: Addresses = None) -> None:
+    """Make the certificate of this computer's `kju web`.
+
+    It is signed by its own key: import the file into browsers, or compare the fingerprint that they
+    show.
+    """
+    name = socket.gethostname()
+    file = _here().make_web(addresses or [name, "localhost", "127.0.0.1"])
+    print(f"{file}\nSHA-256 {certificates.sha256(certificates.read(file.read_bytes()))}")
 
 
 def _make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
@@ -122,14 +134,7 @@ def show() -> None:
     """List the certificates here, with expiry dates and keys."""
     rows = [("file", "name", "valid until", "key")]
     rows += [(stem, name, f"{last:%Y-%m-%d}", key) for stem, name, last, key in _here().listed()]
-    _print_table(rows)
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (one_line(word).ljust(w) for word, w in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print_table(rows)
 
 
 def deny(
@@ -175,7 +180,7 @@ def sender(
     if not address:
         rows = [("screen", "sender", "key")]
         rows += [(screen, each.name, each.key) for screen, each in sorted(known.all().items())]
-        _print_table(rows)
+        print_table(rows)
         return
     screen = addresses.parse_screen(address)
     if forget:
@@ -217,6 +222,7 @@ cert = group(
     authority=authority,
     host=host,
     router=router,
+    web=web,
     deny=deny,
     sender=sender,
     user=user,

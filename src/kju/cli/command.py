@@ -246,11 +246,28 @@ def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def group(**functions: Callable[..., Any]) -> typer.Typer:
-    """Return a group of commands, by their names."""
+def group(default: str = "", **functions: Callable[..., Any]) -> typer.Typer:
+    """Return a group of commands, by their names.
+
+    Args:
+        default: The command that runs without a name of one.
+        **functions: The commands.
+    """
+
+    class Group(typer.core.TyperGroup):
+        """The group."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  as the base
+            """Read the words; without a command's name they are those of the default."""
+            is_help = args[:1] in (["-h"], ["--help"])
+            if default and not is_help and args[:1] not in [[name] for name in functions]:
+                args = [default, *args]
+            return super().parse_args(ctx, args)
+
     app = typer.Typer(
-        no_args_is_help=True, add_completion=False, rich_markup_mode=None, context_settings=CONTEXT
-    )
+        cls=Group, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        context_settings=CONTEXT,
+    )  # fmt: skip
     for name, function in functions.items():
         app.command(name, cls=Command, context_settings=CONTEXT)(add_machine_option(function))
     return app

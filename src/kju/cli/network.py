@@ -166,7 +166,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
             print("not encrypted: everyone who can connect may view and control", flush=True)
 
     with report_refusals():
-        _until_signalled(server.run(ready))
+        until_signalled(server.run(ready))
 
 
 def router(listen: Listen = None, connect: Connect = None, insecure: Insecure = False) -> None:
@@ -193,7 +193,7 @@ def route_messages(reach: Reach) -> None:
             await engine.close()
 
     with report_refusals():
-        _until_signalled(route())
+        until_signalled(route())
 
 
 def mirror(
@@ -265,7 +265,7 @@ def list_screens(connect: Sequence[str], user: str, insecure: bool, as_json: boo
         print(one_line(f"zenoh:{name}"))
 
 
-def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+def until_signalled(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until it ends, or a signal ends it."""
 
     async def run() -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, TextIO
 
@@ -196,3 +196,13 @@ def _show_seconds(work: str, done: threading.Event) -> None:
     if shown:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of words in columns."""
+    from ..escaping import one_line
+
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (one_line(word).ljust(w) for word, w in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

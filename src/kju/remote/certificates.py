@@ -18,6 +18,7 @@ from ..errors import PeerError, UsageError
 
 if TYPE_CHECKING:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _AUTHORITY_LIFETIME, _CERTIFICATE_LIFETIME = datetime.timedelta(3650), datetime.timedelta(397)
@@ -37,7 +38,7 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 class Issued(NamedTuple):
     """A certificate and its key."""
 
-    key: Ed25519PrivateKey
+    key: Ed25519PrivateKey | EllipticCurvePrivateKey
     certificate: x509.Certificate
 
     @property
@@ -211,6 +212,13 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
+def sha256(certificate: x509.Certificate) -> str:
+    """Return the hash of a certificate as browsers show it: hexadecimal bytes and colons."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest().hex(":").upper()
+
+
 def kind_of(certificate: x509.Certificate) -> Kind:
     """Return the use of a certificate."""
     from cryptography import x509
@@ -234,6 +242,49 @@ def unnamed(certificate: x509.Certificate, addresses: Sequence[str]) -> list[str
     return [each for each in addresses if _plain(each) not in named]
 
 
+def host_names(certificate: x509.Certificate) -> list[str]:
+    """Return the host names and addresses in a certificate."""
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    kinds = (x509.DNSName, x509.IPAddress)
+    return [str(each.value).lower() for each in found if isinstance(each, kinds)]
+
+
+def make_web(addresses: Sequence[str], now: datetime.datetime) -> tuple[bytes, bytes]:
+    """Create a certificate for browsers, signed by its own key; return it and the key, PEM.
+
+    Browsers know no Ed25519, so the key is one of P-256.
+
+    Args:
+        addresses: The host names and addresses of the server; the first one is its name.
+        now: The present time.
+
+    Raises:
+        UsageError: A name is not valid, or there are too many.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _subject(addresses[0][:64])
+    made = (
+        _builder(name, name, key, now, _CERTIFICATE_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(sign=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_names(addresses), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    issued = Issued(key, made)
+    return issued.public, issued.secret
+
+
 def _new_key() -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -252,7 +303,7 @@ def _subject(name: str) -> x509.Name:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: Ed25519PrivateKey,
+    key: Ed25519PrivateKey | EllipticCurvePrivateKey,
     now: datetime.datetime,
     lifetime: datetime.timedelta,
 ) -> x509.CertificateBuilder:

@@ -5,6 +5,7 @@ A folder (by default ``trust`` beside kju's settings) contains, as PEM,
 - ``authority.pem``: the certificate of the authority; ``authority.key`` where it was created;
 - ``host.pem``, ``host.key``: this computer as a sender;
 - ``router.pem``, ``router.key``: this computer as a router;
+- ``web.pem``, ``web.key``: this computer as a web server, for browsers;
 - ``user-NAME.pem``, ``user-NAME.key``: a user; without the key if the certificate was created for
   another computer;
 - ``roles.toml``: the roles of users on this computer;
@@ -118,6 +119,18 @@ class TrustFolder:
             key = certificates.read_key(self._read(f"{kind}.key"))
         made = self._issue(name, addresses or [name], kind, key)
         self._write(kind, made.public, made.secret)
+
+    def make_web(self, addresses: Sequence[str]) -> Path:
+        """Create or renew the certificate of this computer's web server; return its file.
+
+        Args:
+            addresses: The host names and addresses that browsers connect to.
+
+        Raises:
+            UsageError: A name is not valid.
+        """
+        self._write("web", *certificates.make_web(addresses, self._clock()))
+        return self.folder / "web.pem"
 
     def host_bundle(self, name: str, addresses: Sequence[str], kind: Kind = "host") -> bytes:
         """Create a host or router certificate for another computer: see `import_bundle`.

@@ -7,14 +7,15 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.waiting import subscribe
+from ..client.requests import event_of
 from ..client.targets import running_names
-from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize
+from ..errors import KjuError, MachineGoneError, UnavailableError, UsageError
+from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize, Subscribe
 from ..protocol.values import KINDS, Finger, To
 from ..wire.greeting import Admit, Stage
 from ..wire.messages import InputDone
@@ -92,7 +93,8 @@ class ServedMachines:
         if KINDS[info["kind"]].is_remote and not self._names:
             link.close()  # else a mirror of a machine served here would be served again
             return
-        served = ServedMachine(link, f"{self._prefix}{name}", self._carrier, self._admit)
+        full = f"{self._prefix}{name}"
+        served = ServedMachine(link, full, info["kind"], self._carrier, self._admit)
         self.served[name] = served
         self._tasks[name] = asyncio.create_task(served.run())
 
@@ -106,18 +108,23 @@ class ServedMachine:
     Args:
         link: A connection to the machine's host.
         name: The machine's name on the network.
+        kind: The kind of its emulator.
         carrier: Returns the carrier of a screen, by the screen's name.
         admit: Decides about the viewers of its screens.
 
     Attributes:
         screens: A served screen for each console.
         names: The names of these screens.
+        kind: The kind of the machine's emulator.
+        state: The machine's state.
     """
 
     def __init__(
-        self, link: AsyncLink, name: str, carrier: Callable[[str], Carrier], admit: AdmitTo
+        self, link: AsyncLink, name: str, kind: str, carrier: CarrierOf, admit: AdmitTo
     ) -> None:
         self._machine = link.name
+        self.kind = kind
+        self.state: Literal["running", "paused"] = "running"
         self._link = link
         self._control_links: dict[ServedViewer, AsyncLink] = {}
         self.screens: list[ServedScreen] = []
@@ -147,11 +154,26 @@ class ServedMachine:
                 link.close()
 
     async def _send_events(self) -> None:
-        async for event in subscribe(self._machine, "kju serve", -1, None):
-            data = json.dumps(event.data).encode()
-            for screen in self.screens:
-                if len(data) < _MAX_EVENT:
-                    screen.send_event(event.name, data)
+        link = await AsyncLink.attach(self._machine, "view", "kju serve")
+        try:
+            await link.ask(Subscribe(), Done)
+            # After the subscription, so that no change between the two is missed.
+            info = (await link.ask(GetInfo(), Info)).info
+            self.state = "paused" if info["state"] == "paused" else "running"
+            while True:
+                event = event_of(await link.next_event(None))
+                self._send_event(event.name, json.dumps(event.data).encode())
+        except MachineGoneError:
+            return
+        finally:
+            link.close()
+
+    def _send_event(self, name: str, data: bytes) -> None:
+        if name in ("paused", "resumed"):
+            self.state = "paused" if name == "paused" else "running"
+        for screen in self.screens:
+            if len(data) < _MAX_EVENT:
+                screen.send_event(name, data)
 
     def _carry_out(self, console: int) -> CarryOut:
         async def carry_out(viewer: ServedViewer, body: bytes) -> InputDone:

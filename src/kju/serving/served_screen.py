@@ -190,7 +190,10 @@ class ServedScreen:
         """Admit, challenge or refuse a new viewer."""
         starting = self.registry.starting
         if len(starting) >= limits.MAX_GREETING:
-            return  # the viewer repeats its hello
+            if self._carrier.is_ordered:  # else the viewer repeats its hello
+                reason = f"too many viewers connect to {self.name} at the same time"
+                self.delivery.refuse(number, reason, retry=True)
+            return
         if not self.registry.has_room(hello):
             self.delivery.refuse(number, f"{self.name} has no room for another viewer")
             return

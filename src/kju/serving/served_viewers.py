@@ -189,11 +189,13 @@ class Delivery:
         except KjuError as error:
             log.warning("%s: %s", self._name, error)
 
-    def refuse(self, number: str, reason: str) -> None:
+    def refuse(self, number: str, reason: str, *, retry: bool = False) -> None:
         """Refuse a viewer without a session."""
         self.notices.report(f"{self._name}: refused a viewer: {reason}")
-        refused = messages.encode(messages.SessionRefused(reason[:1000]))
-        self._carrier.send(self._carrier.to_viewer(number), refused)
+        refused = messages.encode(messages.SessionRefused(reason[:1000], retry))
+        address = self._carrier.to_viewer(number)
+        self._carrier.send(address, refused)
+        self._carrier.forget(address)
 
     def end(self, viewer: ServedViewer) -> None:
         """Send a viewer nothing more."""

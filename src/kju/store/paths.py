@@ -7,6 +7,7 @@
 | ``$XDG_DATA_HOME/kju/forks/`` | disks of frozen machines and forks: `kju.store.forks.places` |
 | ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
 | ``$XDG_STATE_HOME/kju/views/NAME.json`` | place, size and scale of windows |
+| ``$XDG_STATE_HOME/kju/web/access.json`` | links and sessions of `kju web` |
 
 The runtime folder has mode 0700 and its owner is checked, so its contents can be trusted.
 """
@@ -218,6 +219,11 @@ def _data_folder() -> Path:
     # As platformdirs does it, whose import takes longer than the whole sweep of a command.
     home = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (home if home.is_absolute() else Path.home() / ".local" / "share") / "kju"
+
+
+def web_folder() -> Path:
+    """Return the folder of the web server's links and sessions; it may not exist."""
+    return _state_folder() / "web"
 
 
 def _state_folder() -> Path:

@@ -75,7 +75,7 @@ class CloseScreen(WireMessage, frozen=True, tag=66):
     screen: ScreenNumber
 
 
-class Wall(WireMessage, frozen=True, tag=67):
+class MachinesInView(WireMessage, frozen=True, tag=67):
     """The machines whose small pictures are in view, in place of those before.
 
     Attributes:
@@ -131,8 +131,8 @@ class SocketHello(WireMessage, frozen=True, tag=80):
     server: Text = ""
 
 
-class ListedMachine(msgspec.Struct, frozen=True, array_like=True):
-    """A machine in `Machines`.
+class WebMachine(msgspec.Struct, frozen=True, array_like=True):
+    """A machine in `MachineList`.
 
     Attributes:
         name: Its name.
@@ -149,10 +149,10 @@ class ListedMachine(msgspec.Struct, frozen=True, array_like=True):
     is_defined: bool = False
 
 
-class Machines(WireMessage, frozen=True, tag=81):
+class MachineList(WireMessage, frozen=True, tag=81):
     """All machines of the session, in place of the list before."""
 
-    machines: list[ListedMachine]
+    machines: list[WebMachine]
 
 
 class ScreenClosed(WireMessage, frozen=True, tag=82):
@@ -214,9 +214,15 @@ class SmallPicture(WireMessage, frozen=True, tag=85):
     data: bytes
 
 
-FromPage = Authenticate | OpenScreen | CloseScreen | Wall | Act | CancelAction | Goodbye
+FromPage = Authenticate | OpenScreen | CloseScreen | MachinesInView | Act | CancelAction | Goodbye
 FromServer = (
-    SocketHello | Machines | ScreenClosed | ActionResult | ActionProgress | SmallPicture | Goodbye
+    SocketHello
+    | MachineList
+    | ScreenClosed
+    | ActionResult
+    | ActionProgress
+    | SmallPicture
+    | Goodbye
 )
 
 _from_page: msgspec.msgpack.Decoder[FromPage] = msgspec.msgpack.Decoder(FromPage)

@@ -48,7 +48,6 @@ class Admission(NamedTuple):
         seal: Seals all messages after the challenge.
         check: Called while the session lives; raises a KjuError for the viewer once its right has
             ended.
-        user: The user that the carrier has authenticated; None for the user of the hello.
     """
 
     role: Role
@@ -56,7 +55,6 @@ class Admission(NamedTuple):
     prove: Callable[[bytes], bool] | None = None
     seal: Seal | None = None
     check: Callable[[], None] | None = None
-    user: str | None = None
 
 
 #: Decides about a viewer: takes its hello, decoded and as it was sent.
@@ -124,8 +122,7 @@ class SenderGreeting:
     def accept(self, hello: SessionHello) -> None:
         """Give the viewer its role."""
         if self._admission is not None:
-            user = self._admission.user
-            self.role, self.user = self._admission.role, hello.user if user is None else user
+            self.role, self.user = self._admission.role, hello.user
 
     def check(self) -> None:
         """Check that the viewer may keep its session.

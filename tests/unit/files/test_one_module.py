@@ -56,7 +56,7 @@ EXCEPTIONS = {
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/consumer/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
-    ("store/last_pictures.py", "image.save"),
+    ("store/last_pictures.py", "image.save"), ("web/pictures.py", "image.save"),
     (
         "emulators/qemu/display/screenshot.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",
@@ -87,7 +87,7 @@ EXCEPTIONS = {
     ("emulators/mirror/emulator.py", "self._mirror.open"),
     ("desktop/wall/remote_session.py", "mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
-    ("serving/served_screen.py", "self._carrier.open"),
+    ("serving/served_screen.py", "self._carrier.open"), ("web/pictures.py", "origin.open"),
     ("remote/mirror.py", "self._link.open"),
     ("serving/shared_screen.py", "self._origin.open"),
     ("emulators/qemu/emulator.py", "self.display.open"),

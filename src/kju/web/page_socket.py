@@ -1,0 +1,373 @@
+"""SHELL: one WebSocket: its screens, its actions and its wall.
+
+Rules:
+
+- What waits to leave this computer decides what is made next (`has_room`). A page that does not
+  read costs at most `MAX_WAITING` bytes, then its socket is closed.
+- A message that is not valid ends the socket.
+- The session's role and machines are checked here, whatever the page does.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket as sockets
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from ..errors import KjuError, PeerError
+from ..protocol.values import Role, may_send_input
+from ..wire import messages as wire
+from . import messages
+from .access import Principal
+from .actions import carry_out, no_machine
+from .carrier import WebCarrier
+from .messages import (
+    MAX_OPEN,
+    PROTOCOL,
+    Act,
+    ActionProgress,
+    ActionResult,
+    Authenticate,
+    CancelAction,
+    CloseScreen,
+    FromPage,
+    FromServer,
+    MachineList,
+    MachinesInView,
+    OpenScreen,
+    ScreenClosed,
+    SocketHello,
+)
+
+log = logging.getLogger(__name__)
+
+#: Bytes that may wait in this computer when a message with pixels is made.
+ROOM = 65_536
+#: Bytes that wait when a page that does not read loses its socket.
+MAX_WAITING = 4 << 20
+#: The most actions of one socket that are in progress.
+MAX_ACTIONS = 8
+#: ioctl(2), tcp(7): bytes in the send queue that were not sent yet.
+_SIOCOUTQNSD = 0x894B
+#: Close codes of RFC 6455, 7.4.1, and 1013 of its registry.
+OK, GOING_AWAY, INVALID, TEXT, TOO_BIG, ENDED, TRY_LATER = 1000, 1001, 1002, 1003, 1009, 1008, 1013
+
+
+class Served(Protocol):
+    """The machines, as a socket sees them."""
+
+    @property
+    def build(self) -> str:
+        """The version of the page's files."""
+
+    @property
+    def server(self) -> str:
+        """The host name."""
+
+    def carrier(self, machine: str, console: int) -> WebCarrier | None:
+        """Return the carrier of a screen; None for a missing one."""
+
+    def listed(self, principal: Principal) -> list[messages.WebMachine]:
+        """Return the machines of a session."""
+
+
+class PageSocket:
+    """One authenticated WebSocket.
+
+    Args:
+        ws: The WebSocket.
+        transport: Its transport.
+        principal: The holder of the session.
+        served: The machines.
+
+    Attributes:
+        id: A random id.
+        principal: The same.
+        wall: The machines whose small pictures are in view.
+    """
+
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        principal: Principal,
+        served: Served,
+    ) -> None:
+        self.id = os.urandom(16).hex()
+        self.principal = principal
+        self.wall: frozenset[str] = frozenset()
+        self._ws, self._served = ws, served
+        self._outgoing = _Outgoing(ws, transport)
+        self._screens: dict[int, _OpenScreen] = {}
+        self._actions: dict[int, asyncio.Task[None]] = {}
+        self._listed: list[messages.WebMachine] | None = None
+
+    async def run(self) -> None:
+        """Serve until the socket ends."""
+        user, role = self.principal.id, self.principal.role
+        served = self._served
+        self._send(SocketHello(PROTOCOL, self.id, served.build, user, role, served.server))
+        self.send_machines()
+        sending = asyncio.create_task(self._outgoing.run())
+        try:
+            await self._receive_all()
+        finally:
+            for task in self._actions.values():
+                task.cancel()
+            for number in list(self._screens):
+                self._close_screen(number)
+            sending.cancel()
+            await asyncio.gather(sending, *self._actions.values(), return_exceptions=True)
+
+    async def end(self, code: int, reason: str) -> None:
+        """Send a goodbye, and close the socket."""
+        self._send(wire.Goodbye(reason[:1000]))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self._outgoing.flushed()
+        await self._ws.close(code=code, message=reason.encode()[:120])
+
+    def has_room(self) -> bool:
+        """Return whether little waits to leave this computer."""
+        return self._outgoing.waiting() < ROOM
+
+    def send(self, data: bytes) -> None:
+        """Send a WebSocket message."""
+        self._outgoing.put(data)
+
+    def send_machines(self) -> None:
+        """Send the list of machines, if it has changed."""
+        listed = self._served.listed(self.principal)
+        if listed != self._listed:
+            self._listed = listed
+            self._send(MachineList(listed))
+
+    def _send(self, message: FromServer) -> None:
+        self.send(messages.encode(message))
+
+    # ---- receiving ----
+
+    async def _receive_all(self) -> None:
+        async for received in self._ws:
+            if received.type is not WSMsgType.BINARY:
+                await self.end(TEXT, "only binary messages are allowed")
+                return
+            try:
+                number, data = messages.split_frame(received.data)
+                if number:
+                    self._receive_wire(number, bytes(data))
+                elif self._receive(messages.decode_from_page(data)):
+                    return
+            except PeerError as error:
+                log.info("session %s: %s", self.principal.id, error)
+                await self.end(INVALID, str(error))
+                return
+
+    def _receive_wire(self, number: int, data: bytes) -> None:
+        screen = self._screens.get(number)
+        if screen is None:
+            return  # it was closed here while the message was under way
+        if not screen.has_begun:
+            data = self._own_hello(data)
+            screen.has_begun = True
+        screen.carrier.receive(screen.session, data)
+
+    def _own_hello(self, data: bytes) -> bytes:
+        """Return the first message of a screen's session, with the user and role of the socket.
+
+        Raises:
+            PeerError: It is not a hello.
+        """
+        hello = wire.decode_from_viewer(data)
+        if not isinstance(hello, wire.SessionHello):
+            raise PeerError("the first message about a screen is not its hello", hello)
+        may_control = may_send_input(hello.role) and self.principal.has_role("control")
+        role: Role = "control" if may_control else "view"
+        return wire.encode(
+            msgspec.structs.replace(
+                hello, role=role, user=self.principal.id, key=b"", audience=False
+            )
+        )
+
+    def _receive(self, message: FromPage) -> bool:
+        """Process a message of the socket's own; return whether it was the last one.
+
+        Raises:
+            PeerError: It is not valid now.
+        """
+        if isinstance(message, OpenScreen):
+            self._open_screen(message)
+        elif isinstance(message, CloseScreen):
+            self._close_screen(message.screen)
+        elif isinstance(message, MachinesInView):
+            self.wall = frozenset(filter(self.principal.may_use, message.machines))
+        elif isinstance(message, Act):
+            self._act(message)
+        elif isinstance(message, CancelAction):
+            if (task := self._actions.get(message.number)) is not None:
+                task.cancel()
+        elif isinstance(message, Authenticate):
+            raise PeerError("this socket is authenticated")
+        else:
+            return True
+        return False
+
+    # ---- screens ----
+
+    def _open_screen(self, message: OpenScreen) -> None:
+        number = message.screen
+        if number in self._screens:
+            raise PeerError(f"screen {number} is open")
+        if reason := self._not_opened(message):
+            self._send(ScreenClosed(number, reason))
+
+    def _not_opened(self, message: OpenScreen) -> str:
+        """Open a screen; return why it cannot be, empty if it is."""
+        if len(self._screens) >= MAX_OPEN:
+            return f"{MAX_OPEN} screens are open, the most of one socket"
+        machine, carrier = message.machine, None
+        if self.principal.may_use(machine):
+            carrier = self._served.carrier(machine, message.console)
+        if carrier is None:
+            return str(no_machine(machine))
+        number = message.screen
+        session = f"{self.id}.{number}"
+        self._screens[number] = _OpenScreen(carrier, session)
+        carrier.connect(session, _Channel(self, number, self._screens))
+        return ""
+
+    def _close_screen(self, number: int) -> None:
+        if (screen := self._screens.pop(number, None)) is not None:
+            screen.carrier.disconnect(screen.session)
+
+    # ---- actions ----
+
+    def _act(self, message: Act) -> None:
+        number = message.number
+        if number in self._actions:
+            raise PeerError(f"action {number} is in progress")
+        if len(self._actions) >= MAX_ACTIONS:
+            reason = f"{MAX_ACTIONS} actions are in progress, the most of one socket"
+            self._send(ActionResult(number, error="LimitError", reason=reason))
+            return
+        task = self._actions[number] = asyncio.create_task(self._carry_out(message))
+        task.add_done_callback(lambda _: self._actions.pop(number, None))
+
+    async def _carry_out(self, message: Act) -> None:
+        number = message.number
+        result = ActionResult(number, error="InputError", reason="the action was cancelled")
+        try:
+            done = await carry_out(self.principal, message, self._reporter(number))
+            result = ActionResult(number, msgspec.json.encode(done))
+        except KjuError as error:
+            name, reason = type(error).__name__, str(error)[:1000]
+            result = ActionResult(number, error=name, reason=reason)
+        except Exception:
+            log.exception("%s of %s failed", message.action, message.machine)
+            reason = "a fault of the server: see its log"
+            result = ActionResult(number, error="KjuError", reason=reason)
+        finally:
+            self._send(result)
+
+    def _reporter(self, number: int) -> Callable[[int, int], None]:
+        return lambda done, total: self._send(ActionProgress(number, done, total))
+
+
+class _OpenScreen:
+    """A screen of a socket.
+
+    Attributes:
+        carrier: Carries its messages.
+        session: The id of its session.
+        has_begun: Its hello was received.
+    """
+
+    def __init__(self, carrier: WebCarrier, session: str) -> None:
+        self.carrier, self.session = carrier, session
+        self.has_begun = False
+
+
+class _Channel:
+    """A screen's way to its page: a `kju.web.carrier.ScreenChannel`."""
+
+    def __init__(self, socket: PageSocket, number: int, screens: dict[int, _OpenScreen]) -> None:
+        self._socket, self._number, self._screens = socket, number, screens
+
+    def has_room(self) -> bool:
+        """Return whether little waits in the socket."""
+        return self._socket.has_room()
+
+    def send(self, data: bytes) -> None:
+        """Send a message about the screen."""
+        self._socket.send(messages.frame(self._number, data))
+
+    def close(self) -> None:
+        """Free the screen's number."""
+        self._screens.pop(self._number, None)
+
+
+class _Outgoing:
+    """The messages of a socket that were not sent yet.
+
+    Args:
+        ws: The WebSocket.
+        transport: Its transport.
+    """
+
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        self._ws, self._transport = ws, transport
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._news, self._empty = asyncio.Event(), asyncio.Event()
+        sock: Any = transport.get_extra_info("socket")
+        self._descriptor: int = sock.fileno() if sock is not None else -1
+        if sock is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
+            sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+
+    def put(self, data: bytes) -> None:
+        """Send a message after those that wait; abort the socket if too much waits."""
+        if self._transport.is_closing():
+            return
+        self._queue.append(data)
+        self._bytes += len(data)
+        self._empty.clear()
+        self._news.set()
+        if self._bytes > MAX_WAITING:
+            self._transport.abort()
+
+    def waiting(self) -> int:
+        """Return the bytes that wait here, in the transport and in the kernel."""
+        if self._transport.is_closing():
+            return MAX_WAITING
+        unsent = array.array("i", [0])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._descriptor, _SIOCOUTQNSD, unsent)
+        return self._bytes + self._transport.get_write_buffer_size() + unsent[0]
+
+    async def flushed(self) -> None:
+        """Return when every message was given to the transport."""
+        if self._queue:
+            await self._empty.wait()
+
+    async def run(self) -> None:
+        """Send messages until the socket ends."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                while self._queue:
+                    data = self._queue[0]
+                    await self._ws.send_bytes(data)
+                    self._queue.popleft()
+                    self._bytes -= len(data)
+                self._empty.set()
+                self._news.clear()
+                await self._news.wait()

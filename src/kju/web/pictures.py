@@ -1,0 +1,149 @@
+"""SHELL: the small pictures of walls: one of each machine for all sockets that show it.
+
+Rules:
+
+- A picture is made at most `RATE` times a second, and only after a change.
+- A socket that still has pictures to send gets none; later it gets the newest one.
+- A machine that no wall shows is not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ..errors import KjuError, MachineError, UnavailableError
+from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
+from ..surface.consumer import Consumer
+from ..surface.thumbnail import Thumbnail, copy_thumbnail
+from .messages import SmallPicture, encode
+
+log = logging.getLogger(__name__)
+
+#: Pictures per second.
+RATE = 2.0
+#: Pixels of a picture at most.
+MAX_WIDTH, MAX_HEIGHT = 320, 240
+#: JPEG's quality: text of a console is readable at 80.
+QUALITY = 80
+#: Attempts to make a thumbnail, during each of which the mode changed.
+_TRIES = 4
+
+
+class WallSocket(Protocol):
+    """A socket with a wall."""
+
+    @property
+    def wall(self) -> frozenset[str]:
+        """The machines in view."""
+
+    def has_room(self) -> bool:
+        """Return whether little waits to leave this computer."""
+
+    def send(self, data: bytes) -> None:
+        """Send a WebSocket message."""
+
+
+class SmallPictures:
+    """The pictures of all walls.
+
+    Args:
+        sockets: Returns the sockets.
+        origin: Returns the screen of a machine, by its name.
+    """
+
+    def __init__(
+        self,
+        sockets: Callable[[], Iterable[WallSocket]],
+        origin: Callable[[str], ScreenOrigin] = lambda name: ConsoleOrigin(name, 0),
+    ) -> None:
+        self._sockets, self._origin = sockets, origin
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._newest: dict[str, bytes] = {}
+        #: By socket, the pictures that it has.
+        self._sent: dict[WallSocket, dict[str, bytes]] = {}
+
+    def update(self, running: Iterable[str]) -> None:
+        """Follow the machines that walls show, of those that run; send pictures that are due.
+
+        Call it at least `RATE` times a second.
+        """
+        sockets = [socket for socket in self._sockets() if socket.wall]
+        wanted = {name for socket in sockets for name in socket.wall} & set(running)
+        for name in [name for name, task in self._tasks.items() if task.done()]:
+            del self._tasks[name]
+        for name in self._tasks.keys() - wanted:
+            self._tasks.pop(name).cancel()
+            self._newest.pop(name, None)
+        for name in wanted - self._tasks.keys():
+            self._tasks[name] = asyncio.create_task(self._follow(name))
+        self._sent = {socket: self._sent.get(socket, {}) for socket in sockets}
+        for name in wanted:
+            self._send(name)
+
+    async def close(self) -> None:
+        """Follow no more machines."""
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    def _send(self, name: str) -> None:
+        picture = self._newest.get(name)
+        for socket, sent in self._sent.items():
+            if name not in socket.wall:
+                sent.pop(name, None)
+            elif picture is not None and sent.get(name) is not picture and socket.has_room():
+                sent[name] = picture
+                socket.send(picture)
+
+    async def _follow(self, name: str) -> None:
+        origin, changed = self._origin(name), asyncio.Event()
+        try:
+            await origin.set_rate(RATE)
+            await origin.open(changed.set)
+            last: Thumbnail | None = None
+            while True:
+                await changed.wait()
+                changed.clear()
+                with contextlib.suppress(UnavailableError):  # nothing was drawn yet
+                    last = await self._make(name, origin.consumer, last)
+                self._send(name)
+                await asyncio.sleep(1 / RATE)
+        except MachineError as error:
+            log.debug("the small picture of %s: %s", name, error)
+        except KjuError as error:
+            log.warning("the small picture of %s: %s", name, error)
+        finally:
+            origin.close()
+
+    async def _make(self, name: str, consumer: Consumer, last: Thumbnail | None) -> Thumbnail:
+        """Make the newest picture, if the screen has changed."""
+        made = await asyncio.to_thread(
+            copy_thumbnail, consumer, MAX_WIDTH, MAX_HEIGHT, last, _TRIES
+        )
+        if made is not last:
+            data = await asyncio.to_thread(as_jpeg, made)
+            height, width = made.pixels.shape[:2]
+            version, mode = made.mark.version, made.mode
+            self._newest[name] = encode(
+                SmallPicture(name, version, width, height, mode.width, mode.height, data)
+            )
+        return made
+
+
+def as_jpeg(picture: Thumbnail) -> bytes:
+    """Return a thumbnail as a JPEG."""
+    from PIL import Image
+
+    pixels, out = picture.pixels, io.BytesIO()
+    height, width = pixels.shape[:2]
+    grey = pixels.ndim == 2
+    mode, raw = ("L", "L") if grey else ("RGB", "BGRX")
+    image = Image.frombuffer(mode, (width, height), pixels.tobytes(), "raw", raw, 0, 1)
+    image.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()

@@ -1,0 +1,171 @@
+"""SHELL: the machines and the open sockets of a web server, and what follows from time passing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+
+from ..client.targets import machines
+from ..errors import FileError, KjuError
+from ..serving.served_machine import ServedMachines
+from ..wire.greeting import Admission, Admit
+from ..wire.messages import SessionHello
+from .access import Access, Principal
+from .assets import Assets
+from .carrier import WebCarrier
+from .messages import WebMachine
+from .page_socket import ENDED, GOING_AWAY, PageSocket
+from .pictures import SmallPictures
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at sessions, machines and walls.
+TICK = 0.25
+#: The most sockets in all, and of one session.
+MAX_SOCKETS, MAX_SOCKETS_OF_SESSION = 256, 16
+
+
+class Site:
+    """What a web server serves, and to whom.
+
+    Args:
+        names: The names of machines; none for all, including those that are started later.
+        access: The links and sessions.
+        assets: The files of the page.
+
+    Attributes:
+        access: The same.
+        assets: The same.
+        sockets: The authenticated sockets.
+        server: The host name.
+    """
+
+    def __init__(self, names: Sequence[str], access: Access, assets: Assets) -> None:
+        self._names = frozenset(names)
+        self.access, self.assets = access, assets
+        self.sockets: dict[str, PageSocket] = {}
+        self.server = socket.gethostname()[:256]
+        self._carriers: dict[str, WebCarrier] = {}
+        self._machines = ServedMachines(names, "", self._make_carrier, self._admit_to)
+        self._pictures = SmallPictures(self.sockets.values)
+        self._list: list[WebMachine] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def build(self) -> str:
+        """The version of the page's files."""
+        return self.assets.build
+
+    # ---- machines ----
+
+    def _make_carrier(self, name: str) -> WebCarrier:
+        carrier = self._carriers[name] = WebCarrier(name)
+        return carrier
+
+    def _admit_to(self, name: str) -> Admit:
+        """Return who is admitted: `PageSocket` has put the session and its role into the hello."""
+
+        def admit(hello: SessionHello, raw: bytes) -> Admission:
+            return Admission(hello.role, check=lambda: self._check(hello.user))
+
+        return admit
+
+    def _check(self, session: str) -> None:
+        if self.access.get(session) is None:
+            raise KjuError("the session has ended")
+
+    def carrier(self, machine: str, console: int) -> WebCarrier | None:
+        """Return the carrier of a screen; None for a missing one."""
+        served = self._machines.served.get(machine)
+        if served is None or console >= len(served.names):
+            return None
+        return self._carriers.get(served.names[console])
+
+    def listed(self, principal: Principal) -> list[WebMachine]:
+        """Return the machines of a session."""
+        return [each for each in self._list if principal.may_use(each.name)]
+
+    def _update_list(self) -> None:
+        found: list[WebMachine] = []
+        for each in machines():
+            if self._names and each.name not in self._names:
+                continue
+            served, is_defined = self._machines.served.get(each.name), each.file is not None
+            if served is not None:
+                kind, state, consoles = served.kind, served.state, len(served.names)
+                found.append(WebMachine(each.name, kind, state, consoles, is_defined))
+            elif not each.is_alive:  # else a mirror, or one that starts or ends at this moment
+                found.append(WebMachine(each.name, "", "off", 0, is_defined))
+        self._list = found
+
+    # ---- sockets ----
+
+    def refusal(self, principal: Principal) -> str:
+        """Return why one more socket of a session is refused; empty if it is not."""
+        theirs = sum(each.principal.id == principal.id for each in self.sockets.values())
+        if len(self.sockets) >= MAX_SOCKETS:
+            return f"this server has {MAX_SOCKETS} open pages, the most allowed"
+        if theirs >= MAX_SOCKETS_OF_SESSION:
+            return f"this session has {theirs} open pages, the most allowed: close some"
+        return ""
+
+    async def serve(self, page: PageSocket) -> None:
+        """Serve a socket until it ends."""
+        self.sockets[page.id] = page
+        try:
+            await page.run()
+        finally:
+            self.sockets.pop(page.id, None)
+
+    # ---- time ----
+
+    async def start(self) -> None:
+        """Serve the machines that run now.
+
+        Raises:
+            KjuError: A named machine is missing.
+        """
+        await self._machines.start()
+        self._update_list()
+
+    async def run(self) -> None:
+        """Follow machines, sessions and walls until this is cancelled."""
+        while True:
+            try:
+                await self._tick()
+            except FileError as error:
+                log.warning("%s", error)
+            await asyncio.sleep(TICK)
+
+    async def _tick(self) -> None:
+        self._end_sessions()
+        await self._machines.update()
+        self._update_list()
+        for page in list(self.sockets.values()):
+            page.send_machines()
+        self._pictures.update(self._machines.served)
+
+    def _end_sessions(self) -> None:
+        """End the sockets of sessions that were revoked or have expired."""
+        for page in list(self.sockets.values()):
+            if self.access.get(page.principal.id) is None:
+                del self.sockets[page.id]
+                self._end(page, ENDED, "the session has ended: open another link")
+
+    def _end(self, page: PageSocket, code: int, reason: str) -> None:
+        task = asyncio.create_task(page.end(code, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def end_sockets(self) -> None:
+        """End all sockets."""
+        for page in list(self.sockets.values()):
+            self._end(page, GOING_AWAY, "the server has ended")
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Serve no more machines."""
+        await self._pictures.close()
+        await self._machines.close()

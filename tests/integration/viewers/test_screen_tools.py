@@ -284,6 +284,17 @@ def test_loupe_follows_the_pointer_and_sends_nothing(window: Window, host: FakeH
     assert not host.machine.steps
 
 
+def test_hint_of_the_loupe_leaves_room_for_a_message(window: Window):
+    window.tools.pick(Purpose.LOUPE)
+    layer, note = window.tools.overlay, window.window._note
+    usual = layer._hint.geometry()
+    note.show_text("saved /home/ann/Pictures/web.png")
+    assert not layer._hint.geometry().intersects(note.geometry())
+    assert layer.rect().contains(layer._hint.geometry())
+    note.hide()
+    assert layer._hint.geometry() == usual
+
+
 def test_chord_opens_the_loupe(window: Window, host: FakeHost):
     from PySide6.QtCore import QEvent, Qt
     from PySide6.QtGui import QKeyEvent

@@ -19,6 +19,8 @@ from . import icons
 
 #: The unit of spacing, in logical pixels.
 GRID = 8
+#: Object name of the message over a picture, which other overlays do not cover.
+NOTE = "note"
 
 
 def plain_tooltip(text: str) -> str:

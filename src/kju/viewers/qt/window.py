@@ -22,7 +22,7 @@ from .key_actions import KeyboardActions
 from .machine_actions import MachineActions
 from .menu import ConsoleMenu, Section, add_scale_actions
 from .numbers import NumbersOverlay
-from .palette import GRID, tool_button, use_role, wrapped_label
+from .palette import GRID, NOTE, tool_button, use_role, wrapped_label
 from .remembering import keep_inside
 from .strip import Strip
 from .tools.capture import Capture
@@ -254,6 +254,7 @@ class Note(OverlayFrame):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self.setObjectName(NOTE)
         self._text = wrapped_label("")
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)

@@ -160,7 +160,7 @@ class PasteTool(QObject):
         self.pasting = Pasting(console.view, console.view, console.notify)
         self._actions = self._add_actions()
         console.status_changed.connect(self._show_status)
-        if self._target() is not None:
+        if self._target is not None:
             viewport = console.view.viewport()
             viewport.setAcceptDrops(True)
             viewport.installEventFilter(self)
@@ -178,6 +178,7 @@ class PasteTool(QObject):
         )
         return paste, choose
 
+    @property
     def _target(self) -> PasteTarget | None:
         """Return the current view's screen; None if it takes no text."""
         target = self._console.view.viewer.target
@@ -187,7 +188,7 @@ class PasteTool(QObject):
 
     def _show_status(self, status: Status) -> None:
         reason = ""
-        if self._target() is None or status.view_only:
+        if self._target is None or status.view_only:
             reason = "this view sends no input"
         for action in self._actions:
             self._console.menu.set_refusal(action, reason)
@@ -202,7 +203,7 @@ class PasteTool(QObject):
 
     def type_text(self, text: str, *, ask: bool = False) -> None:
         """Type a text, after a question where there is one."""
-        target = self._target()
+        target = self._target
         if target is None or self._console.view.viewer.view_only:
             self._console.notify("this view sends no input")
             return

@@ -28,12 +28,14 @@ from ....surface.geometry import Rect
 from ...geometry import Placement, device_pixel
 from ...tools.picking import FAR_STEP, LOUPE_CELLS, LOUPE_SCALE, Loupe, Picking, Purpose, loupe
 from ...tools.picking import loupe_place as place_beside
-from ..palette import GRID, use_role
+from ..palette import GRID, NOTE, use_role
 from ..widget import ScreenView
 
 # Over the parts that are not chosen.
 _SHADE = QColor(0, 0, 0, 110)
 _GAP = 24
+_DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
+_NOTE_EVENTS = {QEvent.Type.Show, QEvent.Type.Hide, QEvent.Type.Move, QEvent.Type.Resize}
 _ARROWS = {
     Qt.Key.Key_Left: (-1, 0),
     Qt.Key.Key_Right: (1, 0),
@@ -72,6 +74,9 @@ class PickOverlay(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         view.viewport().installEventFilter(self)
+        self._note = view.viewport().findChild(QWidget, NOTE, _DIRECT)
+        if self._note is not None:
+            self._note.installEventFilter(self)
         self.setGeometry(view.viewport().rect())
         self._place_hint()
         self.show()
@@ -97,6 +102,8 @@ class PickOverlay(QWidget):
             return
         self._closing = True
         self._view.viewport().removeEventFilter(self)
+        if self._note is not None:
+            self._note.removeEventFilter(self)
         self.close()
         self._view.setFocus()
         self.ended.emit()
@@ -104,6 +111,10 @@ class PickOverlay(QWidget):
     # ---- Events
 
     def eventFilter(self, source: QObject, event: QEvent) -> bool:
+        if source is self._note:
+            if event.type() in _NOTE_EVENTS:
+                self._place_hint()
+            return False
         if event.type() == QEvent.Type.Resize:
             self.setGeometry(self._view.viewport().rect())
             self._place_hint()
@@ -306,13 +317,19 @@ class PickOverlay(QWidget):
             painter.fillRect(QRect(at, QSize(cell, cell)), outside)
 
     def _place_hint(self) -> None:
-        """Place the hint at the bottom, or at the top while the point or the loupe is there."""
+        """Place the hint at the bottom, above a message of the window.
+
+        While the point or the loupe is there, its place is at the top.
+        """
         room = max(1, self.width() - 2 * GRID)
         words = QFontMetrics(self._hint.font()).horizontalAdvance(self._hint.text())
         width = min(room, words + 3 * GRID)
         height = self._hint.heightForWidth(width)
         bottom = self.height() - height - 2 * GRID
+        has_note = self._note is not None and self._note.isVisible()
         is_low = self._loupe_rect.bottom() >= bottom or self._low
+        if has_note and self._note is not None and not is_low:
+            bottom = max(2 * GRID, self._note.y() - height - GRID)
         self._hint.setGeometry(
             (self.width() - width) // 2, 2 * GRID if is_low else bottom, width, height
         )

@@ -129,7 +129,7 @@ class ComputersDialog(QDialog):
             return f"{shown}   connecting\N{HORIZONTAL ELLIPSIS}"
         first = entries[0]
         if first.state is MachineState.UNREACHABLE:
-            return f"{shown}   {_unreachable_words(first, time.time())}"
+            return f"{shown}   {one_line(_unreachable_words(first, time.time()), 400)}"
         count = len(entries)
         trip = f", {first.round_trip * 1000:.1f} ms" if first.round_trip is not None else ""
         return f"{shown}   {count} machine{'s' * (count != 1)}{trip}"

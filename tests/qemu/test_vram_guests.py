@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import guests
+from support.load import busy_computer
 from support.monitor import Monitor
 from support.wait import HANG, until
 
@@ -133,9 +134,12 @@ def test_memtest_equals_qemus_picture_from_power_on(tmp_path: Path) -> None:
         watch(machine, judge, lambda: judge.source() == "display1-map", LISTEN_AFTER + 5)
 
 
-def test_picture_is_followed_when_a_linux_driver_takes_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("per_core", [0, pytest.param(4, marks=pytest.mark.soak)])
+def test_picture_is_followed_when_a_linux_driver_takes_over(tmp_path: Path, per_core: int) -> None:
+    """The firmware's and the kernel's text console come first."""
     guest = guests.paint(tmp_path, "box", device="VGA", via="drm", frames=400)
-    with judged(guest.arguments, tmp_path, "drm") as (machine, judge):
-        watch(machine, judge, lambda: judge.source() == "vram", 60)
+    with busy_computer(per_core), judged(guest.arguments, tmp_path, "drm") as (machine, judge):
+        seen = watch(machine, judge, lambda: judge.source() == "vram", 60 + 60 * per_core)
+        assert (720, 400) in seen, "the text console"
         begun = time.monotonic()
-        watch(machine, judge, lambda: time.monotonic() - begun > 3, 20)
+        watch(machine, judge, lambda: time.monotonic() - begun > 3, 20 + 20 * per_core)

@@ -1,4 +1,4 @@
-"""Names and texts of guests and peers on the app's pages and dialogs: drawn as text, in one line."""
+"""Hostile names on the app's pages and dialogs: drawn as text, in one line."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 python examples/explore.py DISK [DEPTH] [KEY...]
 
 DISK is a qcow2 disk that a machine boots from. DEPTH is the longest sequence of keys (2). Each KEY
-is a chord to try (down, up, ret). At each new screen the program saves a snapshot. It presses each
-key, and loads the snapshot before the next key. Screens with equal pixels count as one.
+is a chord to try (down, up, ret). At each new screen the program freezes the machine, and presses
+each key in a fork of its own. Screens with equal pixels count as one.
 """
 
 import hashlib
@@ -22,31 +22,35 @@ ANSWER = 2.0  # seconds for the guest to react to a key
 def settled(screen: kju.Screen, seconds: float = STILL) -> str:
     """Wait until the screen is still, and return its name: the hash of its pixels."""
     pixels = screen.wait_stable(seconds, timeout=60)
-    return hashlib.sha256(np.ascontiguousarray(pixels[..., :3])).hexdigest()[:8]
+    return "s" + hashlib.sha256(np.ascontiguousarray(pixels[..., :3])).hexdigest()[:8]
+
+
+def pressed(machine: kju.Machine, key: str, name: str) -> str:
+    """Press a key, and return the name of the screen afterwards; *name* if nothing happened."""
+    mark = machine.keyboard.chord(key)
+    try:
+        machine.screen.wait_change(since=mark, timeout=ANSWER)
+    except WaitTimeoutError:
+        return name
+    return settled(machine.screen)
 
 
 def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict[str, str]]:
     """Return every screen that was found, with the screen after each key."""
     found: dict[str, dict[str, str]] = {}
 
-    def visit(name: str, left: int) -> None:
+    def visit(machine: kju.Machine, name: str, left: int) -> None:
         found[name] = {}
         if not left:
             return
-        machine.snapshots.save(name)
-        for key in keys:
-            mark = machine.keyboard.chord(key)
-            try:
-                machine.screen.wait_change(since=mark, timeout=ANSWER)
-                there = settled(machine.screen)
-            except WaitTimeoutError:
-                there = name  # the guest did not react
-            found[name][key] = there
-            if there not in found:
-                visit(there, left - 1)
-            machine.snapshots.load(name)
+        with machine.freeze(name) as base:
+            for key in keys:
+                with base.fork() as fork:
+                    found[name][key] = there = pressed(fork, key, name)
+                    if there not in found:
+                        visit(fork, there, left - 1)
 
-    visit(settled(machine.screen, BOOTED), depth)
+    visit(machine, settled(machine.screen, BOOTED), depth)
     return found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
+from gymnasium import Space, spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
@@ -17,9 +18,6 @@ from ..errors import UsageError
 from .env import check_render_mode
 from .episode import EnvOptions, Episode, MachineSource
 from .observing import small
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _R = TypeVar("_R")
 
@@ -105,10 +103,13 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         super().reset(seed=next(iter(seed), None) if isinstance(seed, list) else seed)
         mask = self._mask((options or {}).get("reset_mask"))
         numbers = [int(number) for number in np.flatnonzero(mask)]
+        last = self._renew()
+        for kept in map(int, np.flatnonzero(~mask)):
+            _copy(self._slots[kept], last[kept])
         infos: dict[str, Any] = {}
         for number, info in zip(numbers, self._at_once(self._begin, numbers), strict=True):
             infos = self._add_info(infos, info, number)
-        return self._observations(), infos
+        return self._batch, infos
 
     def _mask(self, mask: Any) -> Any:  # noqa: ANN401
         if mask is None:
@@ -144,7 +145,10 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         due = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else None
         waits = self._episodes[0].waits or (due is not None and due.any())
         run = self._at_once if waits else _in_turn
-        results = run(lambda number: self._advance(number, each[number]), range(self.num_envs))
+        last = self._renew()
+        results = run(
+            lambda number: self._advance(number, each[number], last[number]), range(self.num_envs)
+        )
         rewards = np.zeros(self.num_envs, np.float64)
         ended, truncated = np.zeros((2, self.num_envs), np.bool_)
         infos: dict[str, Any] = {}
@@ -154,14 +158,18 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         self._over = ended | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
             infos = self._reset_ended(infos)
-        return self._observations(), rewards, ended, truncated, infos
+        return self._batch, rewards, ended, truncated, infos
 
-    def _advance(self, number: int, action: Any) -> tuple[float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+    def _advance(
+        self,
+        number: int,
+        action: Any,  # noqa: ANN401
+        last: Any,  # noqa: ANN401
+    ) -> tuple[float, bool, bool, dict[str, Any]]:
         """Step one machine, or begin its next episode where that is due."""
         if self._over[number] and self.autoreset_mode is AutoresetMode.NEXT_STEP:
             return 0.0, False, False, self._episodes[number].reset(self._slots[number])
-        slot = self._slots[number]
-        return self._episodes[number].step(action, slot, slot)
+        return self._episodes[number].step(action, self._slots[number], last)
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
         numbers = [int(number) for number in np.flatnonzero(self._over)]
@@ -189,12 +197,16 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
             raise errors[0]
         return [future.result() for future in futures]
 
-    def _observations(self) -> Any:  # noqa: ANN401  of the space
-        if self._memory is None:
-            return self._batch
-        if isinstance(self._batch, dict):
-            return {name: _copied(array, self._memory) for name, array in self._batch.items()}
-        return _copied(self._batch, self._memory)
+    def _renew(self) -> list[Any]:
+        """Take another array for the next observations, if they are copied; return the old slots.
+
+        The array is memory that the program has released, so that no page is new.
+        """
+        last = self._slots
+        if self._memory is not None:
+            self._batch = _allocated(self.observation_space, self._memory)
+            self._slots = [_slot(self._batch, number) for number in range(self.num_envs)]
+        return last
 
     # ---- The rest
 
@@ -235,11 +247,20 @@ def _slot(batch: Any, number: int) -> Any:  # noqa: ANN401  of the space
     return batch[number]
 
 
-def _copied(array: npt.NDArray[Any], memory: FramePool) -> npt.NDArray[Any]:
-    """Return a copy of an array of one-byte items, in memory that released copies have left."""
-    made = memory.allocate(array.shape).view(array.dtype)
-    np.copyto(made, array)
-    return made
+def _allocated(space: Space[Any], memory: FramePool) -> Any:  # noqa: ANN401  of the space
+    """Return memory for a value of a space whose items have one byte."""
+    if isinstance(space, spaces.Dict):
+        return {name: _allocated(part, memory) for name, part in space.items()}
+    return memory.allocate(space.shape or ()).view(space.dtype)
+
+
+def _copy(to: Any, what: Any) -> None:  # noqa: ANN401  of the space
+    """Copy one observation to another place."""
+    if isinstance(to, dict):
+        for name, array in to.items():
+            np.copyto(array, what[name])
+    else:
+        np.copyto(to, what)
 
 
 def _in_turn(work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:

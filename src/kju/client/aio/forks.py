@@ -34,11 +34,11 @@ class ForkBase(Generic[MachineT]):
         self, base: Base, make: MakeMachine[MachineT], *, spares: int = 0, paused: float = 0.0
     ) -> None:
         """Use `Machine.freeze`, or `open_base`."""
-        self.size = used_bytes(base.state)
-        self.paused = paused
-        self.machine = base.facts.machine
-        self.tag = base.facts.tag
-        self.spares = check_spares(spares)
+        self.size: int = used_bytes(base.state)
+        self.paused: float = paused
+        self.machine: str = base.facts.machine
+        self.tag: str = base.facts.tag
+        self.spares: int = check_spares(spares)
         self._base = base
         self._make = make
         self._closed = False

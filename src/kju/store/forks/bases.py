@@ -133,9 +133,9 @@ class Base:
     """
 
     def __init__(self, held: HeldFolder, description: Description) -> None:
-        self.id = held.path.name
-        self.facts = description.facts
-        self.time = description.time
+        self.id: str = held.path.name
+        self.facts: BaseFacts = description.facts
+        self.time: float = description.time
         self.disks: FrozenDisks = description.disks
         self._held = held
         self._description = description

@@ -6,6 +6,7 @@ logged in on its serial port. Loading a snapshot of the same guest is measured i
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import shutil
@@ -22,6 +23,7 @@ from kju.guests import sample
 from kju.store.forks.listing import bases
 
 from .measure import Figure, amount, percentile, progress
+from .start import installed
 
 #: A file in the guest's memory; the system itself takes 70 MB.
 _MEGABYTES = 300
@@ -118,6 +120,7 @@ def _first_pictures(machine: kju.Machine) -> Iterator[Figure]:
                      f"a base of {cold.size >> 20} MiB")  # fmt: skip
         machine.snapshots.save("bench", timeout=_LIMIT)  # into the overlay of the freeze
         ways = {"load": [], "without": [], "with": []}  # type: dict[str, list[float]]
+        _fork(cold, expected)  # compiles the modules of a fork's host
         for at in range(_ROUNDS):
             progress("forks: first pictures", at, _ROUNDS)
             time.sleep(1.5)  # the spare fork starts meanwhile
@@ -208,6 +211,9 @@ def _one_after_the_other(base: kju.ForkBase[kju.Machine]) -> Iterator[Figure]:
 
 
 def figures(folder: str) -> Iterator[Figure]:
+    # Hosts that start with compiled modules, as those of an installed package.
+    os.environ["PYTHONPYCACHEPREFIX"] = installed()["PYTHONPYCACHEPREFIX"]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with _booted(folder) as machine:
         yield from _first_pictures(machine)
         with machine.freeze("bench", spares=0, timeout=_LIMIT) as base:

@@ -136,5 +136,6 @@ for (const machine of document.querySelectorAll(".machine")) {
   machine.querySelector("details.all").open = false;
   fill();
   const failed = steps.findIndex((step) => step.dataset.failed);
-  choose(failed >= 0 ? failed : steps.length - 1);
+  const linked = steps.findIndex((step) => `#${step.id}` === location.hash);
+  choose(linked >= 0 ? linked : failed >= 0 ? failed : steps.length - 1);
 }

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from support import xservers
-from support.accessibility import CONTROLS, SENSITIVE, AccessibilityBus, Node, accessibility_bus
+from support.accessibility import (
+    CONTROLS,
+    SELECTED,
+    SENSITIVE,
+    AccessibilityBus,
+    Node,
+    accessibility_bus,
+)
 from support.app_process import AppProcess
 from support.wait import until
 
@@ -82,3 +89,36 @@ def show_and_check(app: AppProcess, bus: AccessibilityBus, what: str, wanted: se
         assert app.ask("focus") != first, what
         app.ask("press_key", "Escape")
         until(lambda: app.ask("dialogs") == dialogs, f"Esc closes {what}")
+
+
+def test_tiles_and_buttons_are_used_by_a_screen_reader(
+    app: AppProcess, bus: AccessibilityBus
+) -> None:
+    launching.define(NAME, memory="16M")
+    with launching.start(NAME):
+        app.until_state(NAME, "running")
+
+        def one(role: str, name: str) -> Node | None:
+            found = (node for node in bus.visible() if node.role == role and name in node.name)
+            return next(found, None)
+
+        def do(role: str, name: str, *actions: str) -> None:
+            until(lambda: one(role, name), f"{role} {name}")
+            node = one(role, name)
+            assert node is not None
+            known = bus.actions(node)
+            bus.do(node, next(action for action in actions if action in known))
+
+        do("list item", NAME, "Toggle")
+        until(lambda: is_selected(one("list item", NAME)), "it is selected")
+        assert not one("page tab", "Details")
+        do("check box", "Side panel", "Press", "Toggle")
+        until(lambda: one("page tab", "Details"), "the panel")
+        app.ask("press_key", "Return")
+        until(lambda: app.ask("console", NAME)["size"], "the console is open")
+        do("page tab", "Machines", "Press")
+        until(lambda: one("list item", NAME), "the wall")
+
+
+def is_selected(node: Node | None) -> bool:
+    return node is not None and SELECTED in node.states

@@ -20,7 +20,7 @@ _ACCESSIBLE = "org.a11y.atspi.Accessible"
 _ROOT = "/org/a11y/atspi/accessible/root"
 _LAUNCHERS = ("/usr/libexec/at-spi-bus-launcher", "/usr/lib/at-spi2-core/at-spi-bus-launcher")
 #: Bits of AT-SPI's set of states.
-FOCUSABLE, SHOWING, SENSITIVE = 11, 25, 24
+FOCUSABLE, SELECTED, SHOWING, SENSITIVE = 11, 23, 25, 24
 #: Roles of controls: each must have a name.
 CONTROLS = {
     "button", "push button", "toggle button", "check box", "radio button", "menu item",
@@ -30,13 +30,18 @@ CONTROLS = {
 
 
 class Node(NamedTuple):
-    """One accessible object, as it was when the tree was walked."""
+    """One accessible object, as it was when the tree was walked.
+
+    Attributes:
+        place: Its program's bus name, and its path there.
+    """
 
     role: str
     name: str
     description: str
     states: frozenset[int]
     children: tuple[Node, ...]
+    place: tuple[str, str] = ("", "")
 
     def walk(self) -> Iterator[Node]:
         """Return this object and all below it."""
@@ -93,6 +98,17 @@ class AccessibilityBus:
         root = self._tree("org.a11y.atspi.Registry", _ROOT, visible=True)
         return [node for node in root.walk() if SHOWING in node.states]
 
+    def actions(self, node: Node) -> list[str]:
+        """Return the names of what a screen reader can do with an object."""
+        at = DBusAddress(node.place[1], node.place[0], "org.a11y.atspi.Action")
+        return [str(action[0]) for action in _call(self._bus, at, "GetActions")[0]]
+
+    def do(self, node: Node, action: str) -> None:
+        """Do something with an object, as a screen reader's user does."""
+        number = self.actions(node).index(action)
+        at = DBusAddress(node.place[1], node.place[0], "org.a11y.atspi.Action")
+        assert _call(self._bus, at, "DoAction", "i", (number,))[0]
+
     def _tree(self, owner: str, path: str, depth: int = 0, *, visible: bool = False) -> Node:
         at = DBusAddress(path, owner, _ACCESSIBLE)
         assert depth < 30, "the tree ends"
@@ -106,7 +122,7 @@ class AccessibilityBus:
                 children.append(self._tree(*where, depth + 1, visible=visible))
         role = _call(self._bus, at, "GetRoleName")[0]
         name, description = self._text(at, "Name"), self._text(at, "Description")
-        return Node(role, name, description, states, tuple(children))
+        return Node(role, name, description, states, tuple(children), (owner, path))
 
     def _text(self, at: DBusAddress, which: str) -> str:
         properties = at.with_interface("org.freedesktop.DBus.Properties")

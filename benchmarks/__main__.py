@@ -20,7 +20,7 @@ from .measure import Curve, Figure, tell_to
 from .plots import write_plots
 
 #: Groups that compare no guests with a peer, and groups that do; `peers` means the second.
-ALONE = ("surface", "wake", "start", "host", "xvfb", "typing", "forks", "lockstep")
+ALONE = ("surface", "wake", "start", "host", "xvfb", "typing", "forks", "lockstep", "pages")
 PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
     "window", "gym",

@@ -35,6 +35,7 @@ UNTIL_ENDED = {
     "edit",
     "console",
     "mcp",
+    "web",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Sequence
 
 from ..client.targets import machines
@@ -21,8 +22,8 @@ from .pictures import SmallPictures
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at sessions, machines and walls.
-TICK = 0.25
+#: Seconds between two looks at sessions and walls, and between two at the folders of machines.
+TICK, LIST_TICK = 0.25, 1.0
 #: The most sockets in all, and of one session.
 MAX_SOCKETS, MAX_SOCKETS_OF_SESSION = 256, 16
 
@@ -51,6 +52,7 @@ class Site:
         self._machines = ServedMachines(names, "", self._make_carrier, self._admit_to)
         self._pictures = SmallPictures(self.sockets.values)
         self._list: list[WebMachine] = []
+        self._list_due = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -141,8 +143,10 @@ class Site:
 
     async def _tick(self) -> None:
         self._end_sessions()
-        await self._machines.update()
-        self._update_list()
+        if (now := time.monotonic()) >= self._list_due:
+            self._list_due = now + LIST_TICK
+            await self._machines.update()
+            self._update_list()
         for page in list(self.sockets.values()):
             page.send_machines()
         self._pictures.update(self._machines.served)

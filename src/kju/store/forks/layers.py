@@ -72,10 +72,15 @@ def size_of(path: Path, disk_format: str) -> int:
 
 
 def has_data(path: Path) -> bool:
-    """Return whether a guest has written to an overlay; true for one that cannot be read."""
+    """Return whether a guest has written to an overlay; true for one that cannot be read.
+
+    A missing one has none: it was removed with its folder, and that was interrupted.
+    """
     try:
         with path.open("rb") as file:
             return not is_empty(lambda at, size: os.pread(file.fileno(), size, at))
+    except FileNotFoundError:
+        return False
     except (OSError, struct.error):
         return True
 

@@ -13,7 +13,7 @@ from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
 from kju.emulators.qemu.emulator import QemuEmulator
 from kju.emulators.qemu.program import Accelerator
-from kju.host.machine import HostedMachine, Launcher
+from kju.host.machine import HostedMachine, LaunchingClient
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
 from kju.store import running
@@ -43,7 +43,7 @@ async def test_broken_display_connection_is_reopened(
         emulator = QemuEmulator(
             claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
         )
-        machine = HostedMachine(claim, request, emulator, Launcher(theirs, side, 1))
+        machine = HostedMachine(claim, request, emulator, LaunchingClient(theirs, side, 1))
         run = asyncio.create_task(machine.run())
         await started(machine)
         await emulator.display.consoles[0].attach("test")

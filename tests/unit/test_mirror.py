@@ -164,6 +164,7 @@ ACROSS = {
     "test_layers.py",
     "test_mirror.py",
     "test_packaging.py",
+    "test_sizes.py",
     "wire/test_age.py",
     "wire/test_block_work.py",
     "wire/test_pixels.py",

@@ -30,7 +30,7 @@ from ..report.tail import Tail, timed_entries
 from ..surface import NOTHING_TAKEN
 from .history import History
 from .script import Script, Style, Views
-from .steps import Step, StepJoiner
+from .steps import ScriptStep, StepJoiner
 
 if TYPE_CHECKING:
     from ..client.surface import Screen
@@ -94,7 +94,7 @@ class Recorder:
         self._frames = _Frames(self._machine.screens[console], language)
         self._views: dict[float, tuple[ReadFrame, ReadFrame]] = {}
         self._read_at = time.monotonic()
-        self._steps: SimpleQueue[tuple[Step, Views] | None] = SimpleQueue()
+        self._steps: SimpleQueue[tuple[ScriptStep, Views] | None] = SimpleQueue()
         self._failure: BaseException | None = None
         self._writer = threading.Thread(target=self._run, name="kju codegen writer", daemon=True)
         self._writer.start()
@@ -108,7 +108,7 @@ class Recorder:
         """Take the input since the last call, and write the steps that are complete."""
         since, now = self._read_at, time.monotonic()
         self._read_at = now
-        done: list[Step] = []
+        done: list[ScriptStep] = []
         for line in self._tail.read():
             for entry in timed_entries(since, now, line, self._offset):
                 for action in self._reader.read([entry]):
@@ -145,7 +145,7 @@ class Recorder:
             if shown is not None and clear is not None:
                 self._views[began] = shown, clear
 
-    def _queue(self, steps: list[Step]) -> None:
+    def _queue(self, steps: list[ScriptStep]) -> None:
         """Give complete steps with their frames to the writer."""
         if not steps:
             return

@@ -17,7 +17,7 @@ from ..acting.logged import chord_words
 from ..keys import NAMES
 from .appearing import appeared, asks_for_password
 from .places import ChosenPlace, choose_image, choose_place, quoted
-from .steps import Step, is_drag
+from .steps import ScriptStep, is_drag
 
 if TYPE_CHECKING:
     from ..vision.needle import Needle
@@ -91,11 +91,11 @@ class Script:
         self._with_passwords = passwords
         self._passwords: list[str] = []
         self._has_images = False
-        self._last: tuple[Step, ReadFrame] | None = None
+        self._last: tuple[ScriptStep, ReadFrame] | None = None
 
     # ---- Steps
 
-    def add(self, step: Step, views: Views) -> list[str]:
+    def add(self, step: ScriptStep, views: Views) -> list[str]:
         """Add a step; return its lines in the plain style."""
         first = len(self.statements)
         codes, place = self._codes(step, views)
@@ -131,7 +131,7 @@ class Script:
             self.statements.append(Statement("screen.after(mark)"))
         self.statements.append(Statement(new.code(time - step.ended)))
 
-    def _codes(self, step: Step, views: Views) -> tuple[list[str], ChosenPlace | None]:
+    def _codes(self, step: ScriptStep, views: Views) -> tuple[list[str], ChosenPlace | None]:
         """Return the statements of a step, and the place that its locator finds."""
         place: ChosenPlace | None = None
         match step.input:
@@ -171,7 +171,7 @@ class Script:
             values.append(f"count={click.count}")
         return f"{self._locator(place)}.{method}({', '.join(values)})"
 
-    def _drag(self, step: Step, drag: Drag, views: Views) -> tuple[str, ChosenPlace | None]:
+    def _drag(self, step: ScriptStep, drag: Drag, views: Views) -> tuple[str, ChosenPlace | None]:
         button = [] if drag.button == "left" else [f"button={quoted(drag.button)}"]
         if is_drag(step) and not drag.keys:
             # Images, because a drag's ends are pixels and not the middle of a text.

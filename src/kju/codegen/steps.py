@@ -20,7 +20,7 @@ _MAX_MOVE = (1 << 15) - 1
 _ENTER = (NUMBERS["ret"],)
 
 
-class Step(NamedTuple):
+class ScriptStep(NamedTuple):
     """One statement of a script.
 
     Attributes:
@@ -46,13 +46,13 @@ class StepJoiner:
     """
 
     def __init__(self) -> None:
-        self.pending: Step | None = None
+        self.pending: ScriptStep | None = None
 
-    def add(self, actions: Iterable[LoggedAction]) -> list[Step]:
+    def add(self, actions: Iterable[LoggedAction]) -> list[ScriptStep]:
         """Take actions in their order; return the steps that are complete."""
-        done: list[Step] = []
+        done: list[ScriptStep] = []
         for action in actions:
-            new = Step(*action)
+            new = ScriptStep(*action)
             joined = None if self.pending is None else _joined(self.pending, new)
             if joined is None:
                 done += self.end()
@@ -61,18 +61,18 @@ class StepJoiner:
                 done += self.end()
         return done
 
-    def end_idle(self, now: float) -> list[Step]:
+    def end_idle(self, now: float) -> list[ScriptStep]:
         """Return the pending step if nothing was added to it for `IDLE` seconds."""
         idle = self.pending is not None and now - self.pending.ended >= IDLE
         return self.end() if idle else []
 
-    def end(self) -> list[Step]:
+    def end(self) -> list[ScriptStep]:
         """Return the pending step, if there is one."""
         done, self.pending = self.pending, None
         return [] if done is None else [done]
 
 
-def _joined(last: Step, new: Step) -> Step | None:
+def _joined(last: ScriptStep, new: ScriptStep) -> ScriptStep | None:
     """Return the step that two actions make together; None if they are two steps."""
     pause = new.began - last.ended
     one: LoggedKind | None = None
@@ -116,6 +116,6 @@ def _turns(last: Wheel, new: Wheel) -> Wheel | None:
     return replace(last, vertical=vertical, horizontal=horizontal)
 
 
-def is_drag(step: Step) -> bool:
+def is_drag(step: ScriptStep) -> bool:
     """Check for a straight drag: its two ends say all about it."""
     return isinstance(step.input, Drag) and len(step.input.points) == 2

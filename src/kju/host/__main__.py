@@ -39,7 +39,7 @@ from ..store import running, sweeping
 from ..store.definitions import VARIABLES
 from ..store.forks import unmerged
 from ..store.log_files import BoundedLog, LogHandler
-from .machine import HostedMachine, Launcher
+from .machine import HostedMachine, LaunchingClient
 
 log = logging.getLogger("kju.host")
 
@@ -68,12 +68,12 @@ def main(arguments: list[str]) -> int:
         from . import dry_run  # not for the host of a machine
 
         logging.getLogger().addHandler(logging.NullHandler())
-        dry_run.serve(Launcher(owner, side, number), request)
+        dry_run.serve(LaunchingClient(owner, side, number), request)
         return _OK
     if request.detach and os.fork():
         # The launcher waits for this process; the machine is its orphan from here on.
         os._exit(_OK)
-    return _serve(Launcher(owner, side, number), request)
+    return _serve(LaunchingClient(owner, side, number), request)
 
 
 def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun]:
@@ -87,7 +87,7 @@ def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun
                 return number, request
 
 
-def _serve(launcher: Launcher, request: Launch) -> int:
+def _serve(launcher: LaunchingClient, request: Launch) -> int:
     claim = None
     # Until there is a log, only the launcher gets the errors.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -141,7 +141,7 @@ def _settle_disks(request: Launch) -> None:
     unmerged.settle_for(disks)
 
 
-def _refuse(launcher: Launcher, error: KjuError) -> None:
+def _refuse(launcher: LaunchingClient, error: KjuError) -> None:
     """Send the launcher the error, if it is still connected."""
     launcher.side.send(failure(error), number=launcher.number)
     try:

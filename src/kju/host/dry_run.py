@@ -26,12 +26,12 @@ from ..store import defining, definitions, running
 from ..store.definitions import DISK, DefinedMachine
 from ..store.machine_toml import decode
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder, is_defined
-from .machine import Launcher
+from .machine import LaunchingClient
 
 log = logging.getLogger(__name__)
 
 
-def serve(launcher: Launcher, first: DryRun) -> None:
+def serve(launcher: LaunchingClient, first: DryRun) -> None:
     """Answer dry runs until the client disconnects."""
     sock, side = launcher.sock, launcher.side
     sock.settimeout(None)
@@ -46,7 +46,7 @@ def serve(launcher: Launcher, first: DryRun) -> None:
         log.info("the client of dry runs: %s", error)
 
 
-def _send(launcher: Launcher, request: DryRun) -> None:
+def _send(launcher: LaunchingClient, request: DryRun) -> None:
     """Answer one dry run."""
     launcher.side.send(_answer(request), number=launcher.number)
     for out in launcher.side.data_to_send():

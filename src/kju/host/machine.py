@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 _MAX_REASON = 500
 
 
-class Launcher(NamedTuple):
+class LaunchingClient(NamedTuple):
     """The connection of the process that launched a machine.
 
     Attributes:
@@ -73,7 +73,7 @@ class HostedMachine:
         claim: Claim,
         request: Launch,
         emulator: Emulator,
-        launcher: Launcher,
+        launcher: LaunchingClient,
     ) -> None:
         self.name = claim.name
         self.paths = claim.paths

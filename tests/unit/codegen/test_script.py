@@ -11,7 +11,7 @@ from support.console_text import console
 from kju.acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
 from kju.codegen.reading import ReadFrame
 from kju.codegen.script import STYLES, Script, Views
-from kju.codegen.steps import Step
+from kju.codegen.steps import ScriptStep
 from kju.keys import NUMBERS, parse_chord
 
 LOGIN = console(["kju login:"])
@@ -20,8 +20,8 @@ SHELL = console(["kju login: root", "Password:", "root@kju:~#"])
 EMPTY = console([""])
 
 
-def step(done: Any, began: float = 0.0, times: int = 1) -> Step:
-    return Step(began, began, done, began, times)
+def step(done: Any, began: float = 0.0, times: int = 1) -> ScriptStep:
+    return ScriptStep(began, began, done, began, times)
 
 
 def views(shown: Any, after: Any = None) -> Views:

@@ -185,14 +185,14 @@ async def serve_http(
     app = make_app(session, token)
     import uvicorn
 
-    class Server(uvicorn.Server):
+    class SignalFreeServer(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Any:  # noqa: ANN401  a generator
             """Leave the signals to this command: its calls must end first."""
             yield
 
     _log_errors()
-    server = Server(
+    server = SignalFreeServer(
         uvicorn.Config(
             app,
             log_config=None,

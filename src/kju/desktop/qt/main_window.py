@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 
 import msgspec
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QImage, QMoveEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -74,7 +74,6 @@ class MainWindow(QMainWindow):
         self._machines = machines
         self._background = background
         self._settings = settings
-        self._fault = ""
         self.page = WallPage(machines, picture)
         self.tabs = QTabWidget(documentMode=True, movable=True, tabsClosable=True)
         self.tabs.addTab(self.page, "Machines")
@@ -97,12 +96,10 @@ class MainWindow(QMainWindow):
         self.wall.selection_changed.connect(self._selection_changed)
         self._tab_changed(0)
         self.statusBar().setSizeGripEnabled(False)
-        self._saved = settings
-        self._save_soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
-        self._save_soon.timeout.connect(self._save)
+        self._saver = _SettingsSaver(self, background)
         self._restore()
-        self.wall.tile_width_changed.connect(lambda width: self._save_soon.start())
-        self.page.searched.connect(self._save_soon.start)  # the order, too
+        self.wall.tile_width_changed.connect(lambda width: self._saver.save_soon())
+        self.page.searched.connect(self._saver.save_soon)  # the order, too
         self._selection_changed()
         self.wall.setFocus()
 
@@ -265,7 +262,7 @@ class MainWindow(QMainWindow):
     def remember(self, settings: DesktopSettings) -> None:
         """Remember these settings; the window's place and sizes are added."""
         self._settings = settings
-        self._save_soon.start()
+        self._saver.save_soon()
 
     def current_settings(self) -> DesktopSettings:
         """Return the settings to remember."""
@@ -286,7 +283,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             self._tell_running()
             return
-        self._save()
+        self._saver.save()
         self.consoles.close_all()
         self._texts.close()
         self._first_steps.close()
@@ -294,24 +291,11 @@ class MainWindow(QMainWindow):
 
     def moveEvent(self, event: QMoveEvent) -> None:
         super().moveEvent(event)
-        self._save_soon.start()
+        self._saver.save_soon()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._save_soon.start()
-
-    def _save(self) -> None:
-        """Save the settings if they have changed since the last time; say why they are not."""
-        self._save_soon.stop()
-        settings = self.current_settings()
-        if settings != self._saved:
-            self._saved = settings
-            self._background.run(lambda: stored.store(settings), self._say_fault)
-
-    def _say_fault(self, reason: str) -> None:
-        if reason and reason != self._fault:
-            self.say(reason)
-        self._fault = reason
+        self._saver.save_soon()
 
     def _must_tell(self) -> bool:
         """Return whether to say that machines outlive the app: once, and not to a signal."""
@@ -338,6 +322,40 @@ class MainWindow(QMainWindow):
         self._settings = msgspec.structs.replace(self._settings, told_running=True)
         if result == QMessageBox.StandardButton.Close:
             self.close()
+
+
+class _SettingsSaver(QObject):
+    """Saves a window's settings soon after a change, and says why they are not saved.
+
+    Args:
+        window: The window, whose settings have just been loaded.
+        background: Writes the file.
+    """
+
+    def __init__(self, window: MainWindow, background: Background) -> None:
+        super().__init__(window)
+        self._window, self._background = window, background
+        self._saved = window.settings
+        self._fault = ""
+        self._timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self._timer.timeout.connect(self.save)
+
+    def save_soon(self) -> None:
+        """Save when the changes have paused."""
+        self._timer.start()
+
+    def save(self) -> None:
+        """Save the settings if they have changed since the last time."""
+        self._timer.stop()
+        settings = self._window.current_settings()
+        if settings != self._saved:
+            self._saved = settings
+            self._background.run(lambda: stored.store(settings), self._say_fault)
+
+    def _say_fault(self, reason: str) -> None:
+        if reason and reason != self._fault:
+            self._window.say(reason)
+        self._fault = reason
 
 
 def _is_over(entry: MachineEntry) -> bool:

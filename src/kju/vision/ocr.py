@@ -39,14 +39,8 @@ _DOTS_PER_INCH = 72 * _SCALE
 # selected line and the button of Debian's installer are read, and 7.2 % of its characters are
 # wrong; without them 28 % are.
 _AROUND = 21
-# A bar with light text is not much higher than that square: the median at its edge is the colour of
-# the rows above it, and the bar's own colour would be ink. So pixels of the median of a flat
-# surrounding (52x13) are no ink either: every fourth column, in a square of this side. Of 1,836
-# texts in drawn lists and buttons, light and dark, 5.8 % are not found, in place of 10.8 %.
-_FLAT, _EVERY = 13, 4
-_ALIKE = 24
 _LONG, _HIGH = 40, 24
-_FAINT = 24
+_FAINT = 40
 
 #: Folders of Tesseract's data in Debian, Fedora and others.
 _FOLDERS = (
@@ -140,11 +134,7 @@ def _ink_on_paper(part: Pixels) -> Pixels:
     """Return dark ink on light paper without lines, enlarged, as Tesseract reads best."""
     cv = opencv("reading a screen that is not a text console", "text")
     grey = part if part.ndim == 2 else cv.cvtColor(part, cv.COLOR_BGRA2GRAY)
-    grey = np.ascontiguousarray(grey)
-    ink = cv.absdiff(grey, cv.medianBlur(grey, _AROUND))
-    columns = np.ascontiguousarray(grey[:, ::_EVERY])
-    flat = cv.medianBlur(columns, _FLAT).repeat(_EVERY, 1)[:, : grey.shape[1]]
-    ink[cv.absdiff(grey, np.ascontiguousarray(flat)) < _ALIKE] = 0
+    ink = cv.absdiff(grey, cv.medianBlur(np.ascontiguousarray(grey), _AROUND))
     _, drawn = cv.threshold(ink, _FAINT, 255, cv.THRESH_BINARY)
     for wide, high in ((_LONG, 1), (1, _HIGH)):
         runs = cv.morphologyEx(drawn, cv.MORPH_OPEN, np.ones((high, wide), np.uint8))

@@ -42,23 +42,6 @@ def test_a_dialog_is_read_with_places(dialog):
     assert place.width > 40
 
 
-def test_the_rows_around_a_selected_one_are_read():
-    """A bar of light text, as high as its row, is no ink at its edges."""
-    image = Image.new("RGB", (640, 200), (255, 255, 255))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
-    rows = ("Choose language", "Configure the speech voice", "Configure the keyboard",
-            "Detect network hardware", "Choose a mirror")  # fmt: skip
-    for number, row in enumerate(rows):
-        top = 20 + 18 * number
-        if number == 2:
-            draw.rectangle((0, top, 639, top + 17), fill=(40, 130, 120))
-        draw.text((8, top + 2), row, fill=(255, 255, 255) if number == 2 else 0, font=font)
-    pixels = np.zeros((200, 640, 4), np.uint8)
-    pixels[..., :3] = np.asarray(image)[..., ::-1]
-    text = ocr.read(pixels, Rect(0, 0, 640, 200))
-    assert [row for row in rows if not text.find(row)] == [], str(text)
-
-
 def test_region_has_the_same_places(dialog):
     part = Rect(470, 230, 160, 60)
     text = ocr.read(dialog, part)

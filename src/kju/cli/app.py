@@ -54,7 +54,11 @@ SECTIONS = (
             _Entry("resume", "machines.running", "Continue a paused machine."),
             _Entry("reset", "machines.running", "Reset a machine, as its reset button does."),
             _Entry("snapshot", "machines.running", "Save, load, list and remove snapshots."),
-            _Entry("freeze", "machines.forks", "Freeze a machine as a base of forks."),
+            _Entry(
+                "freeze",
+                "machines.forks",
+                "Freeze a machine as a base of forks; the machine continues.",
+            ),
             _Entry("fork", "machines.forks", "Start forks of a machine, in the background."),
             _Entry("revert", "machines.forks", "Return a machine to its base."),
             _Entry(

@@ -68,7 +68,7 @@ EXTRAS = {
             {"aiohttp": "aiohttp", "cryptography": "cryptography", "zstandard": "zstandard"},
             {"simplejpeg": "simplejpeg"},
         ),
-        Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {}),
+        Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {"isal": "isal"}),
         Extra("gym", "environments for Gymnasium: kju.gym", {"gymnasium": "Gymnasium"}, {}),
     )
 }

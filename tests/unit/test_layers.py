@@ -49,6 +49,7 @@ APART = {
 CORE = (
     "acting",
     "agents.dialects",
+    "agents.encoding",
     "agents.labels",
     "agents.pictures",
     "errors",

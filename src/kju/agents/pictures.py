@@ -8,7 +8,6 @@ screen; its middle is meant.
 from __future__ import annotations
 
 import base64
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
@@ -19,6 +18,7 @@ from ..errors import GeometryError, UsageError
 from ..surface import Mark
 from ..surface.geometry import Rect
 from ..vision.areas import check_rect, cut_out
+from . import encoding
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -198,11 +198,11 @@ class Picture(NamedTuple):
 
     def png(self) -> bytes:
         """Return the picture as a PNG."""
-        from PIL import Image
+        return encoding.png(self.pixels)
 
-        file = io.BytesIO()
-        Image.fromarray(self.pixels).save(file, "PNG", compress_level=1)
-        return file.getvalue()
+    def jpeg(self) -> bytes:
+        """Return the picture as a JPEG."""
+        return encoding.jpeg(self.pixels)
 
     def base64(self) -> str:
         """Return the PNG as Base64, as the interfaces of models take it."""

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ... import extras
-from ..pictures import Picture
 from .results import ToolResult
 from .session import ToolSession
 
@@ -23,8 +19,6 @@ INSTRUCTIONS = (
 #: The key of the client in the scope of an HTTP request.
 CLIENT = "kju.client"
 GONE = "the client has closed the connection"
-#: Quality of a JPEG: letters stay readable.
-_QUALITY = 85
 
 
 def make_server(session: ToolSession) -> Any:  # noqa: ANN401  a class of an optional package
@@ -60,7 +54,8 @@ def make_server(session: ToolSession) -> Any:  # noqa: ANN401  a class of an opt
         result = await _until_gone(call, client.gone)
         content: list[Any] = [types.TextContent(type="text", text=result.text)]
         if result.picture is not None:
-            data = base64.b64encode(encoded(result)).decode()
+            # In a thread: several clients share the event loop.
+            data = base64.b64encode(await asyncio.to_thread(encoded, result)).decode()
             content.append(
                 types.ImageContent(type="image", data=data, mime_type=f"image/{result.kind}")
             )
@@ -125,16 +120,7 @@ def encoded(result: ToolResult) -> bytes:
     """Return the picture of a result as a file; it has one."""
     picture = result.picture
     assert picture is not None  # noqa: S101  the caller has checked
-    return jpeg(picture) if result.kind == "jpeg" else picture.png()
-
-
-def jpeg(picture: Picture) -> bytes:
-    """Return a picture as a JPEG."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(picture.pixels)).save(file, "JPEG", quality=_QUALITY)
-    return file.getvalue()
+    return picture.jpeg() if result.kind == "jpeg" else picture.png()
 
 
 async def serve_stdio(session: ToolSession) -> None:

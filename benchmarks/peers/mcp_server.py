@@ -1,6 +1,7 @@
 """An MCP server on another way to see a guest: python -m benchmarks.peers.mcp_server WAY PLACE.
 
-It is the server that a user of that way would write, with kju's own encoder of pictures.
+It is the server that a user of that way would write, with kju's encoder of pictures; only QEMU's
+screendump has one of its own.
 
 | tool | does |
 |---|---|
@@ -43,11 +44,14 @@ class Peer:
     def _by_qmp(self, down: bool) -> None:
         self._viewer._monitor.key(KEY_NAME, down)
 
-    def _grab(self) -> np.ndarray:
+    def _grab(self) -> Any:
         return np.array(self._viewer.grab()[..., :3])
 
-    def key(self, *, waits: bool) -> np.ndarray:
-        """Press the key; return a picture, B G R."""
+    def _png(self, picture: Any) -> bytes:
+        return encoding.png(picture[..., ::-1])
+
+    def key(self, *, waits: bool) -> bytes:
+        """Press the key; return a picture."""
         self._press(True)
         self._press(False)
         end = time.monotonic() + TIMEOUT
@@ -55,14 +59,26 @@ class Peer:
         while waits and np.array_equal(picture, self._last) and time.monotonic() < end:
             picture = self._grab()
         self._last = picture
-        return picture
+        return self._png(picture)
+
+
+class QemuPng(Peer):
+    """QEMU encodes the pictures: its users pass on the file. Equal pictures are equal files."""
+
+    def _grab(self) -> Any:
+        return np.frombuffer(self._viewer.take(), np.uint8)
+
+    def _png(self, picture: Any) -> bytes:
+        return bytes(picture)
 
 
 async def serve(way: str, place: Place) -> None:
     # One thread: some of the libraries run an event loop of their own.
     pool = ThreadPoolExecutor(1)
     loop = asyncio.get_running_loop()
-    peer = await loop.run_in_executor(pool, Peer, way, place)
+    peer = await loop.run_in_executor(
+        pool, QemuPng if way == "screendump-png" else Peer, way, place
+    )
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
         schema = {"type": "object", "properties": {}}
@@ -72,7 +88,7 @@ async def serve(way: str, place: Place) -> None:
         )
 
     def answer(waits: bool) -> str:
-        return base64.b64encode(encoding.png(peer.key(waits=waits)[..., ::-1])).decode()
+        return base64.b64encode(peer.key(waits=waits)).decode()
 
     async def call_tool(context: Any, params: Any) -> types.CallToolResult:
         data = await loop.run_in_executor(pool, answer, params.name == "key")

@@ -26,6 +26,11 @@ class Screendump:
     def look(self) -> np.ndarray:
         return self._pixels
 
+    def take(self) -> bytes:
+        """Return a current picture as QEMU's file."""
+        self._monitor.command("screendump", filename=str(self._file), format=self._format)
+        return self._file.read_bytes()
+
     def grab(self) -> np.ndarray:
         self._monitor.command("screendump", filename=str(self._file), format=self._format)
         rgb = read_ppm(self._file) if self._format == "ppm" else read_png(self._file)

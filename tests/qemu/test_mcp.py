@@ -18,6 +18,7 @@ from kju.acting.answer import Times
 from kju.agents.mcp import launching
 from kju.agents.mcp.results import ToolResult
 from kju.agents.mcp.session import ToolSession
+from kju.client.targets import running_names
 from kju.protocol.input_log import Input
 from kju.protocol.values import Button
 
@@ -94,10 +95,27 @@ async def test_a_launched_machine_is_used_and_stopped(session: ToolSession, imag
     last = events.facts["last"]
     newer = await call(session, "events", machine="mine", since=last)
     assert all(event["number"] > last for event in newer.facts["events"])  # type: ignore[index]
-    assert "launch has not started 'other'" in await refused(session, "stop", machine="other")
+    assert "only machines of launch and fork are stopped, not 'other': mine" in await refused(
+        session, "stop", machine="other"
+    )
     await call(session, "stop", machine="mine")
     assert await asyncio.to_thread(kju.machines) == []
     assert {path.name: path.read_bytes() for path in images.glob("*.*")} == before
+
+
+async def test_a_fork_is_used_and_ends_with_the_server(tmp_path: Path) -> None:
+    session = ToolSession(names=frozenset({"base"}), times=QUICK)
+    async with await kju.aio.launch(guests.modes(tmp_path), name="base"):
+        await call(session, "key", keys="a")
+        fork = await call(session, "fork", name="copy")
+        assert fork.text == "copy goes on from base"
+        shots = [await call(session, "screenshot", machine=name) for name in ("base", "copy")]
+        assert shots[0].facts is not None and shots[1].facts is not None
+        assert shots[0].facts["size"] == shots[1].facts["size"]
+        await call(session, "key", keys="a", machine="copy")
+        assert "copy" in await refused(session, "fork", machine="base", name="copy")
+        await session.close()
+        assert [info.name for info in await asyncio.to_thread(kju.machines)] == ["base"]
 
 
 async def test_a_model_cannot_launch_any_number(
@@ -135,6 +153,7 @@ async def test_a_machine_that_ends_during_a_call_is_an_error(session: ToolSessio
     for done in (await waiting, await holding):
         assert done.is_error and "menu" in done.text and "\n" not in done.text
     await machine.close()
+    await until_async(lambda: running_names() == [], "the name is free")
     assert "none" in await refused(session, "screenshot")
 
 

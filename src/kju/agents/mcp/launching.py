@@ -1,4 +1,4 @@
-"""Start machines from the images of one folder, for models: the tools `launch` and `stop`."""
+"""Start machines for models: `launch` from the images of one folder, `fork`, and `stop`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...store import disk_files
 from ...store.image import Kind
 from ...store.paths import check_name, name_for
 from ..dialects.arguments import ActionError, Arguments
-from .results import ToolResult
+from .results import Attached, ToolResult
 
 #: The most machines that run at a time, and the most images that are listed.
 MAX_LAUNCHED, MAX_LISTED = 4, 100
@@ -27,19 +27,23 @@ class Launcher:
     A disk is temporary: the guest's writes are lost, the image is not changed.
 
     Args:
-        folder: The images that may be started, and no other file.
+        folder: The images that may be started, and no other file; None for none.
 
     Attributes:
         calls: The tools.
+        machine_calls: The tools on a machine.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = None if folder is None else folder.resolve()
         self._machines: dict[str, Machine] = {}
         self._lock = asyncio.Lock()
         self.calls: dict[str, Callable[[Arguments], Awaitable[ToolResult]]] = {
             "launch": self._launch,
             "stop": self._stop,
+        }
+        self.machine_calls: dict[str, Callable[[Attached, Arguments], Awaitable[ToolResult]]] = {
+            "fork": self._fork
         }
 
     @property
@@ -49,7 +53,7 @@ class Launcher:
 
     def images(self) -> list[str]:
         """Return the names of the images in the folder, at most 100."""
-        paths = sorted(self._folder.iterdir())
+        paths = [] if self._folder is None else sorted(self._folder.iterdir())
         return [path.name for path in paths if self._is_inside(path)][:MAX_LISTED]
 
     def _is_inside(self, path: Path) -> bool:
@@ -63,7 +67,7 @@ class Launcher:
         Raises:
             UsageError: The folder has no such image, or QEMU would open a file that is not in it.
         """
-        path = self._folder / image
+        path = (self._folder or Path()) / image
         # `path.name` differs for `..`, for a path with a slash, and for an absolute one.
         if image != path.name or image == ".." or "\0" in image or not self._is_inside(path):
             known = ", ".join(self.images()) or "none"
@@ -89,13 +93,26 @@ class Launcher:
         path = await run_blocking(self.path_of, image)
         name = check_name(name or name_for(image))
         async with self._lock:
-            self._forget_ended()
-            if len(self._machines) >= MAX_LAUNCHED:
-                raise ActionError(
-                    f"{MAX_LAUNCHED} machines are running: stop one of {', '.join(self._machines)}"
-                )
+            self._check_number()
             self._machines[name] = await launch(path, name=name, args=["-snapshot"])
         return ToolResult(f"{name} is running", facts={"machine": name})
+
+    async def _fork(self, attached: Attached, arguments: Arguments) -> ToolResult:
+        given = arguments.optional_text("name")
+        arguments.finish()
+        name = None if given is None else check_name(given)
+        async with self._lock:
+            self._check_number()
+            fork = await attached.machine.fork(name=name)
+            self._machines[fork.name] = fork
+        base = attached.machine.name
+        return ToolResult(f"{fork.name} goes on from {base}", facts={"machine": fork.name})
+
+    def _check_number(self) -> None:
+        self._forget_ended()
+        if len(self._machines) >= MAX_LAUNCHED:
+            known = ", ".join(self._machines)
+            raise ActionError(f"{MAX_LAUNCHED} machines are running: stop one of {known}")
 
     async def _stop(self, arguments: Arguments) -> ToolResult:
         name = arguments.text("machine")
@@ -105,7 +122,9 @@ class Launcher:
             machine = self._machines.pop(name, None)
             if machine is None:
                 known = ", ".join(self._machines) or "none"
-                raise ActionError(f"launch has not started {name!r:.60}: it has started {known}")
+                raise ActionError(
+                    f"only machines of launch and fork are stopped, not {name!r:.60}: {known}"
+                )
             await machine.stop()
             await machine.close()
         return ToolResult(f"{name} has ended", facts={"machine": name})

@@ -64,7 +64,8 @@ class ToolSession:
         self._role = role
         self._names = names
         self._times = times
-        self._launcher = None if launch is None else Launcher(launch)
+        self._launches = launch is not None
+        self._launcher = Launcher(launch)
         self._machines: dict[str, _Held] = {}
         self._attached: dict[tuple[str, str], Attached] = {}
         self._attaching = asyncio.Lock()
@@ -112,27 +113,28 @@ class ToolSession:
             raise ActionError(f"unknown tool {name!r:.40}: choose {', '.join(self.tools)}")
         if not tool.of_machine:
             arguments = Arguments(name, values, NO_VIEW)
-            if self._launcher is not None and name in self._launcher.calls:
+            if name in self._launcher.calls:
                 return await self._launcher.calls[name](arguments)
             arguments.finish()
             return await self._list()
         rest = {key: value for key, value in values.items() if key != "machine"}
         attached = await self._attach(values.get("machine"), client)
+        handler = calls.CALLS.get(name) or self._launcher.machine_calls[name]
         async with attached.lock:
-            return await calls.CALLS[name](attached, Arguments(name, rest, attached.view))
+            return await handler(attached, Arguments(name, rest, attached.view))
 
     async def _list(self) -> ToolResult:
         names = await asyncio.to_thread(self._known)
         facts: dict[str, Any] = {"machines": names}
         lines = names or ["no machine is running"]
-        if self._launcher is not None:
+        if self._launches:
             facts["images"] = images = await asyncio.to_thread(self._launcher.images)
             lines = [*lines, f"images to launch: {', '.join(images) or 'none'}"]
         return ToolResult("\n".join(lines), facts=facts)
 
     def _known(self) -> list[str]:
         """Return the names of the machines that may be used."""
-        own = set() if self._launcher is None else self._launcher.names
+        own = self._launcher.names
         return [
             name
             for name in running_names()
@@ -184,5 +186,4 @@ class ToolSession:
                 await held.machine.close()
         self._machines.clear()
         self._attached.clear()
-        if self._launcher is not None:
-            await self._launcher.close()
+        await self._launcher.close()

@@ -225,6 +225,11 @@ TOOLS = {
             False,
         ),
         Tool(
+            "fork",
+            "Start a copy of the machine that goes on from this instant; return its name.",
+            {"name": {"type": "string", "description": "Of the copy"}},
+        ),
+        Tool(
             "launch",
             "Start a machine from an image; list_machines has their names. Its disk is temporary.",
             {"image": _TEXT, "name": {"type": "string", "description": "Of the machine"}},
@@ -233,7 +238,7 @@ TOOLS = {
         ),
         Tool(
             "stop",
-            "End a machine that launch has started.",
+            "End a machine of launch or fork.",
             {"machine": _TEXT},
             ("machine",),
             of_machine=False,
@@ -264,7 +269,6 @@ def offered(
         "wait_image": not has_images,
         "serial": not has_serial or not may_control,
         "launch": not may_launch,
-        "stop": not may_launch,
     }
     return {
         name: tool

@@ -60,7 +60,7 @@ async def refused(session: ToolSession, name: str, /, **values: Any) -> str:
 def test_descriptions_are_short() -> None:
     texts = [tool.name + tool.description + json.dumps(tool.schema) for tool in TOOLS.values()]
     assert sum(map(len, texts)) < MAX_CHARACTERS
-    assert {*CALLS, "list_machines", "launch", "stop"} == set(TOOLS)
+    assert {*CALLS, "list_machines", "launch", "fork", "stop"} == set(TOOLS)
 
 
 async def test_a_screenshot_is_what_points_refer_to(

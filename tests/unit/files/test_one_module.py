@@ -62,8 +62,7 @@ EXCEPTIONS = {
         "Image.fromarray(np.ascontiguousarray(picture)).save",
     ),
     ("report/film.py", "Image.fromarray(colours).save"),
-    ("agents/pictures.py", "Image.fromarray(self.pixels).save"),
-    ("agents/mcp/server.py", "Image.fromarray(np.asarray(picture.pixels)).save"),
+    ("agents/encoding.py", "Image.fromarray(plain).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),

@@ -6,16 +6,19 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.acting_host import ActingMachine, acting_host
-from support.wait import until_async
+from support.wait import HANG, until, until_async
 
 import kju
 from kju import keys
@@ -85,12 +88,48 @@ async def test_a_client_that_disconnects_leaves_no_button_down(host: ActingMachi
 
 
 async def test_the_command_serves_standard_input_and_output(host: ActingMachine) -> None:
-    command = mcp.StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "kju.cli", "mcp", "one", "--role", "view"],
-        env={**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])},
-    )
-    async with mcp.Client(command) as client:
+    async with mcp.Client(stdio("--role", "view")) as client:
         assert "click" not in {tool.name for tool in (await client.list_tools()).tools}
         read = await client.call_tool("read_text", {})
         assert "[ Install ]" in read.content[0].text
+
+
+def stdio(*words: str) -> Any:
+    return mcp.StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "kju.cli", "mcp", "one", *words],
+        env={**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])},
+    )
+
+
+async def test_ten_megabytes_of_text_are_an_error(host: ActingMachine) -> None:
+    async with mcp.Client(stdio()) as client:
+        result = await client.call_tool("type", {"text": "a" * 10_000_000})
+        assert result.is_error and "send at most 10000" in result.content[0].text
+        assert not (await client.call_tool("type", {"text": "a", "picture": False})).is_error
+    assert host.log == [(keys.number("a"), True), (keys.number("a"), False)]
+
+
+def test_a_client_that_closes_the_pipe_in_mid_call_leaves_no_key_down(host: ActingMachine) -> None:
+    server = stdio()
+    begin = {"protocolVersion": "2025-06-18", "capabilities": {},
+             "clientInfo": {"name": "raw", "version": "1"}}  # fmt: skip
+    hold = {"name": "key", "arguments": {"keys": "a", "seconds": 300}}
+    with subprocess.Popen(
+        [server.command, *server.args], env=server.env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        for number, method, params in (
+            (1, "initialize", begin),
+            (None, "notifications/initialized", {}),
+            (2, "tools/call", hold),
+        ):
+            message = {"jsonrpc": "2.0", "method": method, "params": params}
+            line = json.dumps(message if number is None else {**message, "id": number})
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        until(lambda: host.log != [], "the key is down")
+        process.stdin.close()
+        assert process.wait(HANG) == 0
+    assert host.log == [(keys.number("a"), True), (keys.number("a"), False)]

@@ -132,4 +132,5 @@ def test_a_client_that_closes_the_pipe_in_mid_call_leaves_no_key_down(host: Acti
         until(lambda: host.log != [], "the key is down")
         process.stdin.close()
         assert process.wait(HANG) == 0
+    until(lambda: len(host.log) == 2, "the host has read the release")
     assert host.log == [(keys.number("a"), True), (keys.number("a"), False)]

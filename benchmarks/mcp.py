@@ -84,7 +84,10 @@ def counter_of(png: bytes) -> int:
 @asynccontextmanager
 async def connected(*words: str) -> AsyncIterator[Client]:
     server = StdioServerParameters(command=words[0], args=list(words[1:]), env=dict(os.environ))
-    async with Client(server) as client:
+    async with AsyncExitStack() as stack:
+        # A server that ends while it starts would be waited for without an end.
+        async with asyncio.timeout(60):
+            client = await stack.enter_async_context(Client(server))
         yield client
 
 
@@ -258,7 +261,9 @@ async def measure(rigs: dict[str, Rig]) -> list[Figure]:
         ways = {"kju": await of_kju(stack, rigs["kju"])}
         for name in PEERS:
             if not missing(name):
-                ways[name] = await of_peer(stack, name, rigs["vnc"])
+                # QEMU serves one client at a time on a QMP socket: the second gets its own QEMU.
+                chosen = rigs["none" if name == "screendump-ppm" else "vnc"]
+                ways[name] = await of_peer(stack, name, chosen)
         if "vnc-tcp" in rigs:
             ways["mcvnc"] = await of_mcvnc(stack, rigs["vnc-tcp"])
         found = list(report(*await latencies(ways, presses), ways))
@@ -282,6 +287,7 @@ def figures(folder: str) -> Iterator[Figure]:
         rigs = {
             "kju": stack.enter_context(rig.of_kju(folder, arguments, "kju-bench-mcp")),
             "vnc": stack.enter_context(rig.of_qemu(folder, arguments, "vnc")),
+            "none": stack.enter_context(rig.of_qemu(folder, arguments, "none")),
         }
         if mcvnc():
             rigs["vnc-tcp"] = stack.enter_context(rig.of_qemu(folder, arguments, "vnc-tcp"))

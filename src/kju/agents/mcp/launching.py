@@ -21,7 +21,7 @@ from .results import Attached, ToolResult
 MAX_LAUNCHED, MAX_LISTED = 4, 100
 
 
-class Launcher:
+class ToolLauncher:
     """The machines that a model has started. They end with the server.
 
     A disk is temporary: the guest's writes are lost, the image is not changed.

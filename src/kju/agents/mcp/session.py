@@ -20,7 +20,7 @@ from ...vision.timeout import ScreenTimeoutError
 from ..aio.computer import Computer
 from ..dialects.arguments import ActionError, Arguments
 from . import calls, tools
-from .launching import Launcher
+from .launching import ToolLauncher
 from .results import NO_VIEW, Attached, ToolResult
 
 TIMES = Times(FIRST, STILL, LIMIT)
@@ -65,7 +65,7 @@ class ToolSession:
         self._names = names
         self._times = times
         self._launches = launch is not None
-        self._launcher = Launcher(launch)
+        self._launcher = ToolLauncher(launch)
         self._machines: dict[str, _Held] = {}
         self._attached: dict[tuple[str, str], Attached] = {}
         self._attaching = asyncio.Lock()

@@ -60,7 +60,11 @@ SECTIONS = (
                 "Freeze a machine as a base of forks; the machine continues.",
             ),
             _Entry("fork", "machines.forks", "Start forks of a machine, in the background."),
-            _Entry("revert", "machines.forks", "Return a machine to its base."),
+            _Entry(
+                "revert",
+                "machines.forks",
+                "Return a machine to its base, and lose all changes since.",
+            ),
             _Entry(
                 "cd", "machines.running", "Change the CD in a running machine's drive, or eject it."
             ),

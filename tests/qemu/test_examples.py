@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import guests
 
 import kju
@@ -81,3 +82,16 @@ def test_explorer_example_finds_every_menu_entry(tmp_path: Path) -> None:
     assert (down[0], further[0]) == ("down:", "down:")
     assert len({first[0], down[1], further[1]}) == 3
     assert back == up == ["up:", first[0], "(above)"]
+
+
+def test_learner_example_plays_two_rounds_and_draws_them(tmp_path: Path) -> None:
+    pytest.importorskip("gymnasium")
+    args = guests.invaders()
+    kernel = args[args.index("-kernel") + 1]
+    lines = run(
+        "train.py", kernel, "--machines", 2, "--steps", 400, "--plot", "curve.png", folder=tmp_path
+    )
+    assert re.fullmatch(r"round 1 of 2: \d+\.\d shot, 30% at random", lines[0])
+    assert re.fullmatch(r"\d+\.\d shot at first, \d+\.\d at last; the curve: curve.png", lines[-1])
+    with Image.open(tmp_path / "curve.png") as curve:
+        assert len(curve.getcolors() or ()) > 3

@@ -26,5 +26,5 @@ await build({
 });
 for (const name of ["index.html", "app.webmanifest"])
   copyFileSync(join(here, "src", name), join(output, name));
-copyFileSync(join(root, "src/kju/desktop/kju.svg"), join(output, "icon.svg"));
+copyFileSync(join(root, "src/kju/viewers/qt/kju.svg"), join(output, "icon.svg"));
 execFileSync(join(here, "wasm/build"), [join(output, "screen.wasm")], { stdio: "inherit" });

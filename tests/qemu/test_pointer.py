@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from support import guests
-from support.paint_guest import SEEN, Guest, booted
+from support.paint_guest import SEEN, Guest
+from support.tablet_guest import LEFT, MIDDLE, RIGHT, Pointed, booted_tablet
 from support.wait import until
 
 import kju
@@ -21,7 +22,6 @@ from kju.errors import GeometryError, RoleError, UsageError, WaitTimeoutError
 pytestmark = pytest.mark.qemu
 
 CLICKS = 1000
-LEFT, RIGHT, MIDDLE = 272, 273, 274
 ATTACH_AND_HOLD = """
 import sys, time, kju
 machine = kju.attach("tablet")
@@ -32,47 +32,11 @@ time.sleep(60)
 """
 
 
-class Pointed:
-    """A guest that reports where it received the pointer's buttons."""
-
-    def __init__(self, guest: Guest) -> None:
-        self.guest = guest
-        self._begin = len(self._all())
-
-    def _all(self) -> str:
-        return self.guest.serial.said()
-
-    @property
-    def said(self) -> str:
-        return self._all()[self._begin :]
-
-    @property
-    def buttons(self) -> list[tuple[int, str, int, int]]:
-        """Return button, "down" or "up", and the pixel, for each report."""
-        width, height = self.guest.screen.mode[:2]
-        found = re.findall(r"button (\d+) (down|up) at (\d+) (\d+)\n", self.said)
-        # As libinput does: 32768 steps to the pixels of a side, rounded down.
-        return [
-            (int(number), verb, int(x) * width >> 15, int(y) * height >> 15)
-            for number, verb, x, y in found
-        ]
-
-    def until(self, *expected: tuple[int, str, int, int]) -> None:
-        until(lambda: self.buttons == list(expected), f"{expected}: {self.said}")
-
-
 @pytest.fixture(scope="module")
 def tablet(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:
-    """A guest with kju's tablet, a touch screen, and a mode whose sides are not powers of 2."""
-    folder = tmp_path_factory.mktemp("tablet")
-    touch = ("-device", "virtio-multitouch-pci")
-    with booted(folder, "VGA", *touch, name="tablet", size="1360x768") as guest:
-        # A slow boot says this before it is ready, a quick one after.
-        until(lambda: "USB Tablet" in guest.serial.said(), "the guest reads its tablet")
-        until(lambda: guest.seen.mode[:2] == (1360, 768), "the mode")
-        until(lambda: guest.machine.pointer.is_absolute(), "the tablet is used")
+    with booted_tablet(tmp_path_factory.mktemp("tablet")) as guest:
         yield guest
 
 

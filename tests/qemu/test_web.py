@@ -57,6 +57,23 @@ async def test_input_of_a_page_reaches_the_guest(
         assert b'"absolute":' in result.data
 
 
+async def test_first_inputs_of_a_page_keep_their_order(
+    machine: kju.aio.Machine, server: WebServer
+) -> None:
+    """They are sent while the first still waits for the page's connection to the host."""
+    keys = [*range(2, 14), *range(16, 28), *range(30, 42)]
+    for _ in range(5):
+        async with page_of(server, "control") as page:
+            screen = await page.open("guest")
+            await screen.wait_open()
+            before = len(machine.input_log())
+            steps = [(key, down) for key in keys for down in (True, False)]
+            results = await asyncio.gather(*(screen.press(k, down=d) for k, d in steps[:40]))
+            assert {each.error for each in results} == {""}
+            logged = [step for each in machine.input_log()[before:] for step in each.keys]
+            assert logged == steps[:40]
+
+
 @pytest.mark.parametrize("how", ["goodbye", "killed", "revoked"])
 async def test_keys_are_released_when_the_page_is_gone(
     machine: kju.aio.Machine, server: WebServer, how: str

@@ -126,7 +126,7 @@ class ServedMachine:
         self.kind = kind
         self.state: Literal["running", "paused"] = "running"
         self._link = link
-        self._control_links: dict[ServedViewer, AsyncLink] = {}
+        self._control_links: dict[ServedViewer, _ControlLink] = {}
         self.screens: list[ServedScreen] = []
         for index in range(link.welcome.consoles):
             full = name + (f".{index}" if index else "")
@@ -193,19 +193,42 @@ class ServedMachine:
 
     async def _control_link(self, viewer: ServedViewer) -> AsyncLink:
         """Return the viewer's own connection to the host."""
-        if viewer not in self._control_links:
-            client = f"viewer {viewer.sender.user or viewer.id[:8]}"
-            link = await AsyncLink.attach(self._machine, "control", client)
-            if viewer.sender.stage is Stage.CLOSED:
-                link.close()
-                raise UnavailableError(f"{client} has disconnected")
-            if viewer in self._control_links:
-                link.close()  # another input of the viewer was faster
-            else:
-                self._control_links[viewer] = link
-        return self._control_links[viewer]
+        if viewer.sender.stage is Stage.CLOSED:
+            raise UnavailableError("the viewer has disconnected")
+        link = self._control_links.setdefault(viewer, _ControlLink(self._machine, viewer))
+        return await link.opened()
 
     def _on_left(self, viewer: ServedViewer) -> None:
         link = self._control_links.pop(viewer, None)
         if link is not None:
             link.close()
+
+
+class _ControlLink:
+    """A viewer's connection to the host. It is made for the first input."""
+
+    def __init__(self, machine: str, viewer: ServedViewer) -> None:
+        self._machine, self._viewer = machine, viewer
+        self._link: AsyncLink | None = None
+        # Inputs that arrive meanwhile wait in their order: a lock is fair.
+        self._lock = asyncio.Lock()
+
+    async def opened(self) -> AsyncLink:
+        """Return the connection. Callers get it in the order of their calls.
+
+        Raises:
+            KjuError: The host does not answer, or the viewer has left.
+        """
+        async with self._lock:
+            if self._link is None:
+                client = f"viewer {self._viewer.sender.user or self._viewer.id[:8]}"
+                link = await AsyncLink.attach(self._machine, "control", client)
+                if self._viewer.sender.stage is Stage.CLOSED:
+                    link.close()
+                    raise UnavailableError(f"{client} has disconnected")
+                self._link = link
+            return self._link
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()

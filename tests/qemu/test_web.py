@@ -70,8 +70,12 @@ async def test_first_inputs_of_a_page_keep_their_order(
             steps = [(key, down) for key in keys for down in (True, False)]
             results = await asyncio.gather(*(screen.press(k, down=d) for k, d in steps[:40]))
             assert {each.error for each in results} == {""}
-            logged = [step for each in machine.input_log()[before:] for step in each.keys]
-            assert logged == steps[:40]
+
+            def logged(since: int = before) -> list[tuple[int, bool]]:
+                return [step for each in machine.input_log()[since:] for step in each.keys]
+
+            await until_async(lambda: len(logged()) >= 40)
+            assert logged() == steps[:40]
 
 
 @pytest.mark.parametrize("how", ["goodbye", "killed", "revoked"])

@@ -150,7 +150,8 @@ class ServedMachine:
             await asyncio.gather(task, return_exceptions=True)
             for screen in self.screens:
                 screen.close(reason)
-            for link in [self._link, *self._control_links.values()]:
+            self._link.close()
+            for link in self._control_links.values():
                 link.close()
 
     async def _send_events(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ....errors import InputError, KjuError, QemuError, UsageError
 from ....keys import Step
@@ -72,6 +73,7 @@ class QemuInput:
         self._consoles = consoles
         self._bus = bus
         self._log = log
+        self._unlogged: deque[_UnloggedKeys] = deque()
         self._traces = traces
         self._qmp: Qmp | None = None
         self._processors = GuestProcessors()
@@ -164,7 +166,8 @@ class QemuInput:
         caps_lock = self._has_caps_lock(index)
         # Only now: it wakes the comparing thread, which takes the interpreter's lock.
         self._note_keys(index, steps)
-        taken.add_done_callback(functools.partial(self._log_keys, index, steps, caps_lock))
+        self._unlogged.append(_UnloggedKeys(index, steps, caps_lock, taken))
+        taken.add_done_callback(self._log_taken)
         return Begun(mark, taken)
 
     async def _send_keys_by_dbus(self, index: int, number: int, steps: Sequence[Step]) -> Mark:
@@ -194,11 +197,15 @@ class QemuInput:
         lamps = self._consoles[index].devices.lamps.now if self._consoles else None
         return lamps is not None and lamps.caps
 
-    def _log_keys(
-        self, index: int, steps: Sequence[Step], caps_lock: bool, taken: asyncio.Future[None]
-    ) -> None:
-        if not taken.cancelled() and taken.exception() is None:
-            self._log.keys(index, steps, caps_lock=caps_lock)
+    def _log_taken(self, _: asyncio.Future[None]) -> None:
+        """Log the keys that QEMU has taken, in the order in which they were sent.
+
+        Two answers that arrive together can end in the other order, since each has a task.
+        """
+        while self._unlogged and self._unlogged[0].taken.done():
+            index, steps, caps_lock, taken = self._unlogged.popleft()
+            if not taken.cancelled() and taken.exception() is None:
+                self._log.keys(index, steps, caps_lock=caps_lock)
 
     async def _send_pointer(self, index: int, report: Sequence[Event]) -> Mark:
         mark = self._next_mark(index)
@@ -224,6 +231,22 @@ class QemuInput:
         # QEMU drops single keys to a paused guest without an error.
         paused = f"the machine {self._name!r} is paused and takes no input: resume it"
         return paused if self.paused else ""
+
+
+class _UnloggedKeys(NamedTuple):
+    """Keys that were sent, until QEMU's answer.
+
+    Attributes:
+        console: The index of their console.
+        steps: The steps.
+        caps_lock: The lamp of Caps Lock was on.
+        taken: QEMU's answer.
+    """
+
+    console: int
+    steps: Sequence[Step]
+    caps_lock: bool
+    taken: asyncio.Future[None]
 
 
 async def _acknowledged(answer: asyncio.Future[None], missing: str) -> None:

@@ -126,8 +126,8 @@ def link(
 ) -> None:
     """Print a link for a browser.
 
-    A browser that has opened it may use the machines for twelve hours. Whoever has the link can use
-    it, so send it over a private channel.
+    A browser that has opened it may use the machines for twelve hours. Anybody with the link can
+    use it, so send it over a private channel.
     """
     for name in names or []:
         check_name(name)

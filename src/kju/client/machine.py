@@ -345,8 +345,8 @@ class Machine:
     def revert(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> None:
         """Return to the base: the last one that this machine was frozen as, or is a fork of.
 
-        Its name, screens and clients stay. Every screen shows the base when this returns. What the
-        guest has written to its disks since is lost. Held keys and buttons are released.
+        Its name, screens and clients stay. Every screen shows the base when this returns. The
+        guest's later writes to its disks are lost. Held keys and buttons are released.
 
         Raises:
             ForkError: The machine has no base, or it is damaged. It is unchanged.

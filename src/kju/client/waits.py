@@ -51,7 +51,7 @@ class Waits(SleepingSurface):
     if TYPE_CHECKING:
 
         def wait(self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Change:
-            """As `kju.Surface.wait`."""
+            """Wait for a change: see `kju.Surface.wait`."""
 
     def wait_change(
         self,

@@ -1,10 +1,10 @@
-"""Scripts from what a person does in a guest: `kju codegen`.
+"""Scripts that repeat a person's actions in a guest: `kju codegen`.
 
     steps       actions of the input log, joined: a text, a double click
     history     the last frames of the screen, with their times
     reading     a frame of the screen that is read once
     places      a locator for the place of a click
-    appearing   what the screen has shown since the step before: what a script waits for
+    appearing   the text that has appeared since the step before; a script waits for it
     script      the lines of the script, in three styles
     recorder    SHELL: follows a machine's screen and its input log, and writes the files
 

@@ -25,7 +25,7 @@ _PASSWORD = re.compile(
 
 
 class Appeared(NamedTuple):
-    """What a script waits for before its next step.
+    """The condition that a script waits for before its next step.
 
     Attributes:
         text: The text that has appeared; None waits for stillness.
@@ -53,7 +53,7 @@ class Appeared(NamedTuple):
 
 
 def appeared(before: ReadFrame, after: ReadFrame, typed: str = "") -> Appeared | None:
-    """Return what has appeared on the screen; None if next to nothing has changed.
+    """Return the condition for a change of the screen; None if next to nothing has changed.
 
     The lowest new text is used: the prompt of a console, the buttons of a dialog. Texts with digits
     are not used, as dates and times differ in the next run.

@@ -4,8 +4,8 @@ Rules:
 
 - The recorder has its own connection with the view role, and a thread that copies the screen when
   it changes, at most 25 times a second. Neither the machine nor its viewers wait for it.
-- The frames of a step are taken from the copies at its times, so that they show what the person
-  saw. Another thread reads them, which may take longer than the next step.
+- The frames of a step are taken from the copies at its times, so that they show the screen that
+  the person saw. Another thread reads them, which may take longer than the next step.
 - The script is written after each step, whole, and can be read only by this user: it may contain
   passwords.
 """

@@ -1,6 +1,6 @@
 """The script that repeats a person's steps.
 
-Each step becomes one statement. Before it stands what the script must wait for: the text that has
+Each step becomes one statement. Before it stands the wait for the text that has
 appeared since the step before. A locator waits by itself, unless its place was on the screen
 already before the last step.
 """
@@ -115,7 +115,7 @@ class Script:
         return [each.code for each in self.statements[first:]]
 
     def _wait(self, shown: ReadFrame, time: float, place: ChosenPlace | None) -> None:
-        """Add the wait for what has appeared since the last step."""
+        """Add the wait for the text that has appeared since the last step."""
         if self._last is None:
             return
         step, before = self._last

@@ -1,4 +1,4 @@
-"""SHELL: keep the memory of a program that runs for days at the size of what it shows."""
+"""SHELL: bound the memory of a program that runs for days by the pictures that it shows."""
 
 from __future__ import annotations
 

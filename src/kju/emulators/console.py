@@ -395,7 +395,7 @@ class SourceRunner:
 
     @property
     def reason(self) -> str:
-        """Why the source is not a faster one, where the source itself does not know."""
+        """The reason for a slower source, if the source itself does not know it."""
         return ""
 
     def close(self) -> None:

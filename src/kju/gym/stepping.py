@@ -20,7 +20,7 @@ class Stepping(Protocol):
 
     @property
     def rate(self) -> float | None:
-        """How often the environment looks at the screen, as of `kju.Screen.set_rate`."""
+        """The environment's looks at the screen per second: see `kju.Screen.set_rate`."""
 
     @property
     def waits(self) -> bool:

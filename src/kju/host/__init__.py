@@ -6,7 +6,7 @@
 | ``machine`` | one machine from start to end |
 | ``control`` | the control socket and its clients |
 | ``requests`` | the table of requests: handlers and roles |
-| ``dry_run`` | reports what a launch would run, and starts nothing |
+| ``dry_run`` | reports the commands of a launch, and starts nothing |
 
 Nothing is imported here: a client that only attaches must not load all this.
 """

@@ -1,4 +1,4 @@
-"""SHELL: dry runs: report what a launch would run, and start and make nothing.
+"""SHELL: dry runs: report the commands of a launch, and start and make nothing.
 
 - No name is claimed, no folder, surface or socket is made, and the guest's QEMU is not started. The
   program is asked for its version and for the board's buses, as at any launch.
@@ -63,7 +63,7 @@ def _answer(request: DryRun) -> Reply:
 
 
 def plan(request: DryRun) -> dict[str, Any]:
-    """Return what a launch would run, ready for JSON.
+    """Return the commands of a launch, ready for JSON.
 
     Raises:
         KjuError: It would fail with this error.

@@ -1,4 +1,4 @@
-"""The messages of a dry run: a host reports what a launch would run, and starts nothing. I/O-free.
+"""The messages of a dry run: a host reports the commands of a launch, and starts nothing. I/O-free.
 
 A host process that was started for dry runs answers any number of them, one after the other, until
 its client disconnects.
@@ -15,7 +15,7 @@ from .values import Name, Reply, Request
 
 
 class DryRun(Request, frozen=True, tag="dry-run"):
-    """Report what a launch would run. Answered by `Planned`.
+    """Report the commands of a launch. Answered by `Planned`.
 
     It is sent to a host process of its own, in place of `Launch`. Either *launch* or *machine* is
     given.

@@ -146,7 +146,7 @@ class Endpoint(NamedTuple):
 
     @property
     def quic(self) -> str:
-        """The same endpoint over QUIC in zenoh's form: messages that may be lost are datagrams.
+        """This endpoint over QUIC in zenoh's form: messages that may be lost are datagrams.
 
         Without TLS, QUIC is not encrypted either. ``auto``: a peer without datagrams gets streams
         only. One stream: reliable messages keep their order, so that a hello arrives after the

@@ -1,4 +1,4 @@
-"""SHELL: what a machine does besides its screen: its input, events and serial port.
+"""SHELL: the streams of a machine besides its screen: input, events and serial port.
 
 Each stream is read without waiting, whenever the record looks. All are bounded in number and bytes.
 A stream that the machine does not have is empty.
@@ -50,7 +50,7 @@ class Streams:
             self._subscription = view.events(timeout=0)
 
     def read(self, now: float) -> None:
-        """Take what is new; *now* is on the record's clock."""
+        """Read the new data of each stream; *now* is on the record's clock."""
         self.input.read(now)
         self._serial.read(now)
         self._read_events(now)
@@ -74,7 +74,7 @@ class Streams:
 
     @property
     def forgotten(self) -> str:
-        """A note about what was dropped; empty if nothing was."""
+        """A note about dropped data; empty if none was dropped."""
         notes = []
         if self.input.lost:
             notes.append(f"the first {self.input.lost} inputs are not kept")

@@ -84,4 +84,4 @@ class Carrier(Protocol):
         """Send a message with a serial number, which may be lost."""
 
     def forget(self, address: str) -> None:
-        """Free what is kept for a receiver: nothing more is sent to it."""
+        """Free the state of a receiver: nothing more is sent to it."""

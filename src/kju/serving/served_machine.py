@@ -45,7 +45,7 @@ class ServedMachines:
         names: The names of machines; none for all, including those that are started later.
         prefix: Put before a machine's name, for the name of its screens.
         carrier: Returns the carrier of a screen.
-        admit: Returns who is admitted to a screen.
+        admit: Returns the `Admit` of a screen.
 
     Attributes:
         served: The served machines, by name.

@@ -209,8 +209,8 @@ class ScreenRate:
 
     - The screen's host is told a new rate at most once in `MIN_INTERVAL`, however often viewers
       change theirs.
-    - A viewer's change is confirmed when the host publishes at that rate and has published what the
-      screen shows.
+    - A viewer's change is confirmed when the host publishes at that rate and has published the
+      screen's present content.
 
     Args:
         screen: The screen.

@@ -42,7 +42,7 @@ class ScreenOrigin(Protocol):
         """
 
     async def set_rate(self, rate: float | None) -> None:
-        """Have the screen published this often, and publish what it shows now.
+        """Have the screen published this often, and publish its present content.
 
         Args:
             rate: Looks per second; 0: nobody looks; None: the host's own pace, which is that of a

@@ -211,7 +211,7 @@ def kept_logs_folder() -> Path:
 
 
 def view_settings_folder() -> Path:
-    """Return the folder of what is remembered of machines' windows; it may not exist."""
+    """Return the folder of the settings of machines' windows; it may not exist."""
     return _state_folder() / "views"
 
 

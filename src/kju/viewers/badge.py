@@ -1,4 +1,4 @@
-"""The badge over a view's picture: what is awaited, or why the picture is not live. I/O-free."""
+"""The badge over a view's picture: the pending step, or why the picture is not live. I/O-free."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _USUAL_RATE = 40
 
 
 class Shown(NamedTuple):
-    """State that a viewer shows; an update contains what is newer.
+    """State that a viewer shows; an update contains newer state.
 
     Attributes:
         mark: Mark of the pixels.

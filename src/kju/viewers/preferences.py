@@ -1,4 +1,4 @@
-"""SHELL: what a user has chosen for all windows: the grab's policy, own chords. A JSON file.
+"""SHELL: a user's settings for all windows: the grab's policy, own chords. A JSON file.
 
 A file that cannot be read, or holds other values, counts as none; it is replaced at the next
 change. All reading and writing is done on one thread, so the view's thread never waits for a disk.

@@ -1,4 +1,4 @@
-"""SHELL: what is remembered of each machine's windows, between two runs of a viewer.
+"""SHELL: the settings of each machine's windows, kept between two runs of a viewer.
 
 One JSON file per machine name: ``$XDG_STATE_HOME/kju/views/NAME.json``. A file that is missing,
 broken or of a later version counts as empty. Reading and writing take a disk's time: call `load`
@@ -64,7 +64,7 @@ class WindowSettings(Struct, omit_defaults=True):
 
 
 class MachineSettings(Struct, omit_defaults=True):
-    """What is remembered of one machine.
+    """The settings of one machine's windows.
 
     Attributes:
         windows: The windows of its screens, by the console's index, or `SIDE_BY_SIDE`.
@@ -92,7 +92,7 @@ _forgotten: set[str] = set()
 
 
 def load(name: str) -> MachineSettings:
-    """Return what is remembered of a machine; nothing where that cannot be read."""
+    """Return the settings of a machine; the defaults if they cannot be read."""
     _forgotten.discard(name)  # another machine of this name
     return _load(name)
 
@@ -108,7 +108,7 @@ def _load(name: str) -> MachineSettings:
 
 
 def update(name: str, change: Callable[[MachineSettings], object]) -> str:
-    """Change what is remembered of a machine.
+    """Change the settings of a machine.
 
     Args:
         name: The machine's.

@@ -237,7 +237,7 @@ class Needle:
 
 
 def check_needle_path(path: str | os.PathLike[str]) -> None:
-    """Check that a needle's file is named as what it is.
+    """Check that the name of a needle's file has the suffix of its format.
 
     Raises:
         UsageError: The path does not end in ``.png``.

@@ -50,7 +50,7 @@ class Best(NamedTuple):
 
 
 class ScreenError(KjuError):
-    """An error about what a screen shows, with a picture of it.
+    """An error about a screen's content, with a picture of it.
 
     Attributes:
         frame: The frame, whole: B G R X; None without one.

@@ -110,7 +110,7 @@ class AccessList(msgspec.Struct):
         return f"{letter}{self.last}"
 
     def sweep(self, now: float) -> None:
-        """Remove what has expired or was used up."""
+        """Remove expired links and sessions, and used links."""
         self.links = {k: v for k, v in self.links.items() if v.expires > now and v.uses > 0}
         self.sessions = {k: v for k, v in self.sessions.items() if _is_valid(v, now)}
 

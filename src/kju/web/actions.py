@@ -65,7 +65,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True):
 
 
 async def _info(machine: Machine, arguments: _None, report: Report) -> Any:  # noqa: ANN401  JSON
-    """Return what a viewer may know: no paths and no process ids of this computer."""
+    """Return the facts for a viewer, without paths and process ids of this computer."""
     info = await machine.info()
     consoles = [{key: each.get(key) for key in ("width", "height")} for each in info["consoles"]]
     viewers = [{key: each.get(key) for key in ("name", "role")} for each in info["clients"]]

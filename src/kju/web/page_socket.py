@@ -2,8 +2,8 @@
 
 Rules:
 
-- What waits to leave this computer decides what is made next (`has_room`). A page that does not
-  read costs at most `MAX_WAITING` bytes, then its socket is closed.
+- A message with pixels is made only while few bytes wait to leave this computer (`has_room`). If
+  `MAX_WAITING` bytes wait, the page does not read, and its socket is aborted.
 - A message that is not valid ends the socket.
 - The session's role and machines are checked here, whatever the page does.
 """

@@ -39,7 +39,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class WebOptions(NamedTuple):
-    """Where and how to serve.
+    """The address, certificate and names of a server.
 
     Attributes:
         host: The address to listen on.
@@ -61,7 +61,7 @@ class WebServer:
 
     Args:
         names: The names of machines; none for all, including those that are started later.
-        options: Where and how to serve.
+        options: Its address, certificate and names.
         access: The links and sessions; by default this user's.
         assets: The files of the page.
 

@@ -1,4 +1,4 @@
-"""SHELL: the machines and the open sockets of a web server, and what follows from time passing."""
+"""SHELL: the machines and the open sockets of a web server, updated at a fixed interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_SOCKETS, MAX_SOCKETS_OF_SESSION = 256, 16
 
 
 class Site:
-    """What a web server serves, and to whom.
+    """The machines of a web server, and the sockets of its sessions.
 
     Args:
         names: The names of machines; none for all, including those that are started later.
@@ -67,7 +67,7 @@ class Site:
         return carrier
 
     def _admit_to(self, name: str) -> Admit:
-        """Return who is admitted: `PageSocket` has put the session and its role into the hello."""
+        """Return a function that admits a hello: `PageSocket` has put the role into it."""
 
         def admit(hello: SessionHello, raw: bytes) -> Admission:
             return Admission(hello.role, check=lambda: self._check(hello.user))

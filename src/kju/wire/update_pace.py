@@ -1,4 +1,4 @@
-"""When one viewer gets pixels: as often as it looks.
+"""The times at which one viewer gets pixels: as often as it looks.
 
 Rules:
 

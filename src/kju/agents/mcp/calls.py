@@ -1,4 +1,4 @@
-"""What each tool does: one function for each, in `CALLS`."""
+"""The work of each tool: one function for each, in `CALLS`."""
 
 from __future__ import annotations
 

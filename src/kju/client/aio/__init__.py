@@ -1,4 +1,4 @@
-r"""Machines for asyncio. The names are those of `kju`; what waits is awaited.
+r"""Machines for asyncio. The names are those of `kju`; calls that wait are awaited.
 
 For example::
 

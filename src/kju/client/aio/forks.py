@@ -66,7 +66,7 @@ class ForkBase(Generic[MachineT]):
         clock are those of the frozen machine. Its first screen is that of the frozen machine.
 
         Args:
-            count: Return a list of so many forks, which start at the same time.
+            count: Return a list of this many forks, which start at the same time.
             name: The name of the fork; of several, the beginning of their names. By default it is
                 made from the names of the machine and the base.
             detach: The forks continue after the end of this program.

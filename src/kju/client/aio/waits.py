@@ -52,7 +52,7 @@ class Waits(SleepingSurface):
         async def wait(
             self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT
         ) -> Change:
-            """As `kju.Surface.wait`."""
+            """Wait for a change: see `kju.Surface.wait`."""
 
     async def wait_change(
         self,

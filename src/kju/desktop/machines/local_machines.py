@@ -158,7 +158,7 @@ class LocalMachines:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def _scan(self, watch: FolderWatch) -> None:
-        """Read both folders, and follow what is new in them."""
+        """Read both folders, and add new machines."""
         with contextlib.suppress(KjuError, OSError):
             here = runtime_folder(create=False)
             # Folders without a definition too: one that is written after this look is reported.

@@ -122,7 +122,7 @@ class CreateOrder(NamedTuple):
 
 
 class CreateForm:
-    """The values of the fields, and what follows from them.
+    """The values of the fields, with the errors and notes about them.
 
     Args:
         taken: The names of all machines, for the proposed name.
@@ -203,7 +203,7 @@ class CreateForm:
 
     @property
     def errors(self) -> dict[str, str]:
-        """What is wrong, in words, by field; under "" what belongs to none."""
+        """The errors by field; under "" an error that belongs to no field."""
         return {**self.failures, **self._found, **self._checked()}
 
     @property
@@ -213,7 +213,7 @@ class CreateForm:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know besides, in words."""
+        """Notes for the user that are no errors."""
         found = []
         if not (self.values["image"] or self.disk or self.values["disks"]):
             found.append("No image is given: the guest has no disk.")
@@ -242,12 +242,12 @@ class CreateForm:
 
     @property
     def command_hint(self) -> str:
-        """What stands in place of an empty command line."""
+        """The text in place of an empty command line."""
         return "Correct the error first." if self.errors else "Asking QEMU..."
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
-        """What kju adds to the command line, and why."""
+        """The arguments that kju adds to the command line, each with its reason."""
         if self.plan is None:
             return []
         image = self._image
@@ -283,7 +283,7 @@ class CreateForm:
         return text
 
     def order(self, *, start: bool) -> CreateOrder | None:
-        """Return what is to be made; None while a field is wrong.
+        """Return the order for the machine; None while a field is wrong.
 
         Raises:
             DefinitionError: See `text`.
@@ -345,7 +345,7 @@ class CreateForm:
 
     @property
     def _image(self) -> Mapping[str, Any]:
-        """What the dry run has found out about the image."""
+        """The dry run's facts about the image."""
         return (self.plan.info.get("image") or {}) if self.plan else {}
 
     def _propose_disk(self) -> None:

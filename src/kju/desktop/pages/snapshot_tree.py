@@ -147,7 +147,7 @@ class SnapshotState(NamedTuple):
     Attributes:
         key: The machine; None for none.
         forest: Its snapshots, as far as they have been read.
-        busy: What is being done; empty for nothing.
+        busy: The action in progress; empty for none.
         message: The last result or failure in words, safe to show.
         failed: The message is a failure.
     """

@@ -1,4 +1,4 @@
-"""Typing into all selected machines: a bar with what is going on, and a red border around the page.
+"""Typing into all selected machines: a bar with the progress, and a red border around the page.
 
 While it is on, every key of the window goes to the machines, shortcuts included; Esc ends it. A
 text from the clipboard is typed by `Pasting`, as in a console: Esc cancels that first.

@@ -1,4 +1,4 @@
-"""What one tile of a wall shows: a small picture of a machine, and what that picture is."""
+"""One tile of a wall: a small picture of a machine, and the state of that picture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Tile(NamedTuple):
     Attributes:
         name: The machine's name.
         picture: The newest picture; None before the first.
-        state: What it is.
+        state: The state of the picture.
         reason: Why the picture is not the guest's, in any text; empty if it is.
     """
 
@@ -104,13 +104,13 @@ class TileBoard:
         return name in self._tiles
 
     def set(self, tile: Tile) -> None:
-        """Set what a tile shows."""
+        """Replace a tile."""
         if not (self.has(tile.name) and tile.is_like(self.tile(tile.name))):
             self._tiles[tile.name] = tile
             self._changed.add(tile.name)
 
     def set_state(self, name: str, state: TileState, reason: str = "") -> None:
-        """Set what the picture of a tile is."""
+        """Set the state of a tile's picture."""
         self.set(self.tile(name)._replace(state=state, reason=reason))
 
     def drop(self, name: str) -> None:

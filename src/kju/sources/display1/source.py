@@ -284,7 +284,7 @@ class Display1Source(ThreadedSource):
             raise PeerError(_HUNG_UP)
 
     def _publish(self, now: float, *, at_once: bool) -> None:
-        """Publish what is due, or leave it for the next look of viewers that look rarely."""
+        """Publish due changes, or leave them for the next look of viewers that look rarely."""
         rate, presenter = self.look_rate, self._presenter
         look_at = self._looked_at + 1 / rate if rate is not None and is_slow(rate) else 0.0
         if at_once or now >= min(look_at, presenter.deadline):

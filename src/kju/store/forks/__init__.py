@@ -6,5 +6,5 @@ description   core: the facts of a base, and why a QEMU cannot load it
 bases         SHELL: memory and state of a frozen machine: reserve, freeze, find, check, list
 qcow2         core: the bytes of a new, empty overlay
 overlays      SHELL: the disks of a forkable machine and of a fork
-unmerged      SHELL: what a frozen machine wrote, back into the user's disk
+unmerged      SHELL: writes the overlays of a frozen machine back into the user's disk
 """

@@ -1,4 +1,4 @@
-"""The facts of a base: what a QEMU needs to load it. I/O-free.
+"""The facts of a base that a QEMU needs to load it. I/O-free.
 
 A base is the memory and the state of a frozen machine, with the disks below its forks. The state
 fits only the QEMU that wrote it, and its files must be as they were. So both
@@ -73,8 +73,8 @@ class FrozenDisks(msgspec.Struct, frozen=True):
 
     Attributes:
         disks: In the order of the machine.
-        home: The folder with what the machine on the user's disks writes (`unmerged`). It is held
-            as long as a fork needs those disks unchanged. Empty without disks.
+        home: The folder with the overlays of the machine on the user's disks (`unmerged`). It is
+            held as long as a fork needs those disks unchanged. Empty without disks.
     """
 
     disks: tuple[BaseDisk, ...] = ()
@@ -89,7 +89,7 @@ class FrozenDisks(msgspec.Struct, frozen=True):
 
 
 class MemoryRange(msgspec.Struct, frozen=True):
-    """Where the guest's memory lies in the state file.
+    """A range of the guest's memory, and its place in the state file.
 
     Attributes:
         name: QEMU's name of the block.

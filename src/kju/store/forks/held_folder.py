@@ -95,7 +95,7 @@ class HeldFolder:
 
     @property
     def is_held(self) -> bool:
-        """Whether this object holds the folder."""
+        """True if this object holds the folder."""
         return self._fd >= 0
 
     def require_held(self) -> None:

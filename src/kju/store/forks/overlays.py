@@ -99,7 +99,7 @@ class ForkDisks:
 
     @property
     def has_overlays(self) -> bool:
-        """Whether the guest writes to overlays, not to the user's disks."""
+        """True if the guest writes to overlays, not to the user's disks."""
         return any(len(disk.layers) > 1 for disk in self._disks)
 
     def extend(self) -> list[Path]:

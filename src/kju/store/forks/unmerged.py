@@ -1,4 +1,4 @@
-"""SHELL: what a frozen machine wrote after its freeze, back into the user's disk.
+"""SHELL: write the data of a frozen machine's overlays back into the user's disk.
 
 The disk of a frozen machine lies below the machine's forks and must not change while one runs. So
 the machine goes on over an overlay. When the last process has released the overlay's folder, its

@@ -235,7 +235,7 @@ class GuestInput:
         self._follow(self._grab.set(on))
 
     def _follow(self, on: bool) -> None:
-        """Do what the policy has decided."""
+        """Carry out the policy's decision."""
         if not self._controls:
             on = self._grab.set(False)
         if on == self.grabbed:

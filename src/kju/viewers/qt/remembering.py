@@ -42,7 +42,7 @@ class WindowMemory(QObject):
         window: The window.
         view: Its screen; it shows a machine already.
         index: Returns the screen's index; `SIDE_BY_SIDE` while the window shows all screens.
-        known: What is remembered.
+        known: The settings that are in the file.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WindowMemory(QObject):
             self._size = None if follows else (window.width(), window.height())
 
     def save(self) -> None:
-        """Save what has changed since the last time."""
+        """Save the settings that have changed since the last time."""
         self._soon.stop()
         viewer = self._view.viewer
         now = WindowSettings(

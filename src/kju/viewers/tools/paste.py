@@ -115,7 +115,7 @@ class PastePlan:
 
     @property
     def _enters(self) -> int:
-        """How often the Enter key is pressed."""
+        """The number of presses of Enter."""
         return self.text.count("\n")
 
     @property

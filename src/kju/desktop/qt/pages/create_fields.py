@@ -106,7 +106,7 @@ class FieldRow(QWidget):
 
     @property
     def value(self) -> str | bool:
-        """What the widget holds."""
+        """The value in the widget."""
         return self._get()
 
     def show_value(self, value: str | bool) -> None:
@@ -197,11 +197,11 @@ class FieldRow(QWidget):
 
 
 class Fold(QWidget):
-    """A heading that shows and hides what is below it.
+    """A heading that shows and hides the widget below it.
 
     Args:
         title: The heading.
-        content: What is below.
+        content: The widget below.
     """
 
     def __init__(self, title: str, content: QWidget) -> None:

@@ -1,7 +1,7 @@
 """The page that makes or edits a machine: its fields, QEMU's command line, Start.
 
 `kju.desktop.pages.create` decides; `kju.desktop.pages.create_worker` runs what can block. This
-draws, and forwards what the user does.
+draws, and forwards the user's actions.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CreatePage(QWidget):
         parent: Its parent.
 
     Attributes:
-        form: What the page shows.
+        form: The values and errors that the page shows.
         view: The fields and the command line.
         foot: The buttons.
     """

@@ -1,4 +1,4 @@
-"""The create page in the main window: its actions, dropped files, and what follows.
+"""The create page in the main window: its actions, dropped files, and results.
 
 A new machine is made in one tab at a time; each machine that is edited has a tab.
 """
@@ -64,7 +64,7 @@ class CreateTabs:
         self._window.tabs.setCurrentWidget(page)
 
     def close(self) -> None:
-        """Close all pages; what was typed is lost."""
+        """Close all pages; typed values are lost."""
         for page in list(self.pages.values()):
             self._close(page)
 

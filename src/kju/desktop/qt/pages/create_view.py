@@ -182,7 +182,7 @@ class Foot(QFrame):
         self.start.setVisible(not running)
 
     def refresh(self, error: str, notes: list[str]) -> None:
-        """Show what is wrong, and what the user should know besides."""
+        """Show the error and the notes."""
         sign = QStyle.StandardPixmap
         self._warning.show_text(error, sign.SP_MessageBoxWarning)
         self._note.show_text(" ".join(notes), sign.SP_MessageBoxInformation)

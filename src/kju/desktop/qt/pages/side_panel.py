@@ -57,7 +57,7 @@ class SidePanel(QWidget):
         runner: Runs everything that waits.
 
     Attributes:
-        model: What it shows.
+        model: The snapshots and facts that it shows.
         tabs: Its pages.
     """
 

@@ -84,7 +84,7 @@ class FlowLayout(QLayout):
         return lines
 
     def _place(self, line: list[QLayoutItem], rect: QRect) -> None:
-        """Place one line; a widget that can grow takes what the others leave."""
+        """Place one line; a widget that can grow takes the remaining width."""
         needed = sum(item.sizeHint().width() for item in line) + self.spacing() * (len(line) - 1)
         spare, x = max(0, rect.width() - needed), rect.x()
         for item in line:

@@ -18,7 +18,7 @@ _STOPPED = (MachineState.OFF, MachineState.ENDED)
 
 
 class TilePictures(QObject):
-    """Gives the wall its pictures, and tells the tiles what is in view.
+    """Gives the wall its pictures, and marks the tiles that are in view.
 
     Args:
         machines: All machines.
@@ -43,7 +43,7 @@ class TilePictures(QObject):
         machines.subscribe(lambda changed: self._show_machines())
 
     def serve(self, wall: Wall) -> None:
-        """Follow what a wall shows."""
+        """Follow the tiles in a wall's view."""
         self._wall = wall
         wall.view_changed.connect(self._show_view)
         wall.window().installEventFilter(self)

@@ -190,7 +190,7 @@ class ModeMonitor(AnnouncedSizeRunner):
 
     @property
     def reason(self) -> str:
-        """Why the pixels are not read from the video memory; empty if they are."""
+        """The reason why pixels are not read from the video memory; empty if they are."""
         return self._mode.reason
 
     # -- from the first client to the last

@@ -1,4 +1,4 @@
-"""The user's own QEMU arguments in a fork: what is refused, and what each fork has for itself.
+"""The user's own QEMU arguments in a fork: refused ones, and those with values per fork.
 
 I/O-free. A fork has the devices of the frozen machine, one for one. The backends behind them
 cannot be shared: a port of this computer, a file that is written, a pseudo-terminal. A fork's

@@ -139,7 +139,7 @@ class QemuForks:
 
     @property
     def overlay_note(self) -> str:
-        """Why a snapshot does not last; empty if the machine writes to the user's disks."""
+        """The reason why a snapshot does not last; empty with the user's own disks."""
         if self._disks is None or not self._disks.has_overlays:
             return ""
         return (
@@ -149,7 +149,7 @@ class QemuForks:
 
     @property
     def is_deep(self) -> bool:
-        """Whether a disk has so many overlays that they are copied into one."""
+        """True if a disk has too many overlays: they are copied into one."""
         return self._disks is not None and bool(self._disks.to_flatten())
 
     def flatten(self, qmp: Qmp, snapshots: QemuSnapshots) -> None:

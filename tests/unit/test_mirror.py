@@ -100,7 +100,7 @@ SUITES: dict[str, str] = {
     "qemu/test_display1.py": "emulators.qemu.display.display",
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_forks.py": (
-        "cli.machines.forks client.aio.forks client.aio.starting client.forks client.starting "
+        "cli.machines.forks client.aio.starting client.forks client.starting "
         "emulators.qemu.forks.machine_forks emulators.qemu.forks.prepared_fork"
     ),
     "qemu/test_faults.py": "emulators.spawn",

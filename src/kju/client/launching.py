@@ -168,8 +168,10 @@ def open_base(machine: str, tag: str | None = None, *, spares: int = 0) -> ForkB
         spares: The number of spare forks: see `ForkBase`.
 
     Raises:
+        UsageError: *spares* is not valid.
         ForkError: The machine has no such base, or it is damaged; the message lists its bases.
     """
+    requests.check_spares(spares)
     sweeping.sweep()
     held = run_blocking(bases.find, machine, tag or "")
     return ForkBase(held, Machine, spares=spares)

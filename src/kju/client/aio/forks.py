@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Generic, Self, overload
 
 from ...errors import ClosedError, KjuError
@@ -10,7 +11,7 @@ from ...store import sweeping
 from ...store.forks.bases import Base
 from ...store.forks.listing import used_bytes
 from ..requests import check_spares, client_name, fork_names
-from .starting import MachineT, MakeMachine, Starting
+from .starting import MachineT, MakeMachine, StartedMachine, Starting
 from .waiting import run_blocking
 
 
@@ -25,9 +26,6 @@ class ForkBase(Generic[MachineT]):
         tag: The name of the base.
         size: Bytes that the base takes: the memory that the guest used, and its devices' state.
         paused: Seconds for which the guest was paused by the freeze; 0 if unknown.
-        spares: The number of spare forks: started, loaded and paused, so that `fork` takes
-            milliseconds. Each takes the memory of a fork, and ends with this object. A change has
-            an effect at the next fork.
     """
 
     def __init__(
@@ -38,7 +36,7 @@ class ForkBase(Generic[MachineT]):
         self.paused: float = paused
         self.machine: str = base.facts.machine
         self.tag: str = base.facts.tag
-        self.spares: int = check_spares(spares)
+        self._spares = check_spares(spares)
         self._base = base
         self._make = make
         self._closed = False
@@ -47,6 +45,19 @@ class ForkBase(Generic[MachineT]):
 
     def __repr__(self) -> str:
         return f"<ForkBase {self.machine!r} {self.tag!r}>"
+
+    @property
+    def spares(self) -> int:
+        """The number of spare forks: started, loaded and paused, so that `fork` takes milliseconds.
+
+        Each takes the memory of a fork, and ends with this object. A smaller number ends no spare
+        fork; a larger one has an effect after the next fork.
+        """
+        return self._spares
+
+    @spares.setter
+    def spares(self, spares: int) -> None:
+        self._spares = check_spares(spares)
 
     @overload
     async def fork(
@@ -90,10 +101,9 @@ class ForkBase(Generic[MachineT]):
                 machines.append(await self._finish(starting.pop(0)))
         except BaseException:
             for each in starting:
-                await each.close()
+                await self._give_up(each)
             for machine in machines:
-                await machine.stop()
-                await machine.close()
+                await _end(machine)
             raise
         self._add_spares()
         return machines[0] if count is None else machines
@@ -102,9 +112,11 @@ class ForkBase(Generic[MachineT]):
         """Release the base, and end its spare forks. A second call does nothing."""
         ready, self._ready = self._ready, []
         self._closed = True
-        for each in ready:
-            await each.close()
-        await run_blocking(self._base.release)
+        try:
+            for each in ready:
+                await each.close()
+        finally:
+            await run_blocking(self._base.release)
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,11 +139,32 @@ class ForkBase(Generic[MachineT]):
             return self._ready.pop(0)
         return Starting(self._launch(name, detach=detach, spare=False))
 
+    async def _give_up(self, starting: Starting) -> None:
+        """End a fork whose start has not finished."""
+        if not starting.request.detach:
+            await starting.close()
+            return
+        # A detached host does not end with this connection.
+        with contextlib.suppress(KjuError):
+            await _end(await starting.finish(self._make))
+
     def _add_spares(self) -> None:
-        while len(self._ready) < self.spares:
-            self._ready.append(Starting(self._launch("", detach=False, spare=True)))
+        # An error would lose the forks that have started. Without spares `fork` is only slower, and
+        # reports the same fault itself if it cannot start a fork.
+        with contextlib.suppress(KjuError, OSError):
+            while not self._closed and len(self._ready) < self._spares:
+                self._ready.append(Starting(self._launch("", detach=False, spare=True)))
 
     def _launch(self, name: str, *, detach: bool, spare: bool) -> Launch:
         return Launch(
             machine=name, base=self._base.id, detach=detach, spare=spare, client=client_name()
         )
+
+
+async def _end(machine: StartedMachine) -> None:
+    """End a machine, and release it even if it does not end."""
+    try:
+        with contextlib.suppress(KjuError):
+            await machine.stop()
+    finally:
+        await machine.close()

@@ -167,8 +167,10 @@ async def open_base(machine: str, tag: str | None = None, *, spares: int = 0) ->
         spares: The number of spare forks: see `ForkBase`.
 
     Raises:
+        UsageError: *spares* is not valid.
         ForkError: The machine has no such base, or it is damaged; the message lists its bases.
     """
+    requests.check_spares(spares)
     sweeping.sweep()
     held = await run_blocking(bases.find, machine, tag or "")
     return ForkBase(held, Machine, spares=spares)

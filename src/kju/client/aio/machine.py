@@ -301,6 +301,7 @@ class Machine:
                 does not cancel it.
 
         Raises:
+            UsageError: *tag* or *spares* is not valid.
             ForkError: The machine cannot be forked; the message has the reason. It is unchanged.
             LimitError: There is too little memory for the base.
             QemuError: QEMU could not save the guest's state. The machine goes on.
@@ -308,6 +309,7 @@ class Machine:
             MachineGoneError: The machine has ended.
         """
         request = requests.freeze_request(tag)
+        requests.check_spares(spares)
         frozen = await self._link.ask(request, Frozen, timeout=timeout)
         base = await run_blocking(open_base, frozen.base)
         paused = frozen.milliseconds / 1000

@@ -24,6 +24,8 @@ _BANDWIDTH = 1 << 42
 _POLL_SECONDS = 0.002
 #: Seconds for a migration; a gigabyte takes one on an idle computer.
 TIMEOUT = 600.0
+#: Seconds for the end of a migration that was cancelled.
+CANCEL_TIMEOUT = 30.0
 
 
 async def check_blockers(qmp: Qmp) -> None:
@@ -130,13 +132,33 @@ async def _set_mapped_ram(qmp: Qmp, *, on: bool) -> None:
 
 
 async def _completed(qmp: Qmp, failure: str) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while True:
-            status = await qmp.execute("query-migrate")
-            match status.get("status"):
-                case "completed":
-                    return
-                case "failed" | "cancelled":
-                    why = status.get("error-desc") or "QEMU reports no reason"
-                    raise QemuError(f"{failure}: {' '.join(str(why).split())[:400]}")
-            await asyncio.sleep(_POLL_SECONDS)
+    """Wait for the end of a migration.
+
+    Raises:
+        QemuError: It has failed, or was cancelled because it took longer than `TIMEOUT`.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            why = await _failure(qmp)
+    except TimeoutError:
+        await qmp.execute("migrate_cancel")
+        why = f"it took longer than {TIMEOUT:.0f} s"
+        # Until it has ended, QEMU writes to the file and does not let the guest run.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_TIMEOUT):
+                await _failure(qmp)
+    if why:
+        raise QemuError(f"{failure}: {why}")
+
+
+async def _failure(qmp: Qmp) -> str:
+    """Return why a migration has failed, once it has ended; empty if it has completed."""
+    while True:
+        status = await qmp.execute("query-migrate")
+        match status.get("status"):
+            case "completed":
+                return ""
+            case "failed" | "cancelled":
+                why = status.get("error-desc") or "QEMU reports no reason"
+                return " ".join(str(why).split())[:400]
+        await asyncio.sleep(_POLL_SECONDS)

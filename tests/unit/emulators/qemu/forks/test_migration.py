@@ -52,6 +52,19 @@ async def test_failure_has_the_reason_and_leaves_no_capability(work: Any) -> Non
     assert qmp.mapped_ram == [True, False]
 
 
+async def test_slow_migration_is_cancelled_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(migration, "TIMEOUT", 0)
+    answers = [{"status": "active"}, {"status": "cancelling"}, {"status": "cancelled"}]
+    qmp = AnsweringQmp(query_migrate=answers)
+    with pytest.raises(QemuError, match="could not be saved: it took longer than 0 s"):
+        await migration.write_state(qmp, FILE)
+    assert ("migrate_cancel", None) in qmp.commands
+    assert answers == []
+    assert qmp.mapped_ram == [True, False]
+
+
 async def test_blocked_guest_is_refused_with_the_reasons() -> None:
     await migration.check_blockers(AnsweringQmp())
     blocked = {"blocked-reasons": ["VirtFS is mounted"]}

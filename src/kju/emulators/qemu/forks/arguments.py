@@ -7,11 +7,19 @@ serial ports and character devices are connected to nothing, and it forwards no 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
 from ....errors import ForkError
-from ..arguments.user_options import QemuOption, UserOptions, fields, parse, quote
+from ..arguments.user_options import (
+    QemuOption,
+    UserOptions,
+    decode_json,
+    fields,
+    parse,
+    quote,
+)
 
 #: Options that a fork does without: connections of their own, and files that QEMU writes.
 _DROPPED = frozenset(
@@ -72,6 +80,8 @@ def _refusal(option: QemuOption) -> str:
             return f"QEMU cannot save the state of {driver}. Start the machine without it"
     if option.name == "chardev" and kind == "qemu-vdagent":
         return "QEMU cannot save the state of its clipboard. Start the machine without it"
+    if option.name == "tpmdev":
+        return "its TPM is outside QEMU, and forks cannot share it. Start the machine without it"
     if option.name in ("virtfs", "fsdev"):
         return "QEMU cannot save the state of a shared folder. Start the machine without it"
     if option.name in ("hda", "hdb", "hdc", "hdd", "mtdblock", "sd", "fda", "fdb"):
@@ -119,14 +129,25 @@ def _own(option: QemuOption) -> list[str]:
         return [flag, f"null,id={quote(name)}"]
     if option.name in _DROPPED:
         return []
+    if option.name == "object" and _kind(option, "qom-type") == "filter-dump":
+        return []  # it writes a file
+    if option.name == "audiodev" and _kind(option, "driver") == "wav":
+        name = fields(option.value, "driver").get("id", "")
+        return [flag, f"none,id={quote(name)}"]
     if option.name in _NETWORK and option.value is not None:
         return [flag, without_forwards(option.value)]
     return [flag] if option.value is None else [flag, option.value]
 
 
+def _kind(option: QemuOption, key: str) -> str:
+    """Return the field of an option's value that may be its first word."""
+    return fields(option.value, key).get(key, "")
+
+
 def without_forwards(value: str) -> str:
     """Return the value of a network option without the ports that it forwards."""
     if value.lstrip().startswith("{"):
-        return value
+        given = decode_json(value)
+        return json.dumps({key: given[key] for key in given if key not in _FORWARDS})
     parts = re.split(r"(?<!,),(?!,)", value)
     return ",".join(part for part in parts if part.partition("=")[0] not in _FORWARDS)

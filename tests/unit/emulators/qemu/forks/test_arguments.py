@@ -36,6 +36,7 @@ def test_these_machines_can_be_frozen(arguments: list[str]) -> None:
         (["-device", "usb-mtp,rootdir=/x"], "cannot save the state of usb-mtp"),
         (["-device", "usb-audio"], "cannot save the state of usb-audio"),
         (["-chardev", "qemu-vdagent,id=c"], "clipboard"),
+        (["-tpmdev", "emulator,id=t,chardev=c"], "forks cannot share it"),
         (["-virtfs", "local,path=/x,mount_tag=t,security_model=none"], "shared folder"),
         (["-hda", "/a.img"], "kju run DISK"),
         (["/a.img"], "kju run DISK"),
@@ -74,3 +75,18 @@ def test_serial_port_on_a_character_device_keeps_its_name() -> None:
     given = ["-chardev", "file,id=log,path=/a,,b", "-serial", "chardev:log"]
     assert own_arguments(given) == ["-chardev", "null,id=log", "-serial", "chardev:log"]
     assert own_arguments(own_arguments(given)) == own_arguments(given)
+
+
+def test_fork_forwards_no_ports_of_a_json_network() -> None:
+    given = '{"type": "user", "id": "n", "hostfwd": [{"str": "tcp::5555-:22"}]}'
+    assert own_arguments(["-netdev", given]) == ["-netdev", '{"type": "user", "id": "n"}']
+
+
+def test_fork_does_not_write_the_frozen_machines_files() -> None:
+    given = [
+        *("-object", "filter-dump,id=f,netdev=n,file=/a.pcap", "-object", "rng-builtin,id=r"),
+        *("-audiodev", "wav,id=a,path=/a.wav", "-audiodev", "pa,id=b"),
+    ]
+    assert own_arguments(given) == [
+        *("-object", "rng-builtin,id=r", "-audiodev", "none,id=a", "-audiodev", "pa,id=b")
+    ]

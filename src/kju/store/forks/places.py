@@ -173,8 +173,8 @@ def _check_budget(root: Path, memory: int) -> None:
     other = f", of which other bases may still use {_mib(found.reserved)}" if found.reserved else ""
     raise LimitError(
         f"the base of a guest with {_mib(memory)} of memory needs {_mib(needed)} in {root}, where"
-        f" {_mib(found.free)} are free{other}; stop forks (kju ls shows them), or use a guest with"
-        " less memory (--memory)",
+        f" {_mib(found.free)} are free{other}; stop forks, or remove bases with kju freeze NAME TAG"
+        " --remove (kju ls shows both), or use a guest with less memory (--memory)",
         "free bytes for bases",
         max(0, found.free - found.reserved),
         needed,

@@ -12,6 +12,7 @@ start of that disk (`settle_for`). A commit that is killed is repeated from its 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...errors import ConflictError, ForkError, FormatError, KjuError
+from ...errors import ConflictError, FileError, ForkError, FormatError, KjuError
 from ...files import Folder
 from .. import disk_files
 from . import places
@@ -137,7 +138,12 @@ def settle(path: Path) -> bool:
     """
     if not os.path.lexists(path):
         return True
-    descriptor = exclusive(path)
+    try:
+        descriptor = exclusive(path)
+    except FileError as error:
+        if error.errno != errno.ENOENT or os.path.lexists(path):
+            raise
+        return True  # another process has written it back meanwhile
     if descriptor < 0:
         return False
     try:

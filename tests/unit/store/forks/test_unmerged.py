@@ -16,7 +16,7 @@ from kju.errors import ConflictError, ForkError, QemuError
 from kju.store import disk_files
 from kju.store.forks import unmerged
 from kju.store.forks.bases import sweep_forks
-from kju.store.forks.held_folder import is_held
+from kju.store.forks.held_folder import exclusive, is_held
 from kju.store.forks.overlays import ForkDisks
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
@@ -213,6 +213,21 @@ def test_a_damaged_record_is_never_removed(disk: Path) -> None:
     (folder / "disks.json").write_text("{")
     assert sweep_forks() == [] and folder.is_dir()
     assert list(unmerged.pending()) == []
+
+
+def test_a_folder_that_another_process_writes_back_first(
+    roots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = roots / "data" / "kju" / "forks" / f"{8 * '0'}-{16 * '0'}"
+    folder.mkdir(parents=True)
+
+    def removed_first(path: Path) -> int:
+        if path.is_dir():
+            path.rmdir()
+        return exclusive(path)
+
+    monkeypatch.setattr(unmerged, "exclusive", removed_first)
+    assert unmerged.settle(folder)
 
 
 def test_the_data_of_removed_disks_is_removed(disk: Path, roots: Path) -> None:

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kju/basics.h"
+#include "kju/surface.h"
 
 enum { KJU_FILL = 0, KJU_COPY = 1, KJU_PALETTE = 2, KJU_PREDICT = 3, KJU_TABLE = 4 };
 enum { KJU_LEFT = 0, KJU_UP = 1, KJU_MEDIAN = 2, KJU_PREDICTORS = 3 };

@@ -33,7 +33,7 @@ MESSAGES = 5
 TRUST = Trust(Path(tempfile.mkdtemp()))
 TRUST.make_authority("the lab")
 TRUST.make_host("host1", [])
-TRUST.make_user("ann")
+TRUST.import_bundle(TRUST.user_bundle("ann"))
 TRUST.set_role("ann", "control")
 MEMORY = bytearray(surface_size(1 << 12, max_side=64))
 PRODUCER = Producer.format(MEMORY, 1 << 12, incarnation=1, max_side=64)

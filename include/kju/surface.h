@@ -1,7 +1,7 @@
 /* kju/surface.h: a screen in shared memory, and a protocol that announces its changes.
  *
  * This header is the specification of the format and all the code that a producer or a
- * consumer written in C needs, with kju/basics.h beside it. Requires C11 with
+ * consumer written in C needs. It includes no other file of kju. Requires C11 with
  * _GNU_SOURCE (or -std=gnu11, for syscall(2)) and little-endian, 64-bit Linux.
  *
  * SPDX-License-Identifier: MIT
@@ -53,8 +53,6 @@
 
 #include <linux/futex.h>
 
-#include "basics.h"
-
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "kju surfaces are little-endian"
 #endif
@@ -84,6 +82,20 @@ enum kju_state {
     KJU_SUPERSEDED = 4,  /* a larger surface has taken the address */
     KJU_GONE = 5,        /* the producer has ended because of `reason` */
     KJU_CLOSED = 6       /* the producer has closed the surface */
+};
+
+enum kju_result {
+    KJU_OK = 0,
+    KJU_BUSY = 1,         /* a sequence lock stayed odd; try again */
+    KJU_E_SHORT = -1,     /* the memory is smaller than a header, or than `size` */
+    KJU_E_MAGIC = -2,     /* not a surface */
+    KJU_E_FORMAT = -3,    /* a version of the format this reader does not know */
+    KJU_E_FEATURES = -4,  /* a feature this reader does not know */
+    KJU_E_LAYOUT = -5,    /* parts that overlap or leave the memory */
+    KJU_E_MODE = -6,      /* a mode that does not fit the parts */
+    KJU_E_RECT = -7,      /* a rectangle or range outside the mode */
+    KJU_E_CURSOR = -8,    /* a cursor that does not fit */
+    KJU_E_LIVE = -9       /* no live window, or one that leaves its memory */
 };
 
 /* The header, at offset 0. "const" fields never change after the magic is written. */
@@ -201,6 +213,10 @@ struct kju_mode {
 struct kju_live {
     uint64_t offset;
     uint32_t stride, number;
+};
+
+struct kju_rect {
+    uint32_t x, y, width, height;
 };
 
 static inline uint64_t kju_page_up(uint64_t bytes) {

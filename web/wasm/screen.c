@@ -23,7 +23,7 @@ enum {
     WORKSPACE = 192 * 1024, /* of zstd's decoder, see ZSTD_estimateDCtxSize */
     MAGIC = 4
 };
-/* Results beside those of kju/basics.h and pixels.h. */
+/* Results beside those of kju/surface.h and pixels.h. */
 enum { E_CODEC = -40, E_SIZE = -41, E_LARGE = -42 };
 
 static uint8_t data[MAGIC + MAX_DATA];

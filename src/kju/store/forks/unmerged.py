@@ -167,10 +167,10 @@ def pending() -> Iterator[tuple[Path, Unmerged]]:
 
 
 def notes() -> list[str]:
-    """Return a line for each disk that misses data because a machine was killed."""
+    """Return a line for each disk that misses data: its machine was killed, or writing failed."""
     return [
-        f"{found.machine} was killed: what it wrote after its freeze is in {folder}, and is written"
-        f" to {disk.path} at the next start of that disk"
+        f"{found.machine} has ended, and {disk.path} misses what it wrote after its freeze: that is"
+        f" in {folder}, and is written to {disk.path} at the next start of that disk"
         for folder, found in pending()
         if not is_held(folder)
         for disk in lacking(folder, found)
@@ -245,7 +245,11 @@ def _commit(folder: Folder, found: Unmerged, lock: int) -> None:
 
 
 def _check_unchanged(folder: Folder, disk: UserDisk, old: FileIdentity) -> None:
-    if how := change(old, identity(Path(disk.path), own=False)):
+    new = identity(Path(disk.path), own=False)
+    if new is not None:
+        # A file system may get another number when the computer is restarted.
+        old = msgspec.structs.replace(old, device=new.device)
+    if how := change(old, new):
         raise ForkError(
             f"the disk {disk.path} {how} after its machine was frozen, and what the machine wrote"
             f" since cannot be written into it: it is in {folder.path}. Restore the disk, or give"

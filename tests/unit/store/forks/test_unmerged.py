@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.forks import folders, freeze, make_disk, qemu_io
 from support.wait import until
 
 from kju.errors import ConflictError, ForkError, QemuError
+from kju.files import Folder
 from kju.store import disk_files
 from kju.store.forks import unmerged
 from kju.store.forks.bases import sweep_forks
@@ -168,6 +170,19 @@ def test_a_disk_that_was_changed_meanwhile_is_not_written(disk: Path, roots: Pat
     disk.unlink()
     with pytest.raises(ForkError, match="is missing"):
         unmerged.settle_for([str(disk)])
+
+
+def test_a_disk_whose_file_system_has_another_number_is_written(disk: Path, roots: Path) -> None:
+    folder = killed(frozen(disk))
+    with Folder.open(folder) as opened:
+        found = unmerged.read(opened)
+        assert found is not None and found.disks[0].identity is not None
+        old = msgspec.structs.replace(found.disks[0].identity, device=1)
+        disks = (msgspec.structs.replace(found.disks[0], identity=old),)
+        unmerged.write(opened, msgspec.structs.replace(found, disks=disks))
+    unmerged.settle_for([str(disk)])
+    qemu_io(disk, "read -P 0x22 0 64k")
+    assert folders(roots) == []
 
 
 @pytest.mark.parametrize(("name", "probed"), [("disk.img", True), ("disk.raw", False)])

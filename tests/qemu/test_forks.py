@@ -294,8 +294,7 @@ def test_uefi_guest_is_forked(tmp_path: Path) -> None:
         machine.screen.wait(timeout=4 * HANG)
         with machine.freeze("shell", spares=0) as base, base.fork() as fork:
             assert fork.info()["fork"]["machine"] == "efi"
-            variables = [path for path in fork.info()["qemu"]["arguments"] if "pflash" in path]
-            assert variables == []
-            fork.screen.wait(timeout=HANG) if not fork.screen.version else None
+            if not fork.screen.version:
+                fork.screen.wait(timeout=HANG)
         machine.stop()
     kju.remove("efi")

@@ -202,7 +202,10 @@ def open_base(name: str) -> Base:
         if ID.fullmatch(name) and os.path.lexists(root / name):
             with _skipping_removed():
                 return _open(root / name)
-    raise ForkError(f"the base {name} does not exist any more: its last user has ended")
+    raise ForkError(
+        f"the base {name} does not exist any more: it was removed, replaced by a newer one of its"
+        " name, or its last user has ended; freeze the machine again"
+    )
 
 
 def find(machine: str, tag: str = "") -> Base:

@@ -57,7 +57,7 @@ async def memory_name(qmp: Qmp) -> str:
     if not name:
         raise ForkError(
             "this machine cannot be frozen: its board has no memory of its own in one piece, as"
-            " with -numa or on some boards. Use another machine type (-M)"
+            " with -numa or on some boards. Leave out -numa, or use another machine type (-M)"
         )
     return name
 

@@ -61,7 +61,8 @@ class PreparedFork:
         Raises:
             ForkError: Always.
         """
-        raise ForkError("a fork has no dry run: see the info of the frozen machine", name)
+        frozen = self.base.facts.machine
+        raise ForkError(f"a fork has no dry run; for its arguments: kju info {frozen}", name)
 
     @property
     def original(self) -> PreparedQemu:

@@ -2,10 +2,18 @@
 
 python examples/train.py [--machines N] [--steps N] [--plot PNG] [--seed N] [KERNEL]
 
-KERNEL is /boot/invaders.exec of Debian's package grub-invaders. The learner sees how far the ship
-is from most of the invaders, and chooses to wait, to move left, to move right, or to shoot. At
-first it waits, and tries other actions now and then. Each episode begins in a new fork of the
-machine. The plot has the invaders that were shot in each round of episodes.
+KERNEL is /boot/invaders.exec of Debian's package grub-invaders.
+
+The program boots the game once, freezes it, and plays each episode of 80 steps in a new fork, in
+all machines at the same time. Before each step the learner sees one of three states: most of the
+invaders are to the left of the ship, above it, or to the right. It has four actions: wait, move
+left, move right, shoot. Its table has a value for each state and action: the mean of the rewards
+that followed, later ones counting less (Monte Carlo, not Q-learning). The reward is the number of
+invaders that were shot; it is counted from the pixels about a second after the shot.
+
+All values are 0 at first, so the best action is to wait. At first 30 % of the actions are random,
+at last nearly none. So a part of the rise of the score is the end of the random actions. The plot
+has the mean score of each round of episodes, and the mean of five rounds.
 
 The game runs in real time. On a busy computer the guests get too little of it, and the score is
 noise: use no more machines than the computer has processors.
@@ -48,7 +56,7 @@ def distance(frame: np.ndarray) -> int:
 
 
 def visible(moment: Moment) -> float:
-    """Return the number of invaders that can be seen."""
+    """Return the number of invaders that can be seen; `play` makes the reward of it."""
     return float(seen(moment.frame)[0].sum() // PIXELS)
 
 

@@ -22,6 +22,7 @@ PUBLIC = (
     "kju.aio",
     "kju.client",
     "kju.errors",
+    "kju.gym",
     "kju.keys",
     "kju.memory",
     "kju.protocol",

@@ -1,7 +1,7 @@
 """Actions: each kind has a space, and turns one of its values into inputs.
 
 An action is checked before anything is sent. `HeldKeyActions`, and `ChordActions` with ``hold``,
-leave keys down between two steps; the environment releases them at the end of the episode.
+leave keys down between two steps; `reset` and `close` of the environment release them.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ChordActions:
             raise UsageError("name the chords, such as ChordActions('', 'left', 'right')")
         self._chords = [parse_chord(chord) if chord else () for chord in chords]
         self._hold = hold
-        self.space = spaces.Discrete(len(chords))
+        self.space: Space[Any] = spaces.Discrete(len(chords))
 
     def inputs(self, action: int, context: ActionContext) -> Sequence[AnyInput]:
         """Return the presses and releases of a chord."""
@@ -97,7 +97,7 @@ class HeldKeyActions:
         self._keys = [key for name in keys for key in parse_chord(name)]
         if len(self._keys) != len(keys):
             raise UsageError("HeldKeyActions takes single keys; for chords use ChordActions")
-        self.space = spaces.MultiBinary(len(keys))
+        self.space: Space[Any] = spaces.MultiBinary(len(keys))
 
     def inputs(self, action: Sequence[int], context: ActionContext) -> Sequence[AnyInput]:
         """Return the presses and releases."""
@@ -119,7 +119,7 @@ class PointerActions:
         self._buttons = tuple(buttons)
         for button in self._buttons:
             Click(button=button)  # checks the name
-        self.space = spaces.Dict(
+        self.space: Space[Any] = spaces.Dict(
             point=spaces.Box(0.0, 1.0, (2,), np.float32),
             button=spaces.Discrete(1 + len(self._buttons)),
         )
@@ -155,7 +155,7 @@ class TextActions:
     ) -> None:
         keyboard_layout(layout).strokes(characters)
         self._layout = layout
-        self.space = spaces.Text(max_length, min_length=0, charset=characters)
+        self.space: Space[Any] = spaces.Text(max_length, min_length=0, charset=characters)
 
     def inputs(self, action: str, context: ActionContext) -> Sequence[AnyInput]:
         """Return the text."""
@@ -219,7 +219,7 @@ class DialectActions:
         self._dialect = dialect_of(dialect)
         self._normalised = normalised
         self._layout = layout
-        self.space = ActionMapSpace(_IDLE.get(dialect, {"action": "screenshot"}))
+        self.space: Space[Any] = ActionMapSpace(_IDLE.get(dialect, {"action": "screenshot"}))
 
     def inputs(
         self, action: Mapping[str, Any] | Sequence[Mapping[str, Any]], context: ActionContext

@@ -40,10 +40,10 @@ class Env(gymnasium.Env[Any, Any]):
         render_mode: str | None = "rgb_array",
         **options: Unpack[EnvOptions],
     ) -> None:
-        self.render_mode = check_render_mode(render_mode)
+        self.render_mode: str | None = check_render_mode(render_mode)
         self._episode = Episode(machine, options)
-        self.action_space = self._episode.actions.space
-        self.observation_space = self._episode.observer.space
+        self.action_space: spaces.Space[Any] = self._episode.actions.space
+        self.observation_space: spaces.Space[Any] = self._episode.observer.space
         self._pool = FramePool()
         self._last: Any = None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
@@ -14,7 +16,7 @@ from ..acting.inputs import AnyInput, KeyUp
 from ..client.launching import attach
 from ..client.machine import Machine
 from ..client.sending import send_one
-from ..errors import ClosedError, KjuError, MachineGoneError, UsageError
+from ..errors import KjuError, MachineGoneError, UsageError
 from .actions import ActionContext, Actions, checked, held_after
 from .observing import ModeChange, Observation, Observer
 from .resets import Reset, as_reset
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ..client.surface import Screen
     from ..vision.text import Text
 
+# Bytes of the serial port that one step reads: a guest may write faster than this process reads.
+_MAX_SERIAL = 1 << 20
 #: A machine, the name of a running one, or a function that starts one.
 MachineSource: TypeAlias = "Machine | str | Callable[[], Machine]"
 
@@ -68,12 +72,13 @@ class EnvOptions(TypedDict, total=False):
         size: Width and height of the observation; by default those of the present screen.
         on_mode_change: ``scale`` the picture if the guest sets another mode within an episode, or
             ``truncate`` the episode. Default: ``scale``.
-        stepping: `Free` (default), `Settled` or `Lockstep`.
+        stepping: `Free` (default), `Settled` or `Lockstep`. Each machine uses a copy of it.
         reset: The name of a snapshot, or a `Reset`. Without it the machine goes on as it is.
         reward: Returns the reward of a step. Default: 0.
         ended: Returns whether the episode has ended. Default: never.
         max_steps: The steps after which an episode is truncated. Default: no limit.
-        serial: Read the guest's serial port, for `Moment.serial`. Default: no.
+        serial: Read the guest's serial port, for `Moment.serial`. A step reads at most 1 MiB; the
+            next one goes on there. Default: no.
     """
 
     actions: Actions
@@ -111,13 +116,14 @@ class Episode:
             raise UsageError(f"unknown option {min(unknown)!r}; the options are: {known}")
         if "actions" not in options:
             raise UsageError("actions is missing, such as actions=ChordActions('', 'left')")
-        self.actions = options["actions"]
+        self.actions: Actions = options["actions"]
         self._options = options
-        self._stepping: Stepping = options.get("stepping") or Free()
+        # A copy: `Free` has the time of the next step, which is another one for each machine.
+        self._stepping: Stepping = copy(options.get("stepping") or Free())
         self._reset = as_reset(options.get("reset"))
         self._source = source
         self._owned = not isinstance(source, Machine)
-        self.machine = self._open()
+        self.machine: Machine = self._open()
         self._serial: socket.socket | None = None
         self._steps = -1  # below 0: reset is due
         self._held: tuple[int, ...] = ()
@@ -125,7 +131,7 @@ class Episode:
         size = options.get("size")
         try:
             mode = self.machine.screen.mode
-            self.observer = Observer(
+            self.observer: Observer = Observer(
                 options.get("observation", "rgb"),
                 size or (mode.width, mode.height),
                 options.get("on_mode_change", "scale"),
@@ -169,12 +175,18 @@ class Episode:
         self._check_open()
         self._steps = -1
         if self.machine.is_alive:
-            self._release_keys()
-        elif self._owned and not isinstance(self._source, Machine):
-            self.machine.close()
-            self.machine = self._open()
-            self._connect()
-        self._stepping.prepare(self.machine)
+            # A guest that has failed reads no input, and is what a reset is for: the next step
+            # releases the keys.
+            with contextlib.suppress(KjuError):
+                self._release_keys()
+        else:
+            self._held = self._doubtful = ()
+            if self._owned and not isinstance(self._source, Machine):
+                self.machine.close()
+                self.machine = self._open()
+                self._connect()
+        if self.machine.is_alive:
+            self._stepping.prepare(self.machine)
         self._exchange(self._reset(self.machine))
         self._stepping.begin(self.machine)
         self.machine.screen.set_rate(self._stepping.rate)
@@ -191,6 +203,8 @@ class Episode:
             self.machine, self._owned = machine, True
             if owned:
                 old.close()
+            else:
+                self._give_back(old)
             self._connect()
 
     def step(
@@ -252,7 +266,7 @@ class Episode:
         data = b""
         if self._serial is not None:
             try:
-                while part := self._serial.recv(1 << 16):
+                while len(data) < _MAX_SERIAL and (part := self._serial.recv(1 << 16)):
                     data += part
             except (BlockingIOError, ConnectionError):
                 pass
@@ -266,12 +280,20 @@ class Episode:
 
     def _release_keys(self) -> None:
         """Release the keys that the environment holds; a paused guest runs afterwards."""
-        held = {*self._held, *self._doubtful}
-        self._held = self._doubtful = ()
+        held = tuple({*self._held, *self._doubtful})
+        self._held, self._doubtful = (), held
         if held:
             self.machine.resume()
             for key in held:
                 send_one(self.machine.keyboard, self.machine.pointer, KeyUp(key))
+        self._doubtful = ()
+
+    def _give_back(self, machine: Machine) -> None:
+        """Leave a machine of the caller as it was: it runs, and is looked at as before."""
+        with contextlib.suppress(KjuError):  # it has ended
+            if self._stepping.rate == 0:
+                machine.resume()
+            machine.screen.set_rate(None)
 
     def close(self) -> None:
         """Release the keys, let the guest run, and close a machine that was opened here."""
@@ -279,15 +301,11 @@ class Episode:
             return
         self._source = None  # type: ignore[assignment]  # closed
         try:
-            self._release_keys()
-            if self._stepping.rate == 0:
-                self.machine.resume()
-        except (KjuError, ClosedError):
-            pass  # it has ended
+            with contextlib.suppress(KjuError):  # it has ended
+                self._release_keys()
         finally:
             if self._serial is not None:
                 self._serial.close()
+            self._give_back(self.machine)
             if self._owned:
                 self.machine.close()
-            elif self.machine.is_alive:
-                self.machine.screen.set_rate(None)

@@ -67,7 +67,7 @@ class Observer:
         self._scales = scales
         self._mode = self._size
         self._mark = NOTHING_TAKEN
-        self.space = small(self._space())
+        self.space: Space[Any] = small(self._space())
 
     def _space(self) -> Space[Any]:
         width, height = self._size

@@ -16,7 +16,7 @@ from ..surface.formats import PixelFormat
 
 
 class Stepping(Protocol):
-    """One way to step."""
+    """One way to step. Each machine of an environment uses a copy (`copy.copy`)."""
 
     @property
     def rate(self) -> float | None:
@@ -50,7 +50,7 @@ class Free:
         if not 0 <= seconds <= MAX_STEP / 1e6:
             raise UsageError(f"a free step lasts 0 to 10 seconds, not {seconds!r:.40}")
         self.rate = rate
-        self.waits = seconds > 0
+        self.waits: bool = seconds > 0
         self._seconds = seconds
         self._due = 0.0
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 from gymnasium import Space, spaces
+from gymnasium.error import ClosedEnvironmentError
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from ..client.consumer.frame import FramePool
 from ..errors import UsageError
+from .actions import checked
 from .env import check_render_mode
 from .episode import EnvOptions, Episode, MachineSource
 from .observing import small
@@ -52,9 +55,10 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         **options: Unpack[EnvOptions],
     ) -> None:
         super().__init__()
-        self.autoreset_mode = _mode_of(autoreset_mode)
-        self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
-        self.render_mode = check_render_mode(render_mode)
+        self.autoreset_mode: AutoresetMode = _mode_of(autoreset_mode)
+        modes = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
+        self.metadata: dict[str, Any] = modes
+        self.render_mode: str | None = check_render_mode(render_mode)
         self._memory = FramePool() if copy else None
         self._episodes: list[Episode] = []
         try:
@@ -64,15 +68,17 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         except BaseException:
             self._close_all()
             raise
-        self.num_envs = len(self._episodes)
+        self.num_envs: int = len(self._episodes)
         first = self._episodes[0]
-        self.single_observation_space = first.observer.space
-        self.single_action_space = first.actions.space
-        self.observation_space = small(batch_space(self.single_observation_space, self.num_envs))
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.single_observation_space: Space[Any] = first.observer.space
+        self.single_action_space: Space[Any] = first.actions.space
+        batch = small(batch_space(self.single_observation_space, self.num_envs))
+        self.observation_space: Space[Any] = batch
+        self.action_space: Space[Any] = batch_space(self.single_action_space, self.num_envs)
         self._batch: Any = create_empty_array(self.single_observation_space, self.num_envs)
         self._slots = [_slot(self._batch, number) for number in range(self.num_envs)]
-        self._over = np.ones(self.num_envs, np.bool_)
+        # The machines whose next episode is due; the first one begins with `reset`.
+        self._over = np.zeros(self.num_envs, np.bool_)
         self._threads = ThreadPoolExecutor(self.num_envs, thread_name_prefix="kju-gym")
 
     def _check_equal(self) -> None:
@@ -97,9 +103,11 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
             options: ``reset_mask``: a bool for each machine.
 
         Raises:
+            ClosedEnvironmentError: The environment is closed.
             UsageError: The mask is not valid, or a machine has no such snapshot.
             KjuError: A machine could not be reset.
         """
+        self._check_open()
         super().reset(seed=next(iter(seed), None) if isinstance(seed, list) else seed)
         mask = self._mask((options or {}).get("reset_mask"))
         numbers = [int(number) for number in np.flatnonzero(mask)]
@@ -135,15 +143,16 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
             info of an episode that has ended, as ``final_obs`` and ``final_info``.
 
         Raises:
-            ResetNeeded: An episode has ended, and is not reset by itself.
-            UsageError: An action is not valid.
+            ClosedEnvironmentError: The environment is closed.
+            ResetNeeded: No episode has begun, or one has ended and is not reset by itself.
+            UsageError: An action is not in the space; nothing was sent to any machine.
+            InputError: A guest does not read its input.
             MachineGoneError: A machine has ended.
         """
-        each = list(iterate(self.action_space, actions))
-        if len(each) != self.num_envs:
-            raise UsageError(f"{len(each)} actions for {self.num_envs} machines")
-        due = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else None
-        waits = self._episodes[0].waits or (due is not None and due.any())
+        self._check_open()
+        each = self._checked(actions)
+        due = self.autoreset_mode is AutoresetMode.NEXT_STEP and self._over.any()
+        waits = self._episodes[0].waits or due
         run = self._at_once if waits else _in_turn
         last = self._renew()
         results = run(
@@ -155,7 +164,6 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         for number, (reward, end, cut, info) in enumerate(results):
             rewards[number], ended[number], truncated[number] = reward, end, cut
             infos = self._add_info(infos, info, number)
-        self._over = ended | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
             infos = self._reset_ended(infos)
         return self._batch, rewards, ended, truncated, infos
@@ -168,8 +176,24 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
     ) -> tuple[float, bool, bool, dict[str, Any]]:
         """Step one machine, or begin its next episode where that is due."""
         if self._over[number] and self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            return 0.0, False, False, self._episodes[number].reset(self._slots[number])
-        return self._episodes[number].step(action, self._slots[number], last)
+            return 0.0, False, False, self._begin(number)
+        result = self._episodes[number].step(action, self._slots[number], last)
+        # Here, because the step of another machine may fail.
+        self._over[number] = result[1] or result[2]
+        return result
+
+    def _checked(self, actions: Any) -> list[Any]:  # noqa: ANN401
+        """Return the action of each machine, each in the space."""
+        each = list(iterate(self.action_space, actions))
+        if len(each) != self.num_envs:
+            raise UsageError(f"{len(each)} actions for {self.num_envs} machines")
+        for episode, action in zip(self._episodes, each, strict=True):
+            checked(episode.actions, action)
+        return each
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedEnvironmentError("the environment is closed: make another one")
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
         numbers = [int(number) for number in np.flatnonzero(self._over)]
@@ -228,8 +252,9 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         self._close_all()
 
     def _close_all(self) -> None:
-        for episode in self._episodes:
-            episode.close()
+        with ExitStack() as stack:  # one that fails does not leave the others open
+            for episode in self._episodes:
+                stack.callback(episode.close)
 
 
 def _mode_of(mode: AutoresetMode | str) -> AutoresetMode:

@@ -217,6 +217,49 @@ def test_reset_may_return_another_machine(guests: list[GymMachine]) -> None:
     assert [guest.down for guest in guests] == [[], [], []]
 
 
+def test_machine_of_the_caller_that_was_replaced_runs_on(guests: list[GymMachine]) -> None:
+    class Base:
+        def fork(self) -> kju.Machine:
+            return kju.attach("gym1")
+
+    with (
+        kju.attach("gym0") as machine,
+        Env(machine, actions=ARROWS, reset=ForkReset(Base()), stepping=Lockstep(0.01)) as env,
+    ):
+        env.reset()
+        assert env.machine.name == "gym1"
+        assert machine.is_alive and not guests[0].paused and guests[0].rates[-1] is None
+
+
+def test_key_is_pressed_again_after_the_machine_has_ended(guests: list[GymMachine]) -> None:
+    names = iter(["gym0", "gym1"])
+    with Env(lambda: kju.attach(next(names)), actions=ARROWS) as env:
+        env.reset()
+        env.step(RIGHT)
+        env.machine._link.close()
+        until(lambda: not env.machine.is_alive)
+        env.reset()
+        assert place(env.step(RIGHT)[0]) == 1
+        assert guests[1].log.count((guests[1].down[0], True)) == 1
+
+
+def test_guest_that_reads_no_input_is_reset(
+    guest: GymMachine, env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.reset()
+    env.step(RIGHT)
+
+    def hung(*_: object) -> None:
+        raise InputError("the guest does not read its input")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kju.gym.episode.send_one", hung)
+        assert place(env.reset()[0]) == 0
+    assert place(env.step(RIGHT)[0]) == 1
+    env.step(0)
+    assert guest.down == []
+
+
 def test_reboot_waits_until_the_guest_is_ready(guest: GymMachine) -> None:
     seen = []
     with make(reset=RebootReset(seen.append)) as env:

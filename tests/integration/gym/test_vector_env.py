@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
+from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.gym_host import HEIGHT, WIDTH, GymMachine
 
@@ -117,6 +117,71 @@ def test_ended_episode_needs_a_reset_if_none_is_automatic(guests: list[GymMachin
         envs.reset(options={"reset_mask": np.zeros(3, np.bool_)})
     envs.reset(options={"reset_mask": np.ones(3, np.bool_)})
     envs.step([0, 0, 0])
+    envs.close()
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_step_before_reset_says_so(guests: list[GymMachine], mode: AutoresetMode) -> None:
+    envs = VectorEnv(NAMES, autoreset_mode=mode, **options())
+    with pytest.raises(ResetNeeded, match="reset"):
+        envs.step([0, 0, 0])
+    assert [guest.loads for guest in guests] == [[], [], []]
+    envs.reset()
+    envs.step([0, 0, 0])
+    envs.close()
+
+
+def test_closed_environment_says_so(guests: list[GymMachine]) -> None:
+    envs = VectorEnv(NAMES, **options(stepping=Lockstep(0.01)))
+    envs.reset()
+    envs.close()
+    with pytest.raises(ClosedEnvironmentError, match="make another"):
+        envs.step([0, 0, 0])
+    with pytest.raises(ClosedEnvironmentError, match="make another"):
+        envs.reset()
+
+
+def test_invalid_action_of_one_machine_sends_nothing_to_any(guests: list[GymMachine]) -> None:
+    envs = VectorEnv(NAMES, **options())
+    envs.reset()
+    with pytest.raises(UsageError, match="nothing was sent"):
+        envs.step([2, 2, 7])
+    assert [guest.log for guest in guests] == [[], [], []]
+    envs.close()
+
+
+class Counting(Free):
+    """Counts its steps, as `Free` keeps the time of the next one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def step(self, screen: kju.Screen, inputs: Any) -> dict[str, Any]:
+        self.steps += 1
+        return super().step(screen, inputs) | {"step": self.steps}
+
+
+def test_each_machine_has_a_stepping_of_its_own(guests: list[GymMachine]) -> None:
+    envs = VectorEnv(NAMES, **options(stepping=Counting()))
+    envs.reset()
+    for number in (1, 2):
+        assert envs.step([0, 0, 0])[4]["step"].tolist() == [number] * 3
+    envs.close()
+
+
+def test_machine_that_fails_does_not_hide_the_end_of_another_episode(
+    guests: list[GymMachine],
+) -> None:
+    envs = VectorEnv(NAMES, **options(ended=lambda moment: place(moment.frame) == 1))
+    envs.reset()
+    envs.step([0, 0, 0])
+    guests[2].paused = True
+    with pytest.raises(kju.errors.InputError):
+        envs.step([2, 0, 2])
+    guests[2].paused = False
+    observations = envs.step([0, 0, 0])[0]
+    assert place(observations[0]) == 0 and guests[0].loads == ["clean"] * 2
     envs.close()
 
 

@@ -73,6 +73,8 @@ def mcp(
             raise UsageError(f"{option}: {folder} is not a folder")
     if launch is not None and known == "view":
         raise UsageError("--launch starts machines, and --role view may not: leave out one of them")
+    if serial and known == "view":
+        raise UsageError("--serial needs the control role: leave out --serial or --role view")
     if token_file is not None and not listen:
         raise UsageError("--token-file is for HTTP: add --listen 127.0.0.1:PORT or unix:PATH")
     from ..agents.mcp.session import ToolSession

@@ -219,8 +219,8 @@ class Script:
 
     def _line(self, statement: Statement, wait: str) -> str:
         code = statement.code
-        if self._style == "asyncio":
-            code = code.replace("kju.expect(", "kju.aio.expect(", 1)
+        if self._style == "asyncio" and code.startswith("kju.expect("):
+            code = f"kju.aio.{code.removeprefix('kju.')}"
         return f"{'mark = ' if statement.marked else ''}{wait}{code}"
 
     def _head(self, images: str) -> list[str]:

@@ -26,6 +26,8 @@ LABELS = {
 }
 # Characters of a text. A hostile guest's text may have any length.
 _MAX_TEXT = 2000
+# Characters of one read of a serial port: a panic is at its end. `streams` bounds all reads.
+_MAX_SERIAL_TEXT = 1 << 16
 
 
 def plain(text: str, limit: int = _MAX_TEXT) -> str:
@@ -49,7 +51,8 @@ def time_of(event: StoryEvent) -> float:
 
 def words_of(event: StoryEvent) -> str:
     """Return the description of an event with the number of its repetitions."""
-    return plain(event.words) + (f" \u00d7{event.times}" if event.times > 1 else "")
+    limit = _MAX_SERIAL_TEXT if event.kind == "serial" else _MAX_TEXT
+    return plain(event.words, limit) + (f" \u00d7{event.times}" if event.times > 1 else "")
 
 
 def verdict_of(event: StoryEvent) -> str:

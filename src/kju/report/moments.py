@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from .drawing import draw
 from .film import FilmPicture
-from .markup import LABELS, data_address, plain, put, seconds, time_of, verdict_of, words_of
+from .markup import LABELS, data_address, put, seconds, time_of, verdict_of, words_of
 from .story import Story, StoryEvent
 
 
@@ -85,4 +85,4 @@ def add_event(item: Element, event: StoryEvent) -> None:
     if verdict := verdict_of(event):
         SubElement(item, "span", {"class": "verdict"}).text = verdict
     if event.answer:
-        put(item, "bdi", plain(event.answer), "answer")
+        put(item, "bdi", event.answer, "answer")

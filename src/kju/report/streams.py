@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from ..client.waiting import Events
     from ..protocol.input_log import Input
 
-# Bytes of the serial port that are kept, of which a read is one entry, and of one read.
-_MAX_SERIAL, _MAX_ENTRIES, _READ_BYTES = 512 << 10, 2000, 64 << 10
+# Bytes of the serial port that are kept, in at most so many entries; a read is one entry.
+_MAX_SERIAL, _MAX_ENTRIES = 512 << 10, 2000
+# Bytes of a read, and reads at a time: a guest may write faster than this process reads.
+_READ_BYTES, _MAX_READS = 64 << 10, 32
 # Escape sequences of terminals (ECMA-48): they would be spelled out between the words.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 
@@ -101,24 +103,28 @@ class RecordedSerial:
     def __init__(self, view: Machine) -> None:
         """Connect to the port; its output until now is left out."""
         self.entries: deque[StoryEvent] = deque()
-        self.lost = 0
+        self.lost: int = 0
         self._bytes = 0
         self._socket: socket.socket | None = None
         with contextlib.suppress(KjuError, OSError):
             self._socket = view.serial()
             self._socket.setblocking(False)
-            while self._receive():
-                pass
+            for _ in range(_MAX_READS):
+                if not self._receive():
+                    break
 
     def read(self, now: float) -> None:
         """Take the output since the last time."""
-        while data := self._receive():
-            self._bytes += len(data)
+        for _ in range(_MAX_READS):
+            if not (data := self._receive()):
+                break
             text = _ESCAPES.sub("", data.decode(errors="replace").replace("\r", "")).strip("\n")
             if text.strip():
                 self.entries.append(StoryEvent(now, now, "serial", text))
+                # The text without its escapes: the same bytes are subtracted when it is dropped.
+                self._bytes += len(text.encode())
         while self._bytes > _MAX_SERIAL or len(self.entries) > _MAX_ENTRIES:
-            dropped = len(self.entries.popleft().words.encode()) if self.entries else self._bytes
+            dropped = len(self.entries.popleft().words.encode())
             self._bytes -= dropped
             self.lost += dropped
 

@@ -6,6 +6,7 @@ script the viewer is hidden, and `moments` has everything.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement
@@ -36,11 +37,12 @@ class StepPictures(NamedTuple):
 def pictures_of(story: Story) -> list[StepPictures]:
     """Return the pictures of each event of a story."""
     found: list[StepPictures] = []
-    inputs = [event.time for event in story.events if event.kind in INPUT]
+    inputs = sorted(event.time for event in story.events if event.kind in INPUT)
     for event in story.events:
         before = _last(story.pictures, event.time)
         if event.kind in INPUT:
-            until = min((time for time in inputs if time > event.ended), default=story.seconds)
+            following = bisect_right(inputs, event.ended)
+            until = inputs[following] if following < len(inputs) else story.seconds
             after = _settled(story.pictures, event.ended, until)
         else:
             after = _last(story.pictures, event.ended)
@@ -110,7 +112,7 @@ def _add_step(
     prefix: str,
 ) -> None:
     own = pictures.after if event.kind in WAIT else pictures.before
-    attributes = {"class": event.kind, "id": f"s{number}", "data-time": f"{event.ended:.3f}"}
+    attributes = {"class": event.kind, "id": f"s{number}"}
     for name, index in pictures._asdict().items():
         if index is not None:
             attributes[f"data-{name}"] = f"p{prefix}{index}"

@@ -105,3 +105,15 @@ def test_a_machine_without_a_serial_port_is_recorded(host: Any) -> None:
     with kju.attach("fake") as machine, recording(machine) as record:
         pass
     assert not serial(record)
+
+
+def test_escapes_of_the_serial_port_do_not_displace_its_text(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_MAX_SERIAL", 3000)
+    with kju.attach("fake") as machine, recording(machine) as record:
+        for number in range(100):
+            host.machine.guest.sendall(b"\x1b[1;32m\x1b[0m\r\n" * 20 + b"line %d.\r\n" % number)
+            until(lambda number=number: f"line {number}." in serial(record))
+    assert "line 0." in serial(record)
+    assert not record.story().forgotten

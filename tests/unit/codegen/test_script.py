@@ -142,3 +142,9 @@ def test_texts_of_a_guest_stay_strings() -> None:
         node.id for node in ast.walk(ast.parse(made.source("x"))) if isinstance(node, ast.Name)
     }
     assert "os" not in names
+
+
+def test_typed_code_is_not_changed_for_asyncio() -> None:
+    made = script(style="asyncio")
+    made.add(step(Type("kju.expect(1)\n")), views(EMPTY))
+    assert 'type("kju.expect(1)\\n")' in made.source("images")

@@ -86,6 +86,17 @@ def test_a_text_without_end_is_cut():
     assert plain("\ud800") == "\\ud800"
 
 
+def test_a_long_answer_is_cut_once():
+    wait = StoryEvent(0.2, 1.5, "missed", "the text 'x'", "a" * 3000)
+    words = "".join(listed(page([story(wait)], title="t")).words)
+    assert "a \u2026 and 1000 more characters" in words
+
+
+def test_the_end_of_a_long_output_is_shown():
+    output = StoryEvent(0.2, 0.2, "serial", "x" * 20_000 + " end of kernel panic")
+    assert "end of kernel panic" in "".join(listed(page([story(output)], title="t")).words)
+
+
 def test_events_are_beside_the_screen_of_their_time():
     click = StoryEvent(0.5, 0.5, "pointer", "left button at 3, 4", places=((3, 4),))
     wait = StoryEvent(

@@ -199,7 +199,8 @@ async def _labels(attached: Attached, arguments: Arguments) -> ToolResult:
         "labels": [
             {"number": label.number, "text": label.text, "box": _box(view, label.rect)}
             for label in labels.boxes
-        ]
+        ],
+        "untrusted": True,
     }
     text = f"{len(labels)} labels, {_version(view)}\n{UNTRUSTED}\n{labels.words()[:MAX_SHOWN]}"
     return ToolResult(text, labels.picture, facts)

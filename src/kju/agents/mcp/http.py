@@ -198,6 +198,7 @@ async def serve_http(
             log_config=None,
             access_log=False,
             server_header=False,
+            ws="none",
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=_CLOSING,
         )

@@ -48,8 +48,9 @@ class ToolLauncher:
 
     @property
     def names(self) -> set[str]:
-        """The names of the machines."""
-        return set(self._machines)
+        """The names of the machines that run."""
+        # Not of one that has ended: the user may start another machine under its name.
+        return {name for name, machine in self._machines.items() if machine.is_alive}
 
     def images(self) -> list[str]:
         """Return the names of the images in the folder, at most 100."""
@@ -93,7 +94,7 @@ class ToolLauncher:
         path = await run_blocking(self.path_of, image)
         name = check_name(name or name_for(image))
         async with self._lock:
-            self._check_number()
+            await self._check_number()
             self._machines[name] = await launch(path, name=name, args=["-snapshot"])
         return ToolResult(f"{name} is running", facts={"machine": name})
 
@@ -102,14 +103,14 @@ class ToolLauncher:
         arguments.finish()
         name = None if given is None else check_name(given)
         async with self._lock:
-            self._check_number()
+            await self._check_number()
             fork = await attached.machine.fork(name=name)
             self._machines[fork.name] = fork
         base = attached.machine.name
         return ToolResult(f"{fork.name} goes on from {base}", facts={"machine": fork.name})
 
-    def _check_number(self) -> None:
-        self._forget_ended()
+    async def _check_number(self) -> None:
+        await self._close_ended()
         if len(self._machines) >= MAX_LAUNCHED:
             known = ", ".join(self._machines)
             raise ActionError(f"{MAX_LAUNCHED} machines are running: stop one of {known}")
@@ -118,19 +119,23 @@ class ToolLauncher:
         name = arguments.text("machine")
         arguments.finish()
         async with self._lock:
-            self._forget_ended()
-            machine = self._machines.pop(name, None)
+            await self._close_ended()
+            machine = self._machines.get(name)
             if machine is None:
                 known = ", ".join(self._machines) or "none"
                 raise ActionError(
                     f"only machines of launch and fork are stopped, not {name!r:.60}: {known}"
                 )
             await machine.stop()
-            await machine.close()
+            await self._close_ended()
         return ToolResult(f"{name} has ended", facts={"machine": name})
 
-    def _forget_ended(self) -> None:
-        self._machines = {name: one for name, one in self._machines.items() if one.is_alive}
+    async def _close_ended(self) -> None:
+        for name, machine in list(self._machines.items()):
+            if not machine.is_alive:
+                del self._machines[name]
+                with contextlib.suppress(KjuError):
+                    await machine.close()
 
     async def close(self) -> None:
         """End the machines."""

@@ -154,7 +154,12 @@ class ToolSession:
             raise ActionError(f"no machine is named {name!r:.60}: {listed}")
         async with self._attaching:
             held = self._machines.get(name)
-            if held is None or not held.machine.is_alive:
+            if held is not None and not held.machine.is_alive:
+                del self._machines[name]
+                with contextlib.suppress(KjuError):
+                    await held.machine.close()
+                held = None
+            if held is None:
                 held = self._machines[name] = _Held(await attach(name, self._role), asyncio.Lock())
         return self._attached_by(client, name, held)
 

@@ -24,6 +24,8 @@ import kju
 from kju import keys
 from kju.agents.mcp.server import make_server
 from kju.agents.mcp.session import ToolSession
+from kju.cli.mcp import mcp as command
+from kju.errors import UsageError
 
 mcp = pytest.importorskip("mcp")
 pytestmark = pytest.mark.usefixtures("runtime_folder")
@@ -92,6 +94,12 @@ async def test_the_command_serves_standard_input_and_output(host: ActingMachine)
         assert "click" not in {tool.name for tool in (await client.list_tools()).tools}
         read = await client.call_tool("read_text", {})
         assert "[ Install ]" in read.content[0].text
+
+
+@pytest.mark.parametrize("wrong", [{"serial": True}, {"launch": Path(__file__).parent}], ids=str)
+def test_options_that_need_control_are_refused_for_a_viewer(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="leave out"):
+        command(role="view", **wrong)
 
 
 def stdio(*words: str) -> Any:

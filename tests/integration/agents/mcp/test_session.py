@@ -12,6 +12,7 @@ import pytest
 from support.acting_host import ActingMachine, acting_host, animated
 from support.wait import until_async
 
+import kju.aio
 from kju import keys
 from kju.acting.answer import Times
 from kju.agents.aio.computer import Computer
@@ -158,6 +159,7 @@ async def test_labels_are_clicked_by_number(session: ToolSession, host: ActingMa
     labels = await call(session, "labels")
     assert labels.picture is not None and labels.facts is not None
     install = next(each for each in labels.facts["labels"] if each["text"] == "Install")
+    assert labels.facts["untrusted"] is True
     version = labels.facts["version"]
     await call(session, "click_label", number=install["number"], version=version)
     assert host.log[1:] == LEFT
@@ -207,6 +209,20 @@ async def test_a_bad_call_is_answered_with_what_to_do(
     result = await session.call(name, values)
     assert result.is_error and words in result.text and "\n" not in result.text
     assert host.log == []
+
+
+async def test_a_machine_that_has_ended_leaves_its_name(
+    host: ActingMachine, tmp_path: Path
+) -> None:
+    session = ToolSession(names=frozenset({"other"}), launch=tmp_path)
+    assert (await call(session, "list_machines")).text.startswith("no machine is running")
+    launched = await kju.aio.attach("one")
+    session._launcher._machines["one"] = launched
+    assert (await call(session, "list_machines")).text.startswith("one")
+    await launched.close()
+    assert (await call(session, "list_machines")).text.startswith("no machine is running")
+    assert "no machine is named 'one'" in await refused(session, "screenshot", machine="one")
+    await session.close()
 
 
 async def test_a_viewer_has_no_input_tools(host: ActingMachine) -> None:

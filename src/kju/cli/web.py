@@ -65,8 +65,8 @@ def serve(
 ) -> None:
     """Serve machines to browsers until Ctrl+C (this is what `kju web` does).
 
-    It prints a link that can be used once, within ten minutes; it may do everything. Other
-    computers are served over TLS only.
+    It prints a link that can be used once, within ten minutes, with all rights on these machines.
+    Other computers are served over TLS only.
     """
     extras.require("web", "a web server")
     from ..web.assets import INDEX, MISSING
@@ -88,6 +88,11 @@ def serve(
         used = ServerCertificate(own, own.with_suffix(".key"))
     elif https:
         raise UsageError("--https needs a certificate: make one with kju cert web")
+    for each in host or []:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+", each):
+            raise UsageError(
+                f"--host: {each!r} is not a host name or address; write it without scheme and port"
+            )
     for each in embed or []:
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", each):
             raise UsageError(f"--embed: {each!r} is not an origin; write https://HOST")
@@ -97,10 +102,10 @@ def serve(
     if server.site.assets.find(INDEX) is None:
         print(f"kju: {MISSING}", file=sys.stderr)
 
-    until_signalled(_serve(server, access))
+    until_signalled(_serve(server, access, names or []))
 
 
-async def _serve(server: WebServer, access: Access) -> None:
+async def _serve(server: WebServer, access: Access, names: list[str]) -> None:
     """Serve until this is cancelled; the first link is printed when the server is ready."""
     with contextlib.ExitStack() as stack:
 
@@ -110,7 +115,7 @@ async def _serve(server: WebServer, access: Access) -> None:
             if _is_journal():  # a secret must not be in a log
                 print("to make a link: kju web link NAME", flush=True)
                 return
-            made = access.make_link("manage", machines=[], lifetime=FIRST_LINK_LIFETIME)
+            made = access.make_link("manage", machines=names, lifetime=FIRST_LINK_LIFETIME)
             print(f"open this once, within ten minutes: {server.link(made[1])}", flush=True)
 
         await server.run(ready)

@@ -6,6 +6,7 @@ Rules:
   `MAX_WAITING` bytes wait, the page does not read, and its socket is aborted.
 - A message that is not valid ends the socket.
 - The session's role and machines are checked here, whatever the page does.
+- Once `end` was called, messages of the page are dropped, and its actions are cancelled.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ log = logging.getLogger(__name__)
 ROOM = 65_536
 #: Bytes that wait when a page that does not read loses its socket.
 MAX_WAITING = 4 << 20
+#: Seconds from a goodbye until the socket is aborted, whether the page reads or not.
+END_TIME = 3.0
 #: The most actions of one socket that are in progress.
 MAX_ACTIONS = 8
 #: ioctl(2), tcp(7): bytes in the send queue that were not sent yet.
@@ -73,6 +76,9 @@ class Served(Protocol):
     @property
     def server(self) -> str:
         """The host name."""
+
+    def serves(self, machine: str) -> bool:
+        """Return whether the server serves a machine of this name."""
 
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         """Return the carrier of a screen; None for a missing one."""
@@ -110,7 +116,10 @@ class PageSocket:
         self._outgoing = _Outgoing(ws, transport)
         self._screens: dict[int, _OpenScreen] = {}
         self._actions: dict[int, asyncio.Task[None]] = {}
+        # Texts are typed in the order of their actions: a lock is fair.
+        self._typing = asyncio.Lock()
         self._listed: list[messages.WebMachine] | None = None
+        self._is_ending = False
 
     async def run(self) -> None:
         """Serve until the socket ends."""
@@ -127,15 +136,23 @@ class PageSocket:
             for number in list(self._screens):
                 self._close_screen(number)
             sending.cancel()
+            # aiohttp waits until the page has read the rest, which may be never.
+            self._outgoing.abort_after(END_TIME)
             await asyncio.gather(sending, *self._actions.values(), return_exceptions=True)
 
     async def end(self, code: int, reason: str) -> None:
-        """Send a goodbye, and close the socket."""
+        """Send a goodbye, and close the socket. A page that does not read is not waited for."""
+        self._is_ending = True
+        for task in self._actions.values():
+            task.cancel()
         self._send(wire.Goodbye(reason[:1000]))
+        self._outgoing.abort_after(END_TIME)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._outgoing.flushed()
-        await self._ws.close(code=code, message=reason.encode()[:120])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_TIME):
+                await self._ws.close(code=code, message=reason.encode()[:120])
 
     def has_room(self) -> bool:
         """Return whether little waits to leave this computer."""
@@ -159,6 +176,8 @@ class PageSocket:
 
     async def _receive_all(self) -> None:
         async for received in self._ws:
+            if self._is_ending:
+                continue
             if received.type is not WSMsgType.BINARY:
                 await self.end(TEXT, "only binary messages are allowed")
                 return
@@ -267,7 +286,11 @@ class PageSocket:
         number = message.number
         result = ActionResult(number, error="InputError", reason="the action was cancelled")
         try:
-            done = await carry_out(self.principal, message, self._reporter(number))
+            if not self._served.serves(message.machine):
+                raise no_machine(message.machine)
+            in_order = self._typing if message.action == "type" else contextlib.nullcontext()
+            async with in_order:
+                done = await carry_out(self.principal, message, self._reporter(number))
             result = ActionResult(number, msgspec.json.encode(done))
         except KjuError as error:
             name, reason = type(error).__name__, str(error)[:1000]
@@ -358,6 +381,10 @@ class _Outgoing:
         """Return when every message was given to the transport."""
         if self._queue:
             await self._empty.wait()
+
+    def abort_after(self, seconds: float) -> None:
+        """Abort the connection after a time. No effect if it has closed by then."""
+        asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
     async def run(self) -> None:
         """Send messages until the socket ends."""

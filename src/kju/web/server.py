@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the files of the certificate.
 TICK = 1.0
+#: Seconds for the first message of a socket without a cookie. The connection is aborted after
+#: `AUTHENTICATION_TIME`; the goodbye must be sent before, or the page would only connect again.
+FIRST_MESSAGE_TIME = AUTHENTICATION_TIME / 2
 #: The most bytes of a request's body.
 MAX_BODY = 4096
 #: Wrong keys in a minute, from one address and from all. More are answered by status 429.
@@ -316,7 +319,7 @@ class WebServer:
     ) -> Principal | None:
         """Return the holder of the token in the first message of a socket without a cookie."""
         try:
-            first = await ws.receive(AUTHENTICATION_TIME)
+            first = await ws.receive(FIRST_MESSAGE_TIME)
             number, data = messages.split_frame(
                 first.data if first.type is WSMsgType.BINARY else b""
             )

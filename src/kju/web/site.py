@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from ..client.targets import machines
-from ..errors import FileError, KjuError
+from ..errors import FileError, KjuError, UsageError
 from ..serving.served_machine import ServedMachines
 from ..wire.greeting import Admission, Admit
 from ..wire.messages import SessionHello
@@ -78,6 +78,10 @@ class Site:
         if self.access.get(session) is None:
             raise KjuError("the session has ended")
 
+    def serves(self, machine: str) -> bool:
+        """Return whether this server serves a machine of this name."""
+        return not self._names or machine in self._names
+
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         """Return the carrier of a screen; None for a missing one."""
         served = self._machines.served.get(machine)
@@ -92,7 +96,7 @@ class Site:
     def _update_list(self) -> None:
         found: list[WebMachine] = []
         for each in machines():
-            if self._names and each.name not in self._names:
+            if not self.serves(each.name):
                 continue
             served, is_defined = self._machines.served.get(each.name), each.file is not None
             if served is not None:
@@ -134,11 +138,16 @@ class Site:
 
     async def run(self) -> None:
         """Follow machines, sessions and walls until this is cancelled."""
+        logged = ""
         while True:
+            failure = ""
             try:
                 await self._tick()
-            except FileError as error:
-                log.warning("%s", error)
+            except (FileError, UsageError) as error:  # such as a damaged list of sessions
+                failure = str(error)
+            if failure and failure != logged:
+                log.warning("%s", failure)
+            logged = failure
             await asyncio.sleep(TICK)
 
     async def _tick(self) -> None:

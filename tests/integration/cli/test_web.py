@@ -91,6 +91,7 @@ def test_another_address_needs_a_certificate(
         (["--listen", "127.0.0.1:99999"], "invalid address"),
         (["--key", "x"], "both --certificate and --key"),
         (["--embed", "lab.example/x"], "not an origin"),
+        (["--host", "https://lab.example"], "without scheme and port"),
         (["../x"], "../x"),
         (["link", "--role", "root"], "one of: view, control, manage"),
         (["link", "../x"], "../x"),

@@ -23,9 +23,9 @@ from kju.web import access as access_module
 from kju.web import messages as web
 from kju.web import page_socket, site
 from kju.web import server as server_module
-from kju.web.access import Access
+from kju.web.access import Access, Principal
 from kju.web.assets import Assets
-from kju.web.connections import MAX_UNAUTHENTICATED
+from kju.web.connections import AUTHENTICATION_TIME, MAX_UNAUTHENTICATED
 from kju.web.server import WebOptions, WebServer, serving
 from kju.wire import messages as wire
 
@@ -271,7 +271,8 @@ async def test_a_socket_without_a_valid_token_is_closed(page: Page, first: bytes
 async def test_a_silent_socket_without_a_cookie_is_closed(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "AUTHENTICATION_TIME", 0.1)
+    assert server_module.FIRST_MESSAGE_TIME < AUTHENTICATION_TIME  # else aborted without a code
+    monkeypatch.setattr(server_module, "FIRST_MESSAGE_TIME", 0.1)
     await page.connect()
     assert await page.wait_closed() == page_socket.ENDED
 
@@ -288,6 +289,30 @@ async def test_revoking_a_session_closes_its_sockets(server: WebServer) -> None:
         assert other.ws is not None
         assert not other.ws.closed
     assert site.TICK < 0.5, took  # the bound of the time, on a computer that is not busy
+
+
+async def test_revoking_ends_a_page_that_does_not_read(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: list[str] = []
+
+    async def carry_out(principal: Principal, act: web.Act, report: object) -> None:
+        acted.append(act.action)
+
+    monkeypatch.setattr(page_socket, "carry_out", carry_out)
+    monkeypatch.setattr(page_socket, "END_TIME", 0.5)
+    async with page_of(server) as page:
+        (here,) = server.site.sockets.values()
+        page.ws._conn.transport.pause_reading()  # type: ignore[union-attr]
+        while here._outgoing._bytes < 1 << 20:
+            here.send(bytes(60_000))
+            await asyncio.sleep(0)
+        Access().revoke([here.principal.id])
+        await until_async(lambda: server.site.sockets == {})
+        await page.say(web.Act(1, "debian", "layouts"))
+        await until_async(lambda: not server.site._closing)
+        await until_async(lambda: here._outgoing._transport.is_closing())
+    assert acted == []
 
 
 async def test_a_session_that_expires_closes_its_sockets(
@@ -387,6 +412,40 @@ async def test_a_page_that_does_not_read_loses_its_socket(server: WebServer) -> 
         assert socket_here._outgoing.waiting() <= page_socket.MAX_WAITING
 
 
+# ---- actions ----
+
+
+async def test_texts_are_typed_in_their_order(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[object] = []
+    is_free = asyncio.Event()
+
+    async def carry_out(principal: Principal, act: web.Act, report: object) -> None:
+        began.append(act.arguments.get("text"))
+        if began == ["a"]:
+            await is_free.wait()
+
+    monkeypatch.setattr(page_socket, "carry_out", carry_out)
+    async with page_of(server) as page:
+        await page.say(web.Act(1, "debian", "type", {"text": "a"}))
+        await page.say(web.Act(2, "debian", "type", {"text": "b"}))
+        await page.act(3, "debian", "layouts")  # other actions do not wait
+        assert began == ["a", None]
+        is_free.set()
+        await page.wait_for(web.ActionResult, lambda result: result.number == 2)
+    assert began == ["a", None, "b"]
+
+
+async def test_a_server_of_named_machines_acts_on_no_other(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.site, "_names", frozenset({"debian"}))
+    async with page_of(server) as page:  # its link is for all machines
+        assert (await page.act(1, "debian", "layouts")).error == ""
+        assert (await page.act(2, "ubuntu", "layouts")).error == "MachineNotFoundError"
+
+
 # ---- floods ----
 
 
@@ -444,12 +503,17 @@ async def test_no_secret_is_logged_or_stored(
 
 
 async def test_a_damaged_access_file_ends_no_open_page_and_lets_nobody_in(
-    server: WebServer, page: Page
+    server: WebServer, page: Page, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = new_key(server)
-    server.site.access._path.write_text("{]")
-    os.utime(server.site.access._path, ns=(1, 1))
-    assert (await page.post("/api/login", {"key": key}))[0] == 500
+    key, path = new_key(server), server.site.access._path
+    async with page_of(server) as before:
+        path.write_text("{]")
+        os.utime(path, ns=(1, 1))
+        await until_async(lambda: path.name in caplog.text)
+        assert (await page.post("/api/login", {"key": key}))[0] == 500
+        assert (await before.act(1, "debian", "layouts")).error == ""
+        assert before.ws is not None
+        assert not before.ws.closed
 
 
 async def test_a_missing_machine_is_named_at_the_start() -> None:

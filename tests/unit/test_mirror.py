@@ -101,7 +101,7 @@ SUITES: dict[str, str] = {
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_forks.py": (
         "cli.machines.forks client.aio.starting client.forks client.starting "
-        "emulators.qemu.forks.machine_forks emulators.qemu.forks.prepared_fork"
+        "emulators.qemu.forks.prepared_fork"
     ),
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_fork_chaos.py": "emulators.qemu.forks.flattening",

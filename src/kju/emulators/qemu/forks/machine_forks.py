@@ -331,9 +331,13 @@ class QemuForks:
         if not actions:
             return
         try:
-            await qmp.execute("transaction", {"actions": actions})
+            # It writes the disks' caches to the device, which can take long.
+            await qmp.execute("transaction", {"actions": actions}, timeout=migration.TIMEOUT)
         except QemuError:
-            await asyncio.to_thread(disks.retract)
+            # Without an answer QEMU may write to the overlays already, which must stay then.
+            used = {_real(disk) for disk in await writable_disks(qmp)}
+            if used.isdisjoint(map(str, after)):
+                await asyncio.to_thread(disks.retract)
             raise
 
     def _make_base(

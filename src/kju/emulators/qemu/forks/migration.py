@@ -154,7 +154,8 @@ async def _completed(qmp: Qmp, failure: str) -> None:
 async def _failure(qmp: Qmp) -> str:
     """Return why a migration has failed, once it has ended; empty if it has completed."""
     while True:
-        status = await qmp.execute("query-migrate")
+        # While it writes much at once, QEMU does not answer.
+        status = await qmp.execute("query-migrate", timeout=TIMEOUT)
         match status.get("status"):
             case "completed":
                 return ""

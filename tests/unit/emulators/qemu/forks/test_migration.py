@@ -20,7 +20,7 @@ class AnsweringQmp:
         self.answers = {name.replace("_", "-"): answer for name, answer in answers.items()}
         self.commands: list[tuple[str, Any]] = []
 
-    async def execute(self, command: str, arguments: Any = None) -> Any:
+    async def execute(self, command: str, arguments: Any = None, timeout: float = 0) -> Any:
         self.commands.append((command, arguments))
         answer = self.answers.get(command, {})
         answer = answer.pop(0) if isinstance(answer, list) else answer

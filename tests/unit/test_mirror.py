@@ -84,10 +84,9 @@ SUITES: dict[str, str] = {
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_web.py": "web.page_socket web.pictures web.site",
+    "multiprocess/test_web.py": "web.page_socket web.site",
     "integration/web/test_server.py": "web.connections",
     "qemu/test_web.py": "web.actions",
-    "qemu/test_remote.py": "serving.served_machine",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"

@@ -30,12 +30,26 @@ _MAX_EVENT = 16_000
 #: Seconds for the host to carry out an input.
 INPUT_TIMEOUT = 60.0
 
-_decode = msgspec.msgpack.Decoder(Keys | Point | Resize).decode
+_decoder: msgspec.msgpack.Decoder[Keys | Point | Resize] = msgspec.msgpack.Decoder(
+    Keys | Point | Resize
+)
 
 #: Returns the `Admit` of a screen, by the name of the screen.
 AdmitTo = Callable[[str], Admit]
 #: Returns the carrier of a screen, by the name of the screen.
 CarrierOf = Callable[[str], Carrier]
+
+
+def decode_input(body: bytes) -> Keys | Point | Resize:
+    """Decode the body of a viewer's input.
+
+    Raises:
+        UsageError: It is not valid.
+    """
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"not a valid input: {error}") from error
 
 
 class ServedMachines:
@@ -89,7 +103,11 @@ class ServedMachines:
 
     async def _add(self, name: str) -> None:
         link = await AsyncLink.attach(name, "view", "kju serve")
-        info = (await link.ask(GetInfo(), Info)).info
+        try:
+            info = (await link.ask(GetInfo(), Info)).info
+        except BaseException:
+            link.close()
+            raise
         if KINDS[info["kind"]].is_remote and not self._names:
             link.close()  # else a mirror of a machine served here would be served again
             return
@@ -178,10 +196,7 @@ class ServedMachine:
 
     def _carry_out(self, console: int) -> CarryOut:
         async def carry_out(viewer: ServedViewer, body: bytes) -> InputDone:
-            try:
-                request = _decode(body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise UsageError(f"not a valid input: {error}") from error
+            request = decode_input(body)
             for action in request.actions if isinstance(request, Point) else ():
                 if isinstance(action, To | Finger):
                     viewer.sender.set_focus(action.x, action.y)

@@ -30,6 +30,8 @@ RATE = 2.0
 MAX_WIDTH, MAX_HEIGHT = 320, 240
 #: JPEG's quality: text of a console is readable at 80.
 QUALITY = 80
+#: Seconds from a failure to the next attempt to open a screen.
+RETRY_TIME = 5.0
 #: Attempts to make a thumbnail, during each of which the mode changed.
 _TRIES = 4
 
@@ -118,6 +120,7 @@ class SmallPictures:
             log.debug("the small picture of %s: %s", name, error)
         except KjuError as error:
             log.warning("the small picture of %s: %s", name, error)
+            await asyncio.sleep(RETRY_TIME)  # `update` begins again when this task is done
         finally:
             origin.close()
 

@@ -112,8 +112,8 @@ class WebServer:
         """
         with _listen(self._options) as sock:
             self._set_address(sock.getsockname()[1])
-            await self.site.start()
             try:
+                await self.site.start()
                 await self._serve(sock, ready)
             finally:
                 await self.site.close()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from ..client.targets import machines
-from ..errors import FileError, KjuError, UsageError
+from ..errors import KjuError
 from ..serving.served_machine import ServedMachines
 from ..wire.greeting import Admission, Admit
 from ..wire.messages import SessionHello
@@ -52,7 +51,6 @@ class Site:
         self._machines = ServedMachines(names, "", self._make_carrier, self._admit_to)
         self._pictures = SmallPictures(self.sockets.values)
         self._list: list[WebMachine] = []
-        self._list_due = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -138,24 +136,17 @@ class Site:
 
     async def run(self) -> None:
         """Follow machines, sessions and walls until this is cancelled."""
-        logged = ""
-        while True:
-            failure = ""
-            try:
-                await self._tick()
-            except (FileError, UsageError) as error:  # such as a damaged list of sessions
-                failure = str(error)
-            if failure and failure != logged:
-                log.warning("%s", failure)
-            logged = failure
-            await asyncio.sleep(TICK)
+        async with asyncio.TaskGroup() as group:
+            # Apart: a host that does not answer must not delay the end of a revoked session.
+            group.create_task(_repeat(self._follow_machines, LIST_TICK))
+            group.create_task(_repeat(self._follow_sockets, TICK))
 
-    async def _tick(self) -> None:
+    async def _follow_machines(self) -> None:
+        await self._machines.update()
+        self._update_list()
+
+    async def _follow_sockets(self) -> None:
         self._end_sessions()
-        if (now := time.monotonic()) >= self._list_due:
-            self._list_due = now + LIST_TICK
-            await self._machines.update()
-            self._update_list()
         for page in list(self.sockets.values()):
             page.send_machines()
         self._pictures.update(self._machines.served)
@@ -182,3 +173,18 @@ class Site:
         """Serve no more machines."""
         await self._pictures.close()
         await self._machines.close()
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do some work again and again; log a failure once, until it is another one."""
+    logged = ""
+    while True:
+        failure = ""
+        try:
+            await work()
+        except KjuError as error:  # such as a damaged list of sessions
+            failure = str(error)
+        if failure and failure != logged:
+            log.warning("%s", failure)
+        logged = failure
+        await asyncio.sleep(seconds)

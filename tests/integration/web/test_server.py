@@ -291,6 +291,22 @@ async def test_revoking_a_session_closes_its_sockets(server: WebServer) -> None:
     assert site.TICK < 0.5, took  # the bound of the time, on a computer that is not busy
 
 
+async def test_a_host_that_does_not_answer_delays_no_revocation(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_waiting = asyncio.Event()
+
+    async def update() -> None:
+        is_waiting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(server.site._machines, "update", update)
+    async with page_of(server) as page:
+        await is_waiting.wait()
+        Access().revoke([page.received[0].user])
+        assert await page.wait_closed() == page_socket.ENDED
+
+
 async def test_revoking_ends_a_page_that_does_not_read(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

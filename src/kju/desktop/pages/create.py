@@ -213,7 +213,7 @@ class CreateForm:
 
     @property
     def notes(self) -> list[str]:
-        """Notes for the user that are no errors."""
+        """Notes for the user besides the errors."""
         found = []
         if not (self.values["image"] or self.disk or self.values["disks"]):
             found.append("No image is given: the guest has no disk.")

@@ -169,8 +169,8 @@ def pending() -> Iterator[tuple[Path, Unmerged]]:
 def notes() -> list[str]:
     """Return a line for each disk that misses data: its machine was killed, or writing failed."""
     return [
-        f"{found.machine} has ended, and {disk.path} misses what it wrote after its freeze: that is"
-        f" in {folder}, and is written to {disk.path} at the next start of that disk"
+        f"{found.machine} has ended, and {disk.path} lacks its data since the freeze: that is in"
+        f" {folder}, and is written to {disk.path} at the next start of that disk"
         for folder, found in pending()
         if not is_held(folder)
         for disk in lacking(folder, found)
@@ -251,8 +251,8 @@ def _check_unchanged(folder: Folder, disk: UserDisk, old: FileIdentity) -> None:
         old = msgspec.structs.replace(old, device=new.device)
     if how := change(old, new):
         raise ForkError(
-            f"the disk {disk.path} {how} after its machine was frozen, and what the machine wrote"
-            f" since cannot be written into it: it is in {folder.path}. Restore the disk, or give"
+            f"the disk {disk.path} {how} after its machine was frozen, so the machine's later data"
+            f" cannot be written into it: that is in {folder.path}. Restore the disk, or give"
             f" that data up: rm -r {folder.path}"
         )
 

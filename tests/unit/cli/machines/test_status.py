@@ -93,5 +93,6 @@ def test_data_that_a_killed_machine_left_is_named(
     disks._folder._fd = -1
     ls()
     said = capsys.readouterr().err
-    assert f"web was killed: what it wrote after its freeze is in {disks.paths[0].parent}" in said
+    assert f"web has ended, and {roots / 'disk.raw'} lacks its data since the freeze" in said
+    assert f"that is in {disks.paths[0].parent}, and is" in said
     assert f"written to {roots / 'disk.raw'} at the next start of that disk" in said

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import atexit
+import contextlib
 import os
 import signal
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 #: Seconds after which a signal that Python could not raise is sent again.
 _AGAIN = 0.01
@@ -57,7 +59,21 @@ def main() -> None:
     # The interpreter's own clean-up has nothing to undo, and would print a traceback.
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "PySide6.QtCore" in sys.modules:
+        _exit_without_qt(code)
     raise SystemExit(code)
+
+
+def _exit_without_qt(code: int) -> NoReturn:
+    """Exit without the interpreter's end, in which Qt's objects and Python's go in no order.
+
+    A thread or a signal that reaches one of them then ends the process by SIGSEGV.
+    """
+    atexit._run_exitfuncs()  # such as the flush of preferences
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or a full disk
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

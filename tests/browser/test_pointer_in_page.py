@@ -49,6 +49,25 @@ def test_clicks_reach_their_pixels_at_every_scale(
         pointed.until(*[(LEFT, verb, x, y) for x, y in places for verb in ("down", "up")])
 
 
+def test_buttons_that_are_down_together_come_up(guest: Guest, open_page: Callable[..., Page]):
+    page = open_page(path="m/tablet", viewport={"width": 1500, "height": 900})
+    screen_is_shown(page)
+    box = page.locator("canvas.picture").bounding_box()
+    assert box is not None
+    pointed = Pointed(guest)
+    x, y = 340, 192
+    page.mouse.move(
+        box["x"] + (x + 0.5) * box["width"] / 1360, box["y"] + (y + 0.5) * box["height"] / 768
+    )
+    page.mouse.down(button="left")
+    page.mouse.down(button="right")
+    page.mouse.up(button="left")
+    page.mouse.up(button="right")
+    pointed.until(
+        (LEFT, "down", x, y), (RIGHT, "down", x, y), (LEFT, "up", x, y), (RIGHT, "up", x, y)
+    )
+
+
 def test_taps_and_long_presses_are_clicks(guest: Guest, open_page: Callable[..., Page]):
     page = open_page(
         path="m/tablet",

@@ -36,6 +36,7 @@ UNTIL_ENDED = {
     "console",
     "mcp",
     "web",
+    "codegen",
 }
 
 

@@ -14,6 +14,7 @@ import kju.aio
 
 CLASSES = [
     "Expectation",
+    "ForkBase",
     "Keyboard",
     "Locator",
     "Machine",
@@ -31,6 +32,7 @@ FUNCTIONS = [
     "launch",
     "machines",
     "mirror",
+    "open_base",
     "plan_launch",
     "plan_start",
     "remove",
@@ -113,8 +115,8 @@ def returned(function: Callable[..., Any]) -> set[str]:
     return set(re.findall(r"\b[A-Z]\w+", text))
 
 
-#: Names of other modules, and a type variable.
-FOREIGN = {"Any", "Path", "Self", "T", "Iterator", "Sequence", "None", "True", "False"}
+#: Names of other modules, and type variables.
+FOREIGN = {"Any", "Path", "Self", "T", "MachineT", "Iterator", "Sequence", "None", "True", "False"}
 VISION = {"Match", "Text", "TextMatch"}
 
 

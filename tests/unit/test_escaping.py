@@ -194,10 +194,10 @@ def test_the_table_names_every_use() -> None:
     }
     # Letters of a code, TOML's own escapes, keys that are letters, and characters of a paste.
     assert users == {
+        "acting/logged.py",
         "escaping.py",
         "surface/formats.py",
         "store/machine_toml.py",
-        "report/story.py",
         "viewers/tools/paste.py",
         "viewers/terminal/parser.py",
     }

@@ -1,7 +1,7 @@
 /** The page: signs in, connects, and shows the wall or a machine. */
 
 import { Connection, type LinkState } from "./shell/connection";
-import { currentSession, endSession, exchange, takeKey } from "./shell/login";
+import { currentSession, endSession, exchange, keyOfLink, takeKey } from "./shell/login";
 import { notify } from "./ui/dialog";
 import { h } from "./ui/dom";
 import { loginPage } from "./ui/login_page";
@@ -36,13 +36,32 @@ class App {
     );
     window.addEventListener("popstate", () => this.show());
     window.addEventListener("online", () => this.connection.retry());
+    // Another link was pasted into the address.
+    window.addEventListener("hashchange", () => {
+      if (keyOfLink(location.href)) location.reload();
+    });
     this.connection.open();
   }
 
   private linkChanged(state: LinkState, reason: string): void {
-    if (this.page instanceof MachinePage) this.page.setLink(state, reason);
+    if (this.page === null && state !== "open") this.showWait(state, reason);
+    else if (this.page instanceof MachinePage) this.page.setLink(state, reason);
     else if (state === "ended" && !isEmbedded) location.reload();
     document.body.classList.toggle("lost", state !== "open");
+  }
+
+  /** Before the first list of machines there is no page. */
+  private showWait(state: LinkState, reason: string): void {
+    const text = state === "ended" ? say("ended", { reason }) : `${say("connecting")} ${reason}`;
+    const retry = () => (state === "ended" ? location.reload() : this.connection.retry());
+    document.body.replaceChildren(
+      h(
+        "main",
+        { class: "login", role: "status" },
+        h("p", {}, text),
+        h("button", { type: "button", onclick: retry }, say("retry")),
+      ),
+    );
   }
 
   private machinesChanged(machines: readonly Machine[]): void {
@@ -65,7 +84,7 @@ class App {
     const found = /^\/m\/([^/]+)$/.exec(location.pathname);
     const console = Number(new URLSearchParams(location.search).get("screen") ?? 1) - 1;
     return {
-      machine: found?.[1] ? decodeURIComponent(found[1]) : "",
+      machine: found?.[1] ? decoded(found[1]) : "",
       console: Number.isInteger(console) && console >= 0 && console < 16 ? console : 0,
     };
   }
@@ -91,7 +110,16 @@ class App {
       this.page = new WallPage(this.connection, open, leave);
       this.page.setMachines(this.machines);
     }
-    document.body.append(this.page.element);
+    document.body.replaceChildren(this.page.element);
+    if (this.page instanceof MachinePage) this.page.focus();
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

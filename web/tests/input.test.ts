@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { Gestures } from "../src/input/gestures";
 import { Keyboard } from "../src/input/keyboard";
 import { type Body, type KeyStep, Outbox, type PointerAction } from "../src/input/outbox";
+import { TextQueue } from "../src/input/text_queue";
 import { pixelAt, shownSize } from "../src/screen/scale";
 
 const key = (code: string, modifiers: readonly string[] = []) => ({
@@ -172,6 +173,7 @@ describe("gestures", () => {
     let time = 0;
     const gestures = new Gestures(
       {
+        isAbsolute: true,
         pixel: (x, y) => [x, y],
         size: () => ({ width: 1000, height: 1000 }),
         send: (action) => sent.push(action),
@@ -180,7 +182,7 @@ describe("gestures", () => {
       },
       () => time,
     );
-    gestures.isTouchpad = isTouchpad;
+    gestures.wantsTouchpad = isTouchpad;
     return { sent, zooms, gestures, wait: (by: number) => (time += by) };
   };
   const at = (x: number, y: number, id = 1) => ({ id, x, y });
@@ -248,7 +250,7 @@ describe("gestures", () => {
 
   it("no button stays down after any touches", () => {
     const event = fc.tuple(
-      fc.constantFrom("down", "move", "up", "tick", "give up"),
+      fc.constantFrom("down", "move", "up", "tick", "give up", "cancel"),
       fc.nat(3),
       fc.nat(200),
       fc.nat(200),
@@ -263,6 +265,7 @@ describe("gestures", () => {
           else if (kind === "move") gestures.move(at(x, y, id));
           else if (kind === "up") gestures.up(at(x, y, id));
           else if (kind === "tick") gestures.tick();
+          else if (kind === "cancel") gestures.cancel(id);
           else gestures.giveUp();
         }
         gestures.clear();
@@ -277,5 +280,40 @@ describe("gestures", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe("text queue", () => {
+  it("keeps the order of texts and keys, and joins texts that wait", async () => {
+    const sent: (string | KeyStep)[] = [];
+    const typed: (() => void)[] = [];
+    const channel = {
+      isIdle: true,
+      type(text: string) {
+        sent.push(text);
+        return new Promise<void>((resolve) => typed.push(resolve));
+      },
+      key(step: KeyStep) {
+        sent.push(step);
+        channel.isIdle = false;
+      },
+    };
+    const queue = new TextQueue(channel);
+    for (const text of ["a", "b", "c"]) queue.text(text);
+    queue.key([14, true]);
+    queue.key([14, false]);
+    queue.text("d");
+    expect(sent).toEqual(["a"]);
+    typed.shift()?.();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(sent).toEqual(["a", "bc"]);
+    typed.shift()?.();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(sent).toEqual(["a", "bc", [14, true], [14, false]]);
+    channel.isIdle = true;
+    queue.flush();
+    expect(sent.at(-1)).toBe("d");
   });
 });

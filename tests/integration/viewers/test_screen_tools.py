@@ -292,7 +292,7 @@ def test_hint_of_the_loupe_leaves_room_for_a_message(window: Window):
     assert not layer._hint.geometry().intersects(note.geometry())
     assert layer.rect().contains(layer._hint.geometry())
     note.hide()
-    assert layer._hint.geometry() == usual
+    window.until(lambda: layer._hint.geometry() == usual, "the hint is back at its place")
 
 
 def test_chord_opens_the_loupe(window: Window, host: FakeHost):

@@ -14,6 +14,8 @@ export interface TouchPoint {
 }
 
 export interface TouchTarget {
+  /** Whether the guest's pointer takes positions; else every touch is that of a touchpad. */
+  readonly isAbsolute: boolean;
   /** The guest's pixel under a point. */
   pixel(x: number, y: number): [number, number];
   size(): Size;
@@ -37,7 +39,7 @@ const SPEED = 1.6;
 type Phase = "none" | "one" | "move" | "drag" | "two" | "zoom" | "over";
 
 export class Gestures {
-  isTouchpad = false;
+  wantsTouchpad = false;
   private readonly points = new Map<number, TouchPoint>();
   private phase: Phase = "none";
   private begin: TouchPoint = { id: 0, x: 0, y: 0 };
@@ -53,6 +55,10 @@ export class Gestures {
     private readonly target: TouchTarget,
     private readonly now: () => number,
   ) {}
+
+  private get isTouchpad(): boolean {
+    return this.wantsTouchpad || !this.target.isAbsolute;
+  }
 
   down(point: TouchPoint): void {
     this.points.set(point.id, point);
@@ -103,7 +109,13 @@ export class Gestures {
     this.phase = this.isTouchpad ? "drag" : "over";
   }
 
-  /** The browser took the touch: lift everything. */
+  /** The browser took a touch: lift everything. */
+  cancel(id: number): void {
+    this.points.delete(id);
+    this.giveUp();
+  }
+
+  /** Lift everything; the fingers that are down do nothing more. */
   giveUp(): void {
     this.release();
     this.phase = this.points.size > 0 ? "over" : "none";
@@ -166,6 +178,10 @@ export class Gestures {
   }
 
   private moveBy(dx: number, dy: number): void {
+    if (!this.target.isAbsolute) {
+      this.target.send(["by", Math.round(dx * SPEED), Math.round(dy * SPEED)]);
+      return;
+    }
     const { width, height } = this.target.size();
     const [left, top] = this.target.pixel(0, 0);
     const [right, bottom] = this.target.pixel(100, 100);

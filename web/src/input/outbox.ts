@@ -67,8 +67,8 @@ export class Outbox {
   }
 
   private add(entry: { key: KeyStep } | { pointer: PointerAction }): void {
-    // A guest that takes nothing for so long has no use for the rest.
-    if (this.waiting.length < MAX_WAITING) this.waiting.push(entry);
+    // A guest that takes nothing for so long has no use for the rest; but nothing may stay down.
+    if (this.waiting.length < MAX_WAITING || isRelease(entry)) this.waiting.push(entry);
     this.flush();
   }
 
@@ -86,6 +86,12 @@ export class Outbox {
       keys.length > 0 ? { type: "keys", steps: keys } : { type: "point", actions },
     );
   }
+}
+
+function isRelease(entry: { key: KeyStep } | { pointer: PointerAction }): boolean {
+  if ("key" in entry) return !entry.key[1];
+  const [kind, , last] = entry.pointer;
+  return (kind === "button" && last === false) || (kind === "finger" && last === "end");
 }
 
 /** Join two pointer actions that follow each other; null if both are needed. */

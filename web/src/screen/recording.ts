@@ -54,6 +54,6 @@ export class Recording {
       saveFile(new Blob(this.parts, { type }), fileName(this.machine, suffix, new Date()));
       for (const track of this.recorder.stream.getTracks()) track.stop();
     };
-    this.recorder.stop();
+    if (this.recorder.state !== "inactive") this.recorder.stop();
   }
 }

@@ -45,7 +45,9 @@ let noticeTimer = 0;
 /** Show a short message at the edge, and to screen readers. */
 export function notify(text: string): void {
   notice ??= h("div", { class: "notice", role: "status" });
-  if (!notice.isConnected) document.body.append(notice);
+  // Only what is inside the element in full screen is visible then.
+  const parent = document.fullscreenElement ?? document.body;
+  if (notice.parentElement !== parent) parent.append(notice);
   notice.textContent = text;
   notice.classList.add("shown");
   clearTimeout(noticeTimer);

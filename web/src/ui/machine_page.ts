@@ -1,6 +1,7 @@
 /** One machine: its picture, its bar, and what stands over the picture when something is amiss. */
 
 import { followText } from "../input/text_mode";
+import { type TextChannel, TextQueue } from "../input/text_queue";
 import { ScreenCanvas } from "../screen/canvas";
 import { CursorShape } from "../screen/cursor";
 import { Decoder } from "../screen/decoder";
@@ -22,6 +23,8 @@ const UNAVAILABLE = 3;
 const GONE = 5;
 /** Milliseconds between two looks at the guest's kind of pointer. */
 const POINTER_TIME = 2000;
+/** Milliseconds before a screen that has ended is opened again. */
+const REOPEN_TIME = 1000;
 
 export class MachinePage implements ToolbarTarget, SessionEvents {
   readonly element: HTMLElement;
@@ -54,6 +57,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private isComplete = false;
   private known: Machine | undefined;
   private recording: Recording | null = null;
+  private readonly texts: TextQueue;
 
   /**
    * @param back Goes to the wall; null if there is none.
@@ -81,6 +85,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       this.toolbar.element,
       h("div", { class: "stage" }, this.area, this.badge, this.canControl && this.textField),
     );
+    this.texts = new TextQueue(this.textChannel());
     this.input = this.canControl ? this.listen() : null;
     this.observer.observe(this.area);
     document.addEventListener("visibilitychange", this.onVisibility);
@@ -96,6 +101,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     for (const timer of this.timers) clearInterval(timer);
     this.connection.closeScreen(this.screen);
     this.element.remove();
+  }
+
+  /** Give the picture the keyboard. */
+  focus(): void {
+    this.canvas.focus();
   }
 
   machine(): Machine | undefined {
@@ -154,6 +164,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   answered(error: string, reason: string): void {
     if (error) notify(reason || error);
     this.input?.flush();
+    this.texts.flush();
   }
 
   reacted(milliseconds: number): void {
@@ -161,9 +172,12 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   ended(reason: string): void {
+    this.connection.closeScreen(this.screen);
     this.screen = 0;
     this.problem = say("screenEnded", { reason });
     this.showBadge();
+    // Such as a surface that another one has replaced.
+    this.timers.push(window.setTimeout(() => this.reopen(), REOPEN_TIME));
   }
 
   // ---- the bar's actions
@@ -189,13 +203,20 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       void document.exitFullscreen();
       return;
     }
-    void this.element.requestFullscreen().then(async () => {
-      this.canvas.focus();
-      // With it the guest gets Alt+Tab and the like; Esc, held down, leaves.
-      const { keyboard } = navigator as { keyboard?: { lock?: () => Promise<void> } };
-      await keyboard?.lock?.().catch(() => undefined);
-      notify(say("grabbed"));
+    this.enterFullScreen().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      notify(say("failed", { action: say("fullScreen"), reason }));
     });
+  }
+
+  private async enterFullScreen(): Promise<void> {
+    await this.element.requestFullscreen();
+    this.canvas.focus();
+    // With it the guest gets Alt+Tab and the like; Esc, held down, leaves.
+    const { keyboard } = navigator as { keyboard?: { lock?: () => Promise<void> } };
+    if (keyboard?.lock === undefined) return;
+    await keyboard.lock();
+    notify(say("grabbed"));
   }
 
   screenshot(): void {
@@ -217,10 +238,12 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.textField.focus();
   }
 
-  toggleTouchpad(): boolean {
-    if (this.input === null) return false;
-    this.input.gestures.isTouchpad = !this.input.gestures.isTouchpad;
-    return this.input.gestures.isTouchpad;
+  get isTouchpad(): boolean {
+    return this.input?.gestures.wantsTouchpad ?? false;
+  }
+
+  toggleTouchpad(): void {
+    if (this.input !== null) this.input.gestures.wantsTouchpad = !this.isTouchpad;
   }
 
   openScreen(console: number): void {
@@ -235,12 +258,28 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     const role = this.canControl ? "control" : "view";
     this.screen = this.connection.openScreen(this.name, this.console, role, this.decoder, this);
     this.input?.forget();
-    this.canvas.focus();
+    this.texts.clear();
+  }
+
+  private reopen(): void {
+    const isOn = this.known !== undefined && this.known.state !== "off";
+    if (this.screen === 0 && isOn && this.link === "open" && this.element.isConnected) this.open();
   }
 
   private setRate(): void {
     // A hidden page needs no pictures.
     this.connection.session(this.screen)?.setRate(document.hidden ? 0 : null);
+  }
+
+  private textChannel(): TextChannel {
+    const session = () => this.connection.session(this.screen);
+    return {
+      type: (text) => this.type(text),
+      key: (step) => this.input?.send.key(step),
+      get isIdle() {
+        return (session()?.inputsUnderWay ?? 0) === 0;
+      },
+    };
   }
 
   private listen(): ScreenInput {
@@ -253,8 +292,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     });
     followText(
       this.textField,
-      (text) => this.type(text),
-      (step) => made.send.key(step),
+      (text) => this.texts.text(text),
+      (step) => this.texts.key(step),
     );
     const ask = async () => {
       if (this.link !== "open" || document.hidden || this.screen === 0) return;
@@ -270,11 +309,13 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     return made;
   }
 
-  private type(text: string): void {
+  private async type(text: string): Promise<void> {
     const args = { text, layout: layoutOf(this.name), console: this.console };
-    this.connection.act(this.name, "type", args).catch((error: unknown) => {
+    try {
+      await this.connection.act(this.name, "type", args);
+    } catch (error) {
       notify(error instanceof Error ? error.message : String(error));
-    });
+    }
   }
 
   private zoom(factor: number, x: number, y: number): void {
@@ -301,8 +342,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     const parts: (Node | string)[] = [];
     const isOff = this.known !== undefined && this.known.state === "off";
     const isStale = this.link === "lost" || this.link === "connecting";
-    if (this.link === "ended") parts.push(this.problem);
-    else if (isStale) {
+    if (this.link === "ended") {
+      parts.push(this.problem);
+      const again = () => location.reload();
+      if (this.back) parts.push(h("button", { type: "button", onclick: again }, say("newLink")));
+    } else if (isStale) {
       const seconds = Math.round((performance.now() - this.lostAt) / 1000);
       const retry = () => this.connection.retry();
       parts.push(say("stale", { seconds }));

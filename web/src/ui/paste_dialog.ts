@@ -6,6 +6,8 @@ import { h } from "./dom";
 import { say } from "./words";
 
 const LAYOUT = "kju-layout";
+/** The most characters of one action, as kju.web.messages.MAX_TEXT. */
+const MAX_TEXT = 8192;
 
 /** The layout that was chosen for a machine. */
 export function layoutOf(machine: string): string {
@@ -22,7 +24,7 @@ export async function showPaste(
   machine: string,
   console: number,
 ): Promise<void> {
-  const field = h("textarea", { rows: "8", maxlength: "8192", spellcheck: "false" });
+  const field = h("textarea", { rows: "8", maxlength: String(MAX_TEXT), spellcheck: "false" });
   const layouts = h("select", { id: "layout" });
   const problem = h("p", { class: "problem", role: "alert" });
   const progress = h("progress", { max: "1", value: "0", hidden: true });
@@ -76,7 +78,8 @@ export async function showPaste(
       layouts.append(h("option", { value: String(name) }, String(name)));
     layouts.value = layoutOf(machine);
     const text = await navigator.clipboard?.readText().catch(() => "");
-    if (text && !field.value) field.value = text.slice(0, 8192);
+    if (text && !field.value) field.value = text.slice(0, MAX_TEXT);
+    if (text && text.length > MAX_TEXT) problem.textContent = say("tooLong", { count: MAX_TEXT });
   } catch (error) {
     problem.textContent = error instanceof Error ? error.message : String(error);
   }

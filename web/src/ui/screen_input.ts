@@ -38,8 +38,12 @@ export class ScreenInput {
     const send = (action: PointerAction) => this.outbox.pointer(action);
     this.keyboard = new Keyboard((step) => this.outbox.key(step));
     this.pointer = new Pointer(picture, options.size, () => this.isAbsolute, send);
+    const isAbsolute = () => this.isAbsolute;
     this.gestures = new Gestures(
       {
+        get isAbsolute() {
+          return isAbsolute();
+        },
         pixel: (x, y) => pixelAt(x, y, picture.getBoundingClientRect(), options.size()),
         size: options.size,
         send,
@@ -110,7 +114,7 @@ export class ScreenInput {
     picture.addEventListener("pointermove", (event) => this.pointerMoved(event), options);
     picture.addEventListener("pointerdown", (event) => this.pointerDown(event), options);
     picture.addEventListener("pointerup", (event) => this.pointerUp(event), options);
-    picture.addEventListener("pointercancel", () => this.gestures.giveUp(), options);
+    picture.addEventListener("pointercancel", (event) => this.cancelled(event), options);
     picture.addEventListener("contextmenu", (event) => event.preventDefault(), options);
     picture.addEventListener(
       "wheel",
@@ -143,6 +147,11 @@ export class ScreenInput {
     this.options.picture.setPointerCapture(event.pointerId);
     if (event.pointerType === "touch") this.gestures.down(touch(event));
     else this.pointer.down(event);
+  }
+
+  private cancelled(event: PointerEvent): void {
+    if (event.pointerType === "touch") this.gestures.cancel(event.pointerId);
+    else this.pointer.releaseAll();
   }
 
   private pointerUp(event: PointerEvent): void {

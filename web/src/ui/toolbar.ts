@@ -14,6 +14,7 @@ export interface ToolbarTarget {
   readonly connection: Connection;
   readonly canControl: boolean;
   readonly scale: ScaleMode;
+  readonly isTouchpad: boolean;
   machine(): Machine | undefined;
   back: (() => void) | null;
   setScale(mode: ScaleMode): void;
@@ -23,7 +24,7 @@ export interface ToolbarTarget {
   screenshot(): void;
   toggleRecording(): boolean;
   typeText(): void;
-  toggleTouchpad(): boolean;
+  toggleTouchpad(): void;
   openScreen(console: number): void;
 }
 
@@ -126,7 +127,11 @@ export class Toolbar {
     const screens = this.target.machine()?.consoles ?? 1;
     const items: MenuItem[] = [];
     if (this.target.canControl)
-      items.push({ label: say("touchpad"), run: () => this.target.toggleTouchpad() });
+      items.push({
+        label: say("touchpad"),
+        isChecked: this.target.isTouchpad,
+        run: () => this.target.toggleTouchpad(),
+      });
     for (let number = 0; number < screens && screens > 1; number++)
       items.push({
         label: say("screen", { number: number + 1 }),

@@ -287,12 +287,15 @@ def test_loupe_follows_the_pointer_and_sends_nothing(window: Window, host: FakeH
 def test_hint_of_the_loupe_leaves_room_for_a_message(window: Window):
     window.tools.pick(Purpose.LOUPE)
     layer, note = window.tools.overlay, window.window._note
+
+    note.hide()  # the window's own message may still be shown
     usual = layer._hint.geometry()
     note.show_text("saved /home/ann/Pictures/web.png")
     assert not layer._hint.geometry().intersects(note.geometry())
     assert layer.rect().contains(layer._hint.geometry())
     note.hide()
-    window.until(lambda: layer._hint.geometry() == usual, "the hint is back at its place")
+    # At once: the pointer's place is reported later, and the loupe there may move the hint.
+    assert layer._hint.geometry() == usual
 
 
 def test_chord_opens_the_loupe(window: Window, host: FakeHost):

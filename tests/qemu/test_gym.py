@@ -80,10 +80,9 @@ def test_reset_returns_to_the_snapshot_in_every_stepping(menus: list[kju.Machine
             np.testing.assert_array_equal(env.reset()[0], first)
 
 
-def test_reset_by_forks_and_by_a_revert(menus: list[kju.Machine]) -> None:
-    menus[0].snapshots.load("menu")
-    menus[0].screen.wait_stable(0.4, timeout=60)
-    with menus[0].freeze("begin") as base:
+def test_reset_by_forks_and_by_a_revert(shared_runtime_folder: None, tmp_path: Path) -> None:
+    # A machine of its own: one that was frozen has the snapshots of its new disks only.
+    with menu("forked", tmp_path) as machine, machine.freeze("begin") as base:
         resets = {"fork": ForkReset(base), "revert": RevertReset()}
         for name, reset in resets.items():
             with Env(base.fork, actions=MENU, reset=reset, stepping=SETTLED) as env:

@@ -102,6 +102,7 @@ find_missing_for_check() {
     [ -n "$on_debian" ] || return 0 # other systems have no package of these
     [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || packages+=(ovmf)
     [ -e /usr/share/AAVMF/AAVMF_CODE.fd ] || packages+=(qemu-efi-aarch64)
+    compgen -G '/usr/share/AAVMF/AAVMF32_CODE*.fd' >/dev/null || packages+=(qemu-efi-arm)
     [ -e /usr/games/xinv3d ] || packages+=(xinv3d)
     command -v gpg >/dev/null || packages+=(gpg gpg-agent)
     command -v spin >/dev/null || packages+=(spin)

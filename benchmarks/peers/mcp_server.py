@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from mcp import types
@@ -36,7 +36,7 @@ class Peer:
     """A viewer that presses keys and takes pictures."""
 
     def __init__(self, way: str, place: Place) -> None:
-        self._viewer: Any = open_viewer(way, place)
+        self._viewer = cast("Any", open_viewer(way, place))
         # A way without keys uses QMP's.
         self._press = self._viewer.key if WAYS[way].keys == "own" else self._by_qmp
         self._last = self._grab()

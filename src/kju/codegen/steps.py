@@ -117,5 +117,5 @@ def _turns(last: Wheel, new: Wheel) -> Wheel | None:
 
 
 def is_drag(step: ScriptStep) -> bool:
-    """Check for a straight drag: its two ends say all about it."""
+    """Check for a straight drag, which its two ends describe."""
     return isinstance(step.input, Drag) and len(step.input.points) == 2

@@ -44,7 +44,7 @@ class Actions(Protocol):
         """Return the inputs of an action that is in the space.
 
         Raises:
-            UsageError: The action is not valid; the message says why.
+            UsageError: The action is not valid.
         """
 
 
@@ -63,7 +63,7 @@ class ChordActions:
             pressed and released at each step, as in a menu.
 
     Raises:
-        UsageError: There is no chord, or a key is unknown.
+        UsageError: The list of chords is empty, or a key is unknown.
     """
 
     def __init__(self, *chords: str, hold: bool = True) -> None:
@@ -88,7 +88,7 @@ class HeldKeyActions:
         keys: Names, such as ``"left"``.
 
     Raises:
-        UsageError: There is no key, or one is unknown.
+        UsageError: The list of keys is empty, or a key is unknown.
     """
 
     def __init__(self, *keys: str) -> None:

@@ -129,7 +129,7 @@ class RecordedSerial:
             self.lost += dropped
 
     def _receive(self) -> bytes:
-        """Return the next bytes; none if there are none yet, or none any more."""
+        """Return the next bytes; empty before more arrive and after the end."""
         if self._socket is None:
             return b""
         try:

@@ -62,7 +62,7 @@ def listen(where: Endpoint) -> Listener:
     """Return a socket that listens.
 
     Raises:
-        UsageError: The address is in use, or is none of this computer's.
+        UsageError: The address is in use, or belongs to another computer.
         FileError: The file of a Unix socket cannot be made.
     """
     if where.protocol == "unix":

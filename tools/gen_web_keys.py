@@ -9,11 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from kju.keys.table import KEYS
+
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "web/src/input/keys.ts"
-sys.path.insert(0, str(ROOT / "src"))
-
-from kju.keys.table import KEYS  # noqa: E402  the tree's own table
 
 
 def text() -> str:

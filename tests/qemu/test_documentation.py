@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,14 @@ def do(page: str) -> None:
     try:
         do_blocks(page, names)
     finally:  # as the end of the reader's Python does
-        for value in names.values():
-            if isinstance(value, kju.Machine | kju.Surface):
-                value.close()
+        close_all(names.values())
+
+
+def close_all(values: Iterable[object]) -> None:
+    """Close the machines and surfaces among these values."""
+    for value in values:
+        if isinstance(value, kju.Machine | kju.Surface):
+            value.close()
 
 
 def do_blocks(page: str, names: dict[str, Any]) -> None:
@@ -94,7 +99,10 @@ def do_blocks(page: str, names: dict[str, Any]) -> None:
             )  # fmt: skip
             assert done.returncode == 0, f"{block.place}\n{script}\n{done.stderr}"
         elif block.language == "python":
+            before = dict(names)
             exec(compile(block.text, block.place, "exec"), names)
+            # A page may use a name again; the machine that it meant before is closed as well.
+            close_all(value for name, value in before.items() if names.get(name) is not value)
 
 
 def test_readme_commands_work() -> None:

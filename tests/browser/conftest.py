@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from support import accelerator, typed_guest
@@ -20,6 +22,22 @@ from support.wait import until
 from kju.client.targets import running_names
 
 CHROMIUM = shutil.which("chromium")
+
+READ_CANVAS = """() => {
+  const canvas = document.querySelector("canvas.picture");
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let text = "";
+  for (let i = 0; i < pixels.data.length; i += 8192)
+    text += String.fromCharCode(...pixels.data.subarray(i, i + 8192));
+  return [canvas.width, canvas.height, btoa(text)];
+}"""
+
+
+def pixels_of(page: Page) -> np.ndarray:
+    """Return the canvas as R, G, B."""
+    width, height, data = page.evaluate(READ_CANVAS)
+    pixels = np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+    return pixels[:, :, :3]
 
 
 class Web(NamedTuple):
@@ -116,10 +134,12 @@ def open_page(browser: Browser, web: Web) -> Iterator[Callable[..., Page]]:
     faults: list[str] = []
     contexts: list[BrowserContext] = []
 
-    def open_one(role: str = "manage", path: str = "", **options: object) -> Page:
+    def open_one(role: str = "manage", path: str = "", script: str = "", **options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
+        if script:
+            page.add_init_script(script)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "request",

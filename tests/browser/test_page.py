@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from playwright.sync_api import Page
 from support import typed_guest
@@ -13,28 +11,12 @@ from support.wait import until
 
 import kju
 
-from .conftest import Web, screen_is_shown, serve, tree
+from .conftest import Web, pixels_of, screen_is_shown, serve, tree
 
 pytestmark = pytest.mark.qemu
 
 #: Keys of characters with Shift.
 KEYS = {":": ";", "!": "1"}
-
-READ_CANVAS = """() => {
-  const canvas = document.querySelector("canvas.picture");
-  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let text = "";
-  for (let i = 0; i < pixels.data.length; i += 8192)
-    text += String.fromCharCode(...pixels.data.subarray(i, i + 8192));
-  return [canvas.width, canvas.height, btoa(text)];
-}"""
-
-
-def pixels_of(page: Page) -> np.ndarray:
-    """Return the canvas as R, G, B."""
-    width, height, data = page.evaluate(READ_CANVAS)
-    pixels = np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
-    return pixels[:, :, :3]
 
 
 def shows(page: Page, machine: kju.Machine) -> bool:

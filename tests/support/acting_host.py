@@ -28,6 +28,8 @@ class ActingMachine(FakeMachine):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.producer.set_mode(640, 400)
+        consoles = [{"width": 640, "height": 400}]
+        self.info |= {"kind": "qemu", "state": "running", "consoles": consoles, "clients": []}
         self.log: list[object] = []
         self.before: Callable[[object], None] = lambda request: None
         self.after: Callable[[object], None] = lambda request: None

@@ -1,5 +1,6 @@
 /** The page: signs in, connects, and shows the wall or a machine. */
 
+import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkState } from "./shell/connection";
 import { currentSession, endSession, exchange, keyOfLink, takeKey } from "./shell/login";
 import { notify } from "./ui/dialog";
@@ -33,6 +34,7 @@ class App {
       },
       token,
       build,
+      photoDecoder,
     );
     window.addEventListener("popstate", () => this.show());
     window.addEventListener("online", () => this.connection.retry());

@@ -27,7 +27,7 @@ enum {
 enum { E_CODEC = -40, E_SIZE = -41, E_LARGE = -42 };
 
 static uint8_t data[MAGIC + MAX_DATA];
-static uint8_t block[MAX_BLOCK];
+static uint8_t block[MAX_BLOCK] __attribute__((aligned(16)));
 static uint8_t scratch[SCRATCH] __attribute__((aligned(16)));
 static uint8_t workspace[WORKSPACE] __attribute__((aligned(16)));
 static size_t scratch_used;
@@ -85,7 +85,7 @@ EXPORT("data_size") uint32_t data_size(void) { return MAX_DATA; }
 EXPORT("rgba_at") uint8_t *rgba_at(void) { return rgba; }
 /* The rectangles that the last draw() has changed. */
 EXPORT("rects_at") struct kju_rect *rects_at(void) { return drawn.at; }
-/* The decompressed bytes of the last unpack(). */
+/* The decompressed bytes of the last unpack(). A photo is written here. */
 EXPORT("block_at") uint8_t *block_at(void) { return block; }
 
 /* Begin a mode with a black picture. */
@@ -167,4 +167,24 @@ EXPORT("draw") int32_t draw(uint32_t length, uint32_t size, uint32_t raw) {
     for (size_t i = 0; i < drawn.size; i++)
         convert(drawn.at[i]);
     return (int32_t)drawn.size;
+}
+
+/* Draw a photo: B, G, R, X of each pixel, which JavaScript has written at block_at(). */
+EXPORT("draw_photo") int32_t draw_photo(uint32_t x, uint32_t y, uint32_t width, uint32_t height) {
+    if (!picture.bytes)
+        return KJU_E_MODE;
+    if (!width || !height || x >= picture.width || y >= picture.height || width > picture.width - x ||
+        height > picture.height - y || width > MAX_BLOCK / 4 / height)
+        return E_SIZE;
+    const uint32_t *from = (const uint32_t *)block;
+    for (uint32_t row = 0; row < height; row++) {
+        uint8_t *to = picture.bytes + (size_t)(y + row) * picture.stride + (size_t)x * picture.pixel;
+        for (uint32_t column = 0; column < width; column++, from++)
+            if (picture.pixel == 1)
+                to[column] = *from >> 8 & 0xff;
+            else
+                ((uint32_t *)to)[column] = *from & 0xffffff;
+    }
+    convert((struct kju_rect){x, y, width, height});
+    return KJU_OK;
 }

@@ -13,8 +13,11 @@ interface Exports {
   mode(width: number, height: number, grey: number): number;
   unpack(length: number, size: number, raw: number): number;
   draw(length: number, size: number, raw: number): number;
+  draw_photo(x: number, y: number, width: number, height: number): number;
 }
 
+/** The bytes at `block_at`. */
+const MAX_BLOCK = 4 << 20;
 const TOO_LARGE = -42;
 const NO_MEMORY = -33;
 
@@ -45,6 +48,14 @@ export class Decoder implements Picture {
     const count = this.wasm.draw(data.length, size, raw ? 1 : 0);
     if (count < 0) throw new PeerError(`a block that is not valid (${count})`);
     return new Uint32Array(this.wasm.memory.buffer, this.wasm.rects_at(), 4 * count);
+  }
+
+  drawPhoto(x: number, y: number, width: number, height: number, pixels: Uint8Array): void {
+    if (pixels.length !== 4 * width * height || pixels.length > MAX_BLOCK)
+      throw new PeerError("a photo of another size");
+    new Uint8Array(this.wasm.memory.buffer, this.wasm.block_at(), pixels.length).set(pixels);
+    const result = this.wasm.draw_photo(x, y, width, height);
+    if (result !== 0) throw new PeerError(`a photo that is not valid (${result})`);
   }
 
   unpack(data: Uint8Array, size: number, raw: boolean): Uint8Array {

@@ -2,7 +2,12 @@
 
 import * as messages from "../wire/messages";
 import { PeerError } from "../wire/msgpack";
-import { type Picture, ScreenSession, type SessionEvents } from "../wire/session";
+import {
+  type PhotoDecoder,
+  type Picture,
+  ScreenSession,
+  type SessionEvents,
+} from "../wire/session";
 import { WorkQueue } from "./work";
 
 /** Milliseconds before the first attempt to connect again, and the longest pause. */
@@ -10,6 +15,8 @@ const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5_000;
 /** Close codes of the server: see docs/reference/wire.md. */
 const SESSION_ENDED = 1008;
+/** The page's own, for a server whose message is not valid. */
+const INVALID = 4002;
 
 export type LinkState = "connecting" | "open" | "lost" | "ended";
 
@@ -76,11 +83,13 @@ export class Connection {
   /**
    * @param token The token of an embedded page; empty with a cookie.
    * @param build The version of this page's files.
+   * @param photos Returns the decoder of photos, for each new session.
    */
   constructor(
     private readonly events: ConnectionEvents,
     private readonly token: string,
     private readonly build: string,
+    private readonly photos: () => PhotoDecoder | null,
   ) {}
 
   /** Connect, and again after each loss. */
@@ -135,8 +144,7 @@ export class Connection {
   closeScreen(number: number): void {
     const screen = this.screens.get(number);
     this.screens.delete(number);
-    if (screen === undefined || !this.isOpen) return;
-    screen.session.close("the page closed the screen");
+    screen?.session.close("the page closed the screen");
   }
 
   /** The machines whose small pictures are in view. */
@@ -175,13 +183,12 @@ export class Connection {
   }
 
   private newSession(number: number, picture: Picture, events: SessionEvents): ScreenSession {
-    return new ScreenSession(
-      number,
-      picture,
-      events,
-      (bytes) => this.send(bytes),
-      () => performance.now(),
-    );
+    return new ScreenSession(number, picture, events, {
+      send: (bytes) => this.send(bytes),
+      now: () => performance.now(),
+      photos: this.photos(),
+      failed: (error) => this.fail(error),
+    });
   }
 
   private begin(number: number, screen: OpenedScreen, previous: string): void {
@@ -200,10 +207,14 @@ export class Connection {
       else this.screens.get(number)?.session.receive(data);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      this.work.clear();
-      this.socket?.close(4002, "invalid message");
-      this.lose(4002, error.message);
+      this.fail(error);
     }
+  }
+
+  /** The server has sent something that is not valid. */
+  private fail(error: PeerError): void {
+    this.socket?.close(INVALID, "invalid message");
+    this.lose(INVALID, error.message);
   }
 
   private takeOwn(message: messages.ServerMessage): void {
@@ -262,6 +273,7 @@ export class Connection {
     this.socket = null;
     this.isOpen = false;
     this.work.clear();
+    for (const screen of this.screens.values()) screen.session.abandon();
     for (const action of this.actions.values())
       action.reject(new ActionError("LinkError", "the connection to the server was lost"));
     this.actions.clear();

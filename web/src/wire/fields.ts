@@ -42,8 +42,8 @@ export class Fields {
   }
 
   /** A list of lists, such as machines. */
-  rows(longest: number): Fields[] {
-    const value = this.next(undefined);
+  rows(longest: number, otherwise?: readonly Value[]): Fields[] {
+    const value = this.next(otherwise);
     if (!Array.isArray(value) || value.length > longest) this.fail();
     return (value as readonly Value[]).map((row) => {
       if (!Array.isArray(row)) this.fail();

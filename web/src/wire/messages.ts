@@ -13,6 +13,7 @@ export const PROTOCOL = 1;
 export const MAX_SCREEN = (1 << 14) - 1;
 const MAX_BLOCK = 4 << 20;
 const MAX_DATA = 60_000;
+const MAX_PHOTOS = 256;
 const MAX_SIDE = 16_384;
 const MAX_SERIAL = Number.MAX_SAFE_INTEGER;
 
@@ -53,19 +54,36 @@ export type ServerMessage =
     }
   | { type: "goodbye"; reason: string };
 
+export interface Segment {
+  readonly serial: number;
+  readonly epoch: number;
+  readonly version: number;
+  readonly completeVersion: number;
+  readonly size: number;
+  readonly data: Uint8Array;
+}
+
+/** A rectangle of pixels that are close to the screen's: a JPEG. */
+export interface Photo {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
 export type ScreenMessage =
-  | { type: "welcome"; codec: string; role: "view" | "control"; rates: boolean }
+  | {
+      type: "welcome";
+      codec: string;
+      role: "view" | "control";
+      lossy: boolean;
+      rates: boolean;
+    }
   | { type: "refused"; reason: string; retry: boolean }
   | { type: "mode"; serial: number; epoch: number; width: number; height: number; grey: boolean }
-  | {
-      type: "segment";
-      serial: number;
-      epoch: number;
-      version: number;
-      completeVersion: number;
-      size: number;
-      data: Uint8Array;
-    }
+  | ({ type: "segment" } & Segment)
+  | ({ type: "lossy-segment"; photos: Photo[] } & Segment)
   | {
       type: "cursor";
       serial: number;
@@ -182,6 +200,30 @@ export function decodeServerMessage(data: Uint8Array): ServerMessage {
   }
 }
 
+function segment(f: Fields): Segment {
+  const serial = f.integer(1, MAX_SERIAL);
+  f.integer(0); // it depends on earlier messages, which always arrive
+  return {
+    serial,
+    epoch: f.integer(0),
+    version: f.integer(0),
+    completeVersion: f.integer(0),
+    size: f.integer(0, MAX_BLOCK),
+    data: f.bytes(MAX_DATA),
+  };
+}
+
+function photo(f: Fields): Photo {
+  const [x, y] = [f.integer(0, 65_534), f.integer(0, 65_534)];
+  return {
+    x,
+    y,
+    width: f.integer(1, 65_535),
+    height: f.integer(1, 65_535),
+    data: f.bytes(MAX_DATA),
+  };
+}
+
 /** Decode a message about one screen. */
 export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
   const [number, f] = open(data, "screen");
@@ -195,9 +237,9 @@ export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
       const audience = f.text(256, "");
       f.bytes(128, new Uint8Array());
       const lossy = f.boolean(false);
-      if (audience || lossy || (codec !== "zstd" && codec !== "raw"))
+      if (audience || (codec !== "zstd" && codec !== "raw"))
         throw new PeerError("the sender chose what was not offered");
-      return { type: "welcome", codec, role, rates: f.boolean(false) };
+      return { type: "welcome", codec, role, lossy, rates: f.boolean(false) };
     }
     case 18:
       return { type: "refused", reason: f.text(1024), retry: f.boolean(false) };
@@ -210,18 +252,12 @@ export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
         height: f.integer(1, 65_535),
         grey: f.boolean(false),
       };
-    case 20: {
-      const serial = f.integer(1, MAX_SERIAL);
-      f.integer(0); // it depends on earlier messages, which always arrive
-      return {
-        type: "segment",
-        serial,
-        epoch: f.integer(0),
-        version: f.integer(0),
-        completeVersion: f.integer(0),
-        size: f.integer(0, MAX_BLOCK),
-        data: f.bytes(MAX_DATA),
-      };
+    case 20:
+      return { type: "segment", ...segment(f) };
+    case 27: {
+      const found = segment(f);
+      f.integer(0, MAX_SERIAL, 0); // acknowledged
+      return { type: "lossy-segment", ...found, photos: f.rows(MAX_PHOTOS, []).map(photo) };
     }
     case 21:
       return {
@@ -293,16 +329,17 @@ export const hello = (
   credit: number,
   previous: string,
   rate: number | null,
+  photos: boolean,
 ): Value[] => [
   1,
   PROTOCOL,
   role,
-  ["zstd", "raw"],
+  photos ? ["zstd", "raw", "jpeg"] : ["zstd", "raw"],
   credit,
   "",
   new Uint8Array(),
   false,
-  false,
+  photos,
   previous,
   rate,
 ];

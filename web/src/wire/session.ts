@@ -3,6 +3,7 @@
  * its own.
  */
 
+import { checkJpeg } from "./jpeg";
 import {
   ack,
   decodeScreenMessage,
@@ -17,6 +18,10 @@ import { encode, PeerError, type Value } from "./msgpack";
 
 /** Bytes that the server may have on the way to this page. */
 const CREDIT = 1 << 20;
+/** Bytes that may wait behind a photo that is decoded: more than the credit and all else together. */
+const MAX_BACKLOG = 4 << 20;
+/** Pixels of the photos of one message. */
+const MAX_PHOTO_PIXELS = 1 << 20;
 /** Inputs without an answer. The sender ends a session that has 64. */
 const MAX_INPUTS = 48;
 
@@ -29,9 +34,14 @@ export interface Picture {
   mode(width: number, height: number, grey: boolean): void;
   /** Draw a block; return what has changed. Throws if it is invalid; nothing is drawn then. */
   draw(data: Uint8Array, size: number, raw: boolean): Rects;
+  /** Draw pixels, B, G, R, X, at a place inside the picture. */
+  drawPhoto(x: number, y: number, width: number, height: number, pixels: Uint8Array): void;
   /** Decompress bytes. Throws if they are not `size` bytes. */
   unpack(data: Uint8Array, size: number, raw: boolean): Uint8Array;
 }
+
+/** Decodes a JPEG, which was checked, to B, G, R, X of each pixel. Rejects with `PeerError`. */
+export type PhotoDecoder = (data: Uint8Array, width: number, height: number) => Promise<Uint8Array>;
 
 export interface Cursor {
   readonly visible: boolean;
@@ -62,6 +72,21 @@ export interface SessionEvents {
   ended(reason: string): void;
 }
 
+/** What a session needs from its surroundings. */
+export interface SessionShell {
+  /** Sends a WebSocket message. */
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  /** The time in milliseconds. */
+  now(): number;
+  /** Decodes photos; null if this page cannot, and then it gets none. */
+  readonly photos: PhotoDecoder | null;
+  /** A message that was decoded later is not valid. */
+  failed(error: PeerError): void;
+}
+
+type LossySegment = ScreenMessage & { type: "lossy-segment" };
+type Serial = ScreenMessage & { serial: number };
+
 interface SentInput {
   readonly at: number;
   /** The screen's version before the input; -1 until the answer. */
@@ -83,29 +108,34 @@ export class ScreenSession {
   private readonly waiting = new Map<number, SentInput>();
   private reactions: SentInput[] = [];
   private isOver = false;
+  private size = { width: 0, height: 0, grey: false };
+  private isDecoding = false;
+  private backlog: [Serial, number][] = [];
+  private backlogBytes = 0;
 
-  /**
-   * @param screen The number of the screen on the socket.
-   * @param send Sends a WebSocket message.
-   * @param now The time in milliseconds.
-   */
+  /** @param screen The number of the screen on the socket. */
   constructor(
     readonly screen: number,
     private readonly picture: Picture,
     private readonly events: SessionEvents,
-    private readonly send: (bytes: Uint8Array<ArrayBuffer>) => void,
-    private readonly now: () => number,
+    private readonly shell: SessionShell,
   ) {}
 
   /** Ask for the session. `previous` is the id of this viewer's last one, or empty. */
   begin(role: "view" | "control", previous: string): void {
-    this.write(hello(role, CREDIT, previous, this.wantedRate));
+    this.write(hello(role, CREDIT, previous, this.wantedRate, this.shell.photos !== null));
   }
 
   /** Say goodbye. */
   close(reason: string): void {
     if (!this.isOver) this.write(goodbye(reason));
+    this.abandon();
+  }
+
+  /** Do nothing more: the socket is another one. */
+  abandon(): void {
     this.isOver = true;
+    this.backlog = [];
   }
 
   /** State how often this viewer looks; 0 for not at all, null for each change. */
@@ -128,7 +158,7 @@ export class ScreenSession {
   /** Send an input, such as `{ type: "keys", steps }`. */
   sendInput(body: { readonly [key: string]: Value }): void {
     if (!this.canSend) return;
-    const at = this.now();
+    const at = this.shell.now();
     this.waiting.set(++this.inputs, { at, version: -1 });
     this.write(input(this.inputs, encode(body), Math.floor(at - this.openedAt)));
   }
@@ -136,42 +166,29 @@ export class ScreenSession {
   /** Take a message about this screen. Throws `PeerError` for an invalid one. */
   receive(data: Uint8Array): void {
     if (this.isOver) return;
-    this.take(decodeScreenMessage(data));
+    const message = decodeScreenMessage(data);
+    if (!("serial" in message)) this.take(message);
+    else if (this.openedAt === 0) throw new PeerError("a picture before the welcome");
+    else if (this.isDecoding) this.keep(message, data.length);
+    else this.takeSerial(message);
   }
 
   /** Acknowledge what was drawn. Call it after drawing, once for several messages. */
   acknowledge(): void {
     if (this.isOver || this.serial === this.acknowledged) return;
     this.acknowledged = this.serial;
-    this.write(ack(this.serial, CREDIT, Math.floor(this.now() - this.openedAt)));
+    this.write(ack(this.serial, CREDIT, Math.floor(this.shell.now() - this.openedAt)));
   }
 
   private take(message: ScreenMessage): void {
-    if ("serial" in message) {
-      if (this.openedAt === 0) throw new PeerError("a picture before the welcome");
-      if (message.serial <= this.serial) return;
-      this.serial = message.serial;
-    }
     switch (message.type) {
       case "welcome":
+        if (message.lossy && this.shell.photos === null)
+          throw new PeerError("the sender chose what was not offered");
         this.codec = message.codec;
         this.takesRates = message.rates;
-        this.openedAt = this.now();
+        this.openedAt = this.shell.now();
         this.events.welcomed(message.role);
-        break;
-      case "mode":
-        this.picture.mode(message.width, message.height, message.grey);
-        this.epoch = message.epoch;
-        this.events.modeChanged(message.width, message.height);
-        break;
-      case "segment":
-        this.draw(message);
-        break;
-      case "cursor":
-        this.events.cursorChanged({ ...message, shape: this.shape(message) });
-        break;
-      case "state":
-        this.events.stateChanged(message.state, message.reason);
         break;
       case "done":
         this.answer(message);
@@ -186,9 +203,87 @@ export class ScreenSession {
     }
   }
 
-  private draw(message: ScreenMessage & { type: "segment" }): void {
+  private takeSerial(message: Serial): void {
+    if (message.serial <= this.serial) return;
+    switch (message.type) {
+      case "lossy-segment":
+        this.beginPhotos(message);
+        return;
+      case "mode":
+        this.picture.mode(message.width, message.height, message.grey);
+        this.size = message;
+        this.epoch = message.epoch;
+        this.events.modeChanged(message.width, message.height);
+        break;
+      case "segment":
+        this.draw(message, []);
+        break;
+      case "cursor":
+        this.events.cursorChanged({ ...message, shape: this.shape(message) });
+        break;
+      case "state":
+        this.events.stateChanged(message.state, message.reason);
+        break;
+      default:
+        break;
+    }
+    this.serial = message.serial;
+  }
+
+  /** Keep a message until the photos before it are drawn: the order is the sender's. */
+  private keep(message: Serial, bytes: number): void {
+    this.backlogBytes += bytes;
+    if (this.backlogBytes > MAX_BACKLOG) throw new PeerError("too much waits behind a photo");
+    this.backlog.push([message, bytes]);
+  }
+
+  private beginPhotos(message: LossySegment): void {
+    const { photos } = this.shell;
+    if (photos === null) throw new PeerError("a photo that was not offered");
+    if (message.epoch !== this.epoch) {
+      this.serial = message.serial;
+      return;
+    }
+    let pixels = 0;
+    for (const { x, y, width, height, data } of message.photos) {
+      if (x + width > this.size.width || y + height > this.size.height)
+        throw new PeerError("a photo outside the picture");
+      pixels += width * height;
+      if (pixels > MAX_PHOTO_PIXELS) throw new PeerError("photos of too many pixels");
+      checkJpeg(data, width, height, this.size.grey);
+    }
+    this.isDecoding = true;
+    const decoded = message.photos.map((each) => photos(each.data, each.width, each.height));
+    Promise.all(decoded)
+      .then((found) => this.endPhotos(message, found))
+      .catch((error: unknown) => {
+        if (!(error instanceof PeerError)) throw error;
+        if (!this.isOver) this.shell.failed(error);
+      });
+  }
+
+  /** Draw a lossy segment whose photos are decoded, and then what has waited behind it. */
+  private endPhotos(message: LossySegment, pixels: readonly Uint8Array[]): void {
+    this.isDecoding = false;
+    if (this.isOver) return;
+    this.draw(message, pixels);
+    this.serial = message.serial;
+    while (!this.isDecoding && !this.isOver) {
+      const next = this.backlog.shift();
+      if (next === undefined) break;
+      this.backlogBytes -= next[1];
+      this.takeSerial(next[0]);
+    }
+    this.acknowledge();
+  }
+
+  private draw(
+    message: ScreenMessage & { type: "segment" | "lossy-segment" },
+    photos: readonly Uint8Array[],
+  ): void {
     if (message.epoch !== this.epoch) return;
-    const rects = this.picture.draw(message.data, message.size, this.codec === "raw");
+    let rects = this.picture.draw(message.data, message.size, this.codec === "raw");
+    if (message.type === "lossy-segment") rects = this.drawPhotos(message, photos, rects);
     this.version = message.version;
     this.events.drawn(rects);
     if (message.completeVersion > 0 && !this.isComplete) {
@@ -196,6 +291,15 @@ export class ScreenSession {
       this.events.completed();
     }
     if (rects.length > 0) this.react();
+  }
+
+  private drawPhotos(message: LossySegment, photos: readonly Uint8Array[], rects: Rects): Rects {
+    const drawn = [...rects];
+    message.photos.forEach(({ x, y, width, height }, i) => {
+      this.picture.drawPhoto(x, y, width, height, photos[i] ?? new Uint8Array());
+      drawn.push(x, y, width, height);
+    });
+    return Uint32Array.from(drawn);
   }
 
   private shape(message: ScreenMessage & { type: "cursor" }): Uint8Array | null {
@@ -218,7 +322,7 @@ export class ScreenSession {
 
   /** Report inputs whose effect may be in the picture: it is newer than they are. */
   private react(): void {
-    const now = this.now();
+    const now = this.shell.now();
     this.reactions = this.reactions.filter((sent) => {
       if (this.version <= sent.version) return true;
       this.events.reacted(now - sent.at);
@@ -227,6 +331,6 @@ export class ScreenSession {
   }
 
   private write(message: readonly Value[]): void {
-    this.send(frame(this.screen, message));
+    this.shell.send(frame(this.screen, message));
   }
 }

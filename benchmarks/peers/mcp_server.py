@@ -24,7 +24,7 @@ from mcp import types
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 
-from kju.agents import encoding
+from kju import encoding
 
 from . import KEY_NAME, WAYS, Place, open_viewer
 

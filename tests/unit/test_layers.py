@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "signals"},
+    {"encoding", "errors", "escaping", "extras", "signals"},
     {"surface"},
     {"keys"},
     {"protocol"},
@@ -49,9 +49,9 @@ APART = {
 CORE = (
     "acting",
     "agents.dialects",
-    "agents.encoding",
     "agents.labels",
     "agents.pictures",
+    "encoding",
     "errors",
     "escaping",
     "surface",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
 
+from .. import encoding
 from ..errors import GeometryError, UsageError
 from ..surface import Mark
 from ..surface.geometry import Rect
 from ..vision.areas import check_rect, cut_out
-from . import encoding
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import encoding
 from ..errors import KjuError
 from ..files import Folder
 from .paths import check_name, definitions_folder, is_defined
@@ -39,14 +40,9 @@ def save(name: str, pixels: Pixels) -> bool:
     """
     if not is_defined(name):
         return False
-    from PIL import Image  # heavy, and most programs save no picture
-
-    shown = np.ascontiguousarray(pixels[..., 2::-1] if pixels.ndim == 3 else pixels)
-    file = io.BytesIO()
-    image = Image.fromarray(shown)
-    image.save(file, "PNG", compress_level=1)
+    data = encoding.png(pixels)
     with Folder.open(definitions_folder() / name, follow_own_link=True) as folder:
-        folder.write(FILE, file.getvalue(), durable=False)
+        folder.write(FILE, data, durable=False)
     return True
 
 

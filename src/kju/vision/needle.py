@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from .. import encoding
 from ..errors import LimitError, NeedleError, UsageError
 from ..files import read_file, write_output
 from ..surface import MAX_SIDE
@@ -208,8 +209,6 @@ class Needle:
 
     def to_bytes(self) -> bytes:
         """Return the needle's PNG."""
-        from PIL import Image, PngImagePlugin
-
         cut = self.cut_from
         notes = _Notes(
             exclude=[(r.x, r.y, r.width, r.height) for r in self.exclude],
@@ -217,13 +216,8 @@ class Needle:
             similarity=self.similarity,
             cut_from=(cut.x, cut.y, cut.width, cut.height) if cut else None,
         )
-        chunk = PngImagePlugin.PngInfo()
-        chunk.add_itxt(_CHUNK, msgspec.json.encode(notes).decode())
-        file = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save(
-            file, "PNG", pnginfo=chunk
-        )
-        return file.getvalue()
+        texts = {_CHUNK: msgspec.json.encode(notes).decode()}
+        return encoding.png(self.pixels[..., ::-1], texts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the needle's PNG.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .. import encoding
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..files import write_output
@@ -82,12 +82,11 @@ class ScreenError(KjuError):
         image = _annotated(
             self.frame, str(self), self.region, self.ignored, self.best, numbered=self.numbered
         )
-        if not isinstance(target, (str, os.PathLike)):
-            image.save(target, "PNG", compress_level=1)
-            return
-        file = io.BytesIO()
-        image.save(file, "PNG", compress_level=1)
-        write_output(target, file.getvalue())
+        data = encoding.png(np.asarray(image))
+        if isinstance(target, (str, os.PathLike)):
+            write_output(target, data)
+        else:
+            target.write(data)
 
 
 class ScreenTimeoutError(ScreenError, WaitTimeoutError):

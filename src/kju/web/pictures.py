@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from .. import encoding
 from ..errors import KjuError, MachineError, UnavailableError
 from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
 from ..surface.consumer import Consumer
@@ -141,12 +141,4 @@ class SmallPictures:
 
 def as_jpeg(picture: Thumbnail) -> bytes:
     """Return a thumbnail as a JPEG."""
-    from PIL import Image
-
-    pixels, out = picture.pixels, io.BytesIO()
-    height, width = pixels.shape[:2]
-    grey = pixels.ndim == 2
-    mode, raw = ("L", "L") if grey else ("RGB", "BGRX")
-    image = Image.frombuffer(mode, (width, height), pixels.tobytes(), "raw", raw, 0, 1)
-    image.save(out, "JPEG", quality=QUALITY)
-    return out.getvalue()
+    return encoding.jpeg(picture.pixels, QUALITY)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from ... import encoding
 from ...errors import GeometryError, LimitError, UsageError
 from ...files import write_output
 from ...surface import Mark
@@ -210,33 +211,27 @@ def write_picture(path: str | os.PathLike[str] | IO[bytes], frame: Frame) -> Non
         FileError: The file can't be written; an old file is unchanged.
         UsageError: Pillow cannot write this format.
     """
-    from PIL import Image  # heavy, and most programs never write a picture
-
-    kind = _picture_format(path) if isinstance(path, (str, os.PathLike)) else "PNG"
-    image = Image.fromarray(np.asarray(frame))
-    # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
-    options = {"compress_level": 1} if kind == "PNG" else {}
     if not isinstance(path, (str, os.PathLike)):
-        image.save(path, kind, **options)
+        path.write(encoding.png(np.asarray(frame)))
         return
     # Encode into memory first: an old file stays until the new one is complete.
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    write_output(path, file.getvalue())
+    is_png = Path(path).suffix.lower() in ("", ".png")
+    data = encoding.png(np.asarray(frame)) if is_png else _by_pillow(path, frame)
+    write_output(path, data)
 
 
-def _picture_format(target: str | os.PathLike[str]) -> str:
-    """Return Pillow's name for the format of a file name extension.
+def _by_pillow(target: str | os.PathLike[str], frame: Frame) -> bytes:
+    """Return a picture in the format of a file name extension.
 
     Raises:
         UsageError: Pillow cannot write such a format.
     """
-    from PIL import Image
+    from PIL import Image  # heavy, and a PNG does not need it
 
     ending = Path(target).suffix.lower()
-    if ending in ("", ".png"):
-        return "PNG"
     kind = Image.registered_extensions().get(ending)
     if kind not in Image.SAVE:
         raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
-    return str(kind)
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(frame)).save(file, kind)
+    return file.getvalue()

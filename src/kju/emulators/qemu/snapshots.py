@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ... import encoding
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.input_log import Input, decode
 from ...protocol.snapshots import SavedSnapshot, SnapshotList
 from ...store import log_files
 from ...store.snapshot_files import SnapshotFiles
 from ...store.snapshot_tree import SnapshotTree, snapshot_id
-from .display.screenshot import SnapshotScreens, png_of
+from .display.screenshot import SnapshotScreens
 from .qmp import Qmp
 from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snapshot, writable_disks
 
@@ -306,7 +307,7 @@ class QemuSnapshots:
         if files.place(tag) is None:
             return "no picture: the disk is not a file that it could be stored beside"
         try:
-            png = None if picture is None else png_of(picture)
+            png = None if picture is None else encoding.png(picture)
             files.keep(tag, png, self._context.inputs.read())
         except (KjuError, OSError) as error:
             return f"neither picture nor input could be kept: {error}"

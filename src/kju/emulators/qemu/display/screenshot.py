@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import re
@@ -168,12 +167,3 @@ class SnapshotScreens:
         except GeometryError:
             return False
         return here.shape[:2] == dumped.shape[:2] and np.array_equal(here[..., 2::-1], dumped)
-
-
-def png_of(picture: Picture) -> bytes:
-    """Return a picture as a PNG file."""
-    from PIL import Image  # only machines that save a snapshot need it
-
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
-    return file.getvalue()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +16,25 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from kju.agents import encoding
+from kju import encoding
 
 
-def read(data: bytes) -> np.ndarray:
+def read(data: bytes, mode: str = "RGB") -> np.ndarray:
     image = Image.open(io.BytesIO(data))
     image.load()  # it checks the sums of the chunks
-    assert image.mode == "RGB"
+    assert image.mode == mode
     return np.asarray(image)
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def compressor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def compressor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "isal":
         pytest.importorskip("isal")
     else:
         monkeypatch.setitem(sys.modules, "isal", None)
-    return str(request.param)
+    encoding._compressor.cache_clear()
+    yield str(request.param)
+    encoding._compressor.cache_clear()
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -56,6 +62,21 @@ def test_a_png_has_every_pixel(pixels: np.ndarray) -> None:
 
 
 @pytest.mark.usefixtures("compressor")
+def test_pixels_of_a_surface_are_encoded_as_they_are() -> None:
+    shown = np.dstack((photo(70, 90)[..., ::-1], np.full((70, 90), 7, np.uint8)))
+    assert np.array_equal(read(encoding.png(shown)), shown[..., 2::-1])
+    assert np.array_equal(read(encoding.png(shown[3:50, 5:60])), shown[3:50, 5:60, 2::-1])
+    grey = shown[..., 1]
+    assert np.array_equal(read(encoding.png(grey), "L"), grey)
+
+
+def test_a_png_holds_texts() -> None:
+    texts = {"kju": '{"click": "Weiter →"}', "other": ""}
+    image: Any = Image.open(io.BytesIO(encoding.png(photo(9, 9), texts)))
+    assert image.text == texts
+
+
+@pytest.mark.usefixtures("compressor")
 def test_a_part_of_a_picture_is_encoded() -> None:
     pixels = photo(200, 300)[10:110, 20:220]
     assert np.array_equal(read(encoding.png(pixels)), pixels)
@@ -64,8 +85,8 @@ def test_a_part_of_a_picture_is_encoded() -> None:
 @pytest.mark.usefixtures("compressor")
 def test_the_filter_is_the_one_that_compresses_best() -> None:
     smooth, letters = photo(256, 256), text(256, 256)
-    assert encoding._best_filter(smooth.reshape(256, -1)) == encoding._UP
-    assert encoding._best_filter(letters.reshape(256, -1)) == encoding._NONE
+    assert encoding._best_filter(encoding._with_filter_bytes(smooth)) == encoding._UP
+    assert encoding._best_filter(encoding._with_filter_bytes(letters)) == encoding._NONE
     assert len(encoding.png(letters)) < 20_000
 
 
@@ -79,3 +100,14 @@ def test_a_jpeg_is_near_the_pixels(library: str, monkeypatch: pytest.MonkeyPatch
     data = encoding.jpeg(pixels)
     assert data[:2] == b"\xff\xd8"
     assert np.abs(read(data).astype(int) - pixels).mean() < 5
+    shown = np.dstack((pixels[..., ::-1], pixels[..., 0]))
+    assert np.array_equal(read(encoding.jpeg(shown)), read(data)), "B G R X"
+    assert len(encoding.jpeg(pixels, 30)) < len(data)
+    grey = pixels[..., 1]
+    assert np.abs(read(encoding.jpeg(grey), "L").astype(int) - grey).mean() < 5
+
+
+def test_no_other_module_writes_pngs() -> None:
+    folder = Path(encoding.__file__).parent
+    writes = re.compile(r"""\.save\([^()]*["']PNG["']""")
+    assert [str(path) for path in folder.rglob("*.py") if writes.search(path.read_text())] == []

@@ -17,27 +17,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ... import extras
-from ...escaping import one_line
 from ...signals import ending_signals
+from . import asgi_server
 from .listening import Listener
 from .server import CLIENT, ClientOfCall, make_server
 from .session import ToolSession
 
 #: Bytes of a request: far above a call of `act` with every text that it takes in one go.
 MAX_BODY = 1 << 20
-#: Sessions of the older protocols, and connections.
-MAX_SESSIONS, MAX_CONNECTIONS = 64, 256
+#: Sessions of the older protocols.
+MAX_SESSIONS = 64
 #: Seconds without a request after which a session ends.
 SESSION_TIMEOUT = 1800.0
-#: Seconds for connections to end when the server ends; its calls have ended by then.
-_CLOSING = 2
 #: Names of this computer in ``Host`` and ``Origin``.
 _HERE = ("127.0.0.1", "localhost", "::1")
 _PATH = re.compile(r"/mcp(?:/[A-Za-z0-9_.-]{1,64})?/?")
@@ -147,27 +144,6 @@ def make_app(session: ToolSession, token: str) -> Any:  # noqa: ANN401  an ASGI 
     return Starlette(routes=[Mount("/", app=gate)], lifespan=lifespan)
 
 
-class _OneLine(logging.Formatter):
-    """Formats an error in one line: a client can cause most of those that the library logs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        error = record.exc_info[1] if record.exc_info else None
-        why = "" if error is None else f": {type(error).__name__} {error}"
-        return f"kju mcp: {one_line(record.getMessage() + why)}"
-
-
-def _log_errors() -> None:
-    """Print the errors of the libraries, without headers or contents of requests."""
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.ERROR)
-    handler.setFormatter(_OneLine())
-    for name in ("mcp", "uvicorn", "asyncio"):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.propagate = False
-
-
 async def serve_http(
     session: ToolSession, listener: Listener, token: str, ready: Callable[[], None]
 ) -> None:
@@ -183,26 +159,7 @@ async def serve_http(
         MissingError: The extra ``agents`` is not installed.
     """
     app = make_app(session, token)
-    import uvicorn
-
-    class SignalFreeServer(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Any:  # noqa: ANN401  a generator
-            """Leave the signals to this command: its calls must end first."""
-            yield
-
-    _log_errors()
-    server = SignalFreeServer(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=_CLOSING,
-        )
-    )
+    server = asgi_server.make_server(app)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in ending_signals():

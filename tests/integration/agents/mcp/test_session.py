@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.acting_host import ActingMachine, acting_host, animated
+from support.fake_host import FakeHost
 from support.wait import until_async
 
 import kju.aio
@@ -352,6 +354,25 @@ async def test_calls_of_one_machine_are_in_order_and_of_two_at_once(
             await slow
         await queued
         assert host.log == [(A, True), (A, False), (A, True), (A, False)]
+
+
+async def test_a_host_that_does_not_answer_delays_its_own_calls_only(
+    session: ToolSession, host: ActingMachine
+) -> None:
+    other, free = FakeHost("two", ActingMachine), threading.Event()
+    try:
+        other.loop.call_soon_threadsafe(free.wait)
+        stuck = asyncio.ensure_future(session.call("screenshot", {"machine": "two"}))
+        await until_async(lambda: "two" in session._machines)
+        async with asyncio.timeout(20):  # less than the time-out for an answer
+            await call(session, "screenshot", machine="one")
+        assert not stuck.done()
+        free.set()
+        assert not (await stuck).is_error
+    finally:
+        free.set()
+        await session.close()
+        other.end()
 
 
 async def test_a_session_that_ends_releases_its_keys(host: ActingMachine) -> None:

@@ -6,6 +6,7 @@ A stream that the machine does not have is empty.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import re
@@ -28,6 +29,9 @@ _MAX_SERIAL, _MAX_ENTRIES = 512 << 10, 2000
 _READ_BYTES, _MAX_READS = 64 << 10, 32
 # Escape sequences of terminals (ECMA-48): they would be spelled out between the words.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+# The begin of one at the end of a read; a longer one is text.
+_BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[ -/]*)\Z")
+_MAX_BEGUN = 256
 
 
 class Streams:
@@ -105,6 +109,9 @@ class RecordedSerial:
         self.entries: deque[StoryEvent] = deque()
         self.lost: int = 0
         self._bytes = 0
+        # A character or an escape sequence may arrive in two parts.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._begun = ""
         self._socket: socket.socket | None = None
         with contextlib.suppress(KjuError, OSError):
             self._socket = view.serial()
@@ -118,7 +125,7 @@ class RecordedSerial:
         for _ in range(_MAX_READS):
             if not (data := self._receive()):
                 break
-            text = _ESCAPES.sub("", data.decode(errors="replace").replace("\r", "")).strip("\n")
+            text = self._whole(self._decoder.decode(data)).replace("\r", "").strip("\n")
             if text.strip():
                 self.entries.append(StoryEvent(now, now, "serial", text))
                 # The text without its escapes: the same bytes are subtracted when it is dropped.
@@ -127,6 +134,13 @@ class RecordedSerial:
             dropped = len(self.entries.popleft().words.encode())
             self._bytes -= dropped
             self.lost += dropped
+
+    def _whole(self, text: str) -> str:
+        """Return a text without escape sequences; one that has begun waits for its rest."""
+        text = self._begun + text
+        begun = _BEGUN.search(text[-_MAX_BEGUN:])
+        self._begun = begun[0] if begun else ""
+        return _ESCAPES.sub("", text[: len(text) - len(self._begun)])
 
     def _receive(self) -> bytes:
         """Return the next bytes; empty before more arrive and after the end."""

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_host import FakeHost, FakeMachine
+from support.serial_host import SerialMachine, serial_host
 from support.wait import until
 
 import kju
-from kju.emulators.qemu.serial import Serial
-from kju.host.control import Client, Result
-from kju.protocol import messages
-from kju.protocol.messages import AnyRequest, Happened
+from kju.protocol.messages import Happened
 from kju.report import Record, recording, streams
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
-class SerialMachine(FakeMachine):
-    """A machine with a serial port; the test holds the guest's end."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.block.set()
-        self.guest, self._ours = socket.socketpair()
-        self.port: Serial | None = None
-        self.sent: list[socket.socket] = []
-
-    def close_serial(self) -> None:
-        """Close the port; called in the host's thread."""
-        if self.port is not None:
-            self.port.close()
-        for each in (self.guest, self._ours, *self.sent):
-            each.close()
-
-    async def handle(self, client: Client, request: AnyRequest) -> Result:
-        if isinstance(request, messages.GetSerial):
-            self.port = self.port or Serial(self._ours)
-            theirs = self.port.view(client, writes=False)  # type: ignore[arg-type]
-            self.sent.append(theirs)
-            return Result(messages.SerialHandle(descriptors=1, writable=False), (theirs.fileno(),))
-        return await super().handle(client, request)
-
-
 @pytest.fixture
 def host(runtime_folder: Path) -> Iterator[Any]:
-    host = FakeHost("fake", SerialMachine)
-    try:
+    with serial_host("fake", SerialMachine) as host:
         yield host
-    finally:
-        host.loop.call_soon_threadsafe(host.machine.close_serial)  # type: ignore[attr-defined]
-        host.end()
 
 
 def serial(record: Record) -> str:
@@ -73,6 +39,18 @@ def test_output_of_the_serial_port_is_recorded_without_escapes(host: Any) -> Non
             until(lambda: "#" in serial(record), "the output is recorded")
         before.close()
     assert serial(record).replace("\n", "|") == "kju login: \ufffd|# "
+
+
+def test_what_arrives_in_two_parts_is_recorded_as_one(host: Any) -> None:
+    euro = "\N{EURO SIGN}".encode()
+    with kju.attach("fake") as machine, recording(machine) as record:
+        host.machine.guest.sendall(b"5 " + euro[:2])
+        until(lambda: "5" in serial(record))
+        host.machine.guest.sendall(euro[2:] + b" and\x1b[1;3")
+        until(lambda: "and" in serial(record))
+        host.machine.guest.sendall(b"1m more")
+        until(lambda: "more" in serial(record))
+    assert serial(record).split("\n") == ["5 ", "\N{EURO SIGN} and", " more"]
 
 
 def test_a_flood_on_the_serial_port_is_bounded(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ from .results import MAX_SHOWN, UNTRUSTED, Attached, ToolResult
 MAX_LISTEN = 60.0
 #: Seconds for a snapshot.
 SNAPSHOT_TIMEOUT = 300.0
+#: Bytes that may follow the first of a character in UTF-8.
+_CONTINUED = 3
 #: Seconds in which the events that have occurred already arrive.
 _HISTORY_WAIT = 0.1
 #: The most events of one result: all that a machine remembers.
@@ -59,10 +62,19 @@ async def _serial(attached: Attached, arguments: Arguments) -> ToolResult:
             data = (data + part)[-MAX_SHOWN:]
     finally:
         writer.close()
-    lines = data.decode(errors="replace").splitlines()
+    lines = _characters(data).splitlines()
     shown = "\n".join(one_line(line) for line in lines)
     head = UNTRUSTED.replace("screen", "serial port")
     return ToolResult(f"{head}\n{shown}", None, {"text": shown, "untrusted": True})
+
+
+def _characters(data: bytes) -> str:
+    """Return a part of a stream as text, without the rest of a character that was cut."""
+    at = 0
+    while at < min(_CONTINUED, len(data)) and data[at] & 0xC0 == 0x80:
+        at += 1
+    # The next call reads the rest of the last character: the port sends its last output again.
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(data[at:])
 
 
 async def _events(attached: Attached, arguments: Arguments) -> ToolResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
 
 from ..client.consumer.frame import FramePool
@@ -92,10 +91,13 @@ class Env(gymnasium.Env[Any, Any]):
         return self._pool.allocate(space.shape or ())
 
     def render(self) -> Any:  # noqa: ANN401  an array, or None
-        """Return the screen: ``(height, width, 3)``, R G B; None without a render mode."""
+        """Return the screen: ``(height, width, 3)``, R G B; None without a render mode.
+
+        While the guest shows no picture it is the last one that was rendered.
+        """
         if self.render_mode is None:
             return None
-        return np.array(self._episode.machine.screen.frame())
+        return self._episode.render()
 
     def close(self) -> None:
         """End the episode, and close the machine if it was opened here. May be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
@@ -125,6 +126,7 @@ class Episode:
         self._owned = not isinstance(source, Machine)
         self.machine: Machine = self._open()
         self._serial: socket.socket | None = None
+        self._decoder = _utf8()
         self._steps = -1  # below 0: reset is due
         self._held: tuple[int, ...] = ()
         self._doubtful: tuple[int, ...] = ()
@@ -159,6 +161,7 @@ class Episode:
         if self._serial is not None:
             self._serial.close()
             self._serial = None
+        self._decoder = _utf8()
         if self._options.get("serial"):
             self._serial = self.machine.serial()
             self._serial.setblocking(False)
@@ -249,6 +252,11 @@ class Episode:
             self._steps = -1
         return gain, terminated, truncated, info
 
+    def render(self) -> Any:  # noqa: ANN401  an array
+        """Return the whole screen; see `Observer.render`."""
+        self._check_open()
+        return self.observer.render(self.machine.screen)
+
     def _run(self, screen: Screen, inputs: Sequence[AnyInput]) -> dict[str, Any]:
         # Of a step that fails some keys may be down: the next one releases them first.
         doubtful = [KeyUp(key) for key in self._doubtful]
@@ -270,7 +278,8 @@ class Episode:
                     data += part
             except (BlockingIOError, ConnectionError):
                 pass
-        return data.decode("utf-8", "replace")
+        # A character may arrive in two parts: the next step has it.
+        return self._decoder.decode(data)
 
     # ---- The end
 
@@ -309,3 +318,7 @@ class Episode:
             self._give_back(self.machine)
             if self._owned:
                 self.machine.close()
+
+
+def _utf8() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")

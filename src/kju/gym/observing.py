@@ -67,6 +67,7 @@ class Observer:
         self._scales = scales
         self._mode = self._size
         self._mark = NOTHING_TAKEN
+        self._rendered: Pixels | None = None
         self.space: Space[Any] = small(self._space())
 
     def _space(self) -> Space[Any]:
@@ -114,6 +115,21 @@ class Observer:
             _repeat(out, last)
             info["no_picture"] = str(error)
         return info
+
+    def render(self, screen: Screen) -> Pixels:
+        """Return the whole screen, ``(height, width, 3)``, R G B.
+
+        Without a picture it is the last one that was returned, or black before the first.
+        """
+        try:
+            frame = np.array(screen.frame())
+        except _NO_PICTURE:
+            if self._rendered is None:
+                width, height = self._mode
+                return np.zeros((height, width, 3), np.uint8)
+            return self._rendered.copy()
+        self._rendered = frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, 2)
+        return self._rendered.copy()
 
     def _read_pixels(self, screen: Screen, out: Pixels) -> None:
         grey = self._kind == "grey"

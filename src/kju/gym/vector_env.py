@@ -235,10 +235,13 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
     # ---- The rest
 
     def render(self) -> tuple[Any, ...] | None:
-        """Return the screens, each ``(height, width, 3)``, R G B; None without a render mode."""
+        """Return the screens, each ``(height, width, 3)``, R G B; None without a render mode.
+
+        The screen of a guest that shows no picture is the last one that was rendered.
+        """
         if self.render_mode is None:
             return None
-        return tuple(np.array(episode.machine.screen.frame()) for episode in self._episodes)
+        return tuple(episode.render() for episode in self._episodes)
 
     def __enter__(self) -> Self:
         return self

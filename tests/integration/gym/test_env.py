@@ -6,6 +6,7 @@ import itertools
 import math
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,7 @@ import pytest
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from support.gym_host import HEIGHT, SIDE, WIDTH, GymMachine
+from support.serial_host import SerialMachine, serial_host
 from support.wait import until
 
 import kju
@@ -32,9 +34,14 @@ from kju.gym import (
     SnapshotReset,
     TextActions,
 )
+from kju.surface import State
 
 ARROWS = ChordActions("", "left", "right")
 LEFT, RIGHT = 1, 2
+
+
+class SerialGym(SerialMachine, GymMachine):
+    """The machine with a serial port."""
 
 
 def make(**options: Any) -> Env:
@@ -324,6 +331,39 @@ def test_last_observation_stays_without_a_picture(guest: GymMachine, env: Env) -
     seen, _, _, _, info = env.step(0)
     np.testing.assert_array_equal(seen, last)
     assert info["no_picture"] == "the guest has blanked the screen"
+
+
+def test_last_rendered_picture_stays_without_a_picture(guest: GymMachine) -> None:
+    guest.no_picture("the guest has blanked the screen")
+    with make(reset=None) as env:
+        env.reset()
+        assert env.render().shape == (HEIGHT, WIDTH, 3) and not env.render().any()
+        guest.producer.set_state(State.LIVE)
+        shown = env.render()
+        assert shown.any()
+        guest.no_picture("the guest has blanked the screen")
+        np.testing.assert_array_equal(env.render(), shown)
+
+
+def test_a_character_may_arrive_in_two_steps(runtime_folder: Path) -> None:
+    seen: list[str] = []
+    euro = "\N{EURO SIGN}".encode()
+
+    def has_seen(text: str) -> bool:
+        env.step(0)
+        return "".join(seen).endswith(text)
+
+    def reward(moment: Moment) -> float:
+        seen.append(moment.serial)
+        return 0
+
+    with serial_host("gym", SerialGym) as host, make(serial=True, reward=reward) as env:
+        env.reset()
+        host.machine.guest.sendall(b"5 " + euro[:2])
+        until(lambda: has_seen("5 "))
+        host.machine.guest.sendall(euro[2:] + b"\n")
+        until(lambda: has_seen("\n"))
+    assert "".join(seen) == "5 \N{EURO SIGN}\n"
 
 
 # ---- Wrong use

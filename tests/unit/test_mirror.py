@@ -51,7 +51,7 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.wall_page"
     ),
     "integration/agents/mcp/test_session.py": (
-        "agents.mcp.calls agents.mcp.machine_calls agents.mcp.results agents.mcp.tools"
+        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
     ),
     "integration/agents/mcp/test_server.py": "cli.mcp",
     "integration/agents/mcp/test_http.py": "agents.mcp.listening",

@@ -54,16 +54,9 @@ EXCEPTIONS = {
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
-    # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
-    ("client/consumer/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
-    ("store/last_pictures.py", "image.save"), ("web/pictures.py", "image.save"),
-    (
-        "emulators/qemu/display/screenshot.py",
-        "Image.fromarray(np.ascontiguousarray(picture)).save",
-    ),
-    ("report/film.py", "Image.fromarray(colours).save"),
-    ("agents/encoding.py", "Image.fromarray(plain).save"),
-    ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
+    # Pictures, into memory; `write_output` does the rest.
+    ("encoding.py", "image.save"),
+    ("client/consumer/frame.py", "Image.fromarray(np.asarray(frame)).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),

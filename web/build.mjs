@@ -1,6 +1,6 @@
 /** Build the page into src/kju/web/static, or the folder that is given. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -26,5 +26,7 @@ await build({
 });
 for (const name of ["index.html", "app.webmanifest"])
   copyFileSync(join(here, "src", name), join(output, name));
+for (const name of readdirSync(join(here, "src/icons")))
+  copyFileSync(join(here, "src/icons", name), join(output, name));
 copyFileSync(join(root, "src/kju/viewers/qt/kju.svg"), join(output, "icon.svg"));
 execFileSync(join(here, "wasm/build"), [join(output, "screen.wasm")], { stdio: "inherit" });

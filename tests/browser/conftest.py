@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -110,17 +110,23 @@ def web(guest: object) -> Iterator[Web]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def launch_options() -> dict[str, Any]:
+    """Return Playwright's options for Debian's Chromium."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     # The sandbox needs a user namespace, which root in a container may not have.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {
+        "executable_path": CHROMIUM,
+        "args": [*arguments, "--disable-gpu", "--disable-background-networking"],
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    options = launch_options()
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[*arguments, "--disable-gpu", "--disable-background-networking"],
-        )
+        made = playwright.chromium.launch(**options)
         yield made
         made.close()
 

@@ -30,6 +30,7 @@ class ActingMachine(FakeMachine):
         self.producer.set_mode(640, 400)
         consoles = [{"width": 640, "height": 400}]
         self.info |= {"kind": "qemu", "state": "running", "consoles": consoles, "clients": []}
+        self.absolute = True
         self.log: list[object] = []
         self.before: Callable[[object], None] = lambda request: None
         self.after: Callable[[object], None] = lambda request: None
@@ -42,6 +43,8 @@ class ActingMachine(FakeMachine):
                 return Result(messages.Done(version=self.producer.version))
             case messages.Keys() | messages.Point():
                 return self._input(request)
+            case messages.GetPointer():
+                return Result(messages.PointerState(absolute=self.absolute, held=[]))
         return await super().handle(client, request)
 
     def _input(self, request: messages.Keys | messages.Point) -> Result:

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { Gestures } from "../src/input/gestures";
 import { Keyboard } from "../src/input/keyboard";
 import { type Body, type KeyStep, Outbox, type PointerAction } from "../src/input/outbox";
+import { ReleaseKey } from "../src/input/release_key";
 import { TextQueue } from "../src/input/text_queue";
 import { pixelAt, shownSize } from "../src/screen/scale";
 
@@ -46,6 +47,40 @@ describe("keyboard", () => {
     ]);
   });
 
+  it("keeps the right Alt, whichever modifier the layout makes of it", () => {
+    for (const modifier of ["Alt", "AltGraph"]) {
+      const { steps, keyboard } = record();
+      keyboard.down(key("AltRight", [modifier]));
+      keyboard.down(key("KeyQ", [modifier]));
+      expect(steps).toEqual([
+        [0xb8, true],
+        [0x10, true],
+      ]);
+    }
+  });
+
+  it("releases a modifier at the next event of the pointer", () => {
+    const { steps, keyboard } = record();
+    keyboard.down(key("ControlLeft", ["Control"]));
+    keyboard.releaseStuck(key("", ["Control"]));
+    expect(steps).toHaveLength(1);
+    keyboard.releaseStuck(key(""));
+    expect(steps.at(-1)).toEqual([0x1d, false]);
+  });
+
+  it("presses Caps Lock of a Mac each time that it changes", () => {
+    const steps: KeyStep[] = [];
+    const keyboard = new Keyboard((step) => steps.push(step), true);
+    keyboard.down(key("CapsLock"));
+    keyboard.up(key("CapsLock"));
+    expect(steps).toEqual([
+      [0x3a, true],
+      [0x3a, false],
+      [0x3a, true],
+      [0x3a, false],
+    ]);
+  });
+
   it("leaves no key down after any presses and a lost focus", () => {
     const codes = fc.constantFrom(
       "KeyA",
@@ -71,6 +106,48 @@ describe("keyboard", () => {
         expect(down.size).toBe(0);
       }),
     );
+  });
+});
+
+describe("release key", () => {
+  const record = () => {
+    const done: string[] = [];
+    const commands = { KeyF: () => done.push("full screen") };
+    const releaseKey = new ReleaseKey(commands, () => done.push("released"));
+    return { done, releaseKey };
+  };
+  const press = (releaseKey: ReleaseKey, ...codes: readonly string[]) => {
+    for (const code of codes)
+      if (code.startsWith("-")) releaseKey.up(code.slice(1));
+      else releaseKey.down(code)?.();
+  };
+
+  it("alone releases when it comes up, in any order", () => {
+    for (const codes of [
+      ["ControlLeft", "AltLeft", "-AltLeft", "-ControlLeft"],
+      ["AltLeft", "ControlRight", "-AltLeft", "-ControlRight"],
+    ]) {
+      const { done, releaseKey } = record();
+      press(releaseKey, ...codes);
+      expect(done).toEqual(["released"]);
+    }
+  });
+
+  it("with a letter is a command, and releases nothing", () => {
+    const { done, releaseKey } = record();
+    press(releaseKey, "ControlLeft", "AltLeft", "KeyF", "-KeyF", "-AltLeft", "-ControlLeft");
+    expect(done).toEqual(["full screen"]);
+  });
+
+  it.each([
+    ["another key", ["ControlLeft", "AltLeft", "F1", "-F1", "-AltLeft"]],
+    ["a key before", ["ControlLeft", "KeyC", "-KeyC", "-ControlLeft"]],
+    ["AltGr, which Windows reports as Ctrl and Alt", ["ControlLeft", "AltRight", "-AltRight"]],
+    ["letters without it", ["AltLeft", "KeyF", "-KeyF", "-AltLeft"]],
+  ])("is not %s", (_, codes) => {
+    const { done, releaseKey } = record();
+    press(releaseKey, ...codes);
+    expect(done).toEqual([]);
   });
 });
 

@@ -13,6 +13,8 @@ const EDITS: { readonly [inputType: string]: string } = {
   insertLineBreak: "Enter",
   insertParagraph: "Enter",
 };
+/** Keys that write no text, which a keyboard with positions may have all the same. */
+const MOVES = /^(Escape|Tab|Insert|Home|End|Page(Up|Down)|Arrow(Up|Down|Left|Right)|F\d{1,2})$/;
 /** The field has a text before the cursor, so that phones report Backspace. */
 const FILLER = "  ";
 
@@ -45,5 +47,24 @@ export function followText(
       key([number, false]);
     } else if (event.data) type(event.data);
   });
+  field.addEventListener("keydown", (event) => {
+    if (isComposing || event.isComposing) return;
+    const codes = codesOf(event);
+    const numbers = codes.flatMap((code) => KEYS[code] ?? []);
+    if (numbers.length === 0) return;
+    event.preventDefault();
+    for (const number of numbers) key([number, true]);
+    for (const number of numbers.reverse()) key([number, false]);
+  });
   field.addEventListener("focus", reset);
+}
+
+/** The keys of an event that is no text: a move, or a combination with Ctrl. */
+function codesOf(event: KeyboardEvent): string[] {
+  const isCombined = event.ctrlKey && !event.getModifierState("AltGraph");
+  if (!MOVES.test(event.code) && !(isCombined && /^(Key|Digit)/.test(event.code))) return [];
+  const codes = [event.code];
+  if (event.shiftKey) codes.unshift("ShiftLeft");
+  if (isCombined) codes.unshift("ControlLeft");
+  return codes;
 }

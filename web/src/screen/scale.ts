@@ -1,6 +1,12 @@
 /** Where the picture is shown and which pixel of the guest is under a point. No DOM. */
 
-export type ScaleMode = "fit" | "whole" | "exact";
+export const SCALE_MODES = ["fit", "whole", "exact"] as const;
+export type ScaleMode = (typeof SCALE_MODES)[number];
+
+/** Return a mode by its name; the first one for another text. */
+export function scaleMode(name: string | null): ScaleMode {
+  return SCALE_MODES.find((mode) => mode === name) ?? SCALE_MODES[0];
+}
 
 export interface Size {
   readonly width: number;

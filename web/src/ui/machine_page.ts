@@ -6,7 +6,7 @@ import { ScreenCanvas } from "../screen/canvas";
 import { CursorShape } from "../screen/cursor";
 import { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
-import { type ScaleMode, type Size, shownSize } from "../screen/scale";
+import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
 import type { Connection, LinkState } from "../shell/connection";
 import type { Machine } from "../wire/messages";
 import type { SessionEvents } from "../wire/session";
@@ -15,9 +15,12 @@ import { notify } from "./dialog";
 import { h } from "./dom";
 import { layoutOf, showPaste } from "./paste_dialog";
 import { ScreenInput } from "./screen_input";
+import { readSetting, writeSetting } from "./settings";
 import { Toolbar, type ToolbarTarget } from "./toolbar";
 import { say } from "./words";
 
+/** Chromium's: gives the page in full screen the keys of the browser and the desktop. */
+const { keyboard } = navigator as { keyboard?: { lock(): Promise<void>; unlock(): void } };
 /** The states of a surface, from kju/surface.h. */
 const UNAVAILABLE = 3;
 const GONE = 5;
@@ -40,6 +43,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     autocomplete: "off",
     spellcheck: "false",
   });
+  /** Names the key that releases the pointer, as long as the guest has it. */
+  private readonly capture = h("div", { class: "capture", role: "status", hidden: true });
   private readonly toolbar: Toolbar;
   private readonly decoder: Decoder;
   private readonly painter: ScreenCanvas;
@@ -47,7 +52,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private readonly input: ScreenInput | null;
   private readonly timers: number[] = [];
   private readonly observer = new ResizeObserver(() => this.layOut());
-  private readonly onVisibility = () => this.setRate();
+  private readonly ends = new AbortController();
   private size: Size = { width: 0, height: 0 };
   private zoomed = 1;
   private screen = 0;
@@ -72,9 +77,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     private readonly go: (console: number) => void,
   ) {
     this.canControl = connection.role !== "view";
-    this.scale = (localStorage.getItem(`kju-scale-${name}`) as ScaleMode | null) ?? "fit";
+    this.scale = scaleMode(readSetting(`scale-${name}`));
     this.canvas.setAttribute("aria-label", say("picture", { name }));
-    this.canvas.setAttribute("role", "img");
+    // An application: a screen reader passes its keys on.
+    this.canvas.setAttribute("role", this.canControl ? "application" : "img");
+    if (this.canControl) this.canvas.setAttribute("aria-description", say("releaseKey"));
     this.decoder = new Decoder(module);
     this.painter = new ScreenCanvas(this.canvas, this.decoder);
     this.cursor = new CursorShape(this.canvas);
@@ -83,12 +90,21 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       "main",
       { class: "page machine" },
       this.toolbar.element,
-      h("div", { class: "stage" }, this.area, this.badge, this.canControl && this.textField),
+      h(
+        "div",
+        { class: "stage" },
+        this.area,
+        this.badge,
+        this.capture,
+        this.canControl && this.textField,
+      ),
     );
     this.texts = new TextQueue(this.textChannel());
     this.input = this.canControl ? this.listen() : null;
     this.observer.observe(this.area);
-    document.addEventListener("visibilitychange", this.onVisibility);
+    const options = { signal: this.ends.signal };
+    document.addEventListener("visibilitychange", () => this.setRate(), options);
+    document.addEventListener("fullscreenchange", () => this.fullScreenChanged(), options);
     this.timers.push(window.setInterval(() => this.showBadge(), 1000));
     this.open();
   }
@@ -97,7 +113,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.input?.close();
     this.recording?.end();
     this.observer.disconnect();
-    document.removeEventListener("visibilitychange", this.onVisibility);
+    this.ends.abort();
     for (const timer of this.timers) clearInterval(timer);
     this.connection.closeScreen(this.screen);
     this.element.remove();
@@ -121,7 +137,10 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   setLink(state: LinkState, reason: string): void {
-    if (state !== "open" && this.link === "open") this.lostAt = performance.now();
+    if (state !== "open" && this.link === "open") {
+      this.lostAt = performance.now();
+      this.input?.releasePointer();
+    }
     if (state === "open" && this.link !== "open") this.input?.forget();
     this.link = state;
     if (state === "ended") this.problem = say("ended", { reason });
@@ -185,7 +204,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   setScale(mode: ScaleMode): void {
     this.scale = mode;
     this.zoomed = 1;
-    localStorage.setItem(`kju-scale-${this.name}`, mode);
+    writeSetting(`scale-${this.name}`, mode);
     this.layOut();
   }
 
@@ -213,10 +232,13 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     await this.element.requestFullscreen();
     this.canvas.focus();
     // With it the guest gets Alt+Tab and the like; Esc, held down, leaves.
-    const { keyboard } = navigator as { keyboard?: { lock?: () => Promise<void> } };
-    if (keyboard?.lock === undefined) return;
+    if (keyboard === undefined) return;
     await keyboard.lock();
     notify(say("grabbed"));
+  }
+
+  private fullScreenChanged(): void {
+    if (document.fullscreenElement === null) keyboard?.unlock();
   }
 
   screenshot(): void {
@@ -289,6 +311,15 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       size: () => this.size,
       channel: () => this.connection.session(this.screen),
       zoom: (factor, x, y) => this.zoom(factor, x, y),
+      captured: (isCaptured) => this.showCapture(isCaptured),
+      commands: {
+        KeyF: () => this.toggleFullScreen(),
+        KeyM: () => this.toolbar.openMenu(),
+        KeyR: () => this.toolbar.record(),
+        KeyS: () => this.screenshot(),
+        KeyV: () => this.paste(),
+      },
+      released: () => this.toolbar.focus(),
     });
     followText(
       this.textField,
@@ -307,6 +338,13 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.timers.push(window.setInterval(ask, POINTER_TIME));
     void ask();
     return made;
+  }
+
+  private showCapture(isCaptured: boolean): void {
+    // With the keyboard lock of full screen, only a long press of Esc reaches the browser.
+    const isLocked = document.fullscreenElement !== null && keyboard !== undefined;
+    this.capture.textContent = say(isLocked ? "grabbed" : "captured");
+    this.capture.hidden = !isCaptured;
   }
 
   private async type(text: string): Promise<void> {

@@ -3,20 +3,21 @@
 import type { Connection } from "../shell/connection";
 import { showDialog } from "./dialog";
 import { h } from "./dom";
+import { readSetting, writeSetting } from "./settings";
 import { say } from "./words";
 
-const LAYOUT = "kju-layout";
+const LAYOUT = "layout";
 /** The most characters of one action, as kju.web.messages.MAX_TEXT. */
 const MAX_TEXT = 8192;
 
 /** The layout that was chosen for a machine. */
 export function layoutOf(machine: string): string {
-  return localStorage.getItem(`${LAYOUT}-${machine}`) ?? localStorage.getItem(LAYOUT) ?? "us";
+  return readSetting(`${LAYOUT}-${machine}`) ?? readSetting(LAYOUT) ?? "us";
 }
 
 function remember(machine: string, layout: string): void {
-  localStorage.setItem(`${LAYOUT}-${machine}`, layout);
-  localStorage.setItem(LAYOUT, layout);
+  writeSetting(`${LAYOUT}-${machine}`, layout);
+  writeSetting(LAYOUT, layout);
 }
 
 export async function showPaste(

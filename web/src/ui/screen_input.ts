@@ -4,6 +4,7 @@ import { Gestures } from "../input/gestures";
 import { Keyboard } from "../input/keyboard";
 import { type InputChannel, Outbox, type PointerAction } from "../input/outbox";
 import { Pointer } from "../input/pointer";
+import { ReleaseKey } from "../input/release_key";
 import { pixelAt, type Size } from "../screen/scale";
 
 export interface ScreenInputOptions {
@@ -13,7 +14,15 @@ export interface ScreenInputOptions {
   size(): Size;
   channel(): InputChannel | null;
   zoom(factor: number, x: number, y: number): void;
+  /** The guest has captured the pointer, or released it. */
+  captured(isCaptured: boolean): void;
+  /** Commands of the page, by the codes of their keys with Ctrl+Alt. */
+  readonly commands: { readonly [code: string]: () => void };
+  /** Ctrl+Alt alone: the user wants the page's own controls. */
+  released(): void;
 }
+
+const isMac = /mac/i.test(navigator.platform);
 
 export class ScreenInput {
   readonly keyboard: Keyboard;
@@ -21,6 +30,7 @@ export class ScreenInput {
   isAbsolute = true;
   private readonly pointer: Pointer;
   private readonly outbox: Outbox;
+  private readonly releaseKey: ReleaseKey;
   private readonly ends = new AbortController();
   private readonly timer: number;
 
@@ -36,7 +46,7 @@ export class ScreenInput {
       sendInput: (body) => options.channel()?.sendInput(body),
     });
     const send = (action: PointerAction) => this.outbox.pointer(action);
-    this.keyboard = new Keyboard((step) => this.outbox.key(step));
+    this.keyboard = new Keyboard((step) => this.outbox.key(step), isMac);
     this.pointer = new Pointer(picture, options.size, () => this.isAbsolute, send);
     const isAbsolute = () => this.isAbsolute;
     this.gestures = new Gestures(
@@ -52,6 +62,11 @@ export class ScreenInput {
       },
       () => performance.now(),
     );
+    this.releaseKey = new ReleaseKey(options.commands, () => {
+      this.releaseAll();
+      this.releasePointer();
+      options.released();
+    });
     this.timer = window.setInterval(() => this.gestures.tick(), 100);
     this.listen();
   }
@@ -71,6 +86,7 @@ export class ScreenInput {
     this.keyboard.releaseAll();
     this.pointer.releaseAll();
     this.gestures.clear();
+    this.releaseKey.clear();
   }
 
   /** The session is another one: what was held there was released by the server. */
@@ -80,7 +96,13 @@ export class ScreenInput {
     this.outbox.clear();
   }
 
+  /** Release the pointer: the picture is not live. */
+  releasePointer(): void {
+    if (document.pointerLockElement === this.options.picture) document.exitPointerLock();
+  }
+
   close(): void {
+    this.releasePointer();
     this.releaseAll();
     clearInterval(this.timer);
     this.ends.abort();
@@ -96,21 +118,8 @@ export class ScreenInput {
   private listen(): void {
     const { picture } = this.options;
     const options = { signal: this.ends.signal };
-    picture.addEventListener(
-      "keydown",
-      (event) => {
-        if (event.isComposing || event.repeat) event.preventDefault();
-        else if (this.keyboard.down(event)) event.preventDefault();
-      },
-      options,
-    );
-    picture.addEventListener(
-      "keyup",
-      (event) => {
-        if (this.keyboard.up(event)) event.preventDefault();
-      },
-      options,
-    );
+    picture.addEventListener("keydown", (event) => this.keyDown(event), options);
+    picture.addEventListener("keyup", (event) => this.keyUp(event), options);
     picture.addEventListener("pointermove", (event) => this.pointerMoved(event), options);
     picture.addEventListener("pointerdown", (event) => this.pointerDown(event), options);
     picture.addEventListener("pointerup", (event) => this.pointerUp(event), options);
@@ -124,6 +133,11 @@ export class ScreenInput {
       },
       { ...options, passive: false },
     );
+    document.addEventListener(
+      "pointerlockchange",
+      () => this.options.captured(document.pointerLockElement === picture),
+      options,
+    );
     picture.addEventListener("blur", () => this.releaseAll(), options);
     window.addEventListener("blur", () => this.releaseAll(), options);
     window.addEventListener("pagehide", () => this.releaseAll(), options);
@@ -136,14 +150,37 @@ export class ScreenInput {
     );
   }
 
+  private keyDown(event: KeyboardEvent): void {
+    if (event.isComposing || event.repeat) {
+      event.preventDefault();
+      return;
+    }
+    const command = this.releaseKey.down(event.code);
+    if (command !== null) {
+      event.preventDefault();
+      this.releaseAll();
+      command();
+    } else if (this.keyboard.down(event)) event.preventDefault();
+  }
+
+  private keyUp(event: KeyboardEvent): void {
+    if (this.keyboard.up(event)) event.preventDefault();
+    this.releaseKey.up(event.code);
+  }
+
   private pointerMoved(event: PointerEvent): void {
+    if (event.pointerType === "mouse") this.keyboard.releaseStuck(event);
     if (event.pointerType === "touch") this.gestures.move(touch(event));
     else this.pointer.move(event);
   }
 
   private pointerDown(event: PointerEvent): void {
     event.preventDefault();
-    this.options.picture.focus();
+    if (event.pointerType === "mouse") this.keyboard.releaseStuck(event);
+    this.releaseKey.clear();
+    // A finger leaves the focus in the text field: a phone would hide its keyboard.
+    const isTyping = document.activeElement instanceof HTMLTextAreaElement;
+    if (event.pointerType !== "touch" || !isTyping) this.options.picture.focus();
     this.options.picture.setPointerCapture(event.pointerId);
     if (event.pointerType === "touch") this.gestures.down(touch(event));
     else this.pointer.down(event);

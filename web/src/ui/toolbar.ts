@@ -1,6 +1,6 @@
 /** The bar above a screen. In full screen it slides away. */
 
-import type { ScaleMode } from "../screen/scale";
+import { SCALE_MODES, type ScaleMode } from "../screen/scale";
 import type { Connection } from "../shell/connection";
 import type { Machine, Role } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
@@ -48,6 +48,7 @@ export class Toolbar {
   private readonly role = h("span", { class: "role" });
   private readonly latency = h("span", { class: "latency" });
   private readonly recordButton: HTMLButtonElement;
+  private readonly menu: HTMLElement;
 
   constructor(
     name: string,
@@ -55,6 +56,7 @@ export class Toolbar {
   ) {
     const { connection } = target;
     this.recordButton = iconButton(say("record"), icons.record, () => this.record());
+    this.menu = menuButton(say("more"), icons.more, () => this.more());
     const manage = connection.role === "manage";
     this.element = h(
       "header",
@@ -64,7 +66,7 @@ export class Toolbar {
       this.state,
       this.role,
       this.latency,
-      h("span", { class: "space" }),
+      h("span", { class: "space" }, target.canControl && h("kbd", {}, say("releaseKey"))),
       target.canControl && menuButton(say("send"), icons.keys, () => this.chords()),
       target.canControl && iconButton(say("paste"), icons.paste, () => target.paste()),
       target.canControl && iconButton(say("textMode"), icons.text, () => target.typeText()),
@@ -76,7 +78,7 @@ export class Toolbar {
         void showSnapshots(connection, name, manage);
       }),
       manage && menuButton(say("power"), icons.power, () => this.power()),
-      menuButton(say("more"), icons.more, () => this.more()),
+      this.menu,
     );
   }
 
@@ -92,7 +94,17 @@ export class Toolbar {
     this.latency.title = say("latency", { milliseconds: shown });
   }
 
-  private record(): void {
+  /** Give the bar the keyboard. */
+  focus(): void {
+    this.element.querySelector<HTMLElement>("button")?.focus();
+  }
+
+  /** Open the menu with everything that has no button. */
+  openMenu(): void {
+    this.menu.querySelector<HTMLElement>("button")?.click();
+  }
+
+  record(): void {
     const isRecording = this.target.toggleRecording();
     const label = say(isRecording ? "stopRecording" : "record");
     this.recordButton.classList.toggle("on", isRecording);
@@ -105,8 +117,7 @@ export class Toolbar {
   }
 
   private scales(): MenuItem[] {
-    const modes: ScaleMode[] = ["fit", "whole", "exact"];
-    return modes.map((mode) => ({
+    return SCALE_MODES.map((mode) => ({
       label: say(mode),
       isChecked: mode === this.target.scale,
       run: () => this.target.setScale(mode),

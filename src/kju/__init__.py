@@ -201,6 +201,17 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def _check_checkout() -> None:
+    """Check the C modules, if this is the package of a checkout."""
+    from pathlib import Path
+
+    package = Path(__path__[0])
+    if (package.parent.parent / "csrc").exists():
+        from .checkout import check
+
+        check(package)
+
+
 def _is_own_program() -> bool:
     """Check for the kju command and for a host: they import only the modules that they need.
 
@@ -210,6 +221,7 @@ def _is_own_program() -> bool:
     return first == "-m" or first.rpartition("/")[2] == "kju"
 
 
+_check_checkout()
 # A program's first attach must not pay for imports; `kju --help` must not pay for NumPy.
 if not _is_own_program():
     _load("attach")

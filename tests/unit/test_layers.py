@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"encoding", "errors", "escaping", "extras", "signals"},
+    {"checkout", "encoding", "errors", "escaping", "extras", "signals"},
     {"surface"},
     {"keys"},
     {"protocol"},

@@ -3,7 +3,8 @@
 Rules:
 
 - The picture counts as the sender's when all of it was received in this session, until there was no
-  message for `STALE_TIME` seconds.
+  message for `STALE_TIME` seconds; longer for a viewer that looks rarely, which gets rare pings.
+- An idle session wakes when a message arrives, and to notice that none does.
 - Before the sender's proof, a refusal is a hint, because anybody on the network can send one. It
   ends the session only without a right challenge for `_REFUSAL_TIME` seconds.
 - After the end of a session another one begins.
@@ -35,6 +36,7 @@ from ..wire.receiver_session import ForCaller, ReceiverSession
 from . import addresses
 from .drawing import DrawingJob, DrawingQueue
 from .mirror_link import (
+    HELLO_INTERVAL,
     STALE_TIME,
     LinkStatus,
     MirrorLink,
@@ -83,7 +85,7 @@ class _SessionTimes:
 
     def __init__(self) -> None:
         self.started = self.hinted = 0.0
-        self.restart_requested = self.kept_alive = float("-inf")
+        self.restart_requested = self.kept_alive = self.checked = float("-inf")
         #: `AckState.missing_since` when the thread began to draw.
         self.missing_since: float | None = None
 
@@ -215,8 +217,9 @@ class Mirror:
             rate: Looks per second: the sender sends as many updates. 0: nobody looks, and after the
                 first picture no pixels are sent. None, as at first: the sender's own pace.
         """
-        if self._rate.set(rate) and not self.is_closed:
+        if self._rate.set(rate, self._loop.time()) and not self.is_closed:
             self._flush()
+            self._plan_tick()
 
     async def shown(self, timeout: float) -> None:
         """Return when the picture is no older than the last change of the rate.
@@ -284,6 +287,7 @@ class Mirror:
         )  # fmt: skip
         self._times.started, self._times.hinted = self._loop.time(), 0.0
         self._flush()
+        self._plan_tick()
 
     def _end_session(self, reason: str) -> None:
         self._link.end()
@@ -297,22 +301,45 @@ class Mirror:
 
     def _tick(self) -> None:
         receiver, now = self.receiver, self._loop.time()
-        receiver.check()
+        self._check_trust(now)
         self._accept_hint(now)
         self._update_status()
         self._flush()
-        silent = now - max(receiver.heard_at, self._times.started)
-        silent = max(silent, now - (self._missing_since or now))
-        limit = {Stage.CLOSED: RECONNECT_TIME, Stage.OPEN: 3 * STALE_TIME}.get(
+        limit = {Stage.CLOSED: RECONNECT_TIME, Stage.OPEN: 3 * self._rate.stale_time}.get(
             receiver.stage, GREETING_TIMEOUT
         )
         if receiver.stage is Stage.CLOSED and receiver.retry:
             limit = 0.0
-        if silent > limit:
+        is_lacking = now - (self._missing_since or now) > 3 * STALE_TIME
+        if now - self._heard_at > limit or is_lacking:
             self._connect()
         elif receiver.stage is Stage.GREETED:
             # The sender may have missed the last hello. It ignores a repeated one.
             self._engine.put_reliable(self._link.key, receiver.encode(receiver.hello))
+        self._plan_tick()
+
+    @property
+    def _heard_at(self) -> float:
+        """The time of the last message, or of a change after which one is expected."""
+        return max(self.receiver.heard_at, self._times.started, self._rate.changed_at)
+
+    def _plan_tick(self) -> None:
+        """Have `_tick` called when something may be due without a message."""
+        if self.is_closed:
+            return
+        receiver, at = self.receiver, self._loop.time() + HELLO_INTERVAL
+        is_complete = self._missing_since is None and not receiver.is_restart_request_due
+        if receiver.stage is Stage.OPEN and self.status.live and is_complete:
+            silent_at = self._heard_at + self._rate.stale_time
+            keep_alive_at = self._times.kept_alive + KEEP_ALIVE_INTERVAL
+            at = max(at, min(silent_at, keep_alive_at) if self._is_member else silent_at)
+        self._link.tick_by(at)
+
+    def _check_trust(self, now: float) -> None:
+        """End the session of a sender that is no longer trusted."""
+        if now > self._times.checked + HELLO_INTERVAL:
+            self._times.checked = now
+            self.receiver.check()
 
     def _accept_hint(self, now: float) -> None:
         """End a greeting with its hint, without a right challenge for `_REFUSAL_TIME` seconds."""
@@ -383,8 +410,15 @@ class Mirror:
         if self._target.version != before and receiver is self.receiver:
             self._marks.add(receiver.picture.version, self._target.version)
             self._calls.on_drawn()
+        self._check_trust(self._loop.time())
         self._flush()
         self._update_status()
+        self._plan_tick()
+
+    @property
+    def _is_member(self) -> bool:
+        """True in a session of an audience."""
+        return self._options.audience and self.receiver.stage is Stage.OPEN
 
     @property
     def _missing_since(self) -> float | None:
@@ -397,8 +431,11 @@ class Mirror:
         if self.is_closed:
             return
         now = self._loop.time()
-        silent = now - max(self.receiver.heard_at, self._times.started)
-        self._report.update(self.receiver, silent, now - (self._missing_since or float("inf")))
+        self._report.update(
+            self.receiver,
+            is_silent=now - self._heard_at > self._rate.stale_time,
+            is_lacking=now - (self._missing_since or now) > STALE_TIME,
+        )
 
     # ---- sending ----
 
@@ -417,8 +454,7 @@ class Mirror:
             engine.put_reliable(key, receiver.encode(rate))
         self._rate.check(receiver)
         now, times = self._loop.time(), self._times
-        is_member = self._options.audience and receiver.stage is Stage.OPEN
-        if is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:
+        if self._is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:
             times.kept_alive = now
             engine.put_reliable(key, receiver.encode(messages.KeepAlive()))
         if (

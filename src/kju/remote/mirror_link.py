@@ -12,17 +12,20 @@ from ..errors import InputError, KjuError, RoleError
 from ..wire.greeting import Stage
 from ..wire.messages import InputDone, RateDone, ViewerRate
 from ..wire.receiver_session import ReceiverSession
+from ..wire.update_pace import quiet_time
 from . import addresses
 from .transport import Engine
 
-#: Seconds without a message after which a picture is stale; a sender sends one every second.
+#: Seconds without a message after which a picture is stale, for each second after which the sender
+#: sends a ping.
 STALE_TIME = 3.0
 #: The sender's state without a picture: `kju.surface.State.UNAVAILABLE`.
 _UNAVAILABLE_STATE = 3
 #: The most versions of the sender whose counterparts here are remembered.
 MAX_MARKS = 1024
-#: Seconds between two hellos of one session without an answer.
-_HELLO_INTERVAL = 0.25
+#: Seconds between two hellos of one session without an answer, and between two checks of a session
+#: that lacks something.
+HELLO_INTERVAL = 0.25
 
 
 class MirrorLink:
@@ -36,6 +39,7 @@ class MirrorLink:
         self.is_served = True
         self._undo: list[Callable[[], None]] = []
         self._stop_presence: Callable[[], None] = lambda: None
+        self._tick: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -44,14 +48,22 @@ class MirrorLink:
         return addresses.from_viewer(self._name, self.viewer)
 
     def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
-        """Follow the sender's presence, and call *tick* every `_HELLO_INTERVAL` seconds."""
+        """Follow the sender's presence; *tick* is called when `tick_by` has said."""
         self._stop_presence = self._engine.on_presence(addresses.presence(self._name), on_presence)
+        self._tick = tick
+        self.tick_by(self._loop.time() + HELLO_INTERVAL)
 
-        def tick_again() -> None:
-            self._timer = self._loop.call_later(_HELLO_INTERVAL, tick_again)
-            tick()
+    def tick_by(self, at: float) -> None:
+        """Call *tick* at this time at the latest."""
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._tick_now)
 
-        self._timer = self._loop.call_later(_HELLO_INTERVAL, tick_again)
+    def _tick_now(self) -> None:
+        self._timer = None
+        self._tick()
 
     def begin(self, on_data: Callable[[str, bytes], object], *, audience: bool) -> None:
         """Begin a session with a new id."""
@@ -75,7 +87,8 @@ class MirrorLink:
     def close(self) -> None:
         """Follow nothing any more."""
         self._stop_presence()
-        if self._timer:
+        self._tick = lambda: None
+        if self._timer is not None:
             self._timer.cancel()
 
 
@@ -112,17 +125,17 @@ class StatusReport:
         self.refusal = ""
         self.answered, self.pictured = asyncio.Event(), asyncio.Event()
 
-    def update(self, receiver: ReceiverSession, silent: float, lacking: float) -> None:
+    def update(self, receiver: ReceiverSession, *, is_silent: bool, is_lacking: bool) -> None:
         """Report the status, if it has changed.
 
         Args:
             receiver: The present session.
-            silent: Seconds without a message.
-            lacking: Seconds since when sent messages are missing; 0 or less for none.
+            is_silent: There was no message for too long.
+            is_lacking: Sent messages are missing for too long.
         """
         if receiver.stage is Stage.OPEN:
             self.answered.set()
-            status = _open_status(receiver, silent, lacking)
+            status = _open_status(receiver, is_silent=is_silent, is_lacking=is_lacking)
         else:
             if receiver.stage is Stage.CLOSED and receiver.reason:
                 self.refusal = receiver.reason
@@ -136,11 +149,11 @@ class StatusReport:
             self._report(status)
 
 
-def _open_status(receiver: ReceiverSession, silent: float, lacking: float) -> LinkStatus:
+def _open_status(receiver: ReceiverSession, *, is_silent: bool, is_lacking: bool) -> LinkStatus:
     state, reason = receiver.state or (0, "")
-    if silent > STALE_TIME:
+    if is_silent:
         return LinkStatus(False, "no message from the sender")
-    if lacking > STALE_TIME:
+    if is_lacking:
         return LinkStatus(False, "messages of the sender are missing")
     if not receiver.picture.complete_version and state != _UNAVAILABLE_STATE:
         return LinkStatus(False, "the picture was not received yet")
@@ -152,20 +165,27 @@ class StatedRate:
 
     Attributes:
         rate: Looks per second; 0: nobody looks; None: the sender's own pace.
+        changed_at: The time of the last change, seconds.
     """
 
     def __init__(self) -> None:
         self.rate: float | None = None
+        self.changed_at = 0.0
         self._number = self._stated = 0
         #: The newest confirmed change, and the sender's version then.
         self._confirmed, self._version = 0, 1
         self._shown = asyncio.Event()
 
-    def set(self, rate: float | None) -> bool:
+    @property
+    def stale_time(self) -> float:
+        """Seconds without a message after which the picture is stale."""
+        return STALE_TIME * quiet_time(self.rate)
+
+    def set(self, rate: float | None, now: float) -> bool:
         """Set the rate; return whether it is another one."""
         if rate == self.rate:
             return False
-        self.rate = rate
+        self.rate, self.changed_at = rate, now
         self._number += 1
         self._shown.clear()
         return True

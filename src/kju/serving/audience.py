@@ -77,6 +77,11 @@ class Audience(ServedViewer):
         if ticket := self._keys.next_ticket:
             member.sender.queue_ticket(ticket)
 
+    @property
+    def is_changing_key(self) -> bool:
+        """True until the next key has been sent and used: call `use_next_key` often."""
+        return self._keys.is_changing
+
     def change_key(self, members: Iterable[ServedViewer], now: float) -> None:
         """Draw the next key, because a member has left."""
         self._keys.draw(members, now)
@@ -150,6 +155,10 @@ class _GroupKeys:
     @property
     def next_ticket(self) -> bytes:
         return self.seal.next_ticket if self.seal else b""
+
+    @property
+    def is_changing(self) -> bool:
+        return bool(self._to_send) or self._drawn_at is not None
 
     def draw(self, members: Iterable[ServedViewer], now: float) -> None:
         if self.seal is None:

@@ -3,6 +3,8 @@
 Rules:
 
 - Everything runs in the event loop; only the wait for the screen's changes is a thread's.
+- Nothing is polled for pixels: a viewer is served when the screen changes, when a message of it
+  arrives, and at the time that its session names (`SenderSession.due`).
 - A viewer that is not admitted costs nothing after the answer. At most `MAX_GREETING` viewers at a
   time are in their greeting.
 - A viewer is removed if it breaks the protocol, is silent, or loses its token or its right (its
@@ -32,10 +34,11 @@ from .shared_screen import ScreenOrigin, SharedScreen
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at what no callback reports: room in a window, timeouts.
-TICK = 0.02
-#: The same while all viewers look rarely: thumbnails.
-_SLOW_TICK = 0.2
+#: Seconds between two checks of timeouts and rights. All screens check at the same times, so that
+#: a computer that serves dozens wakes once.
+TICK = 1.0
+#: Seconds until the next attempt when a carrier has no room or a check has not finished.
+_RETRY = 0.02
 
 #: Carries out the body of an input of a viewer.
 #:
@@ -167,7 +170,7 @@ class ServedScreen:
         if isinstance(message, messages.ViewerRate) and viewer.sender.stage is Stage.OPEN:
             self._rate.confirm(viewer)
             self._pace_audience()
-        self._serve(viewer, now)
+        self._serve_and_share(viewer, now)
 
     async def _carry_out(self, viewer: ServedViewer, message: ViewerInput) -> None:
         number = message.number
@@ -236,7 +239,7 @@ class ServedScreen:
         viewer = self.registry.add(number, address, sender, self._loop.time())
         self._screen.use()
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK, self._tick)
+            self._check_again()
         self._receive(viewer, hello)
 
     def _on_open(self, viewer: ServedViewer) -> None:
@@ -315,7 +318,7 @@ class ServedScreen:
         except PeerError as error:
             member.sender.refuse(str(error))
         else:
-            self._serve(audience, now)
+            self._serve_and_share(audience, now)
 
     def _change_leader(self, audience: Audience) -> None:
         """Choose another leader, or end an audience without members."""
@@ -332,8 +335,9 @@ class ServedScreen:
 
     def _pace_audience(self) -> None:
         """Send the audience updates at the rate of its fastest member."""
-        if self._audience is not None:
-            self._audience.sender.pace.rate = self.registry.member_rate()
+        if (audience := self._audience) is not None:
+            audience.sender.pace.rate = self.registry.member_rate()
+            self._serve_at(audience, self._loop.time())
 
     def _confirm_rate(self, viewer: ServedViewer) -> None:
         """Confirm a viewer's new rate, at which the screen is published."""
@@ -359,50 +363,75 @@ class ServedScreen:
 
     def _serve(self, viewer: ServedViewer, now: float) -> None:
         """Send a viewer everything that it may get now."""
+        sender, look_rate = viewer.sender, viewer.sender.pace.look_rate
         self.delivery.send_reliable(viewer, now)
         self.delivery.send_numbered(viewer, now)
-        if viewer.sender.stage is Stage.CLOSED:
+        if sender.stage is Stage.CLOSED:
             self._remove(viewer)
-        elif (due := viewer.sender.due(now)) is not None:
-            if viewer.timer is not None:
-                viewer.timer.cancel()
-            viewer.timer = self._loop.call_at(due, self._serve_due, viewer)
+            return
+        if sender.pace.look_rate != look_rate:
+            self._rate.follow()  # one that does not look has got its first picture
+        if not self._carrier.has_room(viewer.address):
+            self._serve_at(viewer, now + _RETRY)
+        if (due := sender.due(now)) is not None:
+            self._serve_at(viewer, due)
+
+    def _serve_at(self, viewer: ServedViewer, due: float) -> None:
+        """Serve a viewer at this time at the latest."""
+        if viewer.timer is not None:
+            if viewer.timer.when() <= due:
+                return
+            viewer.timer.cancel()
+        viewer.timer = self._loop.call_at(due, self._serve_due, viewer)
 
     def _serve_due(self, viewer: ServedViewer) -> None:
-        if viewer is self._audience or self.registry.viewers.get(viewer.id) is viewer:
-            self._serve(viewer, self._loop.time())
+        viewer.timer = None
+        if viewer is self._audience or self.registry.get(viewer.id) is viewer:
+            self._serve_and_share(viewer, self._loop.time())
 
-    def _tick(self) -> None:
+    def _serve_and_share(self, viewer: ServedViewer, now: float) -> None:
+        """Serve a viewer; if it got a new step of the shared encoder, the others get it too."""
+        generation = viewer.sender.generation
+        self._serve(viewer, now)
+        if viewer.sender.generation != generation:
+            self._serve_all(now)
+
+    # ---- checks ----
+
+    def _check_again(self, seconds: float = 0.0) -> None:
+        """Check after some seconds; by default at the next time of all screens."""
+        now = self._loop.time()
+        at = now + seconds if seconds else (now // TICK + 1) * TICK
+        self._timer = self._loop.call_at(at, self._check)
+
+    def _check(self) -> None:
         now, viewers = self._loop.time(), self.registry
         if self._screen.is_unused(now, has_viewers=bool(viewers.viewers or viewers.members)):
             self._timer = None
             self._close_screen()
             return
-        is_slow = viewers.are_slow()
-        self._timer = self._loop.call_later(_SLOW_TICK if is_slow else TICK, self._tick)
-        if is_slow:
-            self._rate.follow()  # one that does not look may have got its first picture
         for viewer in list(viewers.viewers.values()):
             is_open = viewer.sender.stage is Stage.OPEN
             if not is_open and now > viewer.since + limits.GREETING_TIMEOUT:
-                viewer.sender.refuse(f"no proof was received in {limits.GREETING_TIMEOUT:g} s")
+                self._end(viewer, f"no proof was received in {limits.GREETING_TIMEOUT:g} s")
             elif viewers.is_timed_out(viewer, now):
-                self._end(viewer, f"no message from this viewer for {limits.VIEWER_TIMEOUT:g} s")
+                self._end(viewer, "no message from this viewer for too long")
         self._check_some(now)
-        self._tick_audience(now)
-        self._serve_all(now)
+        self._check_audience(now)
+        has_more = viewers.has_unchecked or (self._audience and self._audience.is_changing_key)
+        self._check_again(_RETRY if has_more else 0.0)
 
     def _check_some(self, now: float) -> None:
         """End sessions whose right has ended, and those of silent members of the audience."""
         for viewer in self.registry.next_to_check(now):
             if viewer.id in self.registry.members and self.registry.is_timed_out(viewer, now):
-                self._end(viewer, f"no message from this viewer for {limits.MEMBER_TIMEOUT:g} s")
+                self._end(viewer, "no message from this viewer for too long")
                 continue
             viewer.sender.check()
             if viewer.sender.stage is Stage.CLOSED:
                 self._remove(viewer)
 
-    def _tick_audience(self, now: float) -> None:
+    def _check_audience(self, now: float) -> None:
         audience = self._audience
         if audience is None:
             return

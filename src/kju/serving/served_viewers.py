@@ -23,19 +23,18 @@ MAX_VIEWERS, MAX_GREETING, MAX_VIEWERS_PER_USER = 256, 128, 64
 MAX_MEMBERS, MAX_MEMBERS_PER_USER = 4096, 256
 #: Seconds for a greeting.
 GREETING_TIMEOUT = 10.0
-#: Seconds without a message after which a viewer is removed. It is asked for one every second. Its
-#: token does not count, because anybody can declare it.
-VIEWER_TIMEOUT = 10.0
+#: Seconds without a message after which a viewer is removed, and pings that it must have missed
+#: (`SenderSession.quiet_time`). Its token does not count, because anybody can declare it.
+VIEWER_TIMEOUT, _MISSED_PINGS = 10.0, 4
 #: The same for a member of an audience: it sends a `KeepAlive` every
 #: `kju.remote.mirror.KEEP_ALIVE_INTERVAL` seconds.
 MEMBER_TIMEOUT = 60.0
-#: Looks per second: a viewer's higher rate counts as this one, since comparing takes CPU. At a rate
-#: of at most the other one, a viewer can wait for a change, an acknowledgement or its own timer.
-MAX_RATE, _SLOW_RATE = 120.0, 10.0
+#: Looks per second: a viewer's higher rate counts as this one, since comparing takes CPU.
+MAX_RATE = 120.0
 #: Seconds between two changes of the screen's rate.
 MIN_INTERVAL = 0.02
-#: Seconds between two checks of a session's right.
-CHECK_INTERVAL = 1.0
+#: Seconds between two checks of a session's right, at least.
+CHECK_INTERVAL = 0.5
 #: Sessions that one tick checks, and members that it sends a key. Each takes 30 to 60 us, and 4,096
 #: at once would delay inputs.
 BATCH = 128
@@ -98,12 +97,6 @@ class ViewerRegistry:
         """Return the rate of the audience's stream."""
         return fastest_look([each.sender.pace.rate for each in self.members.values()])
 
-    def are_slow(self) -> bool:
-        """Return whether all viewers look at `_SLOW_RATE` at most, and none is in its greeting."""
-        rates = [each.sender.pace.rate for each in self.all()]
-        is_fast = any(rate is None or rate > _SLOW_RATE for rate in rates)
-        return not is_fast and not self.greeting()
-
     # ---- limits ----
 
     def has_room(self, hello: messages.SessionHello) -> bool:
@@ -133,6 +126,11 @@ class ViewerRegistry:
 
     # ---- checks ----
 
+    @property
+    def has_unchecked(self) -> bool:
+        """True if `next_to_check` has more to return at once."""
+        return bool(self._to_check)
+
     def next_to_check(self, now: float) -> list[ServedViewer]:
         """Return some viewers whose right is due to be checked."""
         if not self._to_check and now > self._checked_at + CHECK_INTERVAL:
@@ -144,7 +142,9 @@ class ViewerRegistry:
 
     def is_timed_out(self, viewer: ServedViewer, now: float) -> bool:
         """Return whether a viewer or member was silent for too long."""
-        limit = MEMBER_TIMEOUT if viewer.id in self.members else VIEWER_TIMEOUT
+        limit = max(VIEWER_TIMEOUT, _MISSED_PINGS * viewer.sender.quiet_time)
+        if viewer.id in self.members:
+            limit = MEMBER_TIMEOUT
         return now > viewer.sender.heard_at + limit
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.waiting import Notifier
+from ..client.aio.waiting import Notifier, Seen
 from ..client.link import only_descriptor
 from ..errors import KjuError, UnavailableError
 from ..memory import SharedMemory, open_fd
@@ -24,6 +24,8 @@ from ..wire.encoder import Encoders
 GRACE_TIME = 5.0
 #: Seconds between two checks of a surface without a publication.
 _POLL_INTERVAL = 1.0
+#: Seconds between two reports of the cursor, which moves more often than viewers show it.
+_CURSOR_INTERVAL = 0.02
 #: The same, while the surface that replaces it does not exist yet.
 _REPLACED_INTERVAL = 0.05
 
@@ -128,25 +130,32 @@ class ConsoleOrigin:
 
     async def _follow(self, link: AsyncLink, changed: Callable[[], None]) -> None:
         """Report publications until the machine ends."""
+        reported: Seen | None = None
         while True:
             if self.consumer.reader.state_code == State.SUPERSEDED:
                 with contextlib.suppress(KjuError, OSError):
                     await self._open_surface(link)
             reader = self.consumer.reader
-            version, state = reader.version, reader.state_code
-            changed()
-            is_replaced = state == State.SUPERSEDED
-            await self._wait(version, state, _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL)
+            seen = Seen(reader, reader.version, reader.state_code, reader.cursor_version)
+            if seen != reported:
+                is_cursor = reported is not None and seen == reported._replace(cursor=seen.cursor)
+                reported = seen
+                changed()
+                if is_cursor:
+                    await self._wait(seen._replace(cursor=-1), _CURSOR_INTERVAL)
+                    continue
+            is_replaced = seen.state == State.SUPERSEDED
+            await self._wait(seen, _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL)
 
-    async def _wait(self, version: int, state: int, seconds: float) -> None:
-        """Return when the version or the state is another, or after *seconds*."""
+    async def _wait(self, seen: Seen, seconds: float) -> None:
+        """Return when the screen differs from what was seen, or after *seconds*."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has closed
                 loop.call_soon_threadsafe(woken.set)
 
-        number = self._notifier.add(self.consumer.reader, version, state, wake)
+        number = self._notifier.add(seen, wake)
         try:
             async with asyncio.timeout(seconds):
                 await woken.wait()

@@ -96,6 +96,11 @@ class Encoder:
         return self.policy.is_lossy
 
     @property
+    def rest_due(self) -> float | None:
+        """The time from which a tile at rest can become exact; None without rough tiles."""
+        return self.policy.rest_due
+
+    @property
     def empty_block(self) -> Block:
         """A block that changes nothing."""
         return self._block(b"")

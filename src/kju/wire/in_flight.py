@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .messages import MAX_MESSAGE, CursorUpdate, LossySegment, Numbered, Ping, Segment
 from .steps import PHOTO_OVERHEAD
+from .update_pace import QUIET_TIME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +49,6 @@ _STARTUP_GAIN, _STEADY_GAIN = 2.0, 1.25
 _MIN_MARGIN, _TRIP_MARGIN, INITIAL_TIMEOUT = 0.010, 0.25, 0.333
 #: Start-up ends after this many round trips in which the rate did not grow by a quarter.
 _PLATEAU = 3
-#: Seconds without a message from the viewer, or to it, until a ping is sent.
-QUIET_TIME = 1.0
 #: Retransmissions of one message before the ping after `QUIET_TIME`. With 10 % packet loss one
 #: message in a thousand needs that ping.
 MAX_RETRANSMISSIONS = 3
@@ -269,8 +268,16 @@ class OutgoingMessages:
             self._due.insert(0, now + _ECHO_DELAY)
         return message
 
+    def ping_time(self, heard_at: float, quiet_time: float) -> float:
+        """Return the time of the next ping, if nothing is sent or received before."""
+        return max(self.sent_at, heard_at) + quiet_time
+
     def repeat(
-        self, now: float, heard_at: float, losses_known: Callable[[], int]
+        self,
+        now: float,
+        heard_at: float,
+        losses_known: Callable[[], int],
+        quiet_time: float = QUIET_TIME,
     ) -> Numbered | None:
         """Return a retransmission or a ping, if one is due.
 
@@ -278,8 +285,12 @@ class OutgoingMessages:
             now: Seconds.
             heard_at: The time of the viewer's last message.
             losses_known: Returns `Ping.acknowledged`.
+            quiet_time: Seconds without a message until a ping is sent.
         """
-        return self._retransmit(now, losses_known) or self._ping(now, heard_at, losses_known)
+        if (message := self._retransmit(now, losses_known)) is not None:
+            return message
+        is_quiet = now >= self.ping_time(heard_at, quiet_time)
+        return self._ping(now, losses_known) if is_quiet else None
 
     def _retransmit(self, now: float, losses_known: Callable[[], int]) -> Numbered | None:
         """Return the last message again, or a ping for a long one, if it is due."""
@@ -295,12 +306,8 @@ class OutgoingMessages:
         self._due, self.sent_at = [due for due in self._due if due > now], now
         return last.message
 
-    def _ping(
-        self, now: float, heard_at: float, losses_known: Callable[[], int]
-    ) -> Numbered | None:
-        """Return a ping, if nothing was sent or received for `QUIET_TIME`."""
-        if now - max(self.sent_at, heard_at) < QUIET_TIME:
-            return None
+    def _ping(self, now: float, losses_known: Callable[[], int]) -> Numbered:
+        """Return a ping: nothing was sent or received for some time."""
         last = self.in_flight.get(self.serial)
         if last is not None and isinstance(last.message, Ping):
             # Repeat the last ping: a viewer that never answers must not fill `in_flight`.

@@ -67,6 +67,7 @@ class SessionHello(WireMessage, frozen=True, tag=1):
             it has the same user, before it opens this one.
         rate: The rate at which the viewer looks, per second; 0: it does not look; None: at the
             sender's own pace. Later `ViewerRate` messages change it.
+        rare_pings: While it looks rarely, its pings may be rare: see `update_pace.quiet_time`.
     """
 
     protocol: int
@@ -79,6 +80,7 @@ class SessionHello(WireMessage, frozen=True, tag=1):
     lossy: bool = False
     previous: Text = ""
     rate: Rate | None = None
+    rare_pings: bool = False
 
 
 class Proof(WireMessage, frozen=True, tag=2):

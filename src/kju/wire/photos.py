@@ -73,6 +73,11 @@ class ExactPolicy:
         """True if a viewer that has taken all steps shows exactly the shadow."""
         return True
 
+    @property
+    def rest_due(self) -> float | None:
+        """The first time at which a rough tile is at rest; None without one."""
+        return None
+
     def is_exact_due(self, now: float) -> bool:
         """Return whether the next segment is for tiles at rest, and count the segment."""
         return False
@@ -151,6 +156,11 @@ class PhotoPolicy(ExactPolicy):
     def is_exact(self) -> bool:
         """True if a viewer that has taken all steps shows exactly the shadow."""
         return not self.rough.any()
+
+    @property
+    def rest_due(self) -> float | None:
+        """The first time at which a rough tile is at rest; None without one."""
+        return None if self.is_exact else float(self._drawn_at[self.rough].min()) + REST_TIME
 
     # ---- tiles at rest ----
 

@@ -205,7 +205,7 @@ class ReceiverSession:
         names = offered() if codecs is None else codecs
         hello = SessionHello(
             PROTOCOL, role, list(names), credit, user, prove.key if prove else b"",
-            audience, lossy, previous, rate,
+            audience, lossy, previous, rate, True,
         )  # fmt: skip
         self._greeting = ViewerGreeting(hello, prove)
         self.stage = Stage.GREETED

@@ -53,14 +53,14 @@ from .messages import (
 )
 from .sent_picture import SentPicture
 from .sequence import MAX_AGE, InputQueue
-from .update_pace import UpdatePace
+from .update_pace import UpdatePace, quiet_time
 
 if TYPE_CHECKING:
     from ..surface.consumer import Consumer
     from .seal import Seal
 
-#: Seconds without a message after which a viewer gets no events. Viewers send one every second.
-_EVENT_SILENCE = 3.0
+#: Seconds after a missing acknowledgement of a ping until a viewer gets no events.
+_EVENT_SILENCE = 2.0
 #: Seconds between two restarts that members of an audience have requested.
 RESTART_INTERVAL = 2.0
 #: Events that wait to be sent; of more, the oldest are dropped.
@@ -142,9 +142,27 @@ class SenderSession:
         """True if the viewer was sent everything that the encoder has taken."""
         return self._viewer.has_caught_up
 
+    @property
+    def generation(self) -> int:
+        """The newest step of the encoder, which this viewer shares with others."""
+        return self._encoder.generation
+
+    @property
+    def quiet_time(self) -> float:
+        """Seconds without a message until the viewer is sent a ping."""
+        hello = self._greeting.hello
+        return quiet_time(self.pace.rate, rare_pings=hello is not None and hello.rare_pings)
+
     def due(self, now: float) -> float | None:
-        """Return the next time at which there may be something to send; None for none."""
-        times = (self.outgoing.due, self.pace.due)
+        """Return the next time at which there may be something to send; None for none.
+
+        Until then there is nothing, unless the screen changes or the viewer sends a message.
+        """
+        if self.stage is not Stage.OPEN or self.audience:
+            return None
+        outgoing = self.outgoing
+        ping_time = outgoing.ping_time(self.heard_at, self.quiet_time)
+        times = (outgoing.due, self.pace.due, ping_time, self._restarts.due, self._encoder.rest_due)
         return min((at for at in times if at is not None and at > now), default=None)
 
     # ---- bytes ----
@@ -371,7 +389,7 @@ class SenderSession:
         out: list[WireMessage] = [*self._urgent]
         self._urgent.clear()
         # A silent viewer gets no events: reliable messages to it would queue in the transport.
-        if self.stage is Stage.OPEN and now - self.heard_at < _EVENT_SILENCE:
+        if self.stage is Stage.OPEN and now < self.heard_at + self.quiet_time + _EVENT_SILENCE:
             out += self._events
             self._events.clear()
         if out:
@@ -393,7 +411,9 @@ class SenderSession:
         max_bytes = outgoing.room(now)
         if max_bytes and (made := self._next_made(now, max_bytes)):
             return outgoing.send(made, now)
-        return outgoing.repeat(now, self.heard_at, lambda: self._viewer.settled_losses)
+        return outgoing.repeat(
+            now, self.heard_at, lambda: self._viewer.settled_losses, self.quiet_time
+        )
 
     def _next_made(self, now: float, max_bytes: int) -> InFlight | None:
         """Make the next message; between two updates there is only the screen's state."""
@@ -417,9 +437,14 @@ class _Restarts:
         self.is_wanted = False
         self._last = float("-inf")
 
+    @property
+    def due(self) -> float | None:
+        """The time of the next restart; None if none is wanted."""
+        return self._last + RESTART_INTERVAL if self.is_wanted else None
+
     def is_due(self, now: float) -> bool:
         """Return whether to restart now; at most once in `RESTART_INTERVAL`."""
-        if not self.is_wanted or now < self._last + RESTART_INTERVAL:
+        if self.due is None or now < self.due:
             return False
         self.is_wanted, self._last = False, now
         return True

@@ -16,8 +16,24 @@ from .messages import CursorUpdate, ModeUpdate, Numbered, Segment
 
 #: Looks per second at which a viewer without a picture counts, if it does not look: it gets one.
 FIRST_LOOK_RATE = 1.0
+#: Seconds without a message from a viewer, or to it, until it is sent a ping.
+QUIET_TIME = 1.0
+#: The same for a viewer that looks at the other rate at most, and accepts it
+#: (`SessionHello.rare_pings`): a wall has dozens of such viewers, and each ping wakes both ends.
+_SLOW_QUIET_TIME, _SLOW_RATE = 5.0, 10.0
 #: Updates per second: a lower rate counts as this one. Its inverse must be a time.
 _MIN_RATE = 0.001
+
+
+def quiet_time(rate: float | None, *, rare_pings: bool = True) -> float:
+    """Return the seconds without a message until a viewer is sent a ping.
+
+    Args:
+        rate: The viewer's looks per second; None for the sender's own pace.
+        rare_pings: The viewer accepts longer times.
+    """
+    is_slow = rare_pings and rate is not None and rate <= _SLOW_RATE
+    return _SLOW_QUIET_TIME if is_slow else QUIET_TIME
 
 
 class UpdatePace:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
 
 from ...errors import MachineGoneError
 from ...protocol.messages import Done, Subscribe
@@ -61,6 +61,31 @@ async def open_serial(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.St
     return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
 
 
+class Seen(NamedTuple):
+    """The state of a surface that a waiter has seen.
+
+    Attributes:
+        reader: The surface.
+        version: Its version.
+        state: Its state.
+        cursor: The version of its cursor; -1: the cursor does not matter.
+    """
+
+    reader: Reader
+    version: int
+    state: int
+    cursor: int = -1
+
+    def is_old(self) -> bool:
+        """Return whether the surface has another state now."""
+        reader, version, state, cursor = self
+        return (
+            reader.version != version
+            or reader.state_code != state
+            or (cursor >= 0 and reader.cursor_version != cursor)
+        )
+
+
 class Notifier:
     """A thread that calls back when a surface differs from the state that a waiter has seen.
 
@@ -71,22 +96,22 @@ class Notifier:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiters: dict[int, tuple[Reader, int, int, Callable[[], None], float]] = {}
+        self._waiters: dict[int, tuple[Seen, Callable[[], None], float]] = {}
         self._next = 0
         self._running = False
 
-    def add(self, reader: Reader, version: int, state: int, callback: Callable[[], None]) -> int:
-        """Call *callback* when the version or state is no longer this one, perhaps twice."""
+    def add(self, seen: Seen, callback: Callable[[], None]) -> int:
+        """Call *callback* when the surface differs from what was seen, perhaps twice."""
         with self._lock:
             self._next += 1
             expires = time.monotonic() + _ABANDONED_SECONDS
-            self._waiters[self._next] = (reader, version, state, callback, expires)
+            self._waiters[self._next] = (seen, callback, expires)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="kju-notifier", daemon=True).start()
             number = self._next
         # The thread may sleep until a change from a newer version, which another waiter has seen.
-        if reader.version != version or reader.state_code != state:
+        if seen.is_old():
             callback()
         return number
 
@@ -100,8 +125,8 @@ class Notifier:
             with self._lock:
                 moved = [
                     (number, callback)
-                    for number, (reader, version, state, callback, _) in self._waiters.items()
-                    if reader.version != version or reader.state_code != state
+                    for number, (seen, callback, _) in self._waiters.items()
+                    if seen.is_old()
                 ]
                 now = time.monotonic()
                 old = [number for number, waiter in self._waiters.items() if waiter[-1] < now]
@@ -115,8 +140,8 @@ class Notifier:
             for _, callback in moved:
                 callback()
             if newest is not None:
-                reader, version, state, *_ = newest
-                reader.wait(version, -1, state, WAIT_CAP_MS)
+                reader, version, state, cursor = newest[0]
+                reader.wait(version, cursor, state, WAIT_CAP_MS)
 
 
 class SleepingSurface(SurfaceBase):
@@ -147,7 +172,7 @@ class SleepingSurface(SurfaceBase):
             except RuntimeError:
                 pass  # the loop has been closed, with all that waited in it
 
-        number = self._notifier.add(self._consumer.reader, version, state, wake)
+        number = self._notifier.add(Seen(self._consumer.reader, version, state), wake)
         try:
             await asyncio.wait_for(woken.wait(), milliseconds / 1000)
         except TimeoutError:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from kju.client.aio import waiting
-from kju.client.aio.waiting import Notifier
+from kju.client.aio.waiting import Notifier, Seen
 from kju.surface import State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
@@ -22,10 +22,10 @@ def producer():
 
 
 class Waiter:
-    def __init__(self, notifier, reader, version=None):
+    def __init__(self, notifier, reader, version=None, cursor=-1):
         self.called = threading.Event()
         seen = reader.version if version is None else version
-        self.number = notifier.add(reader, seen, State.LIVE, self.called.set)
+        self.number = notifier.add(Seen(reader, seen, State.LIVE, cursor), self.called.set)
 
 
 def test_all_are_called_when_the_version_moves(producer):
@@ -41,6 +41,17 @@ def test_all_are_called_when_the_state_moves(producer):
     waiters = [Waiter(notifier, producer.reader) for _ in range(3)]
     producer.set_state(State.CLOSED)
     assert all(w.called.wait(30) for w in waiters)
+
+
+def test_only_those_that_asked_are_called_when_the_cursor_moves(producer):
+    notifier = Notifier()
+    others = [Waiter(notifier, producer.reader) for _ in range(2)]
+    follows = Waiter(notifier, producer.reader, cursor=producer.reader.cursor_version)
+    producer.move_cursor(3, 4, True)
+    assert follows.called.wait(30)
+    late = Waiter(notifier, producer.reader, cursor=producer.reader.cursor_version - 1)
+    assert late.called.is_set()
+    assert not any(each.called.is_set() for each in others)
 
 
 def test_one_who_is_late_is_called_at_once(producer):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kju.errors import InputError, KjuError, RoleError
-from kju.remote.mirror_link import MAX_MARKS, PendingInputs, VersionMarks, input_error
+from kju.remote.mirror_link import (
+    MAX_MARKS,
+    STALE_TIME,
+    PendingInputs,
+    StatedRate,
+    VersionMarks,
+    input_error,
+)
 from kju.wire.messages import InputDone
 
 
@@ -46,3 +53,14 @@ def test_a_mark_is_the_version_here_that_showed_a_version_there() -> None:
 )
 def test_an_error_of_the_sender_has_its_type(name: str, kind: type[KjuError]) -> None:
     assert type(input_error(InputDone(1, error=name, reason="why"))) is kind
+
+
+def test_a_picture_that_is_looked_at_rarely_becomes_stale_later() -> None:
+    rate = StatedRate()
+    assert rate.stale_time == STALE_TIME
+    assert rate.set(2.0, 5.0)
+    assert rate.stale_time > 2 * STALE_TIME
+    assert not rate.set(2.0, 6.0)
+    assert rate.changed_at == 5.0
+    assert rate.set(None, 7.0)
+    assert (rate.stale_time, rate.changed_at) == (STALE_TIME, 7.0)

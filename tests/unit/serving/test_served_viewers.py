@@ -15,11 +15,14 @@ from kju.wire.sender_session import SenderSession
 NAME = "lab/host1/debian"
 
 
-def add(viewers: ViewerRegistry, number: str, user: str = "") -> ServedViewer:
+def add(
+    viewers: ViewerRegistry, number: str, user: str = "", *, rare_pings: bool = False
+) -> ServedViewer:
     """Add a viewer with an open session."""
     scene = Scene()
     sender = SenderSession(scene.encoder, scene.consumer, lambda hello, raw: Admission(hello.role))
-    sender.receive(SessionHello(1, "view", ["zstd"], 1000, user), 0.0)
+    hello = SessionHello(1, "view", ["zstd"], 1000, user, rare_pings=rare_pings)
+    sender.receive(hello, 0.0)
     return viewers.add(number, f"to {number}", sender, 0.0)
 
 
@@ -95,3 +98,13 @@ def test_a_closed_session_counts_as_greeting() -> None:
     assert viewers.greeting() == []
     viewer.sender.receive(Goodbye(), 1.0)
     assert viewers.greeting() == [viewer]
+
+
+def test_a_viewer_with_rare_pings_may_be_silent_longer() -> None:
+    viewers = ViewerRegistry(NAME)
+    viewer = add(viewers, "a", rare_pings=True)
+    viewer.sender.pace.rate = 2.0
+    missed = 4 * viewer.sender.quiet_time
+    assert missed > served_viewers.VIEWER_TIMEOUT
+    assert not viewers.is_timed_out(viewer, missed - 1)
+    assert viewers.is_timed_out(viewer, missed + 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.waiting import Notifier, Seen
+from ..client.aio.waiting import Notifier, SeenSurface
 from ..client.link import only_descriptor
 from ..errors import KjuError, UnavailableError
 from ..memory import SharedMemory, open_fd
@@ -130,13 +130,13 @@ class ConsoleOrigin:
 
     async def _follow(self, link: AsyncLink, changed: Callable[[], None]) -> None:
         """Report publications until the machine ends."""
-        reported: Seen | None = None
+        reported: SeenSurface | None = None
         while True:
             if self.consumer.reader.state_code == State.SUPERSEDED:
                 with contextlib.suppress(KjuError, OSError):
                     await self._open_surface(link)
             reader = self.consumer.reader
-            seen = Seen(reader, reader.version, reader.state_code, reader.cursor_version)
+            seen = SeenSurface(reader, reader.version, reader.state_code, reader.cursor_version)
             if seen != reported:
                 is_cursor = reported is not None and seen == reported._replace(cursor=seen.cursor)
                 reported = seen
@@ -147,7 +147,7 @@ class ConsoleOrigin:
             is_replaced = seen.state == State.SUPERSEDED
             await self._wait(seen, _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL)
 
-    async def _wait(self, seen: Seen, seconds: float) -> None:
+    async def _wait(self, seen: SeenSurface, seconds: float) -> None:
         """Return when the screen differs from what was seen, or after *seconds*."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
 

@@ -61,7 +61,7 @@ async def open_serial(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.St
     return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
 
 
-class Seen(NamedTuple):
+class SeenSurface(NamedTuple):
     """The state of a surface that a waiter has seen.
 
     Attributes:
@@ -96,11 +96,11 @@ class Notifier:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiters: dict[int, tuple[Seen, Callable[[], None], float]] = {}
+        self._waiters: dict[int, tuple[SeenSurface, Callable[[], None], float]] = {}
         self._next = 0
         self._running = False
 
-    def add(self, seen: Seen, callback: Callable[[], None]) -> int:
+    def add(self, seen: SeenSurface, callback: Callable[[], None]) -> int:
         """Call *callback* when the surface differs from what was seen, perhaps twice."""
         with self._lock:
             self._next += 1
@@ -172,7 +172,7 @@ class SleepingSurface(SurfaceBase):
             except RuntimeError:
                 pass  # the loop has been closed, with all that waited in it
 
-        number = self._notifier.add(Seen(self._consumer.reader, version, state), wake)
+        number = self._notifier.add(SeenSurface(self._consumer.reader, version, state), wake)
         try:
             await asyncio.wait_for(woken.wait(), milliseconds / 1000)
         except TimeoutError:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from kju.client.aio import waiting
-from kju.client.aio.waiting import Notifier, Seen
+from kju.client.aio.waiting import Notifier, SeenSurface
 from kju.surface import State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
@@ -25,7 +25,7 @@ class Waiter:
     def __init__(self, notifier, reader, version=None, cursor=-1):
         self.called = threading.Event()
         seen = reader.version if version is None else version
-        self.number = notifier.add(Seen(reader, seen, State.LIVE, cursor), self.called.set)
+        self.number = notifier.add(SeenSurface(reader, seen, State.LIVE, cursor), self.called.set)
 
 
 def test_all_are_called_when_the_version_moves(producer):

@@ -190,7 +190,8 @@ class Encoder:
             self._searched = 0 if moves else version
             chosen = self._dirty.choose(dirty, focus, max_bytes)
             while True:
-                step = self._encode(base, moves, chosen, version, now)
+                rects = self._grid.rects(chosen)
+                step = self._encode(base, moves, chosen, rects, version, now)
                 if step is None or step.length <= max_bytes or len(chosen) == 1:
                     break
                 over = step.length + max_bytes // 4
@@ -198,7 +199,8 @@ class Encoder:
             if step is not None:
                 self._dirty.bytes_per_tile = max(1.0, step.length / len(chosen))
             # Tiles that were drawn again with the same pixels make no step: choose the next ones.
-            if applied := self._apply(step, base, moves, chosen, dirty, version, now):
+            applied = self._apply(step, base, moves, chosen, rects, dirty, version, now)
+            if applied is not None:
                 return applied
         return None
 
@@ -229,11 +231,20 @@ class Encoder:
         base: npt.NDArray[np.uint8],
         moves: list[MovedRect],
         tiles: npt.NDArray[np.intp],
+        rects: list[Rect],
         version: int,
         now: float,
     ) -> Step | None:
-        """Encode the difference between *base* and the screen within tiles; None without one."""
-        rects = self._grid.rects(tiles)
+        """Encode the difference between *base* and the screen within tiles; None without one.
+
+        Args:
+            base: The shadow with the moves made.
+            moves: The moves.
+            tiles: The tiles.
+            rects: Rectangles that cover these.
+            version: The screen's version before the copy.
+            now: Seconds.
+        """
         if not moves:
             self._pictures.copy(self._consumer, rects)
         changed = bounded(self._pictures.changed(base, rects), rects)
@@ -253,18 +264,21 @@ class Encoder:
         base: npt.NDArray[np.uint8],
         moves: list[MovedRect],
         tiles: npt.NDArray[np.intp],
+        rects: list[Rect],
         dirty: npt.NDArray[np.intp],
         version: int,
         now: float,
     ) -> Step | None:
-        """Update the shadow by a step."""
+        """Update the shadow by a step: see `_encode`; *dirty* are all dirty tiles."""
         step = self.policy.record(step, moves, now)
         moved = (self._grid.tiles_in(to) for to, _, _ in moves)
-        touched = np.unique(np.concatenate([tiles, *moved]))
-        self._pictures.update_shadow(base, self._grid.rects(tiles))
+        touched = np.unique(np.concatenate([tiles, *moved])) if moves else tiles
+        self._pictures.update_shadow(base, rects)
         self._dirty.remove(tiles, version)
         self.version = version
-        left = np.setdiff1d(dirty, tiles, assume_unique=True)
+        # Usually all of them: a set operation of NumPy would take longer than the rest.
+        is_all = len(tiles) == len(dirty)
+        left = dirty[:0] if is_all else np.setdiff1d(dirty, tiles, assume_unique=True)
         self.complete_version = self._dirty.oldest_copy(left) if len(left) else version
         if step is None:
             return None

@@ -108,10 +108,10 @@ class StepLog:
 
     def after(self, generation: int) -> Step | None:
         """Return the step that follows a generation, if it is still kept."""
-        for step in self._steps:
-            if step.generation == generation + 1:
-                return step
-        return None
+        # Generations follow each other, and the wanted one is nearly always the last or the next.
+        if not self._steps or (back := self._steps[-1].generation - generation) <= 0:
+            return None
+        return self._steps[-back] if back <= len(self._steps) else None
 
 
 class Pictures:

@@ -45,6 +45,10 @@ class TileGrid(NamedTuple):
     def rects(self, tiles: npt.NDArray[np.intp]) -> list[Rect]:
         """Return rectangles that cover tiles: runs within a row, equal runs of rows joined."""
         side, columns = self.side, self.columns
+        if len(tiles) == 1:  # such as a typed letter
+            row, column = divmod(int(tiles[0]), columns)
+            x, y = column * side, row * side
+            return [Rect(x, y, min(side, self.width - x), min(side, self.height - y))]
         tiles = np.sort(tiles)
         breaks = np.flatnonzero((np.diff(tiles) != 1) | (tiles[1:] % columns == 0)) + 1
         rects: list[Rect] = []
@@ -104,10 +108,18 @@ class DirtyTiles:
         self._grid = grid
         self._copied = np.zeros(grid.tile_count, np.uint64)
         self._since = np.full(grid.tile_count, np.inf)
+        #: A version of the screen at which no tile was dirty; -1 for none.
+        self._clean_at = -1
+        self._none = np.zeros(grid.tile_count, np.bool_)
+        self._none.flags.writeable = False
         self.bytes_per_tile = 1.0
 
     def find(self, now: float) -> npt.NDArray[np.bool_]:
         """Return the mask of the tiles that are newer on the screen than their copy."""
+        # Before the tiles: a tile of a later version makes another version of the screen.
+        version = self._consumer.reader.version
+        if version == self._clean_at:
+            return self._none
         table = self._consumer.tile_versions()
         times = self._consumer.tile_side // self._grid.side
         if times > 1:
@@ -117,13 +129,17 @@ class DirtyTiles:
         table = table.ravel()
         if len(table) != len(self._copied):
             # The mode has changed since the caller read it. The next call has the new one.
-            return np.zeros(len(self._copied), np.bool_)
+            return self._none
         dirty = table > self._copied
+        if not dirty.any():
+            self._clean_at = version
+            return self._none
         self._since[dirty & np.isinf(self._since)] = now
         return dirty
 
     def add(self, tiles: npt.NDArray[np.intp], now: float) -> None:
         """Make clean tiles dirty."""
+        self._clean_at = -1
         self._copied[tiles] = 0
         self._since[tiles] = now
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections import deque
+from collections.abc import Iterator
 
+import numpy as np
+import pytest
+
+from kju.wire import steps
 from kju.wire.messages import Photo
 from kju.wire.steps import MAX_KEPT, PHOTO_OVERHEAD, Block, Step, StepLog
 
@@ -37,3 +42,23 @@ def test_the_oldest_steps_are_dropped_over_the_limit_but_never_the_last() -> Non
 def test_the_length_of_a_step_counts_its_photos() -> None:
     photo = Photo(0, 0, 8, 8, bytes(30))
     assert step(1)._replace(photos=(photo,)).length == 10 + 30 + PHOTO_OVERHEAD
+
+
+def test_a_step_is_found_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long session keeps thousands of steps, and every viewer asks at each change."""
+
+    class Unsearched(deque[Step]):
+        def __iter__(self) -> Iterator[Step]:
+            raise AssertionError("the log was searched")
+
+    monkeypatch.setattr(steps, "deque", Unsearched)
+    log = StepLog()
+    assert log.after(0) is None
+    for generation in range(1, 100):
+        log.append(step(generation))
+    assert [log.after(number) is not None for number in (0, 50, 98, 99, 100)] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+    found = log.after(50)
+    assert found is not None
+    assert found.generation == 51

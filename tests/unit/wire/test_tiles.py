@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.wire_scene import surface
 
+from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
-from kju.wire.tiles import TileGrid, merged
+from kju.wire.tiles import DirtyTiles, TileGrid, merged
 
 GRID = TileGrid(32, 100, 70)
 
@@ -47,3 +49,28 @@ def test_neighbours_are_merged() -> None:
     assert merged(pieces) == [Rect(0, 0, 96, 64)]
     assert merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
     assert merged([]) == []
+
+
+def test_the_tiles_of_an_unchanged_screen_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = surface()
+    producer.set_mode(100, 70)
+    consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
+    mode = consumer.mode
+    dirty = DirtyTiles(consumer, TileGrid(consumer.tile_side, mode.width, mode.height))
+    reads: list[int] = []
+    read = Consumer.tile_versions
+
+    def counted(self: Consumer) -> object:
+        reads.append(1)
+        return read(self)
+
+    monkeypatch.setattr(Consumer, "tile_versions", counted)
+    changed = np.flatnonzero(dirty.find(0.0))
+    dirty.remove(changed, consumer.reader.version)
+    assert [dirty.find(0.0).any() for _ in range(3)] == [False] * 3
+    assert len(reads) == 2
+    dirty.add(changed[:1], 1.0)
+    assert np.flatnonzero(dirty.find(1.0)).tolist() == changed[:1].tolist()
+    dirty.remove(changed[:1], consumer.reader.version)
+    producer.draw(Rect(8, 8, 8, 8), np.ones((8, 8, 4), np.uint8), stride=32)
+    assert dirty.find(2.0).any()

@@ -11,21 +11,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.waiting import Notifier, SeenSurface
 from ..client.link import only_descriptor
-from ..errors import KjuError, UnavailableError
+from ..errors import KjuError, MemoryLostError, UnavailableError
 from ..memory import SharedMemory, open_fd
 from ..protocol.messages import Done, GetSurface, Refresh, SetRate, SurfaceHandle
 from ..surface import State
 from ..surface.consumer import Consumer
 from ..wire.encoder import Encoders
+from .publication_watch import PublicationWatch
 
 #: Seconds from the last viewer's end to the closing of the screen: a viewer may reconnect.
 GRACE_TIME = 5.0
 #: Seconds between two checks of a surface without a publication.
 _POLL_INTERVAL = 1.0
-#: Seconds between two reports of the cursor, which moves more often than viewers show it.
-_CURSOR_INTERVAL = 0.02
 #: The same, while the surface that replaces it does not exist yet.
 _REPLACED_INTERVAL = 0.05
 
@@ -76,7 +74,9 @@ class ConsoleOrigin:
         self._link: AsyncLink | None = None
         self._segment: SharedMemory | None = None
         self._consumer: Consumer | None = None
-        self._notifier = Notifier()
+        self._changed: Callable[[], None] = _nothing
+        self._watch: PublicationWatch | None = None
+        self._was_replaced = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     @property
@@ -101,7 +101,8 @@ class ConsoleOrigin:
         except BaseException:
             self.close()
             raise
-        self._following = asyncio.create_task(self._follow(self._link, changed))
+        self._changed = changed
+        self._following = asyncio.create_task(self._follow(self._link))
 
     async def set_rate(self, rate: float | None) -> None:
         """State the rate to the host, also before the screen is opened."""
@@ -125,54 +126,52 @@ class ConsoleOrigin:
             segment.close()  # the next surface does not exist yet
             return
         old, self._segment, self._consumer = self._segment, segment, consumer
+        if self._watch is not None:
+            self._watch.stop()
+        self._watch = PublicationWatch(consumer.reader, self._report)
         if old is not None:
             old.close()
 
-    async def _follow(self, link: AsyncLink, changed: Callable[[], None]) -> None:
-        """Report publications until the machine ends."""
-        reported: SeenSurface | None = None
-        while True:
+    def _report(self) -> None:
+        """Report a publication at once: an input may wait for it."""
+        with contextlib.suppress(UnavailableError, MemoryLostError):
             if self.consumer.reader.state_code == State.SUPERSEDED:
+                self._was_replaced.set()
+            self._changed()
+
+    async def _follow(self, link: AsyncLink) -> None:
+        """Open the surfaces that replace the present one, and check it now and then."""
+        is_new = True
+        while True:
+            is_replaced = self.consumer.reader.state_code == State.SUPERSEDED
+            if is_replaced:
                 with contextlib.suppress(KjuError, OSError):
                     await self._open_surface(link)
-            reader = self.consumer.reader
-            seen = SeenSurface(reader, reader.version, reader.state_code, reader.cursor_version)
-            if seen != reported:
-                is_cursor = reported is not None and seen == reported._replace(cursor=seen.cursor)
-                reported = seen
-                changed()
-                if is_cursor:
-                    await self._wait(seen._replace(cursor=-1), _CURSOR_INTERVAL)
-                    continue
-            is_replaced = seen.state == State.SUPERSEDED
-            await self._wait(seen, _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL)
-
-    async def _wait(self, seen: SeenSurface, seconds: float) -> None:
-        """Return when the screen differs from what was seen, or after *seconds*."""
-        loop, woken = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed
-                loop.call_soon_threadsafe(woken.set)
-
-        number = self._notifier.add(seen, wake)
-        try:
-            async with asyncio.timeout(seconds):
-                await woken.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._notifier.remove(number)
+            self._was_replaced.clear()
+            if is_new or is_replaced:
+                self._changed()
+            is_new = False
+            seconds = _REPLACED_INTERVAL if is_replaced else _POLL_INTERVAL
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._was_replaced.wait()
 
     def close(self) -> None:
         """Close the surface. No effect if it is not open."""
         if self._following is not None:
             self._following.cancel()
+        if self._watch is not None:
+            self._watch.stop()
         if self._segment is not None:
             self._segment.close()
         if self._link is not None:
             self._link.close()
-        self._following = self._segment = self._consumer = self._link = None
+        self._following = self._segment = self._consumer = self._link = self._watch = None
+        self._changed = _nothing
+
+
+def _nothing() -> None:
+    """Report no change: the console is not open."""
 
 
 class SharedScreen:

@@ -18,7 +18,7 @@ import fcntl
 import logging
 import os
 import socket as sockets
-from collections import deque
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -62,6 +62,8 @@ END_TIME = 3.0
 MAX_ACTIONS = 8
 #: ioctl(2), tcp(7): bytes in the send queue that were not sent yet.
 _SIOCOUTQNSD = 0x894B
+#: The last frame of a binary message: RFC 6455, 5.2.
+_BINARY = 0x82
 #: Close codes of RFC 6455, 7.4.1, and 1013 of its registry.
 OK, GOING_AWAY, INVALID, TEXT, TOO_BIG, ENDED, TRY_LATER = 1000, 1001, 1002, 1003, 1009, 1008, 1013
 
@@ -127,7 +129,6 @@ class PageSocket:
         served = self._served
         self._send(SocketHello(PROTOCOL, self.id, served.build, user, role, served.server))
         self.send_machines()
-        sending = asyncio.create_task(self._outgoing.run())
         try:
             await self._receive_all()
         finally:
@@ -135,10 +136,9 @@ class PageSocket:
                 task.cancel()
             for number in list(self._screens):
                 self._close_screen(number)
-            sending.cancel()
             # aiohttp waits until the page has read the rest, which may be never.
             self._outgoing.abort_after(END_TIME)
-            await asyncio.gather(sending, *self._actions.values(), return_exceptions=True)
+            await asyncio.gather(*self._actions.values(), return_exceptions=True)
 
     async def end(self, code: int, reason: str) -> None:
         """Send a goodbye, and close the socket. A page that does not read is not waited for."""
@@ -147,9 +147,6 @@ class PageSocket:
             task.cancel()
         self._send(wire.Goodbye(reason[:1000]))
         self._outgoing.abort_after(END_TIME)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await self._outgoing.flushed()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_TIME):
                 await self._ws.close(code=code, message=reason.encode()[:120])
@@ -340,7 +337,9 @@ class _Channel:
 
 
 class _Outgoing:
-    """The messages of a socket that were not sent yet.
+    """Writes a socket's messages to its transport at once.
+
+    aiohttp's own writer is a coroutine. It would send nothing while the next picture is encoded.
 
     Args:
         ws: The WebSocket.
@@ -349,9 +348,6 @@ class _Outgoing:
 
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self._ws, self._transport = ws, transport
-        self._queue: deque[bytes] = deque()
-        self._bytes = 0
-        self._news, self._empty = asyncio.Event(), asyncio.Event()
         sock: Any = transport.get_extra_info("socket")
         self._descriptor: int = sock.fileno() if sock is not None else -1
         if sock is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
@@ -359,42 +355,31 @@ class _Outgoing:
 
     def put(self, data: bytes) -> None:
         """Send a message after those that wait; abort the socket if too much waits."""
-        if self._transport.is_closing():
+        if self._ws.closed or self._transport.is_closing():
             return
-        self._queue.append(data)
-        self._bytes += len(data)
-        self._empty.clear()
-        self._news.set()
-        if self._bytes > MAX_WAITING:
+        self._transport.write(binary_frame(data))
+        if self._transport.get_write_buffer_size() > MAX_WAITING:
             self._transport.abort()
 
     def waiting(self) -> int:
-        """Return the bytes that wait here, in the transport and in the kernel."""
+        """Return the bytes that wait in the transport and in the kernel."""
         if self._transport.is_closing():
             return MAX_WAITING
         unsent = array.array("i", [0])
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._descriptor, _SIOCOUTQNSD, unsent)
-        return self._bytes + self._transport.get_write_buffer_size() + unsent[0]
-
-    async def flushed(self) -> None:
-        """Return when every message was given to the transport."""
-        if self._queue:
-            await self._empty.wait()
+        return self._transport.get_write_buffer_size() + unsent[0]
 
     def abort_after(self, seconds: float) -> None:
         """Abort the connection after a time. No effect if it has closed by then."""
         asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
-    async def run(self) -> None:
-        """Send messages until the socket ends."""
-        with contextlib.suppress(ConnectionError):
-            while True:
-                while self._queue:
-                    data = self._queue[0]
-                    await self._ws.send_bytes(data)
-                    self._queue.popleft()
-                    self._bytes -= len(data)
-                self._empty.set()
-                self._news.clear()
-                await self._news.wait()
+
+def binary_frame(data: bytes) -> bytes:
+    """Return a server's WebSocket frame with a whole binary message: RFC 6455, 5.2."""
+    size = len(data)
+    if size < 126:
+        return struct.pack("!BB", _BINARY, size) + data
+    if size < 1 << 16:
+        return struct.pack("!BBH", _BINARY, 126, size) + data
+    return struct.pack("!BBQ", _BINARY, 127, size) + data

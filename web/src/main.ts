@@ -2,7 +2,7 @@
 
 import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkState } from "./shell/connection";
-import { currentSession, endSession, exchange, keyOfLink, takeKey } from "./shell/login";
+import { endSession, exchange, hasSession, keyOfLink, takeKey } from "./shell/login";
 import { notify } from "./ui/dialog";
 import { h } from "./ui/dom";
 import { loginPage } from "./ui/login_page";
@@ -13,17 +13,19 @@ import type { Machine } from "./wire/messages";
 
 const isEmbedded = window.parent !== window;
 
+/** Milliseconds of the first connection before the page says that it connects. */
+const QUIET_TIME = 500;
+
 class App {
   private page: WallPage | MachinePage | null = null;
-  private machines: readonly Machine[] = [];
+  /** Null before the server's first list. */
+  private machines: readonly Machine[] | null = null;
+  private module: WebAssembly.Module | null = null;
   private readonly connection: Connection;
-  private isReady = false;
+  private waitTimer = 0;
 
-  constructor(
-    private readonly module: WebAssembly.Module,
-    token: string,
-    build: string,
-  ) {
+  /** Connect. What needs the decoder waits for `start`. */
+  constructor(token: string) {
     this.connection = new Connection(
       {
         linkChanged: (state, reason) => this.linkChanged(state, reason),
@@ -33,7 +35,7 @@ class App {
         },
       },
       token,
-      build,
+      document.documentElement.dataset.build ?? "",
       photoDecoder,
     );
     window.addEventListener("popstate", () => this.show());
@@ -45,9 +47,17 @@ class App {
     this.connection.open();
   }
 
+  start(module: WebAssembly.Module): void {
+    this.module = module;
+    if (this.machines !== null) this.show();
+  }
+
   private linkChanged(state: LinkState, reason: string): void {
-    if (this.page === null && state !== "open") this.showWait(state, reason);
-    else if (this.page instanceof MachinePage) this.page.setLink(state, reason);
+    clearTimeout(this.waitTimer);
+    if (this.page === null && state !== "open") {
+      const time = state === "connecting" ? QUIET_TIME : 0;
+      this.waitTimer = window.setTimeout(() => this.showWait(state, reason), time);
+    } else if (this.page instanceof MachinePage) this.page.setLink(state, reason);
     else if (state === "ended" && !isEmbedded) location.reload();
     document.body.classList.toggle("lost", state !== "open");
   }
@@ -68,17 +78,13 @@ class App {
 
   private machinesChanged(machines: readonly Machine[]): void {
     this.machines = machines;
-    if (!this.isReady) {
-      this.isReady = true;
-      this.show();
-      return;
-    }
-    if (this.page instanceof WallPage) this.page.setMachines(machines);
-    else this.page?.setMachine(this.find(this.address().machine));
+    if (this.page === null) this.show();
+    else if (this.page instanceof WallPage) this.page.setMachines(machines);
+    else this.page.setMachine(this.find(this.address().machine));
   }
 
   private find(name: string): Machine | undefined {
-    return this.machines.find((machine) => machine.name === name);
+    return this.machines?.find((machine) => machine.name === name);
   }
 
   /** The machine in the address; empty for the wall. */
@@ -97,6 +103,7 @@ class App {
   }
 
   private show(): void {
+    if (this.module === null || this.machines === null) return;
     this.page?.close();
     const { machine, console } = this.address();
     const path = `/m/${encodeURIComponent(machine)}`;
@@ -125,26 +132,33 @@ function decoded(part: string): string {
   }
 }
 
-async function start(): Promise<void> {
-  document.documentElement.lang = LANGUAGE;
-  const module = WebAssembly.compileStreaming(fetch("/screen.wasm"));
+/** Sign in. Returns a token, or an empty text with a cookie; null if there is no session. */
+async function signIn(): Promise<{ token: string | null; problem: string }> {
   const key = takeKey();
   let problem = "";
-  let token = "";
   if (key)
     try {
-      token = await exchange(key, !isEmbedded);
+      return { token: await exchange(key, !isEmbedded), problem };
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
     }
-  const session = token ? null : await currentSession();
-  if (session === null && !token) {
+  return { token: (await hasSession()) ? "" : null, problem };
+}
+
+async function start(): Promise<void> {
+  document.documentElement.lang = LANGUAGE;
+  // The browser loads it already: see index.html.
+  const url = document.querySelector<HTMLLinkElement>("#screen")?.href ?? "/screen.wasm";
+  const compiling = WebAssembly.compileStreaming(fetch(url));
+  compiling.catch(() => {}); // it is reported below
+  const { token, problem } = await signIn();
+  if (token === null) {
     document.body.replaceChildren(loginPage(problem, () => location.reload()));
     return;
   }
   if (problem) notify(problem);
-  document.body.replaceChildren();
-  new App(await module, token, session?.build ?? "");
+  const app = new App(token);
+  app.start(await compiling);
 }
 
 start().catch((error: unknown) => {

@@ -1,6 +1,9 @@
 """SHELL: the files of the page, which are built from `web/` of the source tree.
 
 They are read again when they have changed, so that a page of an older version can reload itself.
+
+The first file names the others with their versions (``/app.js?v=0123456789abcdef``), so a browser
+may keep these for ever: a second visit requests the first file only.
 """
 
 from __future__ import annotations
@@ -50,6 +53,11 @@ class Asset(NamedTuple):
     type: str
     tag: str
 
+    @property
+    def version(self) -> str:
+        """The tag, for a URL."""
+        return self.tag.strip('"')
+
 
 class Assets:
     """The files of the page.
@@ -81,16 +89,28 @@ class Assets:
         state = tuple((str(path), each.st_mtime_ns, each.st_size) for path, each in status)
         if state == self._state:
             return
-        total, files = hashlib.sha256(), {}
+        total, files = hashlib.sha256(), dict[str, Asset]()
         for path, _ in status:
             name, data = path.relative_to(self._folder).as_posix(), read_file(path, MAX_ASSET)
             total.update(f"{name}\0{len(data)}\0".encode() + data)
-            compressed = gzip.compress(data, 9, mtime=0)
-            files[name] = Asset(
-                data,
-                compressed if len(compressed) < len(data) else b"",
-                _TYPES[path.suffix],
-                f'"{hashlib.sha256(data).hexdigest()[:16]}"',
-            )
+            files[name] = _asset(data, _TYPES[path.suffix])
         self._files, self._build = files, total.hexdigest()[:16]
+        if INDEX in files:
+            files[INDEX] = _with_versions(files, self._build)
         self._state = state
+
+
+def _asset(data: bytes, media_type: str) -> Asset:
+    compressed = gzip.compress(data, 9, mtime=0)
+    if len(compressed) >= len(data):
+        compressed = b""
+    return Asset(data, compressed, media_type, f'"{hashlib.sha256(data).hexdigest()[:16]}"')
+
+
+def _with_versions(files: dict[str, Asset], build: str) -> Asset:
+    """Return the first file, with the versions of all files and of each that it names."""
+    data, media_type = files[INDEX].data, files[INDEX].type
+    data = data.replace(b'data-build=""', f'data-build="{build}"'.encode())
+    for name, each in files.items():
+        data = data.replace(f'"/{name}"'.encode(), f'"/{name}?v={each.version}"'.encode())
+    return _asset(data, media_type)

@@ -38,6 +38,8 @@ MAX_BODY = 4096
 MAX_WRONG, MAX_WRONG_IN_ALL, WRONG_TIME = 10, 100, 60.0
 #: Seconds between two pings of a WebSocket; one without a pong in half of it is closed.
 HEARTBEAT = 15.0
+#: Of a file whose URL has its version.
+KEEP_FOR_EVER = "max-age=31536000, immutable"
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -282,7 +284,9 @@ class WebServer:
         if found is None:
             return _error(404, MISSING if name == INDEX else "no such file")
         self._principal(request)
-        kept = {"ETag": found.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        is_this_version = request.query_string == f"v={found.version}"
+        caching = KEEP_FOR_EVER if is_this_version else "no-cache"
+        kept = {"ETag": found.tag, "Cache-Control": caching, "Vary": "Accept-Encoding"}
         if request.headers.get("If-None-Match") == found.tag:
             return web.Response(status=304, headers=kept)
         data = found.data

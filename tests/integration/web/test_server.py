@@ -210,6 +210,21 @@ async def test_files_are_served_compressed_and_not_twice(tmp_path: Path) -> None
         assert (await page.get("/", If_None_Match=headers["ETag"]))[0] == 304
 
 
+async def test_a_browser_keeps_files_with_their_version_and_asks_again_for_the_first(
+    page: Page, server: WebServer
+) -> None:
+    script = server.site.assets.find("app.js")
+    assert script is not None
+    kept = "max-age=31536000, immutable"
+    expected = {
+        "/": "no-cache", "/app.js": "no-cache", "/app.js?v=0": "no-cache",
+        f"/app.js?v={script.version}": kept,
+    }  # fmt: skip
+    for path, caching in expected.items():
+        status, _, headers = await page.get(path)
+        assert (status, headers["Cache-Control"]) == (200, caching)
+
+
 async def test_a_checkout_without_the_page_tells_how_to_build_it(tmp_path: Path) -> None:
     made = WebServer([], WebOptions(), assets=Assets(tmp_path / "none"))
     async with serving(made), Page(made.url) as page:
@@ -320,7 +335,7 @@ async def test_revoking_ends_a_page_that_does_not_read(
     async with page_of(server) as page:
         (here,) = server.site.sockets.values()
         page.ws._conn.transport.pause_reading()  # type: ignore[union-attr]
-        while here._outgoing._bytes < 1 << 20:
+        while here._outgoing.waiting() < 1 << 20:
             here.send(bytes(60_000))
             await asyncio.sleep(0)
         Access().revoke([here.principal.id])

@@ -44,3 +44,18 @@ def test_the_version_follows_the_files(tmp_path: Path) -> None:
     found = assets.find("index.html")
     assert found is not None
     assert found.data == b"new"
+
+
+def test_the_first_file_names_the_others_with_their_versions(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<html data-build=""><script src="/app.js"></script>')
+    (tmp_path / "app.js").write_text("old")
+    assets = Assets(tmp_path)
+    first, script = assets.find("index.html"), assets.find("app.js")
+    assert first is not None
+    assert script is not None
+    names = f'src="/app.js?v={script.version}"'
+    assert first.data.decode() == f'<html data-build="{assets.build}"><script {names}></script>'
+    (tmp_path / "app.js").write_text("newer")
+    second = assets.find("index.html")
+    assert second is not None
+    assert second.tag != first.tag

@@ -2,12 +2,6 @@
 
 const KEY = /^[A-Za-z0-9_-]{43}$/;
 
-export interface Session {
-  readonly role: string;
-  readonly build: string;
-  readonly machines: readonly string[];
-}
-
 /** Take the key from the address, so that it is in no history and no screenshot. */
 export function takeKey(): string {
   const key = location.hash.slice(1);
@@ -40,12 +34,12 @@ export async function exchange(key: string, cookie: boolean): Promise<string> {
   return typeof body === "object" && body !== null && "token" in body ? String(body.token) : "";
 }
 
-/** Return the session of this browser's cookie; null without one. */
-export async function currentSession(): Promise<Session | null> {
+/** Return whether this browser has a cookie of a session. */
+export async function hasSession(): Promise<boolean> {
   const response = await fetch("/api/session");
-  if (response.status === 401) return null;
+  if (response.status === 401) return false;
   if (!response.ok) throw new Error(await reason(response));
-  return (await response.json()) as Session;
+  return true;
 }
 
 export async function endSession(): Promise<void> {

@@ -60,6 +60,22 @@ async def test_publications_during_one_turn_of_the_loop_are_reported_once(
     watch.stop()
 
 
+async def test_a_cursor_that_moves_is_reported_and_delays_no_pixels(
+    producer: SurfaceProducer,
+) -> None:
+    reader = Consumer(producer.memory.mapping).reader
+    seen: list[tuple[int, int]] = []
+    watch = PublicationWatch(reader, lambda: seen.append((reader.version, reader.cursor_version)))
+    for at in range(200):
+        producer.move_cursor(at, at, True)
+    last = reader.cursor_version
+    await until_async(lambda: seen[-1:] == [(reader.version, last)])
+    assert len(seen) < 100
+    draw(producer, 9)
+    await until_async(lambda: seen[-1:] == [(producer.version, last)])
+    watch.stop()
+
+
 async def test_nothing_is_reported_after_the_end(producer: SurfaceProducer) -> None:
     reader = Consumer(producer.memory.mapping).reader
     seen: list[int] = []

@@ -84,7 +84,7 @@ SUITES: dict[str, str] = {
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_web.py": "web.page_socket web.site",
+    "multiprocess/test_web.py": "web.site",
     "integration/web/test_server.py": "web.connections",
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",

@@ -23,7 +23,8 @@ from kju.serving.served_screen import ServedScreen
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.carrier import WebCarrier
-from kju.web.server import WebOptions, WebServer, serving
+from kju.web.listening import WebOptions
+from kju.web.server import WebServer, serving
 from kju.wire import messages as wire
 from kju.wire.greeting import Admission
 

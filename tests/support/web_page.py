@@ -16,8 +16,9 @@ from kju.protocol.messages import Keys
 from kju.surface.producer import Producer
 from kju.web import messages as web
 from kju.web.access import Access
+from kju.web.listening import WebOptions
 from kju.web.messages import WebRole
-from kju.web.server import WebOptions, WebServer, serving
+from kju.web.server import WebServer, serving
 from kju.wire import messages as wire
 from kju.wire.greeting import Stage
 from kju.wire.receiver_session import ReceiverSession

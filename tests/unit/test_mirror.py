@@ -54,7 +54,7 @@ SUITES: dict[str, str] = {
         "agents.mcp.calls agents.mcp.results agents.mcp.tools"
     ),
     "integration/agents/mcp/test_server.py": "cli.mcp",
-    "integration/agents/mcp/test_http.py": "agents.mcp.listening",
+    "integration/agents/mcp/test_http.py": "agents.mcp.listening files.sockets",
     "qemu/test_mcp.py": "agents.mcp.launching",
     "integration/gym/test_env.py": "gym.episode gym.observing gym.resets gym.stepping",
     "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
@@ -86,6 +86,8 @@ SUITES: dict[str, str] = {
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_web.py": "web.site",
     "integration/web/test_server.py": "web.connections",
+    "integration/web/test_logins.py": "web.sessions",
+    "integration/web/test_proxy.py": "web.listening",
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import re
 import sys
@@ -14,7 +15,8 @@ import typer
 
 from .. import extras
 from ..errors import UsageError
-from ..files import raise_descriptor_limit
+from ..files import raise_descriptor_limit, read_file
+from ..remote.addresses import UNIX
 from ..remote.trust import default_folder
 from ..store.paths import check_name
 from ..web.access import Access
@@ -26,11 +28,14 @@ from .output import print_table
 
 if TYPE_CHECKING:
     from ..web.server import WebServer
+    from ..web.tls import ServerCertificate
 
 #: The port, if none is given.
 PORT = 7480
 #: Seconds for which the first link is valid.
 FIRST_LINK_LIFETIME = 600.0
+#: The most bytes of a file with a password.
+_MAX_PASSWORD_FILE = 4096
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -62,6 +67,21 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Allow pages of ORIGIN to embed a screen."),
     ] = None,
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="Address in browsers, behind a reverse proxy.")
+    ] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Address, or ADDRESS/BITS, of the reverse proxy."),
+    ] = None,
+    trust_header: Annotated[
+        str,
+        typer.Option(metavar="HEADER", help="Header in which the proxy names the user."),
+    ] = "",
+    proxy_role: Annotated[
+        str,
+        typer.Option(metavar="ROLE", help="Role of the proxy's users that `kju web user` lacks."),
+    ] = "",
 ) -> None:
     """Serve machines to browsers until Ctrl+C (this is what `kju web` does).
 
@@ -70,24 +90,26 @@ def serve(
     """
     extras.require("web", "a web server")
     from ..web.assets import INDEX, MISSING
-    from ..web.server import WebOptions, WebServer
-    from ..web.tls import ServerCertificate
+    from ..web.listening import WebOptions
+    from ..web.proxy import make_proxy
+    from ..web.server import WebServer
 
     raise_descriptor_limit()
     for name in names or []:
         check_name(name)
-    address, port = _address(listen)
-    if (certificate is None) != (key is None):
-        raise UsageError("give both --certificate and --key")
-    own = default_folder() / "web.pem"
-    is_local = address in ("localhost", "127.0.0.1", "::1")
-    used = None
-    if certificate is not None and key is not None:
-        used = ServerCertificate(certificate, key)
-    elif own.exists() and (https or not is_local):
-        used = ServerCertificate(own, own.with_suffix(".key"))
-    elif https:
-        raise UsageError("--https needs a certificate: make one with kju cert web")
+    path, address, port = _address(listen)
+    if not url and (proxy or trust_header or proxy_role):
+        raise UsageError("a proxy needs --url, the address of the page in browsers")
+    if url and not proxy and path is None:
+        raise UsageError("name the proxy with --proxy ADDRESS, or use --listen unix:PATH")
+    if proxy_role and not trust_header:
+        raise UsageError("--proxy-role is for users that the proxy names: add --trust-header")
+    used_proxy = None
+    if url:
+        used_proxy = make_proxy(
+            url, proxy or [], trust_header, _role(proxy_role) if proxy_role else None
+        )
+    used = None if path else _certificate(address, certificate, key, https=https)
     for each in host or []:
         if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+", each):
             raise UsageError(
@@ -96,7 +118,7 @@ def serve(
     for each in embed or []:
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", each):
             raise UsageError(f"--embed: {each!r} is not an origin; write https://HOST")
-    options = WebOptions(address, port, used, host or [], embed or [])
+    options = WebOptions(address, port, used, host or [], embed or [], path, used_proxy)
     access = Access()
     server = WebServer(names or [], options, access=access)
     if server.site.assets.find(INDEX) is None:
@@ -111,7 +133,8 @@ async def _serve(server: WebServer, access: Access, names: list[str]) -> None:
 
         def ready() -> None:
             stack.enter_context(announced(server.url, server.port))
-            print(f"serving at {server.url}", flush=True)
+            where = f" (socket {path})" if (path := server.options.path) else ""
+            print(f"serving at {server.url}{where}", flush=True)
             if _is_journal():  # a secret must not be in a log
                 print("to make a link: kju web link NAME", flush=True)
                 return
@@ -136,9 +159,7 @@ def link(
     """
     for name in names or []:
         check_name(name)
-    if role not in WEB_ROLES:
-        raise UsageError(f"--role is one of: {', '.join(WEB_ROLES)}; not {role!r}")
-    known: WebRole = "view" if role == "view" else "control" if role == "control" else "manage"
+    known = _role(role)
     urls = running_urls()
     if not urls:
         raise UsageError("no web server of yours is running: start one with kju web")
@@ -150,29 +171,100 @@ def link(
     print(f"link {made}: {role}, {uses} uses; to end it: kju web revoke {made}", file=sys.stderr)
 
 
+def user(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Name of the user.")],
+    names: Names = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Allow all machines again to a user of some.")
+    ] = False,
+    role: Annotated[
+        str,
+        typer.Option(metavar="ROLE", help=f"{', '.join(WEB_ROLES)} (default: view)."),
+    ] = "",
+    password: Annotated[
+        bool, typer.Option("--password", help="Ask for another password of a known user.")
+    ] = False,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read the password from FILE; -: standard input."),
+    ] = None,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Make a user whom only a proxy can name.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the user, and end the user's sessions.")
+    ] = False,
+) -> None:
+    """Add a user with a password, or change or remove one.
+
+    The password is asked for. A change ends the user's sessions within a second.
+    """
+    from ..web.access_list import check_user
+    from ..web.passwords import hash_password
+
+    check_user(user)
+    access = Access()
+    if remove:
+        if role or names or everything or password or password_file or no_password:
+            raise UsageError("--remove stands alone")
+        access.remove_user(user)
+        print(f"{user} was removed")
+        return
+    if password + no_password + (password_file is not None) > 1:
+        raise UsageError("choose one of --password, --password-file and --no-password")
+    if names and everything:
+        raise UsageError("give machine names, or --all (not both)")
+    for name in names or []:
+        check_name(name)
+    known = _role(role) if role else None
+    made = None
+    if password_file is not None:
+        made = hash_password(_read_password(password_file))
+    elif password or (user not in access.all().users and not no_password):
+        made = hash_password(_ask_password(user))
+    found = access.set_user(
+        user,
+        known,
+        machines=[] if everything else names or None,
+        password=made,
+        no_password=no_password,
+    )
+    login = "a password" if found.password else "a proxy's name only"
+    print(f"{user}: role {found.role}, {', '.join(found.machines) or 'all machines'}, {login}")
+
+
+def users() -> None:
+    """List the users."""
+    rows = [("user", "role", "machines", "login")]
+    for name, one in sorted(Access().all().users.items()):
+        words = ", ".join(one.machines) or "all"
+        rows.append((name, one.role, words, "password" if one.password else "proxy"))
+    print_table(rows)
+
+
 def sessions() -> None:
     """List links and sessions."""
     found = Access().all()
-    rows = [("id", "role", "machines", "until", "uses left", "link")]
+    rows = [("id", "role", "machines", "until", "uses left", "began with")]
     for name, one in found.links.items():
         words = ", ".join(one.machines) or "all"
         rows.append((name, one.role, words, _clock(one.expires), str(one.uses), ""))
     for name, each in found.sessions.items():
         words = ", ".join(each.machines) or "all"
-        rows.append((name, each.role, words, _clock(each.expires), "", each.link))
+        rows.append((name, each.role, words, _clock(each.expires), "", each.link or each.user))
     print_table(rows)
 
 
 def revoke(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="Links and sessions to end.")
+        list[str] | None, typer.Argument(metavar="ID", help="Links and sessions to end, or users.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="End all of them.")] = False,
 ) -> None:
     """End links and sessions.
 
     Open pages are disconnected within a second. The end of a link ends the sessions that began with
-    it.
+    it. A user's name ends all sessions of the user, who can log in again.
     """
     if bool(ids) == everything:
         raise UsageError("give the ids of links or sessions, or --all (see kju web sessions)")
@@ -192,16 +284,80 @@ def seconds(text: str) -> float:
     return float(int(found[1]) * _UNITS[found[2]])
 
 
-def _address(text: str) -> tuple[str, int]:
-    """Return the host and the port of ``HOST:PORT``.
+def _address(text: str) -> tuple[Path | None, str, int]:
+    """Return the path of ``unix:PATH`` or None, and the host and the port of ``HOST:PORT``.
 
     Raises:
         UsageError: It has another form.
     """
+    if text.startswith(UNIX):
+        return Path(text.removeprefix(UNIX)).expanduser().absolute(), "", 0
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", text)
     if found is None or int(found[3]) > 65535:
-        raise UsageError(f"--listen: invalid address {text!r}; write HOST:PORT")
-    return found[1] or found[2], int(found[3])
+        raise UsageError(
+            f"--listen: invalid address {text!r}; write HOST:PORT, or unix:PATH for a proxy"
+        )
+    return None, found[1] or found[2], int(found[3])
+
+
+def _certificate(
+    address: str, certificate: Path | None, key: Path | None, *, https: bool
+) -> ServerCertificate | None:
+    """Return the certificate to use; None for plain HTTP.
+
+    Raises:
+        UsageError: One is missing or not valid.
+    """
+    from ..web.tls import ServerCertificate
+
+    if (certificate is None) != (key is None):
+        raise UsageError("give both --certificate and --key")
+    if certificate is not None and key is not None:
+        return ServerCertificate(certificate, key)
+    own = default_folder() / "web.pem"
+    is_local = address in ("localhost", "127.0.0.1", "::1")
+    if own.exists() and (https or not is_local):
+        return ServerCertificate(own, own.with_suffix(".key"))
+    if https:
+        raise UsageError("--https needs a certificate: make one with kju cert web")
+    return None
+
+
+def _role(text: str) -> WebRole:
+    """Return a role.
+
+    Raises:
+        UsageError: It is none.
+    """
+    for role in WEB_ROLES:
+        if role == text:
+            return role
+    raise UsageError(f"a role is one of: {', '.join(WEB_ROLES)}; not {text!r}")
+
+
+def _ask_password(name: str) -> str:
+    """Ask for a password twice, without showing it.
+
+    Raises:
+        UsageError: There is no terminal, or the two differ.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask at: give --password-file FILE, or - for standard input"
+        )
+    first = getpass.getpass(f"Password of {name}: ")
+    if getpass.getpass("The same again: ") != first:
+        raise UsageError("the two passwords differ: nothing was changed")
+    return first
+
+
+def _read_password(file: Path) -> str:
+    """Return the first line of a file, or of standard input for ``-``."""
+    data = sys.stdin.buffer.readline() if str(file) == "-" else read_file(file, _MAX_PASSWORD_FILE)
+    try:
+        return data.partition(b"\n")[0].removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise UsageError("the password is not UTF-8") from None
 
 
 def _clock(when: float) -> str:
@@ -214,4 +370,12 @@ def _is_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-web = group(default="serve", serve=serve, link=link, sessions=sessions, revoke=revoke)
+web = group(
+    default="serve",
+    serve=serve,
+    link=link,
+    user=user,
+    users=users,
+    sessions=sessions,
+    revoke=revoke,
+)

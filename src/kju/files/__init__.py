@@ -1,6 +1,7 @@
 """SHELL: every file that kju writes or removes.
 
     folder      a folder of this user's: write, read, remove, lock, listen
+    sockets     the file of a Unix socket
     tree        remove a folder that holds only files of kju
     writing     the steps of a write; a file at a path that the user named (``-o screen.png``)
     growing     a file that the user named and that can be read while it is written: a recording
@@ -33,6 +34,7 @@ from .failure import (
 from .folder import Folder, folder_in, private_folder
 from .growing import GrowingFile
 from .ownership import Peer, peer_of
+from .sockets import check_unused
 from .tree import Known, listing, remove_tree, unknown
 from .writing import check_new, is_temporary, make_folders, write_output
 
@@ -42,6 +44,7 @@ __all__ = [
     "Known",
     "Peer",
     "check_new",
+    "check_unused",
     "descriptor_limit",
     "failing",
     "file_error",

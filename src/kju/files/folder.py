@@ -288,28 +288,30 @@ class Folder:
         writing.create_file(self._fd, self.path / name, temporary, data, 0o600, durable=False)
         return temporary
 
-    def listen(self, listener: socket.socket, name: str, backlog: int) -> None:
+    def listen(self, listener: socket.socket, name: str, backlog: int, mode: int = 0o600) -> None:
         """Bind a Unix socket, listen on it, and then give its file its name.
 
         Args:
-            listener: The socket. Only this user and root can connect to it.
+            listener: The socket.
             name: The name of its file, in place of an old socket.
             backlog: Connections that wait to be accepted.
+            mode: The permissions of its file; by default only this user and root can connect.
 
         Raises:
             FileError: It cannot be made.
 
         Source:
-            The mode of a socket's file is that of its descriptor, whatever the umask:
+            The mode of a socket's file is that of its descriptor without the umask's bits:
             unix_bind_bsd in net/unix/af_unix.c of Linux.
         """
         temporary = writing.temporary_name()
         path = self.path / name
         with failing(path, "made"):
-            os.fchmod(listener.fileno(), 0o600)
+            os.fchmod(listener.fileno(), mode)
             # The address of a Unix socket holds 107 bytes (unix(7)); a path may be longer.
             listener.bind(f"/proc/self/fd/{self._fd}/{temporary}")
             try:
+                os.chmod(temporary, mode, dir_fd=self._fd)
                 listener.listen(backlog)
                 # Not before: a client that finds the name can connect at once.
                 writing.rename_file(self._fd, path, temporary)

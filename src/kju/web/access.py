@@ -1,10 +1,12 @@
-"""SHELL: who may use the web server: links that can be exchanged for sessions.
+"""SHELL: who may use the web server: links and passwords that can be exchanged for sessions.
 
 A *link* has a secret, its key, which stands in the fragment of a URL. A page exchanges the key for
 a *session*, whose secret, its token, is a cookie. Both have 256 random bits. The file has only
 their hashes (SHA-256, without a salt: nobody can guess 256 bits), so a stolen copy admits nobody.
+A *user* has a role, machines, and a password or none: see `kju.web.passwords`. The sessions of a
+user end when the user is changed or removed.
 
-Several processes use the file: `kju web`, and `kju web link`, `revoke` and `sessions`. Only
+Several processes use the file: `kju web`, and `kju web link`, `user`, `revoke` and `sessions`. Only
 `change_list` writes it, under a lock. A server reads it again when it has changed.
 
 Times in the file are those of the wall clock, because they outlast a process. A server that knows a
@@ -14,19 +16,18 @@ session ends it by its own monotonic clock too, so setting the clock back does n
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from ..errors import KjuError, UsageError
 from ..remote.key_lists import change_list, read_list
 from ..store.paths import web_folder
+from .access_list import AccessLink, AccessList, Session, WebUser, check_user, hash_of, is_valid
 from .messages import WEB_ROLES, WebRole
+from .passwords import PasswordHash, is_right
 
 FILE = "access.json"
 #: Bytes of a secret.
@@ -39,80 +40,24 @@ SESSION_LIFETIME = 12 * 3600.0
 MAX_LIFETIME = 30 * 86400.0
 #: The most links, sessions, and uses of one link.
 MAX_LINKS, MAX_SESSIONS, MAX_USES = 1000, 5000, 10_000
-#: Seconds by which the clock may have been set back since a session began.
-CLOCK_TOLERANCE = 300.0
+#: The most users, and sessions of one user: another one ends the oldest.
+MAX_USERS, MAX_SESSIONS_OF_USER = 1000, 32
 WRONG_KEY = (
     "this link is not valid: it was used, has expired or was revoked. Make another one on the"
     " serving computer: kju web link NAME"
 )
+_WRONG_PASSWORD = "the user name or the password is wrong"  # noqa: S105  a message
+#: Before the name, in the id of the holder of a proxy's user. No other id begins so.
+_PROXY_USER = "@"
+_TOO_MANY_SESSIONS = "this server has too many sessions; end some: kju web revoke ID"
 
 
 class AccessError(KjuError):
     """A key or token is not valid. The message is for its sender, so it names no other session."""
 
 
-class AccessLink(msgspec.Struct, kw_only=True):
-    """A link in the file.
-
-    Attributes:
-        hash: Of its key.
-        role: The role of its sessions.
-        machines: The machines that they may use; empty for all.
-        created: Seconds of the wall clock.
-        expires: The same.
-        uses: How often it can still be exchanged.
-    """
-
-    hash: str
-    role: WebRole
-    machines: list[str] = []
-    created: float
-    expires: float
-    uses: int = 1
-
-
-class Session(msgspec.Struct, kw_only=True):
-    """A session in the file.
-
-    Attributes:
-        hash: Of its token.
-        role: Its role.
-        machines: The machines that it may use; empty for all.
-        created: Seconds of the wall clock.
-        expires: The same.
-        link: The id of the link that began it.
-    """
-
-    hash: str
-    role: WebRole
-    machines: list[str] = []
-    created: float
-    expires: float
-    link: str = ""
-
-
-class AccessList(msgspec.Struct):
-    """The content of the file.
-
-    Attributes:
-        last: The number of the newest link or session.
-        links: By id, such as ``L1``.
-        sessions: By id, such as ``S2``.
-    """
-
-    last: int = 0
-    links: dict[str, AccessLink] = {}
-    sessions: dict[str, Session] = {}
-
-    def new_id(self, letter: str) -> str:
-        """Return an id that was never used."""
-        self.last += 1
-        return f"{letter}{self.last}"
-
-    def sweep(self, now: float) -> None:
-        """Remove expired links and sessions, and used links."""
-        self.links = {k: v for k, v in self.links.items() if v.expires > now and v.uses > 0}
-        self.sessions = {k: v for k, v in self.sessions.items() if _is_valid(v, now)}
+class WrongPasswordError(AccessError):
+    """The user is unknown, or the password is wrong."""
 
 
 class Principal(NamedTuple):
@@ -123,12 +68,19 @@ class Principal(NamedTuple):
         role: Its role.
         machines: The machines that it may use; empty for all.
         expires: Seconds of the wall clock.
+        user: The user; empty for a session that began with a link.
     """
 
     id: str
     role: WebRole
     machines: frozenset[str]
     expires: float
+    user: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name that others see: the session's id, after the user."""
+        return f"{self.user}/{self.id}" if self.user else self.id
 
     def may_use(self, machine: str) -> bool:
         """Return whether the session includes a machine."""
@@ -145,11 +97,16 @@ class Access:
     Args:
         folder: The folder of the file.
         clock: Returns seconds of the wall clock.
+
+    Attributes:
+        proxy_role: The role of users that a proxy names and that are not in the file; None: such
+            users are refused.
     """
 
     def __init__(self, folder: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._path = (folder or web_folder()) / FILE
         self._clock = clock
+        self.proxy_role: WebRole | None = None
         self._read_state: tuple[int, ...] | None = None
         self._list = AccessList()
         self._by_hash: dict[str, str] = {}
@@ -205,7 +162,7 @@ class Access:
             if not links:
                 raise AccessError(WRONG_KEY)
             if len(content.sessions) >= MAX_SESSIONS:
-                raise AccessError("this server has too many sessions; end some: kju web revoke ID")
+                raise AccessError(_TOO_MANY_SESSIONS)
             name, link = links[0]
             link.uses -= 1
             content.sweep(now)
@@ -222,6 +179,113 @@ class Access:
         self._change(edit)
         return made[0], token
 
+    # ---- users ----
+
+    def set_user(
+        self,
+        name: str,
+        role: WebRole | None = None,
+        *,
+        machines: list[str] | None = None,
+        password: PasswordHash | None = None,
+        no_password: bool = False,
+    ) -> WebUser:
+        """Add or change a user, and end the user's sessions.
+
+        Args:
+            name: The user.
+            role: The role; None for the present one, and ``view`` for a new user.
+            machines: The machines; None for the present ones, and all for a new user.
+            password: A new password; None for the present one, or none.
+            no_password: Remove the present password.
+
+        Raises:
+            UsageError: The name is not valid, or there are too many users.
+        """
+        check_user(name)
+        made: list[WebUser] = []
+
+        def edit(content: AccessList) -> None:
+            if name not in content.users and len(content.users) >= MAX_USERS:
+                raise UsageError(f"there are {MAX_USERS} users, the most allowed")
+            before = content.users.get(name) or WebUser(role="view", created=self._clock())
+            content.users[name] = WebUser(
+                role=role or before.role,
+                machines=before.machines if machines is None else machines,
+                password=None if no_password else password or before.password,
+                created=before.created,
+            )
+            content.end_sessions_of(name)
+            made.append(content.users[name])
+
+        self._change(edit)
+        return made[0]
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user, and end the user's sessions.
+
+        Raises:
+            UsageError: There is no such user.
+        """
+
+        def edit(content: AccessList) -> None:
+            if content.users.pop(name, None) is None:
+                raise UsageError(f"there is no user {name!r}: list them with kju web users")
+            content.end_sessions_of(name)
+
+        self._change(edit)
+
+    @property
+    def has_passwords(self) -> bool:
+        """True if a user has a password."""
+        self._read()
+        return any(each.password is not None for each in self._list.users.values())
+
+    def log_in(self, name: str, password: str) -> tuple[Principal, str]:
+        """Begin a session with a password; return it and the token, which is stored nowhere.
+
+        Raises:
+            AccessError: The user or the password is wrong, or there are too many sessions.
+        """
+        self._read()
+        before = self._list.users.get(name)
+        checked = before.password if before else None
+        if not is_right(password, checked):
+            raise WrongPasswordError(_WRONG_PASSWORD)
+        token, now = secrets.token_urlsafe(SECRET_BYTES), self._clock()
+        made: list[Principal] = []
+
+        def edit(content: AccessList) -> None:
+            content.sweep(now)
+            user = content.users.get(name)
+            if user is None or user.password != checked:
+                raise WrongPasswordError(_WRONG_PASSWORD)  # it was changed meanwhile
+            content.end_sessions_of(name, MAX_SESSIONS_OF_USER - 1)
+            if len(content.sessions) >= MAX_SESSIONS:
+                raise AccessError(_TOO_MANY_SESSIONS)
+            session = Session(
+                hash=hash_of(token), role=user.role, machines=user.machines, created=now,
+                expires=now + SESSION_LIFETIME, user=name,
+            )  # fmt: skip
+            made_id = content.new_id("S")
+            content.sessions[made_id] = session
+            made.append(_principal(made_id, session))
+
+        self._change(edit)
+        return made[0], token
+
+    def of_proxy_user(self, name: str) -> Principal | None:
+        """Return the rights of a user whom a proxy has authenticated; None without any.
+
+        Such a user has no session in the file: the proxy names the user in each request.
+        """
+        self._read()
+        user = self._list.users.get(name)
+        if (role := user.role if user else self.proxy_role) is None:
+            return None
+        machines = frozenset(user.machines if user else ())
+        return Principal(_PROXY_USER + name, role, machines, self._clock() + SESSION_LIFETIME)
+
     # ---- sessions ----
 
     def find(self, token: str) -> Principal | None:
@@ -235,22 +299,25 @@ class Access:
     def get(self, name: str) -> Principal | None:
         """Return the holder of a session by its id, or None if the session has ended."""
         self._read()
+        if name.startswith(_PROXY_USER):
+            return self.of_proxy_user(name.removeprefix(_PROXY_USER))
         session = self._list.sessions.get(name)
-        if session is None or not _is_valid(session, self._clock()):
+        if session is None or not is_valid(session, self._clock()):
             return None
         left = session.expires - self._clock()
         deadline = self._deadlines.setdefault(name, time.monotonic() + left)
         return _principal(name, session) if time.monotonic() < deadline else None
 
     def all(self) -> AccessList:
-        """Return the valid links and sessions."""
+        """Return the valid links and sessions, and the users."""
         self._read()
-        found = AccessList(self._list.last, dict(self._list.links), dict(self._list.sessions))
+        now = self._list
+        found = AccessList(now.last, dict(now.links), dict(now.sessions), dict(now.users))
         found.sweep(self._clock())
         return found
 
     def revoke(self, names: list[str], *, everything: bool = False) -> list[str]:
-        """End sessions and links, and the sessions of these links; return the ids.
+        """End sessions and links, and the sessions of these links or users; return the ids.
 
         Raises:
             UsageError: An id is unknown.
@@ -258,15 +325,15 @@ class Access:
         ended: list[str] = []
 
         def edit(content: AccessList) -> None:
-            begun = [each.link for each in content.sessions.values()]  # a used link ends itself
-            known = [*content.links, *content.sessions, *begun]
+            begun = {v.link or v.user for v in content.sessions.values()}  # a used link ends itself
+            known = [*content.links, *content.sessions, *content.users, *begun]
             if unknown := [name for name in names if name not in known]:
                 raise UsageError(
                     f"no link or session has the id {', '.join(unknown)}; list them:"
                     " kju web sessions"
                 )
             gone = set(known if everything else names)
-            gone |= {name for name, each in content.sessions.items() if each.link in gone}
+            gone |= {k for k, v in content.sessions.items() if (v.link or v.user) in gone}
             gone &= {*content.links, *content.sessions}
             content.links = {k: v for k, v in content.links.items() if k not in gone}
             content.sessions = {k: v for k, v in content.sessions.items() if k not in gone}
@@ -299,14 +366,6 @@ class Access:
         self._read_state = state
 
 
-def hash_of(secret: str) -> str:
-    """Return the hash of a secret, as it stands in the file."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _is_valid(session: Session, now: float) -> bool:
-    return session.created - CLOCK_TOLERANCE <= now < session.expires
-
-
 def _principal(name: str, session: Session) -> Principal:
-    return Principal(name, session.role, frozenset(session.machines), session.expires)
+    machines = frozenset(session.machines)
+    return Principal(name, session.role, machines, session.expires, session.user)

@@ -1,9 +1,10 @@
 """SHELL: the limits of TCP connections to the web server, before and after the authentication.
 
-A connection counts as *unauthenticated* until a request on it had a valid cookie or token. There
-are `MAX_UNAUTHENTICATED` at most, and each has `AUTHENTICATION_TIME`. If one more arrives, a random
-one is closed: if it were the oldest, a flood would leave nobody time for a request. So silent
-connections and slow requests (slowloris) cost next to nothing, and a page still loads.
+A connection counts as *unauthenticated* until a request on it had a valid cookie or token. Those of
+a proxy never do: it has limits of its own. There are `MAX_UNAUTHENTICATED` at most, and each has
+`AUTHENTICATION_TIME`. If one more arrives, a random one is closed: if it were the oldest, a flood
+would leave nobody time for a request. So silent connections and slow requests (slowloris) cost next
+to nothing, and a page still loads.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ AUTHENTICATION_TIME = 10.0
 
 
 class Connections:
-    """The open connections of one server."""
+    """The open connections of one server.
 
-    def __init__(self) -> None:
+    Args:
+        is_of_proxy: Returns whether a connection is one of a proxy.
+    """
+
+    def __init__(
+        self, is_of_proxy: Callable[[asyncio.BaseTransport], bool] = lambda transport: False
+    ) -> None:
+        self._is_of_proxy = is_of_proxy
         self._loop = asyncio.get_running_loop()
         self._unauthenticated: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._authenticated: set[asyncio.BaseTransport] = set()
@@ -34,6 +42,9 @@ class Connections:
         """Count a new connection."""
         if len(self._authenticated) + len(self._unauthenticated) >= MAX_CONNECTIONS:
             transport.abort()
+            return
+        if self._is_of_proxy(transport):
+            self._authenticated.add(transport)
             return
         if len(self._unauthenticated) >= MAX_UNAUTHENTICATED:
             self._close(secrets.choice(list(self._unauthenticated)))

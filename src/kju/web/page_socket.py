@@ -60,8 +60,9 @@ MAX_WAITING = 4 << 20
 END_TIME = 3.0
 #: The most actions of one socket that are in progress.
 MAX_ACTIONS = 8
-#: ioctl(2), tcp(7): bytes in the send queue that were not sent yet.
-_SIOCOUTQNSD = 0x894B
+#: ioctl(2): bytes in the send queue that were not sent yet (tcp(7)), or not read by the other end
+#: of a Unix socket.
+_SIOCOUTQNSD, _SIOCOUTQ = 0x894B, 0x5411
 #: The last frame of a binary message: RFC 6455, 5.2.
 _BINARY = 0x82
 #: Close codes of RFC 6455, 7.4.1, and 1013 of its registry.
@@ -125,7 +126,7 @@ class PageSocket:
 
     async def run(self) -> None:
         """Serve until the socket ends."""
-        user, role = self.principal.id, self.principal.role
+        user, role = self.principal.title, self.principal.role
         served = self._served
         self._send(SocketHello(PROTOCOL, self.id, served.build, user, role, served.server))
         self.send_machines()
@@ -211,7 +212,7 @@ class PageSocket:
         role: Role = "control" if may_control else "view"
         return wire.encode(
             msgspec.structs.replace(
-                hello, role=role, user=self.principal.id, key=b"", audience=False
+                hello, role=role, user=self.principal.title, key=b"", audience=False
             )
         )
 
@@ -350,6 +351,8 @@ class _Outgoing:
         self._ws, self._transport = ws, transport
         sock: Any = transport.get_extra_info("socket")
         self._descriptor: int = sock.fileno() if sock is not None else -1
+        is_unix = sock is not None and sock.family == sockets.AF_UNIX
+        self._question = _SIOCOUTQ if is_unix else _SIOCOUTQNSD
         if sock is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
             sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
 
@@ -367,7 +370,7 @@ class _Outgoing:
             return MAX_WAITING
         unsent = array.array("i", [0])
         with contextlib.suppress(OSError):
-            fcntl.ioctl(self._descriptor, _SIOCOUTQNSD, unsent)
+            fcntl.ioctl(self._descriptor, self._question, unsent)
         return self._transport.get_write_buffer_size() + unsent[0]
 
     def abort_after(self, seconds: float) -> None:

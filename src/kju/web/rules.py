@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Self
+
+from .proxy import PublicAddress
 
 #: A page's scripts, styles and pictures come from the server only. It may compile WebAssembly, and
 #: use no string as HTML or script.
@@ -41,8 +45,12 @@ class AllowedHosts:
 
     Args:
         names: Host names and addresses, IPv6 without brackets.
-        port: The port.
-        secure: The server uses TLS.
+        port: The port of browsers.
+        secure: Browsers use TLS.
+
+    Attributes:
+        secure: The same.
+        cookie: The name of the session's cookie.
     """
 
     def __init__(self, names: Iterable[str], port: int, *, secure: bool) -> None:
@@ -52,6 +60,16 @@ class AllowedHosts:
         if port == usual:
             self._hosts |= bare
         self._scheme = scheme
+        self.secure = secure
+        self.cookie = cookie_name(port, secure=secure)
+
+    @classmethod
+    def behind(cls, public: PublicAddress) -> Self:
+        """Return the only host of a server behind a proxy."""
+        secure = public.scheme == "https"
+        found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", public.host)
+        name, port = found.groups() if found else (public.host, None)
+        return cls([name], int(port or (443 if secure else 80)), secure=secure)
 
     def has(self, host: str | None) -> bool:
         """Return whether a ``Host`` is one of this server."""

@@ -6,24 +6,24 @@ import asyncio
 import contextlib
 import logging
 import socket
-import time
-from collections import deque
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
 
-import msgspec
 from aiohttp import WSMsgType, web
 
-from ..errors import KjuError, PeerError, UsageError
+from ..errors import KjuError, PeerError
 from ..wire.messages import Goodbye
 from . import messages, rules
-from .access import SECRET_LENGTH, SESSION_LIFETIME, Access, AccessError, Principal
+from .access import Access, Principal
 from .assets import INDEX, MISSING, Assets
 from .connections import AUTHENTICATION_TIME, Connections, limited
+from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
 from .page_socket import ENDED, TRY_LATER, PageSocket
+from .proxy import ProxyError
+from .sessions import Sessions, error_response, is_of_proxy
 from .site import Site
-from .tls import ServerCertificate
 
 log = logging.getLogger(__name__)
 
@@ -34,31 +34,10 @@ TICK = 1.0
 FIRST_MESSAGE_TIME = AUTHENTICATION_TIME / 2
 #: The most bytes of a request's body.
 MAX_BODY = 4096
-#: Wrong keys in a minute, from one address and from all. More are answered by status 429.
-MAX_WRONG, MAX_WRONG_IN_ALL, WRONG_TIME = 10, 100, 60.0
 #: Seconds between two pings of a WebSocket; one without a pong in half of it is closed.
 HEARTBEAT = 15.0
 #: Of a file whose URL has its version.
 KEEP_FOR_EVER = "max-age=31536000, immutable"
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-class WebOptions(NamedTuple):
-    """The address, certificate and names of a server.
-
-    Attributes:
-        host: The address to listen on.
-        port: The port; 0 for any free one.
-        certificate: The certificate; None for plain HTTP, on loopback only.
-        names: More host names under which browsers reach the server.
-        embedders: Origins whose pages may embed the page.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    certificate: ServerCertificate | None = None
-    names: Sequence[str] = ()
-    embedders: Sequence[str] = ()
 
 
 class WebServer:
@@ -71,6 +50,7 @@ class WebServer:
         assets: The files of the page.
 
     Attributes:
+        options: Its address, certificate and names.
         site: The machines and sockets.
         url: The address of the page, once it serves; empty before.
         port: Its port.
@@ -87,24 +67,13 @@ class WebServer:
         access: Access | None = None,
         assets: Assets | None = None,
     ) -> None:
-        if options.certificate is None and options.host not in _LOOPBACK_NAMES:
-            raise UsageError(
-                f"other computers reach {options.host}, which needs TLS: make a certificate with"
-                " kju cert web HOST, or give --certificate FILE --key FILE"
-            )
-        self._options = options
-        self.site = Site(names, access or Access(), assets or Assets())
+        options.check()
+        self.options = options
+        access = access or Access()
+        self.site = Site(names, access, assets or Assets())
+        self._sessions = Sessions(access, options.proxy)
         self.url = ""
         self.port = options.port
-        self._hosts = rules.AllowedHosts((), 0, secure=False)
-        self._cookie = ""
-        self._wrong = _WrongKeys()
-        self._connections: Connections | None = None
-
-    @property
-    def is_secure(self) -> bool:
-        """True with TLS."""
-        return self._options.certificate is not None
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Serve until this is cancelled.
@@ -112,8 +81,9 @@ class WebServer:
         Raises:
             KjuError: A named machine is missing, or the address is in use.
         """
-        with _listen(self._options) as sock:
-            self._set_address(sock.getsockname()[1])
+        options = self.options
+        with listening(options) as sock:
+            self._set_address(_socket_number(options.path) or sock.getsockname()[1])
             try:
                 await self.site.start()
                 await self._serve(sock, ready)
@@ -125,7 +95,7 @@ class WebServer:
         await runner.setup()
         server = await self._open(runner, sock)
         running = asyncio.create_task(self.site.run())
-        certificate = self._options.certificate
+        certificate = self.options.certificate
         try:
             ready()
             while not running.done():
@@ -145,10 +115,14 @@ class WebServer:
             raise KjuError("aiohttp has no server")
         quiet = logging.getLogger(f"{__name__}.http")
         quiet.setLevel(logging.CRITICAL)  # its messages quote requests, which have secrets
-        self._connections = Connections()
-        factory = limited(runner.server, self._connections, quiet)
-        certificate = self._options.certificate
-        return await asyncio.get_running_loop().create_server(
+        certificate, proxy = self.options.certificate, self.options.proxy
+        connections = self._sessions.connections = Connections(
+            lambda transport: proxy is not None and is_of_proxy(transport, proxy)
+        )
+        loop, factory = asyncio.get_running_loop(), limited(runner.server, connections, quiet)
+        if self.options.path is not None:
+            return await loop.create_unix_server(factory, sock=sock)
+        return await loop.create_server(
             factory,
             sock=sock,
             ssl=certificate.context if certificate else None,
@@ -156,19 +130,9 @@ class WebServer:
         )
 
     def _set_address(self, port: int) -> None:
-        options, certificate = self._options, self._options.certificate
         self.port = port
-        names = {options.host, *options.names, *(certificate.names if certificate else ())}
-        if options.host in _LOOPBACK_NAMES or options.host in ("0.0.0.0", "::"):  # noqa: S104
-            names |= {*_LOOPBACK_NAMES}
-        self._hosts = rules.AllowedHosts(names, port, secure=self.is_secure)
-        self._cookie = rules.cookie_name(port, secure=self.is_secure)
-        shown = options.host
-        if shown in ("0.0.0.0", "::"):  # noqa: S104
-            named = sorted(certificate.names - {*_LOOPBACK_NAMES}) if certificate else []
-            shown = (*options.names, *named, "localhost")[0]
-        shown = f"[{shown}]" if ":" in shown else shown
-        self.url = f"{'https' if self.is_secure else 'http'}://{shown}:{port}/"
+        self._sessions.own = self.options.hosts(port)
+        self.url = self.options.url(port)
 
     def link(self, key: str) -> str:
         """Return the URL of a link."""
@@ -179,8 +143,8 @@ class WebServer:
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
         app.on_response_prepare.append(self._add_headers)
-        app.router.add_post("/api/login", self._login)
-        app.router.add_post("/api/logout", self._logout)
+        app.router.add_post("/api/login", self._sessions.log_in)
+        app.router.add_post("/api/logout", self._sessions.log_out)
         app.router.add_get("/api/session", self._session)
         app.router.add_get("/socket", self._socket)
         app.router.add_get("/m/{machine}", self._page)
@@ -188,7 +152,7 @@ class WebServer:
         return app
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(rules.headers(self._options.embedders))
+        response.headers.update(rules.headers(self.options.embedders))
         response.headers["Server"] = "kju"
         response.headers.setdefault("Cache-Control", "no-store")
 
@@ -200,78 +164,34 @@ class WebServer:
     ) -> web.StreamResponse:
         """Check the host and origin of a request, and answer errors as JSON."""
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
-        if not self._hosts.has(host):
-            return _error(403, "this server has another name: add it with --host NAME")
+        hosts = self._sessions.hosts_of(request)
+        if not hosts.has(host):
+            return error_response(403, self._wrong_host(request))
         needs_origin = request.method not in ("GET", "HEAD") or request.path == "/socket"
-        if needs_origin and not self._hosts.is_own_origin(origin, host):
-            return _error(403, "the request is from another page")
+        if needs_origin and not hosts.is_own_origin(origin, host):
+            return error_response(403, "the request is from another page")
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return _error(error.status, error.reason)
+            return error_response(error.status, error.reason)
         except (ConnectionError, asyncio.CancelledError):
             raise
+        except ProxyError as error:
+            return error_response(400, str(error))
         except KjuError as error:
             log.warning("%s: %s", request.path, error)
-            return _error(500, "a fault of the server: see its log")
+            return error_response(500, "a fault of the server: see its log")
         except Exception:
             log.exception("%s failed", request.path)
-            return _error(500, "a fault of the server: see its log")
+            return error_response(500, "a fault of the server: see its log")
 
-    def _principal(self, request: web.Request) -> Principal | None:
-        """Return the holder of the request's cookie, and count its connection as authenticated."""
-        found = self.site.access.find(request.cookies.get(self._cookie, ""))
-        if found is not None and self._connections is not None:
-            self._connections.authenticate(request.transport)
-        return found
-
-    async def _login(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request, _Login)
-        if body is None:
-            return _error(400, "the body is not a JSON object with a key")
-        address = request.remote or ""
-        try:
-            principal, token = await asyncio.to_thread(self.site.access.exchange, body.key)
-        except AccessError as error:
-            if self._wrong.count(address, time.monotonic()):
-                return _error(429, "too many wrong keys: wait a minute")
-            return _error(401, str(error))
-        log.info("session %s (%s) began with a link", principal.id, principal.role)
-        if self._connections is not None:
-            self._connections.authenticate(request.transport)
-        if not body.cookie:
-            return web.json_response({"token": token})
-        response = web.Response(status=204)
-        response.set_cookie(
-            self._cookie, token, max_age=int(SESSION_LIFETIME), path="/", httponly=True,
-            secure=self.is_secure, samesite="Strict",
-        )  # fmt: skip
-        return response
-
-    async def _logout(self, request: web.Request) -> web.StreamResponse:
-        principal = self._principal(request)
-        if principal is not None:
-            with contextlib.suppress(UsageError):  # it was revoked at this moment
-                await asyncio.to_thread(self.site.access.revoke, [principal.id])
-        response = web.Response(status=204)
-        response.del_cookie(
-            self._cookie, path="/", httponly=True, secure=self.is_secure, samesite="Strict"
-        )
-        return response
+    def _wrong_host(self, request: web.Request) -> str:
+        if proxy := self._sessions.proxy_of(request):
+            return f"the proxy must send the header Host: {proxy.public.host} (see --url)"
+        return "this server has another name: add it with --host NAME"
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
-        principal = self._principal(request)
-        if principal is None:
-            return _error(401, "no session: open a link from kju web link NAME")
-        return web.json_response(
-            {
-                "user": principal.id,
-                "role": principal.role,
-                "machines": sorted(principal.machines),
-                "expires": principal.expires,
-                "build": self.site.build,
-            }
-        )
+        return self._sessions.describe(request, self.site.build)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         return self._asset(request, INDEX)
@@ -282,8 +202,8 @@ class WebServer:
     def _asset(self, request: web.Request, name: str) -> web.StreamResponse:
         found = self.site.assets.find(name)
         if found is None:
-            return _error(404, MISSING if name == INDEX else "no such file")
-        self._principal(request)
+            return error_response(404, MISSING if name == INDEX else "no such file")
+        self._sessions.find(request)
         is_this_version = request.query_string == f"v={found.version}"
         caching = KEEP_FOR_EVER if is_this_version else "no-cache"
         kept = {"ETag": found.tag, "Cache-Control": caching, "Vary": "Accept-Encoding"}
@@ -299,8 +219,10 @@ class WebServer:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
         if SUBPROTOCOL not in [each.strip() for each in offered]:
-            return _error(400, f"this server has the subprotocol {SUBPROTOCOL}: reload the page")
-        principal = self._principal(request)
+            return error_response(
+                400, f"this server has the subprotocol {SUBPROTOCOL}: reload the page"
+            )
+        principal = self._sessions.find(request)
         ws = web.WebSocketResponse(
             protocols=[SUBPROTOCOL], compress=False, max_msg_size=MAX_FRAME, heartbeat=HEARTBEAT,
             timeout=2.0,
@@ -332,36 +254,7 @@ class WebServer:
             return None
         if not isinstance(message, Authenticate):
             return None
-        found = self.site.access.find(message.token)
-        if found is not None and self._connections is not None:
-            self._connections.authenticate(request.transport)
-        elif self._wrong.count(request.remote or "", time.monotonic()):
-            log.warning("too many wrong tokens from %s", request.remote)
-        return found
-
-
-class _Login(msgspec.Struct):
-    """The body of a login.
-
-    Attributes:
-        key: The key of a link.
-        cookie: Set a cookie; else the token is in the answer.
-    """
-
-    key: str
-    cookie: bool = True
-
-
-async def _body(request: web.Request, kind: type[_Login]) -> _Login | None:
-    """Return the body of a request; None if it is not valid."""
-    if request.content_type != "application/json":
-        return None
-    try:
-        async with asyncio.timeout(AUTHENTICATION_TIME):
-            body = msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TimeoutError):
-        return None
-    return body if len(body.key) == SECRET_LENGTH else msgspec.structs.replace(body, key="")
+        return self._sessions.find_token(message.token, request)
 
 
 async def _say_goodbye(ws: web.WebSocketResponse, code: int, reason: str) -> None:
@@ -371,43 +264,9 @@ async def _say_goodbye(ws: web.WebSocketResponse, code: int, reason: str) -> Non
         await ws.close(code=code, message=reason.encode()[:120])
 
 
-def _error(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
-
-
-def _listen(options: WebOptions) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        UsageError: The address is in use, or is not one of this computer.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.create_server(address[:2], family=family, backlog=256)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {options.host}:{options.port}: {error.strerror or error}; choose"
-            " another address with --listen HOST:PORT (port 0 is any free one)"
-        ) from error
-    sock.setblocking(False)
-    return sock
-
-
-class _WrongKeys:
-    """The wrong keys of the last minute."""
-
-    def __init__(self) -> None:
-        self._all: deque[tuple[float, str]] = deque(maxlen=MAX_WRONG_IN_ALL + 1)
-
-    def count(self, address: str, now: float) -> bool:
-        """Count one more; return whether there are too many."""
-        while self._all and self._all[0][0] < now - WRONG_TIME:
-            self._all.popleft()
-        self._all.append((now, address))
-        theirs = sum(each == address for _, each in self._all)
-        return theirs > MAX_WRONG or len(self._all) > MAX_WRONG_IN_ALL
+def _socket_number(path: Path | None) -> int:
+    """Return a number for a Unix socket, in place of a port; 0 without one. No port is as high."""
+    return 0 if path is None else (1 << 16) + zlib.crc32(bytes(path.absolute()))
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,8 @@ class Site:
         """Return a function that admits a hello: `PageSocket` has put the role into it."""
 
         def admit(hello: SessionHello, raw: bytes) -> Admission:
-            return Admission(hello.role, check=lambda: self._check(hello.user))
+            session = hello.user.rpartition("/")[2]
+            return Admission(hello.role, check=lambda: self._check(session))
 
         return admit
 
@@ -154,9 +155,15 @@ class Site:
     def _end_sessions(self) -> None:
         """End the sockets of sessions that were revoked or have expired."""
         for page in list(self.sockets.values()):
-            if self.access.get(page.principal.id) is None:
+            if not self._is_same(page.principal):
                 del self.sockets[page.id]
                 self._end(page, ENDED, "the session has ended: open another link")
+
+    def _is_same(self, principal: Principal) -> bool:
+        """Return whether a session still has the rights that its socket began with."""
+        now = self.access.get(principal.id)
+        rights = principal.role, principal.machines
+        return now is not None and (now.role, now.machines) == rights
 
     def _end(self, page: PageSocket, code: int, reason: str) -> None:
         task = asyncio.create_task(page.end(code, reason))

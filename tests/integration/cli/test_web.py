@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ptys import InTerminal
 from support.web_page import Page, has_secret
 
 from kju.cli.web import seconds
 from kju.errors import UsageError
 from kju.remote.trust import Trust
+from kju.web.access import Access
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 KJU = (sys.executable, "-m", "kju.cli")
@@ -117,3 +119,67 @@ def test_a_time_has_a_unit(text: str, found: float) -> None:
 def test_another_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="such as 1h"):
         seconds(text)
+
+
+def test_users_are_added_listed_changed_and_removed(tmp_path: Path, state_folder: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse battery\n")
+    made = kju("web", "user", "ann", "--role", "control", "--password-file", str(password))
+    assert made.stdout == "ann: role control, all machines, a password\n"
+    words = [*KJU, "web", "user", "bob", "debian", "--password-file", "-"]
+    subprocess.run(words, input="another password\n", text=True, check=True, timeout=LIMIT)
+    assert kju("web", "user", "pat", "--no-password").returncode == 0
+    listed = kju("web", "users").stdout
+    for row in (r"ann +control +all +password", r"bob +view +debian +password", r"pat .* proxy"):
+        assert re.search(f"^{row}$", listed, re.MULTILINE), listed
+    assert Access().log_in("bob", "another password")[0].machines == {"debian"}
+    changed = kju("web", "user", "bob", "--role", "manage")
+    assert changed.stdout == "bob: role manage, debian, a password\n"
+    changed = kju("web", "user", "bob", "--all")
+    assert changed.stdout == "bob: role manage, all machines, a password\n"
+    password.write_text("short\n")
+    refused = kju("web", "user", "bob", "--password-file", str(password))
+    assert "12 to 256 characters" in refused.stderr
+    assert kju("web", "user", "ann", "--remove").stdout == "ann was removed\n"
+    assert "no user 'ann'" in kju("web", "user", "ann", "--remove").stderr
+    for secret in ("correct horse battery", "another password"):
+        assert not has_secret(secret, state_folder)
+
+
+def test_a_password_is_asked_for_at_a_terminal_only() -> None:
+    command = [*KJU, "web", "user", "ann"]
+    found = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert "--password-file FILE" in found.stderr
+    shell = InTerminal(command, 80, 24)
+
+    def shown() -> str:
+        return "\n".join(shell.screen.text())
+
+    try:
+        for question in ("Password of ann:", "The same again:"):
+            shell.until(lambda q=question: q in shown(), question)  # type: ignore[misc]
+            shell.type(b"correct horse battery\n")
+        assert shell.ended() == 0
+        assert "ann: role view, all machines, a password" in shown()
+        assert "horse" not in shown()
+    finally:
+        shell.close()
+    assert Access().log_in("ann", "correct horse battery")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["web", "user", "S1"], "cannot be a user's name"),
+        (["web", "user", "ann", "--role", "root"], "a role is one of: view, control, manage"),
+        (["web", "user", "ann", "--remove", "--role", "view"], "--remove stands alone"),
+        (["web", "user", "ann", "--password", "--no-password"], "choose one of"),
+        (["web", "user", "ann", "debian", "--all"], "not both"),
+    ],
+)
+def test_wrong_words_about_users_are_named(words: list[str], part: str) -> None:
+    found = kju(*words)
+    assert found.returncode == 2
+    assert part in found.stderr

@@ -20,13 +20,14 @@ from support.web_page import Page, has_secret, new_key, page_of, web_server
 from kju.errors import KjuError, UsageError
 from kju.files import raise_descriptor_limit
 from kju.web import access as access_module
+from kju.web import attempts, page_socket, site
 from kju.web import messages as web
-from kju.web import page_socket, site
 from kju.web import server as server_module
 from kju.web.access import Access, Principal
 from kju.web.assets import Assets
 from kju.web.connections import AUTHENTICATION_TIME, MAX_UNAUTHENTICATED
-from kju.web.server import WebOptions, WebServer, serving
+from kju.web.listening import WebOptions
+from kju.web.server import WebServer, serving
 from kju.wire import messages as wire
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
@@ -119,8 +120,8 @@ async def test_a_long_body_is_refused(page: Page, server: WebServer) -> None:
 async def test_wrong_keys_are_answered_less_after_some_and_right_ones_always(
     page: Page, server: WebServer
 ) -> None:
-    answers = [await page.login(f"{n:043}") for n in range(server_module.MAX_WRONG + 2)]
-    assert answers == [401] * server_module.MAX_WRONG + [429] * 2
+    answers = [await page.login(f"{n:043}") for n in range(attempts.MAX_WRONG + 2)]
+    assert answers == [401] * attempts.MAX_WRONG + [429] * 2
     assert await page.login(new_key(server)) == 204
 
 
@@ -491,11 +492,11 @@ async def test_a_page_loads_beside_a_thousand_silent_connections(server: WebServ
         await asyncio.gather(*(loop.sock_connect(each, place) for each in silent))
         async with page_of(server) as page:
             assert page.received
-            assert server._connections is not None
-            assert server._connections.count[0] <= MAX_UNAUTHENTICATED
+            assert server._sessions.connections is not None
+            assert server._sessions.connections.count[0] <= MAX_UNAUTHENTICATED
     async with page_of(server):
         pass  # all connections before this one were accepted
-    await until_async(lambda: server._connections.count == (0, 0))  # type: ignore[union-attr]
+    await until_async(lambda: server._sessions.connections.count == (0, 0))  # type: ignore[union-attr]
 
 
 async def test_a_slow_request_is_ended(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,15 +23,50 @@ export function keyOfLink(text: string): string {
  * @throws Error with the server's reason.
  */
 export async function exchange(key: string, cookie: boolean): Promise<string> {
-  const response = await fetch("/api/login", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(cookie ? { key } : { key, cookie }),
-  });
-  if (!response.ok) throw new Error(await reason(response));
+  const response = await post(cookie ? { key } : { key, cookie });
   if (cookie) return "";
   const body: unknown = await response.json();
   return typeof body === "object" && body !== null && "token" in body ? String(body.token) : "";
+}
+
+/**
+ * Log in with a password.
+ *
+ * @throws Error with the server's reason.
+ */
+export async function logIn(user: string, password: string): Promise<void> {
+  await post({ user, password });
+}
+
+async function post(body: { readonly [name: string]: string | boolean }): Promise<Response> {
+  const response = await fetch("/api/login", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(await reason(response));
+  return response;
+}
+
+/** How a browser without a session can log in. */
+export interface LoginWays {
+  /** There are users with passwords. */
+  readonly passwords: boolean;
+  /** Why the user whom a proxy names is refused; empty without one. */
+  readonly refused: string;
+}
+
+/** Ask how this browser can log in. */
+export async function loginWays(): Promise<LoginWays> {
+  const response = await fetch("/api/session");
+  const found = response.status === 401 ? ((await response.json()) as Refusal) : {};
+  return { passwords: found.passwords === true, refused: found.user ? (found.error ?? "") : "" };
+}
+
+interface Refusal {
+  readonly error?: string;
+  readonly passwords?: boolean;
+  readonly user?: string;
 }
 
 /** Return whether this browser has a cookie of a session. */

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import FileError, UsageError
-from ...files import Folder
+from ...files import Folder, check_unused
 from ...remote.addresses import UNIX, Endpoint, endpoint
 
 _BACKLOG = 64
@@ -83,29 +82,10 @@ def _listen_unix(path: Path) -> Listener:
     folder = Folder.open(path.parent)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _check_unused(folder, path)
+        check_unused(folder, path.name)
         folder.listen(sock, path.name, _BACKLOG)
     except BaseException:
         sock.close()
         folder.close()
         raise
     return Listener(sock, f"http://localhost/mcp on the Unix socket {path}", folder, path.name)
-
-
-def _check_unused(folder: Folder, path: Path) -> None:
-    """Check that a path is free, or the socket of a server that has ended.
-
-    Raises:
-        UsageError: It is another file, or a server listens there.
-    """
-    status = folder.status(path.name)
-    if status is None:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise UsageError(f"{path} is a file and not a socket: choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        try:
-            sock.connect(str(path))
-        except OSError:
-            return
-    raise UsageError(f"another server listens at {path}: choose another path, or end it")

@@ -1,0 +1,131 @@
+"""The file of links, sessions and users: what it holds, and which of that is valid."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+
+from ..errors import UsageError
+from .messages import WebRole
+from .passwords import PasswordHash
+
+#: Seconds by which the clock may have been set back since a session began.
+CLOCK_TOLERANCE = 300.0
+#: No name is the id of a link or a session.
+_USER = re.compile(r"(?![LS][0-9]+$)[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+
+
+class AccessLink(msgspec.Struct, kw_only=True):
+    """A link in the file.
+
+    Attributes:
+        hash: Of its key.
+        role: The role of its sessions.
+        machines: The machines that they may use; empty for all.
+        created: Seconds of the wall clock.
+        expires: The same.
+        uses: How often it can still be exchanged.
+    """
+
+    hash: str
+    role: WebRole
+    machines: list[str] = []
+    created: float
+    expires: float
+    uses: int = 1
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """A session in the file.
+
+    Attributes:
+        hash: Of its token.
+        role: Its role.
+        machines: The machines that it may use; empty for all.
+        created: Seconds of the wall clock.
+        expires: The same.
+        link: The id of the link that began it; empty for a password.
+        user: The user who began it; empty for a link.
+    """
+
+    hash: str
+    role: WebRole
+    machines: list[str] = []
+    created: float
+    expires: float
+    link: str = ""
+    user: str = ""
+
+
+class WebUser(msgspec.Struct, kw_only=True):
+    """A user in the file.
+
+    Attributes:
+        role: The role of the user.
+        machines: The machines that the user may use; empty for all.
+        password: The hash of the password; None for a user who cannot log in with one.
+        created: Seconds of the wall clock.
+    """
+
+    role: WebRole
+    machines: list[str] = []
+    password: PasswordHash | None = None
+    created: float
+
+
+class AccessList(msgspec.Struct):
+    """The content of the file.
+
+    Attributes:
+        last: The number of the newest link or session.
+        links: By id, such as ``L1``.
+        sessions: By id, such as ``S2``.
+        users: By name.
+    """
+
+    last: int = 0
+    links: dict[str, AccessLink] = {}
+    sessions: dict[str, Session] = {}
+    users: dict[str, WebUser] = {}
+
+    def new_id(self, letter: str) -> str:
+        """Return an id that was never used."""
+        self.last += 1
+        return f"{letter}{self.last}"
+
+    def sweep(self, now: float) -> None:
+        """Remove expired links and sessions, and used links."""
+        self.links = {k: v for k, v in self.links.items() if v.expires > now and v.uses > 0}
+        self.sessions = {k: v for k, v in self.sessions.items() if is_valid(v, now)}
+
+    def end_sessions_of(self, user: str, keep: int = 0) -> None:
+        """End the sessions of a user, but for the newest *keep*."""
+        theirs = [name for name, each in self.sessions.items() if each.user == user]
+        for name in theirs[: len(theirs) - keep]:
+            del self.sessions[name]
+
+
+def hash_of(secret: str) -> str:
+    """Return the hash of a secret, as it stands in the file."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_user(name: str) -> str:
+    """Return the name of a user after checking it.
+
+    Raises:
+        UsageError: It is not valid.
+    """
+    if not _USER.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a user's name: use up to 64 letters, digits, _ . @ + and -,"
+            " and not the id of a link or session such as S1"
+        )
+    return name
+
+
+def is_valid(session: Session, now: float) -> bool:
+    """Return whether a session has begun, and has not expired, by the wall clock."""
+    return session.created - CLOCK_TOLERANCE <= now < session.expires

@@ -1,0 +1,242 @@
+"""SHELL: the holder of each request: by its cookie, or by the header of a proxy; and logins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from ..errors import UsageError
+from . import attempts
+from .access import (
+    SECRET_LENGTH,
+    SESSION_LIFETIME,
+    Access,
+    AccessError,
+    Principal,
+    WrongPasswordError,
+)
+from .attempts import TooManyError, Turns, WrongKeys, WrongPasswords
+from .connections import AUTHENTICATION_TIME, Connections
+from .proxy import Proxy
+from .rules import AllowedHosts
+
+log = logging.getLogger(__name__)
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+class Login(msgspec.Struct):
+    """The body of a login: the key of a link, or a user and a password.
+
+    Attributes:
+        key: The key.
+        user: The user.
+        password: The password.
+        cookie: Set a cookie; else the token is in the answer.
+    """
+
+    key: str = ""
+    user: str = ""
+    password: str = ""
+    cookie: bool = True
+
+
+class Sessions:
+    """The sessions of the requests of one server.
+
+    Args:
+        access: The links, users and sessions.
+        proxy: The proxy in front of the server; None without one.
+
+    Attributes:
+        own: The hosts of the server itself.
+        connections: Counts the connections; None before the server listens.
+    """
+
+    def __init__(self, access: Access, proxy: Proxy | None) -> None:
+        self._access, self._proxy = access, proxy
+        access.proxy_role = proxy.role if proxy else None
+        self.own = AllowedHosts((), 0, secure=False)
+        self._behind = AllowedHosts.behind(proxy.public) if proxy else self.own
+        self.connections: Connections | None = None
+        self._wrong_keys, self._wrong_passwords = WrongKeys(), WrongPasswords()
+        self._turns = Turns()
+
+    def proxy_of(self, request: web.Request) -> Proxy | None:
+        """Return the proxy that has sent a request; None for another sender."""
+        is_proxy = self._proxy is not None and is_of_proxy(request.transport, self._proxy)
+        return self._proxy if is_proxy else None
+
+    def hosts_of(self, request: web.Request) -> AllowedHosts:
+        """Return the hosts that a request may name."""
+        return self._behind if self.proxy_of(request) else self.own
+
+    def find(self, request: web.Request) -> Principal | None:
+        """Return the holder of a request, and count its connection as authenticated.
+
+        Raises:
+            ProxyError: The proxy has named several users, or no valid one.
+        """
+        found, name = None, self.named_by_proxy(request)
+        if name:
+            found = self._access.of_proxy_user(name)
+        else:
+            found = self._access.find(request.cookies.get(self.hosts_of(request).cookie, ""))
+        if found is not None:
+            self._authenticate(request)
+        return found
+
+    def named_by_proxy(self, request: web.Request) -> str:
+        """Return the user whom the proxy has named; empty for none.
+
+        Raises:
+            ProxyError: It has named several, or no valid one.
+        """
+        proxy = self.proxy_of(request)
+        return proxy.user(request.headers) if proxy else ""
+
+    def find_token(self, token: str, request: web.Request) -> Principal | None:
+        """Return the holder of a token that a page has sent."""
+        found = self._access.find(token)
+        if found is not None:
+            self._authenticate(request)
+        elif self._wrong_keys.count(self._client(request), time.monotonic()):
+            log.warning("too many wrong tokens from %s", self._client(request))
+        return found
+
+    def _authenticate(self, request: web.Request) -> None:
+        if self.connections is not None:
+            self.connections.authenticate(request.transport)
+
+    def _client(self, request: web.Request) -> str:
+        address, proxy = request.remote or "", self.proxy_of(request)
+        return proxy.client(request.headers, address) if proxy else address
+
+    # ---- requests ----
+
+    async def log_in(self, request: web.Request) -> web.StreamResponse:
+        """Answer a login."""
+        body = await _body(request, Login)
+        if body is None:
+            return error_response(400, "the body is not a JSON object with a key or a password")
+        try:
+            if body.user:
+                principal, token = await self._with_password(request, body)
+            else:
+                principal, token = await self._with_key(request, body)
+        except TooManyError as error:
+            return error_response(429, str(error))
+        except AccessError as error:
+            return error_response(401, str(error))
+        how = "a password" if body.user else "a link"
+        log.info("session %s (%s) began with %s", principal.title, principal.role, how)
+        self._authenticate(request)
+        if not body.cookie:
+            return web.json_response({"token": token})
+        response, hosts = web.Response(status=204), self.hosts_of(request)
+        response.set_cookie(
+            hosts.cookie, token, max_age=int(SESSION_LIFETIME), path="/", httponly=True,
+            secure=hosts.secure, samesite="Strict",
+        )  # fmt: skip
+        return response
+
+    async def _with_key(self, request: web.Request, body: Login) -> tuple[Principal, str]:
+        key = body.key if len(body.key) == SECRET_LENGTH else ""
+        try:
+            return await asyncio.to_thread(self._access.exchange, key)
+        except AccessError:
+            if self._wrong_keys.count(self._client(request), time.monotonic()):
+                raise TooManyError("too many wrong keys: wait a minute") from None
+            raise
+
+    async def _with_password(self, request: web.Request, body: Login) -> tuple[Principal, str]:
+        made: list[tuple[Principal, str]] = []
+        refused: list[AccessError] = []
+
+        def check() -> bool:
+            try:
+                made.append(self._access.log_in(body.user, body.password))
+            except AccessError as error:
+                refused.append(error)
+                return not isinstance(error, WrongPasswordError)
+            return True
+
+        # Names that no user can have are counted together, and cost as much.
+        sender = self._client(request), body.user[:64]
+        await attempts.check_in_turn(
+            self._turns, self._wrong_passwords, sender, check, time.monotonic
+        )
+        if refused:
+            raise refused[0]
+        return made[0]
+
+    async def log_out(self, request: web.Request) -> web.StreamResponse:
+        """Answer the end of a session."""
+        principal, hosts = self.find(request), self.hosts_of(request)
+        if principal is not None:
+            with contextlib.suppress(UsageError):  # it was revoked at this moment
+                await asyncio.to_thread(self._access.revoke, [principal.id])
+        response = web.Response(status=204)
+        response.del_cookie(
+            hosts.cookie, path="/", httponly=True, secure=hosts.secure, samesite="Strict"
+        )
+        return response
+
+    def describe(self, request: web.Request, build: str) -> web.StreamResponse:
+        """Answer the question who the holder is.
+
+        Args:
+            request: The request.
+            build: The version of the page's files.
+        """
+        principal = self.find(request)
+        if principal is None:
+            name = self.named_by_proxy(request)
+            text = "no session: open a link from kju web link NAME"
+            if name:
+                text = f"{name} may not use this server: kju web user {name} --role view"
+            found = {"error": text, "passwords": self._access.has_passwords, "user": name}
+            return web.json_response(found, status=401)
+        return web.json_response(
+            {
+                "user": principal.title,
+                "role": principal.role,
+                "machines": sorted(principal.machines),
+                "expires": principal.expires,
+                "build": build,
+            }
+        )
+
+
+def is_of_proxy(transport: asyncio.BaseTransport | None, proxy: Proxy) -> bool:
+    """Return whether a connection is one of a proxy."""
+    if transport is None:
+        return False
+    sock, peer = transport.get_extra_info("socket"), transport.get_extra_info("peername")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        return True
+    # None: the client has disconnected already.
+    return peer is not None and proxy.is_peer(peer[0])
+
+
+def error_response(status: int, text: str) -> web.Response:
+    """Return the answer to a request that has failed."""
+    return web.json_response({"error": text}, status=status)
+
+
+async def _body(request: web.Request, kind: type[_Body]) -> _Body | None:
+    """Return the body of a request; None if it is not valid."""
+    if request.content_type != "application/json":
+        return None
+    try:
+        async with asyncio.timeout(AUTHENTICATION_TIME):
+            return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TimeoutError):
+        return None

@@ -1,0 +1,77 @@
+"""The login page of `kju web` in Chromium."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from support.wait import until
+
+from .conftest import Web, own_folders, serve
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    with own_folders(tmp_path), serve() as made:
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, web: Web) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def kju(*words: str, given: str = "") -> None:
+    command = [sys.executable, "-m", "kju.cli", *words]
+    subprocess.run(command, input=given, text=True, check=True, timeout=120)
+
+
+def add_user(name: str, *words: str) -> None:
+    kju("web", "user", name, *words, "--password-file", "-", given=PASSWORD)
+
+
+def test_user_logs_in_with_a_password_and_a_change_ends_the_session(web: Web, page: Page):
+    add_user("ann", "--role", "control")
+    page.goto(web.url)
+    page.get_by_label("User name").fill("ann")
+    page.get_by_label("Password").fill("a wrong password")
+    page.get_by_role("button", name="Sign in").click()
+    problem = page.locator(".problem")
+    until(lambda: "password is wrong" in problem.inner_text(), "the reason")
+    assert page.get_by_label("Password").input_value() == ""
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Password").press("Enter")
+    page.get_by_role("searchbox").wait_for()
+    kju("web", "user", "ann", "--role", "view")
+    page.get_by_label("User name").wait_for()
+
+
+def test_page_without_users_takes_links_only(web: Web, page: Page):
+    page.goto(web.url)
+    page.get_by_label("Link or key").wait_for()
+    # The page has asked for the ways to log in.
+    until(lambda: page.evaluate("document.activeElement.id") == "link", "the focus")
+    assert page.get_by_label("Password").count() == 0
+    page.get_by_label("Link or key").fill(web.new_link())
+    page.get_by_role("button", name="Open").click()
+    page.get_by_role("searchbox").wait_for()
+
+
+def test_logged_out_user_sees_the_login_page(web: Web, page: Page):
+    add_user("ann")
+    page.goto(web.url)
+    page.get_by_label("User name").fill("ann")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Password").press("Enter")
+    page.get_by_role("button", name="End the session").click()
+    page.get_by_label("User name").wait_for()
+    page.reload()
+    page.get_by_label("User name").wait_for()

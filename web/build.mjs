@@ -10,19 +10,27 @@ const root = join(here, "..");
 const output = resolve(process.argv[2] ?? join(root, "src/kju/web/static"));
 rmSync(output, { recursive: true, force: true });
 mkdirSync(output, { recursive: true });
-await build({
-  entryPoints: [
-    { in: join(here, "src/main.ts"), out: "app" },
-    { in: join(here, "src/style.css"), out: "app" },
-    { in: join(here, "src/embed.ts"), out: "kju-screen" },
-  ],
+const options = {
   outdir: output,
   bundle: true,
   minify: true,
-  format: "esm",
   target: ["es2022", "chrome123", "firefox121", "safari17.5"],
   legalComments: "none",
   absWorkingDir: here,
+};
+await build({
+  ...options,
+  entryPoints: [
+    { in: join(here, "src/main.ts"), out: "app" },
+    { in: join(here, "src/style.css"), out: "app" },
+  ],
+  format: "esm",
+});
+// Pages of other servers load it: a module would need CORS, which this server has not.
+await build({
+  ...options,
+  entryPoints: [{ in: join(here, "src/embed.ts"), out: "kju-screen" }],
+  format: "iife",
 });
 for (const name of ["index.html", "app.webmanifest"])
   copyFileSync(join(here, "src", name), join(output, name));

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support import accelerator, typed_guest
 from support.wait import until
 
 from kju.client.targets import running_names
 
+# A busy computer takes its time.
+expect.set_options(timeout=60_000)
 CHROMIUM = shutil.which("chromium")
 
 READ_CANVAS = """() => {
@@ -53,18 +55,23 @@ class Web(NamedTuple):
     url: str
     link: str
 
+    def command(self, *arguments: str) -> str:
+        """Run a command of `kju web`; return what it prints."""
+        command = [sys.executable, "-m", "kju.cli", "web", *arguments]
+        return subprocess.check_output(command, text=True)
+
     def new_link(self, *arguments: str) -> str:
         """Make another link with `kju web link`."""
-        command = [sys.executable, "-m", "kju.cli", "web", "link", *arguments]
-        found = re.search(r"#([\w-]{43})", subprocess.check_output(command, text=True))
+        found = re.search(r"#([\w-]{43})", self.command("link", *arguments))
         assert found
         return f"{self.url}#{found[1]}"
 
 
 @contextlib.contextmanager
-def serve(port: int = 0) -> Iterator[Web]:
+def serve(port: int = 0, *arguments: str) -> Iterator[Web]:
     """Run `kju web` on a port of loopback."""
-    command = [sys.executable, "-m", "kju.cli", "web", "serve", "--listen", f"127.0.0.1:{port}"]
+    address = f"127.0.0.1:{port}"
+    command = [sys.executable, "-m", "kju.cli", "web", "serve", "--listen", address, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -265,3 +265,18 @@ async def test_fifty_pages_share_one_encoding(server: WebServer, draw: Draw) -> 
             await until_async(lambda screen=screen: shows(screen, 0x99, 0x66, 0x33))  # type: ignore[misc]
         encoders = server.site._machines.served["debian"].screens[0]._screen.opened[1]
         assert len(encoders._made) == 1
+
+
+async def test_list_counts_the_pages_that_show_a_machine(server: WebServer) -> None:
+    async with page_of(server, "view") as one, page_of(server, "view") as other:
+
+        def count() -> int:
+            newest = [each for each in other.received if isinstance(each, web.MachineList)][-1]
+            return newest.machines[0].pages
+
+        await one.open("debian", role="view")
+        await until_async(lambda: count() == 1)
+        await other.open("debian", role="view")
+        await until_async(lambda: count() == 2)
+        await one.close()
+        await until_async(lambda: count() == 1)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from PIL import Image
 from support.wait import until_async
 from support.web_page import Page, page_of, web_server
 
@@ -182,3 +187,19 @@ async def test_two_pages_use_the_guest_at_the_same_time(server: WebServer) -> No
             *(screen.press(A, down=down) for screen in (first, second) for down in (True, False))
         )
         assert [each.error for each in results] == [""] * 4
+
+
+async def test_snapshot_of_a_page_has_a_picture(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+    async with await kju.aio.launch(disk, name="guest", memory="64M") as machine:
+        await machine.screen.wait_text("SeaBIOS", timeout=60)
+        async with web_server() as server, page_of(server, "manage") as page:
+            result = await page.act(1, "guest", "snapshot", how="save", tag="one")
+            assert result.error == "", result.reason
+            listed = msgspec.json.decode((await page.act(2, "guest", "snapshots")).data)
+            assert [(each["tag"], each["picture"]) for each in listed] == [("one", True)]
+            found = await page.act(3, "guest", "snapshot-picture", tag="one")
+            picture = Image.open(io.BytesIO(base64.b64decode(msgspec.json.decode(found.data))))
+            assert picture.size == machine.screen.mode[:2]
+            assert (await page.act(4, "guest", "snapshot-picture", tag="two")).data == b"null"

@@ -1,16 +1,19 @@
 /** The page: signs in, connects, and shows the wall or a machine. */
 
 import { photoDecoder } from "./screen/photos";
-import { Connection, type LinkState } from "./shell/connection";
+import { Connection, type LinkReason, type LinkState } from "./shell/connection";
 import { endSession, exchange, hasSession, keyOfLink, takeKey } from "./shell/login";
 import { notify } from "./ui/dialog";
 import { h } from "./ui/dom";
+import { wordsOf } from "./ui/link";
 import { loginPage } from "./ui/login_page";
 import { MachinePage } from "./ui/machine_page";
 import { WallPage } from "./ui/wall";
 import { LANGUAGE, say } from "./ui/words";
 import type { Machine } from "./wire/messages";
 
+/** Why the page was loaded again. */
+const PROBLEM = "kju-problem";
 const isEmbedded = window.parent !== window;
 
 /** Milliseconds of the first connection before the page says that it connects. */
@@ -52,19 +55,22 @@ class App {
     if (this.machines !== null) this.show();
   }
 
-  private linkChanged(state: LinkState, reason: string): void {
+  private linkChanged(state: LinkState, reason: LinkReason): void {
     clearTimeout(this.waitTimer);
     if (this.page === null && state !== "open") {
       const time = state === "connecting" ? QUIET_TIME : 0;
       this.waitTimer = window.setTimeout(() => this.showWait(state, reason), time);
-    } else if (this.page instanceof MachinePage) this.page.setLink(state, reason);
-    else if (state === "ended" && !isEmbedded) location.reload();
+    } else if (this.page instanceof WallPage && state === "ended" && !isEmbedded) {
+      sessionStorage.setItem(PROBLEM, wordsOf(reason));
+      location.reload();
+    } else this.page?.setLink(state, reason);
     document.body.classList.toggle("lost", state !== "open");
   }
 
   /** Before the first list of machines there is no page. */
-  private showWait(state: LinkState, reason: string): void {
-    const text = state === "ended" ? say("ended", { reason }) : `${say("connecting")} ${reason}`;
+  private showWait(state: LinkState, reason: LinkReason): void {
+    const words = wordsOf(reason);
+    const text = state === "ended" ? words : `${say("connecting")} ${words}`;
     const retry = () => (state === "ended" ? location.reload() : this.connection.retry());
     document.body.replaceChildren(
       h(
@@ -135,7 +141,8 @@ function decoded(part: string): string {
 /** Sign in. Returns a token, or an empty text with a cookie; null if there is no session. */
 async function signIn(): Promise<{ token: string | null; problem: string }> {
   const key = takeKey();
-  let problem = "";
+  let problem = isEmbedded ? "" : (sessionStorage.getItem(PROBLEM) ?? "");
+  if (problem) sessionStorage.removeItem(PROBLEM);
   if (key)
     try {
       return { token: await exchange(key, !isEmbedded), problem };

@@ -6,6 +6,8 @@ A new action is a `msgspec.Struct` of its arguments, a function, and a line in `
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, NamedTuple
@@ -16,7 +18,8 @@ from msgspec import Meta, Struct
 from ..client.aio.launching import attach, start
 from ..client.aio.machine import Machine
 from ..client.aio.surface import Screen
-from ..errors import MachineNotFoundError, RoleError, UsageError, WaitTimeoutError
+from ..errors import LimitError, MachineNotFoundError, RoleError, UsageError, WaitTimeoutError
+from ..files import read_file
 from ..keys import LAYOUT_ALIASES, LAYOUTS, layout
 from ..protocol.values import Role, Tag
 from .access import Principal
@@ -24,6 +27,8 @@ from .messages import MAX_TEXT, Act, WebRole
 
 #: Characters between two reports of progress. A text of this length takes a fifth of a second.
 PIECE = 100
+#: Bytes of a snapshot's picture.
+MAX_PICTURE = 1 << 19
 #: Seconds that an action may take, without typing.
 ACTION_TIMEOUT = 120.0
 #: Looks per second of a connection that only acts.
@@ -57,6 +62,12 @@ class _Power(Struct, forbid_unknown_fields=True):
     how: Literal["pause", "resume", "reset", "shutdown", "quit"]
 
 
+class _Tag(Struct, forbid_unknown_fields=True):
+    """A snapshot."""
+
+    tag: Tag
+
+
 class _Snapshot(Struct, forbid_unknown_fields=True):
     """A change of the machine's snapshots."""
 
@@ -79,7 +90,20 @@ async def _info(machine: Machine, arguments: _None, report: Report) -> Any:  # n
 
 async def _snapshots(machine: Machine, arguments: _None, report: Report) -> Any:  # noqa: ANN401
     shown = ("tag", "time", "size", "note", "parent", "current")
-    return [{key: getattr(each, key) for key in shown} for each in await machine.snapshots.list()]
+    return [
+        {key: getattr(each, key) for key in shown} | {"picture": bool(each.picture)}
+        for each in await machine.snapshots.list()
+    ]
+
+
+async def _snapshot_picture(machine: Machine, arguments: _Tag, report: Report) -> str | None:
+    """Return a snapshot's picture as base64; None for one that is missing or too large."""
+    for each in await machine.snapshots.list():
+        if each.tag == arguments.tag and each.picture:
+            with contextlib.suppress(LimitError, OSError):
+                data = await asyncio.to_thread(read_file, each.picture, MAX_PICTURE)
+                return base64.b64encode(data).decode()
+    return None
 
 
 async def _input(machine: Machine, arguments: _Screen, report: Report) -> Any:  # noqa: ANN401
@@ -156,6 +180,7 @@ class _ActionRule(NamedTuple):
 ACTIONS: dict[str, _ActionRule] = {
     "info": _ActionRule("view", _None, _info),
     "snapshots": _ActionRule("view", _None, _snapshots),
+    "snapshot-picture": _ActionRule("view", _Tag, _snapshot_picture),
     "input": _ActionRule("view", _Screen, _input),
     "layouts": _ActionRule("view", _None, _layouts, None),
     "check-text": _ActionRule("control", _Text, _check_text, None),

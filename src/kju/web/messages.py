@@ -140,6 +140,7 @@ class WebMachine(msgspec.Struct, frozen=True, array_like=True):
         state: Its state.
         consoles: The number of its screens.
         is_defined: It has a definition, so it can be started.
+        pages: The number of pages of this server that show one of its screens.
     """
 
     name: Text
@@ -147,6 +148,7 @@ class WebMachine(msgspec.Struct, frozen=True, array_like=True):
     state: Literal["running", "paused", "off"]
     consoles: int = 1
     is_defined: bool = False
+    pages: int = 0
 
 
 class MachineList(WireMessage, frozen=True, tag=81):

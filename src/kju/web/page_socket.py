@@ -152,6 +152,11 @@ class PageSocket:
             async with asyncio.timeout(END_TIME):
                 await self._ws.close(code=code, message=reason.encode()[:120])
 
+    @property
+    def shown(self) -> set[str]:
+        """The machines whose screens this page shows."""
+        return {screen.machine for screen in self._screens.values()}
+
     def has_room(self) -> bool:
         """Return whether little waits to leave this computer."""
         return self._outgoing.waiting() < ROOM
@@ -259,7 +264,7 @@ class PageSocket:
             return str(no_machine(machine))
         number = message.screen
         session = f"{self.id}.{number}"
-        self._screens[number] = _OpenScreen(carrier, session)
+        self._screens[number] = _OpenScreen(machine, carrier, session)
         carrier.connect(session, _Channel(self, number, self._screens))
         return ""
 
@@ -308,13 +313,14 @@ class _OpenScreen:
     """A screen of a socket.
 
     Attributes:
+        machine: The name of its machine.
         carrier: Carries its messages.
         session: The id of its session.
         has_begun: Its hello was received.
     """
 
-    def __init__(self, carrier: WebCarrier, session: str) -> None:
-        self.carrier, self.session = carrier, session
+    def __init__(self, machine: str, carrier: WebCarrier, session: str) -> None:
+        self.machine, self.carrier, self.session = machine, carrier, session
         self.has_begun = False
 
 

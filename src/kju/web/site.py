@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..client.targets import machines
@@ -94,13 +95,15 @@ class Site:
 
     def _update_list(self) -> None:
         found: list[WebMachine] = []
+        pages = Counter(name for page in self.sockets.values() for name in page.shown)
         for each in machines():
             if not self.serves(each.name):
                 continue
             served, is_defined = self._machines.served.get(each.name), each.file is not None
             if served is not None:
                 kind, state, consoles = served.kind, served.state, len(served.names)
-                found.append(WebMachine(each.name, kind, state, consoles, is_defined))
+                shown = pages[each.name]
+                found.append(WebMachine(each.name, kind, state, consoles, is_defined, shown))
             elif not each.is_alive:  # else a mirror, or one that starts or ends at this moment
                 found.append(WebMachine(each.name, "", "off", 0, is_defined))
         self._list = found

@@ -18,6 +18,14 @@ const SESSION_ENDED = 1008;
 /** The page's own, for a server whose message is not valid. */
 const INVALID = 4002;
 
+/** Why the link is not open: the close code, and the text of the server or of this page. */
+export interface LinkReason {
+  readonly code: number;
+  readonly text: string;
+}
+
+const NO_REASON: LinkReason = { code: 0, text: "" };
+
 export type LinkState = "connecting" | "open" | "lost" | "ended";
 
 export interface SmallPicture {
@@ -29,8 +37,7 @@ export interface SmallPicture {
 }
 
 export interface ConnectionEvents {
-  /** `reason` is empty if the server gave none. */
-  linkChanged(state: LinkState, reason: string): void;
+  linkChanged(state: LinkState, reason: LinkReason): void;
   machinesChanged(machines: readonly messages.Machine[]): void;
   pictureArrived(picture: SmallPicture): void;
 }
@@ -66,6 +73,9 @@ export class Connection {
   private socket: WebSocket | null = null;
   private socketId = "";
   private isOpen = false;
+  private reason = NO_REASON;
+  /** What the server said before it closes the socket. */
+  private goodbye = "";
   private pause = FIRST_PAUSE;
   private timer = 0;
   private lastScreen = 0;
@@ -94,12 +104,11 @@ export class Connection {
 
   /** Connect, and again after each loss. */
   open(): void {
-    this.events.linkChanged(this.socketId ? "lost" : "connecting", "");
+    this.events.linkChanged(this.socketId ? "lost" : "connecting", this.reason);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/socket`, messages.SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
-    let reason = "";
     socket.onopen = () => {
       if (this.token) this.send(messages.frame(0, messages.authenticate(this.token)));
     };
@@ -108,8 +117,7 @@ export class Connection {
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
-      reason ||= event.reason;
-      this.lose(event.code, reason);
+      this.lose({ code: event.code, text: event.reason || this.goodbye });
     };
   }
 
@@ -214,7 +222,7 @@ export class Connection {
   /** The server has sent something that is not valid. */
   private fail(error: PeerError): void {
     this.socket?.close(INVALID, "invalid message");
-    this.lose(INVALID, error.message);
+    this.lose({ code: INVALID, text: error.message });
   }
 
   private takeOwn(message: messages.ServerMessage): void {
@@ -249,7 +257,7 @@ export class Connection {
         this.events.pictureArrived(message);
         break;
       case "goodbye":
-        this.events.linkChanged("lost", message.reason);
+        this.goodbye = message.reason;
         break;
     }
   }
@@ -261,7 +269,8 @@ export class Connection {
     this.socketId = hello.socket;
     this.isOpen = true;
     this.pause = FIRST_PAUSE;
-    this.events.linkChanged("open", "");
+    this.reason = NO_REASON;
+    this.events.linkChanged("open", this.reason);
     for (const [number, screen] of this.screens) {
       screen.session = this.newSession(number, screen.picture, screen.events);
       this.begin(number, screen, before ? `${before}.${number}` : "");
@@ -269,15 +278,17 @@ export class Connection {
     if (this.wallNames.length > 0) this.send(messages.frame(0, messages.wall(this.wallNames)));
   }
 
-  private lose(code: number, reason: string): void {
+  private lose(reason: LinkReason): void {
     this.socket = null;
+    this.reason = reason;
+    this.goodbye = "";
     this.isOpen = false;
     this.work.clear();
     for (const screen of this.screens.values()) screen.session.abandon();
     for (const action of this.actions.values())
       action.reject(new ActionError("LinkError", "the connection to the server was lost"));
     this.actions.clear();
-    if (code === SESSION_ENDED) {
+    if (reason.code === SESSION_ENDED) {
       this.events.linkChanged("ended", reason);
       return;
     }

@@ -15,5 +15,7 @@ export const icons = {
   scale: "M3 5h18v14H3zm2 2v10h14V7zm2 2h5v5H7z",
   text: "M5 4h14v4h-2V6h-4v12h2v2H9v-2h2V6H7v2H5z",
   leave: "M10 4v2H6v12h4v2H4V4zm5 3 5 5-5 5-1.400-1.400L16.200 13H9v-2h7.200l-2.600-2.600z",
+  people:
+    "M9 5a3.500 3.500 0 1 1 0 7 3.500 3.500 0 0 1 0-7zm0 8c3.300 0 6 1.700 6 4v2H3v-2c0-2.300 2.700-4 6-4zm7-7a3 3 0 1 1 0 6zm1 7.200c2.400.400 4 1.800 4 3.800v2h-4z",
   more: "M5 10h4v4H5zm5 0h4v4h-4zm5 0h4v4h-4z",
 } as const;

@@ -7,12 +7,13 @@ import { CursorShape } from "../screen/cursor";
 import { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
 import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
-import type { Connection, LinkState } from "../shell/connection";
+import type { Connection, LinkReason, LinkState } from "../shell/connection";
 import type { Machine } from "../wire/messages";
 import type { SessionEvents } from "../wire/session";
 import { actionsOn, carryOut } from "./actions";
 import { notify } from "./dialog";
 import { h } from "./dom";
+import { staleText, wordsOf } from "./link";
 import { layoutOf, showPaste } from "./paste_dialog";
 import { ScreenInput } from "./screen_input";
 import { readSetting, writeSetting } from "./settings";
@@ -57,6 +58,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private zoomed = 1;
   private screen = 0;
   private link: LinkState = "open";
+  private linkReason: LinkReason = { code: 0, text: "" };
   private lostAt = 0;
   private problem = "";
   private isComplete = false;
@@ -136,14 +138,14 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.showBadge();
   }
 
-  setLink(state: LinkState, reason: string): void {
+  setLink(state: LinkState, reason: LinkReason): void {
     if (state !== "open" && this.link === "open") {
       this.lostAt = performance.now();
       this.input?.releasePointer();
     }
     if (state === "open" && this.link !== "open") this.input?.forget();
     this.link = state;
-    if (state === "ended") this.problem = say("ended", { reason });
+    this.linkReason = reason;
     this.showBadge();
   }
 
@@ -381,13 +383,12 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     const isOff = this.known !== undefined && this.known.state === "off";
     const isStale = this.link === "lost" || this.link === "connecting";
     if (this.link === "ended") {
-      parts.push(this.problem);
+      parts.push(wordsOf(this.linkReason));
       const again = () => location.reload();
       if (this.back) parts.push(h("button", { type: "button", onclick: again }, say("newLink")));
     } else if (isStale) {
-      const seconds = Math.round((performance.now() - this.lostAt) / 1000);
       const retry = () => this.connection.retry();
-      parts.push(say("stale", { seconds }));
+      parts.push(staleText(this.lostAt, this.linkReason));
       parts.push(h("button", { type: "button", onclick: retry }, say("retry")));
     } else if (isOff) {
       parts.push(say("isOff", { name: this.name }));

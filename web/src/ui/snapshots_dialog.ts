@@ -9,6 +9,7 @@ interface Snapshot {
   readonly tag: string;
   readonly time: number;
   readonly current: boolean;
+  readonly hasPicture: boolean;
 }
 
 function snapshotsIn(data: unknown): Snapshot[] {
@@ -16,7 +17,8 @@ function snapshotsIn(data: unknown): Snapshot[] {
   return data.flatMap((each: unknown) => {
     if (typeof each !== "object" || each === null || !("tag" in each)) return [];
     const time = "time" in each && typeof each.time === "number" ? each.time : 0;
-    return [{ tag: String(each.tag), time, current: "current" in each && each.current === true }];
+    const is = (name: string) => (each as { [name: string]: unknown })[name] === true;
+    return [{ tag: String(each.tag), time, current: is("current"), hasPicture: is("picture") }];
   });
 }
 
@@ -34,6 +36,7 @@ export async function showSnapshots(
     try {
       await connection.act(machine, "snapshot", { how, tag });
       await update();
+      await showPictures();
     } catch (error) {
       problem.textContent = error instanceof Error ? error.message : String(error);
     }
@@ -55,15 +58,27 @@ export async function showSnapshots(
       },
       say(word),
     );
-  const row = ({ tag, time, current }: Snapshot) =>
+  const row = ({ tag, time, current, hasPicture }: Snapshot) =>
     h(
       "li",
       { "aria-current": current ? "true" : null },
+      hasPicture &&
+        h("img", { class: "snapshot-picture", alt: say("pictureOf", { tag }), "data-tag": tag }),
       h("bdi", {}, tag),
       h("span", { class: "time" }, time > 0 ? times.format(time * 1000) : ""),
       mayChange && button("load", "load", "confirmLoad", tag),
       mayChange && button("remove", "delete", "confirmRemove", tag),
     );
+  /** One after the other: a page may have few actions in progress. */
+  const showPictures = async () => {
+    for (const image of list.querySelectorAll("img")) {
+      const { tag = "" } = image.dataset;
+      const found = await connection.act(machine, "snapshot-picture", { tag });
+      if (!image.isConnected) return;
+      if (typeof found === "string") image.src = `data:image/png;base64,${found}`;
+      else image.remove();
+    }
+  };
   const update = async () => {
     const found = snapshotsIn(await connection.act(machine, "snapshots"));
     list.replaceChildren(
@@ -91,6 +106,7 @@ export async function showSnapshots(
   );
   try {
     await update();
+    await showPictures();
   } catch (error) {
     problem.textContent = error instanceof Error ? error.message : String(error);
   }

@@ -4,7 +4,7 @@ import { SCALE_MODES, type ScaleMode } from "../screen/scale";
 import type { Connection } from "../shell/connection";
 import type { Machine, Role } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
-import { h, iconButton } from "./dom";
+import { h, icon, iconButton } from "./dom";
 import { icons } from "./icons";
 import { type MenuItem, menuButton } from "./menu";
 import { showSnapshots } from "./snapshots_dialog";
@@ -46,6 +46,7 @@ export class Toolbar {
   readonly element: HTMLElement;
   private readonly state = h("span", { class: "state", role: "status" });
   private readonly role = h("span", { class: "role" });
+  private readonly others = h("span", { class: "others", hidden: true });
   private readonly latency = h("span", { class: "latency" });
   private readonly recordButton: HTMLButtonElement;
   private readonly menu: HTMLElement;
@@ -65,6 +66,7 @@ export class Toolbar {
       h("h1", {}, h("bdi", {}, name)),
       this.state,
       this.role,
+      this.others,
       this.latency,
       h("span", { class: "space" }, target.canControl && h("kbd", {}, say("releaseKey"))),
       target.canControl && menuButton(say("send"), icons.keys, () => this.chords()),
@@ -85,7 +87,18 @@ export class Toolbar {
   showState(machine: Machine | undefined, role: Role | "view"): void {
     this.state.textContent = machine ? say(machine.state) : "";
     this.element.dataset.state = machine?.state ?? "off";
+    this.showOthers((machine?.pages ?? 0) - 1);
     this.role.textContent = say(role === "view" ? "viewOnly" : role);
+  }
+
+  /** Show the number of other pages: a picture of people, and the words for screen readers. */
+  private showOthers(count: number): void {
+    this.others.hidden = count < 1;
+    if (count < 1) return;
+    const words = count === 1 ? say("oneOther") : say("others", { count });
+    const spoken = h("span", { class: "spoken" }, words);
+    this.others.title = words;
+    this.others.replaceChildren(icon(icons.people), h("span", {}, `${count}`), spoken);
   }
 
   showLatency(milliseconds: number): void {

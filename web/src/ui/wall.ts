@@ -1,10 +1,11 @@
 /** All machines, with live pictures of those in view. */
 
-import type { Connection, SmallPicture } from "../shell/connection";
+import type { Connection, LinkReason, LinkState, SmallPicture } from "../shell/connection";
 import type { Machine } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
 import { h, iconButton } from "./dom";
 import { icons } from "./icons";
+import { staleText } from "./link";
 import { say } from "./words";
 
 class Tile {
@@ -76,6 +77,10 @@ export class WallPage {
   readonly element: HTMLElement;
   private readonly grid = h("ul", { class: "wall" });
   private readonly empty = h("p", { class: "empty" });
+  private readonly linkText = h("span");
+  private readonly link: HTMLElement;
+  private linkTimer = 0;
+  private lostAt = 0;
   private readonly search: HTMLInputElement;
   private readonly tiles = new Map<string, Tile>();
   private readonly inView = new Set<string>();
@@ -105,14 +110,40 @@ export class WallPage {
       this.search,
       leave && iconButton(say("logout"), icons.leave, leave),
     );
-    this.element = h("main", { class: "page" }, bar, this.grid, this.empty);
+    const retry = () => this.connection.retry();
+    this.link = h(
+      "div",
+      { class: "link", role: "status", hidden: true },
+      this.linkText,
+      h("button", { type: "button", onclick: retry }, say("retry")),
+    );
+    this.element = h("main", { class: "page" }, bar, this.link, this.grid, this.empty);
     this.observer = new IntersectionObserver((entries) => this.noteView(entries), {
       rootMargin: "80px",
     });
     document.addEventListener("visibilitychange", this.onVisibility);
   }
 
+  setLink(state: LinkState, reason: LinkReason): void {
+    if (state === "open") {
+      clearInterval(this.linkTimer);
+      this.linkTimer = 0;
+      this.link.hidden = true;
+      return;
+    }
+    const since = this.linkTimer === 0 ? performance.now() : this.lostAt;
+    this.lostAt = since;
+    clearInterval(this.linkTimer);
+    const show = () => {
+      this.linkText.textContent = staleText(since, reason);
+    };
+    show();
+    this.link.hidden = false;
+    this.linkTimer = window.setInterval(show, 1000);
+  }
+
   close(): void {
+    clearInterval(this.linkTimer);
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.onVisibility);
     for (const tile of this.tiles.values()) tile.remove();

@@ -1,6 +1,6 @@
 /** The texts of the page, in English and German. */
 
-const english = {
+export const english = {
   machines: "Machines",
   search: "Search machines",
   noMachines: "No machines. Start one with: kju run --detach --name NAME disk.qcow2",
@@ -57,8 +57,15 @@ const english = {
   connecting: "Connecting …",
   waiting: "Waiting for the screen …",
   stale: "No connection. The picture is {seconds} s old.",
+  serverEnded: "The server has ended.",
+  unreachable: "The server cannot be reached.",
+  sessionEnded: "The session has ended.",
+  tooManyPages: "Too many pages are open.",
+  fault: "The server and this page do not understand each other.",
+  others: "{count} other pages show this machine",
+  oneOther: "1 other page shows this machine",
+  pictureOf: "Screen of the snapshot {tag}",
   retry: "Try again",
-  ended: "The session has ended: {reason}",
   screenEnded: "The screen has ended: {reason}",
   noPicture: "No picture: {reason}",
   isOff: "{name} is off.",
@@ -82,7 +89,7 @@ const english = {
 
 export type Word = keyof typeof english;
 
-const german: Record<Word, string> = {
+export const german: Record<Word, string> = {
   machines: "Maschinen",
   search: "Maschinen suchen",
   noMachines: "Keine Maschinen. Starten mit: kju run --detach --name NAME disk.qcow2",
@@ -141,8 +148,15 @@ const german: Record<Word, string> = {
   connecting: "Verbindung wird aufgebaut …",
   waiting: "Warten auf den Bildschirm …",
   stale: "Keine Verbindung. Das Bild ist {seconds} s alt.",
+  serverEnded: "Der Server wurde beendet.",
+  unreachable: "Der Server ist nicht erreichbar.",
+  sessionEnded: "Die Sitzung ist beendet.",
+  tooManyPages: "Zu viele Seiten sind geöffnet.",
+  fault: "Der Server und diese Seite verstehen einander nicht.",
+  others: "{count} andere Seiten zeigen diese Maschine",
+  oneOther: "1 andere Seite zeigt diese Maschine",
+  pictureOf: "Bildschirm des Schnappschusses {tag}",
   retry: "Erneut versuchen",
-  ended: "Die Sitzung ist beendet: {reason}",
   screenEnded: "Der Bildschirm ist beendet: {reason}",
   noPicture: "Kein Bild: {reason}",
   isOff: "{name} ist aus.",

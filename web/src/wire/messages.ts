@@ -27,6 +27,8 @@ export interface Machine {
   readonly state: MachineState;
   readonly consoles: number;
   readonly isDefined: boolean;
+  /** The number of pages that show one of its screens. */
+  readonly pages: number;
 }
 
 export type ServerMessage =
@@ -168,6 +170,7 @@ export function decodeServerMessage(data: Uint8Array): ServerMessage {
           state: oneOf(row.text(256), ["running", "paused", "off"]),
           consoles: row.integer(0, 64, 1),
           isDefined: row.boolean(false),
+          pages: row.integer(0, MAX_SERIAL, 0),
         })),
       };
     case 82:

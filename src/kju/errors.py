@@ -13,6 +13,7 @@ what failed, on what, why, and the next step::
     ├── FormatError                  the bytes are not a surface that kju reads
     ├── MemoryLostError              mapped memory was truncated or ran out
     ├── LimitError                   a limit of the system is too low
+    ├── FleetFullError               no node of a fleet has room for a machine
     ├── FileError                    a file could not be read, written or removed (also OSError)
     ├── ProducerGoneError            the producer has ended or closed the surface
     │   └── SupersededError          another surface has replaced this one
@@ -29,6 +30,7 @@ what failed, on what, why, and the next step::
         ├── MachineNotFoundError
         ├── MachineExistsError
         ├── MachineGoneError         its host program has ended or disconnected
+        │   └── MachineLostError     its node was lost, or it ended there by itself
         ├── ForkError                it cannot be frozen or forked, or a base is damaged
         └── EmulatorError            the emulator is missing or has ended
             ├── QemuError            QEMU is missing, too old, ended or failed
@@ -37,6 +39,7 @@ what failed, on what, why, and the next step::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 
@@ -130,6 +133,18 @@ class LimitError(KjuError):
         self.limit = limit
         self.value = value
         self.asked = asked
+
+
+class FleetFullError(KjuError):
+    """No node of a fleet has room for a machine; the message names what is missing.
+
+    Attributes:
+        lacking: What each node lacks, in words, by the name of the node.
+    """
+
+    def __init__(self, message: str, lacking: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        super().__init__(message)
+        self.lacking = dict(lacking or {})
 
 
 class FileError(KjuError, OSError):
@@ -234,6 +249,29 @@ class MachineExistsError(MachineError):
 
 class MachineGoneError(MachineError):
     """The machine's host program has ended or disconnected."""
+
+
+class MachineLostError(MachineGoneError):
+    """A machine of a fleet was lost with its node, or failed there.
+
+    Attributes:
+        generation: Which start of the machine was lost.
+        node: The node that it was on; None if it is unknown.
+        when: When that was noticed, in seconds since the epoch; None if it is unknown.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        name: str | None = None,
+        generation: int = 0,
+        node: str | None = None,
+        when: float | None = None,
+    ) -> None:
+        super().__init__(message, name)
+        self.generation = generation
+        self.node = node
+        self.when = when
 
 
 class ForkError(MachineError):

@@ -133,6 +133,7 @@ SUITES: dict[str, str] = {
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/emulators/test_launch.py": "emulators.base",
+    "unit/fleet/test_roster.py": "fleet.messages",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": (
         "protocol.dry_run protocol.forks protocol.messages protocol.snapshots protocol.stepping"

@@ -281,6 +281,9 @@ class Emulator(abc.ABC):
     async def end(self) -> None:
         """End everything that `start` has started."""
 
+    def kill(self) -> None:  # noqa: B027  one that shows another host's machine has no process
+        """Kill the emulator's process, without asking it to end; `end` still has to be called."""
+
     async def close(self, state: State, reason: str) -> None:
         """Stop every source, set the last state and release everything."""
         for console in self.consoles:

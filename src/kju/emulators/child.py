@@ -138,6 +138,11 @@ class Child:
                 dismiss(self._guard)
             log.info("%s %s", self.title, describe(child.returncode))
 
+    def kill(self) -> None:
+        """Kill the program and its group; does nothing if it has ended or was not started."""
+        if self._child is not None and self._child.returncode is None:
+            kill_group(self._child)
+
     def close(self) -> None:
         """Read the rest of its output and close the log."""
         if self._output:

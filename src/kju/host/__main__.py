@@ -35,7 +35,7 @@ from ..memory import _system
 from ..protocol.dry_run import DryRun
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
-from ..store import running, sweeping
+from ..store import leased, running, sweeping
 from ..store.definitions import VARIABLES
 from ..store.forks import unmerged
 from ..store.log_files import BoundedLog, LogHandler
@@ -102,6 +102,8 @@ def _serve(launcher: LaunchingClient, request: Launch) -> int:
             from ..store.defining import confirm
 
             confirm(request)
+        if request.lease is not None:
+            leased.write_lease(claim.paths, request.lease)
         _redirect(claim, request.log_level)
         if not request.base:
             _settle_disks(request)

@@ -30,6 +30,7 @@ from ..store.running import Claim
 from ..surface import State
 from . import requests
 from .control import Client, ControlServer, Result
+from .lease import HostLease
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class HostedMachine:
         request: The launch request.
         emulator: Draws its screens.
         began: The time of its start, in seconds since the epoch.
+        lease: Its lease; None without one.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class HostedMachine:
         self.request = request
         self.emulator = emulator
         self.began = time.time()
+        self.lease = HostLease(request.lease) if request.lease is not None else None
         self._claim = claim
         self._is_spare = request.spare
         self._reverting = asyncio.Lock()
@@ -113,6 +116,9 @@ class HostedMachine:
         loop, why = asyncio.get_running_loop(), ""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
+        if self.lease is not None:
+            # First: the lease may end, or may have ended, during a long start.
+            self._tasks.begin(self._end_with(self.lease))
         try:
             await self._start_unless_ended()
             return await self._ending
@@ -164,6 +170,12 @@ class HostedMachine:
         """End the machine, and set the state of its screens at once."""
         self.end(ending.reason, asked=ending.asked, status=ending.status)
         self.emulator.set_state(*_last_state(self._ending.result()))
+
+    async def _end_with(self, lease: HostLease) -> None:
+        """End the machine when its lease ends."""
+        self.end(await lease.run_out(), asked=False)
+        # Another computer may start it as soon as the lease has ended: QEMU is not asked to end.
+        self.emulator.kill()
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP and self.request.detach:

@@ -21,6 +21,7 @@ from ..protocol.dry_run import DryRun
 from ..protocol.forks import Begin, Freeze, RemoveBase, Revert
 from ..protocol.framing import MAX_FRAME, no_screen
 from ..protocol.launch_options import Launch
+from ..protocol.leases import Renew
 from ..protocol.messages import AnyRequest
 from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
 from ..protocol.stepping import StepGuest
@@ -28,6 +29,7 @@ from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from .control import Client, Result
+from .lease import HostLease
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class RunningMachine(Protocol):
     request: Launch
     emulator: Emulator
     began: float
+    lease: HostLease | None
 
     @property
     def clients(self) -> Sequence[Client]:
@@ -205,6 +208,13 @@ async def _revert(machine: RunningMachine, client: Client, request: Revert) -> R
 
 async def _begin(machine: RunningMachine, client: Client, request: Begin) -> Result:
     await machine.begin_spare()
+    return Result(messages.Done())
+
+
+async def _renew(machine: RunningMachine, client: Client, request: Renew) -> Result:
+    if machine.lease is None:
+        raise UsageError(f"{machine.name} has no lease: it ends on request only")
+    machine.lease.renew(request)
     return Result(messages.Done())
 
 
@@ -369,6 +379,7 @@ REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     RemoveBase: _RequestRule(_remove_base, _CONTROL),
     Revert: _RequestRule(_revert, _CONTROL),
     Begin: _RequestRule(_begin, _CONTROL),
+    Renew: _RequestRule(_renew, _CONTROL),
     messages.ChangeCd: _RequestRule(_change_cd, _CONTROL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
@@ -408,6 +419,7 @@ def info(machine: RunningMachine) -> dict[str, Any]:
         "state": "paused" if emulator.paused else "running",
         "started": machine.began,
         "detached": machine.request.detach,
+        **({"lease": machine.lease.info()} if machine.lease is not None else {}),
         "host": {"pid": os.getpid(), "folder": str(paths.folder), "log": str(paths.host_log)},
         **emulator.info(),
         "consoles": [console.info() for console in emulator.consoles],

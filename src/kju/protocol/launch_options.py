@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_
 from msgspec import Meta, Struct, field
 
 from ..errors import UsageError
+from .leases import Lease
 from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role, size_fault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -286,6 +287,7 @@ class Launch(Request, frozen=True, tag="launch"):
         base: The base that the machine is a fork of, by its number (`kju.store.forks`); empty for a
             machine that boots. The base has all options of the guest.
         spare: Whether the machine waits, paused and not listed, for `Begin`.
+        lease: The machine ends with it, unless it is renewed; None without one.
     """
 
     machine: Name = ""
@@ -308,6 +310,7 @@ class Launch(Request, frozen=True, tag="launch"):
     client: Name = ""
     base: Name = ""
     spare: bool = False
+    lease: Lease | None = None
 
 
 def takes(kind: type) -> Callable[[Function], Function]:

@@ -8,8 +8,8 @@ Unknown fields are ignored, so that either side can add fields. An unknown messa
 out of range, breaks the protocol.
 
 The values in them are in `values`. Messages with files of their own: `Launch` (`launch_options`),
-snapshots (`snapshots`), steps (`stepping`), dry runs (`dry_run`). The roles that may send a request
-are in the host's table, `kju.host.requests`.
+snapshots (`snapshots`), steps (`stepping`), dry runs (`dry_run`), leases (`leases`). The roles that
+may send a request are in the host's table, `kju.host.requests`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from msgspec import Meta, field
 from .dry_run import DryRun, Planned
 from .forks import Begin, Freeze, Frozen, RemoveBase, Revert
 from .launch_options import Launch
+from .leases import Renew
 from .snapshots import ChangeSnapshot, GetSnapshots, SnapshotList
 from .stepping import StepGuest
 from .values import (
@@ -259,6 +260,7 @@ AnyRequest = (
     | ChangeCd
     | GetSerial
     | Subscribe
+    | Renew
 )
 
 

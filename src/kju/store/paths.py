@@ -70,6 +70,11 @@ class Paths(NamedTuple):
         return self.folder / "hidden"
 
     @property
+    def lease(self) -> Path:
+        """The lease of a machine that has one (`kju.store.leased`)."""
+        return self.folder / "lease.json"
+
+    @property
     def base(self) -> Path:
         """The ID of the base that the machine was forked from (`kju.store.forks.bases`)."""
         return self.folder / "base"

@@ -405,6 +405,10 @@ class QemuEmulator(Emulator):
             await self._forks.settle()
         await self._child.end(self._ask_to_quit)
 
+    def kill(self) -> None:
+        """Kill QEMU: a snapshot in progress is lost."""
+        self._child.kill()
+
     async def _ask_to_quit(self) -> bool:
         if self._qmp is None:
             return False

@@ -242,6 +242,10 @@ class _StartedXvfb(_XvfbEmulator):
         remove_segments_of(self._pid)  # `start` may not have got that far
         await self._child.end()
 
+    def kill(self) -> None:
+        """Kill the server; `end` removes its segments."""
+        self._child.kill()
+
     async def close(self, state: State, reason: str) -> None:
         """Stop the source, set the last state, read the rest of the output."""
         await super().close(state, reason)

@@ -1,0 +1,120 @@
+"""The machines of one node, as its keeper knows them. I/O-free.
+
+`Keeping` has what decides; `kju.fleet.keeper` carries it out. Times are those of one clock, which
+the hosts of the node read too.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .messages import LEASE, End, Gone, Grant, Held, Instance, Order, Report, Start
+from .placement import NodeFacts
+
+
+class Asked(NamedTuple):
+    """A report that was sent.
+
+    Attributes:
+        report: The report.
+        at: When it was sent.
+    """
+
+    report: Report
+    at: float
+
+
+class Todo(NamedTuple):
+    """What a keeper has to do now.
+
+    Attributes:
+        start: Machines to start, with a lease until `until`.
+        end: Machines to end.
+        renew: Machines whose leases are to be renewed until `until`.
+        until: The end of the leases.
+    """
+
+    start: tuple[Start, ...] = ()
+    end: tuple[Instance, ...] = ()
+    renew: tuple[Instance, ...] = ()
+    until: float = 0.0
+
+
+class Keeping:
+    """The machines of a node, and what its controller permits.
+
+    Args:
+        keeper: A random number of this process.
+        found: The machines that run on the node already: a keeper was restarted.
+        lease: Seconds for which a grant permits machines to run.
+
+    Attributes:
+        until: The end of the newest grant.
+        held: The machines that start or run.
+    """
+
+    def __init__(self, keeper: int, found: tuple[Start, ...] = (), *, lease: float = LEASE) -> None:
+        self.until = 0.0
+        self.held: dict[Instance, Held] = {
+            start.instance: Held(start, running=True) for start in found
+        }
+        self._keeper, self._reports = keeper, 0
+        self._lease = lease
+        self._session = 0
+        self._seen = 0
+        self._gone: list[Gone] = []
+
+    def ask(self, facts: NodeFacts, now: float) -> Asked:
+        """Return the report to send now. The answer to an earlier one is ignored from now on."""
+        self._reports += 1
+        report = Report(
+            facts, self._keeper, self._reports, self._session, self._seen,
+            tuple(self.held.values()), tuple(self._gone),
+        )  # fmt: skip
+        return Asked(report, now)
+
+    def granted(self, grant: Grant, asked: Asked, now: float) -> Todo:
+        """Take the answer to a report."""
+        if asked.report.number != self._reports:
+            return Todo()
+        self.until = asked.at + self._lease
+        self._gone = [gone for gone in self._gone if gone not in asked.report.gone]
+        if grant.session != self._session:
+            self._session, self._seen = grant.session, 0
+        renew = tuple(one for one in self.held if one in grant.keep)
+        todo = [self.ordered(grant.session, order, now) for order in grant.orders]
+        return Todo(
+            tuple(start for each in todo for start in each.start),
+            tuple(end for each in todo for end in each.end),
+            renew,
+            self.until,
+        )
+
+    def ordered(self, session: int, order: Order, now: float) -> Todo:
+        """Take one order; it is ignored if it is not the next one of this session.
+
+        After the end of the grant nothing is started: the controller may have given the machine to
+        another node. An order that is ignored has not arrived, and is sent again.
+        """
+        if session != self._session or order.number != self._seen + 1:
+            return Todo()
+        if isinstance(order.what, Start) and now >= self.until:
+            return Todo()
+        self._seen += 1
+        if isinstance(order.what, End):
+            known = order.what.instance in self.held
+            return Todo(end=(order.what.instance,) if known else ())
+        if order.what.instance in self.held:
+            return Todo()
+        self.held[order.what.instance] = Held(order.what, running=False)
+        return Todo(start=(order.what,), until=self.until)
+
+    def started(self, instance: Instance) -> None:
+        """Note that a machine has started."""
+        if (held := self.held.get(instance)) is not None:
+            self.held[instance] = Held(held.start, running=True)
+
+    def gone(self, gone: Gone) -> None:
+        """Note that no process of a machine is left."""
+        if self.held.pop(gone.instance, None) is not None:
+            self._gone.append(gone)

@@ -1,0 +1,196 @@
+"""What the controller of a fleet and its keepers say to each other. I/O-free.
+
+A keeper reports (`Report`) every `REPORT_INTERVAL` seconds; the controller answers (`Grant`). The
+answer permits the keeper to run the machines that it names for `LEASE` seconds **from the moment at
+which the report was sent**. So neither side needs the other's clock, and an answer that is late is
+short, never long: a machine has ended before the controller starts it elsewhere.
+
+Orders are numbered. An order is sent at once, and again in every grant until a report says that it
+has arrived. A *session* is the time from a node's first report to its last one; a keeper carries
+out no order of another session.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from .placement import Demand, NodeFacts
+
+#: Seconds after which a machine ends by itself, unless its lease is renewed.
+LEASE = 15.0
+#: Seconds in which a host whose lease has ended kills its emulator.
+END_TIME = 2.0
+#: Seconds between two reports of a keeper.
+REPORT_INTERVAL = 2.0
+#: Seconds without a report after which a node is silent: three reports are missing.
+SILENT_AFTER = 3.5 * REPORT_INTERVAL
+
+
+class MachineState(enum.Enum):
+    """The state of a machine of a fleet."""
+
+    PLACING = "placing"
+    STARTING = "starting"
+    RUNNING = "running"
+    LOST = "lost"
+    ENDED = "ended"
+
+
+class Instance(NamedTuple):
+    """One start of a machine: a name never has two instances at a time.
+
+    Attributes:
+        name: The machine's name.
+        generation: Counts the starts under this name, from 1.
+    """
+
+    name: str
+    generation: int
+
+
+class MachineSpec(Struct, frozen=True, omit_defaults=True):
+    """A machine as its owner asked for it.
+
+    Attributes:
+        name: Its name, unique in the fleet.
+        demand: What it needs of a node.
+        launch: The fields of its `kju.protocol.launch_options.Launch`.
+        owner: The program that it ends with; empty if it is detached.
+        max_restarts: How often it is started again after it was lost; -1 for no limit.
+        spread: Prefer nodes with few machines.
+    """
+
+    name: str
+    demand: Demand = Demand()
+    launch: dict[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    max_restarts: int = 0
+    spread: bool = False
+
+
+class Status(Struct, frozen=True, omit_defaults=True):
+    """The state of one machine, and why it has it.
+
+    Attributes:
+        name: Its name.
+        state: Its state.
+        generation: The number of its newest start.
+        node: The node that it is on, or was on last.
+        since: When it entered the state, by the controller's clock.
+        reason: Why it is lost, ended or not placed yet; empty otherwise.
+    """
+
+    name: str
+    state: MachineState
+    generation: int
+    node: str = ""
+    since: float = 0.0
+    reason: str = ""
+
+
+class Start(Struct, frozen=True, tag=True):
+    """The order to start a machine.
+
+    Attributes:
+        spec: The machine.
+        generation: The number of this start.
+    """
+
+    spec: MachineSpec
+    generation: int
+
+    @property
+    def instance(self) -> Instance:
+        """The instance."""
+        return Instance(self.spec.name, self.generation)
+
+
+class End(Struct, frozen=True, tag=True):
+    """The order to end a machine.
+
+    Attributes:
+        instance: The machine.
+    """
+
+    instance: Instance
+
+
+class Order(Struct, frozen=True):
+    """An order to a keeper.
+
+    Attributes:
+        number: Counts the orders of a session, from 1.
+        what: The order.
+    """
+
+    number: int
+    what: Start | End
+
+
+#: How a machine has come to its end: on request or by itself; it did not start; it failed.
+EndKind: TypeAlias = Literal["ended", "failed", "lost"]
+
+
+class Held(Struct, frozen=True):
+    """A machine that a keeper reports.
+
+    Attributes:
+        start: The machine.
+        running: It has started.
+    """
+
+    start: Start
+    running: bool
+
+
+class Gone(Struct, frozen=True):
+    """The end of a machine, for certain: no process of it is left.
+
+    Attributes:
+        instance: The machine.
+        kind: How it has ended.
+        reason: Why.
+    """
+
+    instance: Instance
+    kind: EndKind
+    reason: str
+
+
+class Report(Struct, frozen=True):
+    """The report of a keeper.
+
+    Attributes:
+        facts: The node.
+        keeper: A random number of the keeper's process.
+        number: Counts the reports of this process, from 1.
+        session: The session that the keeper knows; 0 for none.
+        seen: All orders of this session up to this number have arrived.
+        held: The machines that start or run, or may do so.
+        gone: The machines that have ended, until a grant has answered a report with them.
+    """
+
+    facts: NodeFacts
+    keeper: int
+    number: int
+    session: int = 0
+    seen: Annotated[int, Meta(ge=0)] = 0
+    held: tuple[Held, ...] = ()
+    gone: tuple[Gone, ...] = ()
+
+
+class Grant(Struct, frozen=True):
+    """The answer to a report.
+
+    Attributes:
+        session: The node's session from now on.
+        keep: The machines whose leases are to be renewed.
+        orders: The orders that have not arrived yet.
+    """
+
+    session: int
+    keep: frozenset[Instance] = frozenset()
+    orders: tuple[Order, ...] = ()

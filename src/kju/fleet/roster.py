@@ -1,0 +1,454 @@
+"""The machines of a fleet and the nodes that they are on: what its controller decides. I/O-free.
+
+- A name is placed again only when its last instance has ended for certain: there are never two.
+- An end is certain when a keeper reports it, or when the node's last grant has run out. Without
+  that a node may be cut off from the controller, and go on.
+- A machine that its node does not report has ended only if the order to start it has arrived.
+- A start, an end and a loss are each a `Status` in `changes`: nothing is lost without a word.
+
+Times are those of the caller's clock, which must not go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from ..errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
+from .messages import (
+    END_TIME,
+    LEASE,
+    SILENT_AFTER,
+    End,
+    Gone,
+    Grant,
+    Held,
+    Instance,
+    MachineSpec,
+    MachineState,
+    Order,
+    Report,
+    Start,
+    Status,
+)
+from .placement import Node, choose_node
+
+#: Changes that are kept for those who ask for them.
+MAX_CHANGES = 10_000
+_NEVER = float("inf")
+
+
+class SentOrder(NamedTuple):
+    """An order to send to a keeper now.
+
+    Attributes:
+        node: The keeper's node.
+        session: The node's session.
+        order: The order.
+    """
+
+    node: str
+    session: int
+    order: Order
+
+
+class _Record(Struct):
+    """One name of the fleet.
+
+    Attributes:
+        spec: The machine.
+        status: Its state.
+        held: Its instance may exist on the node of its status.
+        start: The number of the order to start it in the node's session; 0 for none.
+        ending: Why it is to end; empty if it is not.
+        certain_at: When the end of an instance that was lost from sight is certain.
+        restarts: How often it was started again.
+    """
+
+    spec: MachineSpec
+    status: Status
+    held: bool = False
+    start: int = 0
+    ending: str = ""
+    certain_at: float = _NEVER
+    restarts: int = 0
+
+    @property
+    def instance(self) -> Instance:
+        return Instance(self.spec.name, self.status.generation)
+
+
+class _Member(Struct):
+    """A node of the fleet.
+
+    Attributes:
+        node: Its room.
+        session: Its session.
+        last: When its last report arrived.
+        keeper: The process of its keeper.
+        report: The number of the last report.
+        orders: The orders that have not arrived, as far as is known.
+        next_order: The number of the next order.
+    """
+
+    node: Node
+    session: int
+    last: float
+    keeper: int
+    report: int
+    orders: dict[int, Order] = field(default_factory=dict)
+    next_order: int = 1
+
+
+class Roster:
+    """The machines and the nodes of a fleet.
+
+    Args:
+        lease: Seconds for which a grant permits machines to run.
+        first_session: The number of the first session. A controller that was restarted must not
+            repeat those of its last process.
+        recover_until: Until this time machines that nodes report and that are unknown are taken
+            in: the controller was restarted. Nothing may be placed before `recovering` is false.
+
+    Attributes:
+        changes: The newest changes of machines, numbered by `change_count`.
+    """
+
+    def __init__(
+        self, *, lease: float = LEASE, first_session: int = 1, recover_until: float = -_NEVER
+    ) -> None:
+        self.changes: list[Status] = []
+        self.change_count = 0
+        self._lease = lease
+        self._recover_until = recover_until
+        self._records: dict[str, _Record] = {}
+        self._members: dict[str, _Member] = {}
+        self._owners: dict[str, float] = {}
+        self._draining: set[str] = set()
+        self._next_session = first_session
+        self._sent: list[SentOrder] = []
+
+    # ---- Machines
+
+    def recovering(self, now: float) -> bool:
+        """Return whether machines may run that no report has named yet."""
+        return now < self._recover_until
+
+    def submit(self, specs: Sequence[MachineSpec], now: float) -> list[Status]:
+        """Place machines, all or none, and order their starts.
+
+        Raises:
+            MachineExistsError: A name is in use.
+            FleetFullError: A machine has no place.
+            UsageError: A name occurs twice, or the roster is recovering.
+        """
+        if self.recovering(now):
+            raise UsageError("the fleet's controller was restarted and waits for reports of nodes")
+        names = [spec.name for spec in specs]
+        if len(set(names)) < len(names):
+            raise UsageError("a name occurs twice")
+        for name in names:
+            self._require_free(name)
+        placed: list[tuple[Node, MachineSpec]] = []
+        nodes = [member.node for member in self._members.values()]
+        try:
+            for spec in specs:
+                node = choose_node(nodes, spec.demand, spread=spec.spread)
+                node.take(spec.name, spec.demand)
+                placed.append((node, spec))
+        finally:
+            # An error leaves nothing; without one each is taken again, with its generation.
+            for node, spec in placed:
+                node.release(spec.name)
+        for node, spec in placed:
+            old = self._records.get(spec.name)
+            generation = old.status.generation if old is not None else 0
+            status = Status(spec.name, MachineState.PLACING, generation)
+            self._records[spec.name] = record = _Record(spec, status)
+            if spec.owner:
+                self._owners.setdefault(spec.owner, now)
+            self._start_on(record, node, now)
+        return [self._records[name].status for name in names]
+
+    def end(self, name: str, reason: str, now: float) -> Status:
+        """End a machine, and start it no more. It has ended when its state says so.
+
+        Raises:
+            MachineNotFoundError: The fleet has no machine of this name.
+        """
+        record = self._record(name)
+        if record.held:
+            if not record.ending:
+                record.ending = reason
+                self._order(self._members[record.status.node], End(record.instance))
+        elif record.status.state is not MachineState.ENDED:
+            self._change(record, MachineState.ENDED, now, reason)
+        return record.status
+
+    def status(self, name: str) -> Status:
+        """Return the state of a machine.
+
+        Raises:
+            MachineNotFoundError: The fleet has no machine of this name.
+        """
+        return self._record(name).status
+
+    def statuses(self) -> list[Status]:
+        """Return the states of all machines, by name."""
+        return [record.status for _, record in sorted(self._records.items())]
+
+    # ---- Owners
+
+    def renew_owner(self, owner: str, now: float) -> None:
+        """Note that the owner of machines is alive."""
+        self._owners[owner] = now
+
+    # ---- Nodes
+
+    def report(self, report: Report, now: float) -> Grant | None:
+        """Take the report of a keeper; None for one that was overtaken by a later one."""
+        self.tick(now)
+        name = report.facts.name
+        member = self._members.get(name)
+        is_known = member is not None and member.keeper == report.keeper
+        if member is not None and is_known and report.number <= member.report:
+            return None
+        if member is not None:
+            # First: a new session orders the start of each machine that is not known to have ended.
+            for gone in report.gone:
+                self._take_gone(member, gone, now)
+        if member is None or not is_known or member.session != report.session:
+            member, seen = self._begin_session(report, member), 0
+        else:
+            seen = report.seen
+        member.last, member.report = now, report.number
+        member.node.facts = report.facts
+        member.orders = {n: order for n, order in member.orders.items() if n > seen}
+        for held in report.held:
+            self._take_held(member, held, now)
+        self._find_missing(member, report, seen, now)
+        self._place_waiting(now)
+        keep = frozenset(
+            record.instance
+            for record in self._on(name)
+            if record.certain_at == _NEVER and not record.ending
+        )
+        return Grant(member.session, keep, tuple(member.orders.values()))
+
+    def drain(self, node: str) -> list[str]:
+        """Place no more machines on a node; return the names of those that are on it.
+
+        Raises:
+            UsageError: The fleet has no such node.
+        """
+        if node not in self._members:
+            raise UsageError(f"the fleet has no node {node!r}; nodes: {', '.join(self.nodes())}")
+        self._draining.add(node)
+        self._members[node].node.draining = True
+        return [record.spec.name for record in self._on(node)]
+
+    def nodes(self) -> dict[str, Node]:
+        """Return the nodes, by name."""
+        return {name: member.node for name, member in sorted(self._members.items())}
+
+    def silent(self, now: float) -> list[str]:
+        """Return the nodes that have not reported for a while, and whose machines may be lost."""
+        return [name for name, member in self._members.items() if now - member.last > SILENT_AFTER]
+
+    def take_orders(self) -> list[SentOrder]:
+        """Return the orders to send now; each is returned once."""
+        sent, self._sent = self._sent, []
+        return sent
+
+    def tick(self, now: float) -> None:
+        """Notice what has happened by the passing of time; call it at least every second."""
+        for name, member in list(self._members.items()):
+            if now - member.last > self._lease + END_TIME:
+                del self._members[name]
+                reason = f"the node {name} has not reported for {now - member.last:.0f} s"
+                for record in self._on(name):
+                    self._ended(record, MachineState.LOST, reason, now)
+        for owner, last in list(self._owners.items()):
+            if now - last > self._lease:
+                del self._owners[owner]
+                for record in self._records.values():
+                    if record.spec.owner == owner:
+                        self.end(record.spec.name, f"its owner {owner} has ended", now)
+        for record in self._records.values():
+            if record.held and now > record.certain_at:
+                reason = record.status.reason
+                self._members[record.status.node].node.release(record.instance)
+                self._ended(record, MachineState.LOST, reason, now)
+        self._place_waiting(now)
+
+    # ---- Reports
+
+    def _begin_session(self, report: Report, old: _Member | None) -> _Member:
+        name = report.facts.name
+        session, self._next_session = self._next_session, self._next_session + 1
+        node = old.node if old is not None else Node(report.facts)
+        node.draining = name in self._draining
+        member = _Member(node, session, 0.0, report.keeper, 0)
+        self._members[name] = member
+        reported = {held.start.instance for held in report.held}
+        for record in self._on(name):
+            record.start = 0
+            # No order of the last session counts any more.
+            if record.instance not in reported and record.status.state is MachineState.STARTING:
+                record.start = self._order(member, Start(record.spec, record.status.generation))
+            if record.ending:
+                self._order(member, End(record.instance))
+        return member
+
+    def _take_gone(self, member: _Member, gone: Gone, now: float) -> None:
+        member.node.release(gone.instance)
+        record = self._records.get(gone.instance.name)
+        if record is None or not self._is_on(member, record, gone.instance):
+            return
+        state = MachineState.LOST if gone.kind == "lost" else MachineState.ENDED
+        self._ended(record, state, gone.reason, now)
+
+    def _take_held(self, member: _Member, held: Held, now: float) -> None:
+        instance, spec = held.start.instance, held.start.spec
+        record = self._records.get(instance.name)
+        if self.recovering(now) and (
+            record is None or record.status.generation < instance.generation
+        ):
+            record = self._take_in(member, held, now)
+        if record is None or not self._is_on(member, record, instance):
+            # It takes room until it has ended, and is not kept.
+            if instance not in member.node.taken:
+                member.node.take(instance, spec.demand)
+                self._order(member, End(instance))
+            return
+        # One that was announced as lost does not come back: its lease is not renewed.
+        if held.running and record.status.state is MachineState.STARTING:
+            self._change(record, MachineState.RUNNING, now)
+
+    def _take_in(self, member: _Member, held: Held, now: float) -> _Record:
+        """Take in a machine that was started by this controller's last process."""
+        instance, spec = held.start.instance, held.start.spec
+        status = Status(
+            spec.name, MachineState.STARTING, instance.generation, member.node.facts.name, now
+        )
+        if (old := self._records.get(spec.name)) is not None and old.held:
+            # Only the newest instance is kept; the node of the other one is told to end it.
+            self._order(self._members[old.status.node], End(old.instance))
+            reason = f"start {instance.generation} of it is on {status.node}"
+            self._change(old, MachineState.LOST, now, reason)
+        self._records[spec.name] = record = _Record(spec, status, held=True)
+        member.node.take(instance, spec.demand)
+        if spec.owner:
+            self._owners.setdefault(spec.owner, now)
+        self._change(record, MachineState.STARTING, now)
+        return record
+
+    def _find_missing(self, member: _Member, report: Report, seen: int, now: float) -> None:
+        reported = {held.start.instance for held in report.held}
+        for record in self._on(member.node.facts.name):
+            if record.instance in reported or record.start > seen:
+                continue
+            # Its keeper does not know it, and cannot say whether a process is left of it.
+            if record.certain_at == _NEVER:
+                record.certain_at = now + self._lease + END_TIME
+                reason = record.ending or "its node does not find it any more"
+                self._change(record, MachineState.LOST, now, reason)
+        for key in [key for key in member.node.taken if key not in reported]:
+            record_of = self._records.get(key.name)
+            if record_of is None or not self._is_on(member, record_of, key):
+                member.node.release(key)
+
+    # ---- Changes
+
+    def _ended(self, record: _Record, state: MachineState, reason: str, now: float) -> None:
+        """Note the certain end of an instance; start the next one if it was lost."""
+        if (member := self._members.get(record.status.node)) is not None:
+            member.node.release(record.instance)
+        record.held, record.start, record.certain_at = False, 0, _NEVER
+        if record.ending:
+            state, reason = MachineState.ENDED, record.ending
+        if (record.status.state, record.status.reason) != (state, reason):
+            self._change(record, state, now, reason)
+        allowed = record.spec.max_restarts
+        if state is MachineState.LOST and (allowed < 0 or record.restarts < allowed):
+            record.restarts += 1
+            self._change(record, MachineState.PLACING, now, reason)
+        self._place_waiting(now)
+
+    def _place_waiting(self, now: float) -> None:
+        """Place the machines that were lost and wait for room."""
+        if self.recovering(now):
+            return
+        nodes = [member.node for member in self._members.values()]
+        for record in self._records.values():
+            if record.status.state is MachineState.PLACING and not record.held:
+                try:
+                    node = choose_node(nodes, record.spec.demand, spread=record.spec.spread)
+                except FleetFullError as error:
+                    if record.status.reason != str(error):
+                        self._change(record, MachineState.PLACING, now, str(error))
+                else:
+                    self._start_on(record, node, now)
+
+    def _start_on(self, record: _Record, node: Node, now: float) -> None:
+        member = self._members[node.facts.name]
+        status = record.status
+        record.status = Status(
+            status.name, status.state, status.generation + 1, node.facts.name, now
+        )
+        node.take(record.instance, record.spec.demand)
+        record.held, record.certain_at = True, _NEVER
+        record.start = self._order(member, Start(record.spec, record.status.generation))
+        self._change(record, MachineState.STARTING, now)
+
+    def _change(self, record: _Record, state: MachineState, now: float, reason: str = "") -> None:
+        old = record.status
+        record.status = Status(old.name, state, old.generation, old.node, now, reason)
+        self.changes.append(record.status)
+        self.change_count += 1
+        del self.changes[:-MAX_CHANGES]
+
+    def _order(self, member: _Member, what: Start | End) -> int:
+        number = member.next_order
+        member.next_order += 1
+        member.orders[number] = order = Order(number, what)
+        self._sent.append(SentOrder(member.node.facts.name, member.session, order))
+        return number
+
+    # ---- Look-ups
+
+    def _on(self, node: str) -> list[_Record]:
+        """Return the machines that a node may hold."""
+        return [
+            record
+            for record in self._records.values()
+            if record.held and record.status.node == node
+        ]
+
+    def _is_on(self, member: _Member, record: _Record, instance: Instance) -> bool:
+        """Return whether an instance is the one that a record has on a node.
+
+        The node is compared too: a restarted controller may repeat a generation.
+        """
+        here = record.held and record.status.node == member.node.facts.name
+        return here and record.instance == instance
+
+    def _record(self, name: str) -> _Record:
+        try:
+            return self._records[name]
+        except KeyError:
+            raise MachineNotFoundError(f"the fleet has no machine {name!r}", name) from None
+
+    def _require_free(self, name: str) -> None:
+        record = self._records.get(name)
+        if record is None:
+            return
+        status = record.status
+        if record.held or status.state not in (MachineState.LOST, MachineState.ENDED):
+            raise MachineExistsError(
+                f"the fleet has a machine {name!r} already, {status.state.value} on"
+                f" {status.node or 'no node yet'}; end it first, or choose another name",
+                name,
+            )

@@ -89,6 +89,7 @@ SUITES: dict[str, str] = {
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "qemu/test_web.py": "web.actions",
+    "multiprocess/test_leases.py": "store.leased",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
@@ -134,6 +135,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/fleet/test_roster.py": "fleet.messages",
+    "unit/host/test_lease.py": "protocol.leases",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": (
         "protocol.dry_run protocol.forks protocol.messages protocol.snapshots protocol.stepping"

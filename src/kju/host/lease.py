@@ -44,6 +44,11 @@ class HostLease:
             raise UsageError(f"the lease has ended {now - self._until:.1f} s ago")
         self._until = max(self._until, min(request.until, now + MAX_LEASE))
 
+    @property
+    def has_ended(self) -> bool:
+        """True once the lease has ended."""
+        return lease_clock() >= self._until
+
     async def run_out(self) -> str:
         """Wait for the end of the lease; return the reason for the machine's end."""
         while (left := self._until - lease_clock()) > 0:

@@ -149,6 +149,9 @@ class HostedMachine:
         with contextlib.suppress(asyncio.CancelledError, KjuError, OSError):
             await starting
         ending = self._ending.result()
+        if self.lease is not None and self.lease.has_ended:
+            # The emulator's last words are about its sudden end.
+            raise KjuError(ending.reason)
         if ending.status is not None or not ending.asked:
             raise await self.emulator.explain(KjuError(ending.reason))
 

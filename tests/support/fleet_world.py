@@ -15,13 +15,12 @@ from kju.fleet.messages import (
     REPORT_INTERVAL,
     Gone,
     Grant,
-    Instance,
     MachineSpec,
     MachineState,
     Order,
     Start,
 )
-from kju.fleet.placement import Demand, NodeFacts, Part, Room
+from kju.fleet.placement import Demand, Instance, NodeFacts, Part, Room
 from kju.fleet.roster import Roster
 
 GIB = 1 << 30

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .messages import LEASE, End, Gone, Grant, Held, Instance, Order, Report, Start
-from .placement import NodeFacts
+from .messages import LEASE, End, Gone, Grant, Held, Order, Report, Start
+from .placement import Instance, NodeFacts
 
 
 class Asked(NamedTuple):

@@ -13,11 +13,11 @@ out no order of another session.
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-from .placement import Demand, NodeFacts
+from .placement import Demand, Instance, NodeFacts
 
 #: Seconds after which a machine ends by itself, unless its lease is renewed.
 LEASE = 15.0
@@ -37,18 +37,6 @@ class MachineState(enum.Enum):
     RUNNING = "running"
     LOST = "lost"
     ENDED = "ended"
-
-
-class Instance(NamedTuple):
-    """One start of a machine: a name never has two instances at a time.
-
-    Attributes:
-        name: The machine's name.
-        generation: Counts the starts under this name, from 1.
-    """
-
-    name: str
-    generation: int
 
 
 class MachineSpec(Struct, frozen=True, omit_defaults=True):

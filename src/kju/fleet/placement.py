@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
@@ -21,6 +21,18 @@ _NAMED_NODES = 3
 _GIB = 1 << 30
 
 Bytes = Annotated[int, Meta(ge=0, le=1 << 60)]
+
+
+class Instance(NamedTuple):
+    """One start of a machine: a name never has two instances at a time.
+
+    Attributes:
+        name: The machine's name.
+        generation: Counts the starts under this name, from 1.
+    """
+
+    name: str
+    generation: int
 
 
 class Room(Struct, frozen=True, omit_defaults=True):
@@ -124,12 +136,12 @@ class Node(Struct):
     Attributes:
         facts: The newest report.
         draining: It gets no further machines.
-        taken: The demands of its machines, by a key of the machine.
+        taken: The demands of its machines, by instance.
     """
 
     facts: NodeFacts
     draining: bool = False
-    taken: dict[object, Demand] = field(default_factory=dict)
+    taken: dict[Instance, Demand] = field(default_factory=dict)
     _used: Room = Room()
     _users: Counter[Part] = field(default_factory=Counter)
 
@@ -138,15 +150,15 @@ class Node(Struct):
         """The room that its machines take."""
         return self._used
 
-    def take(self, key: object, demand: Demand) -> None:
+    def take(self, instance: Instance, demand: Demand) -> None:
         """Take the room for a machine, even if there is too little."""
         self._used = self._used + self._needed(demand)
         self._users.update(demand.parts)
-        self.taken[key] = demand
+        self.taken[instance] = demand
 
-    def release(self, key: object) -> None:
+    def release(self, instance: Instance) -> None:
         """Release the room of a machine. Does nothing if it has none here."""
-        if (demand := self.taken.pop(key, None)) is None:
+        if (demand := self.taken.pop(instance, None)) is None:
             return
         self._users.subtract(demand.parts)
         self._users = +self._users

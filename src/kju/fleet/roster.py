@@ -25,7 +25,6 @@ from .messages import (
     Gone,
     Grant,
     Held,
-    Instance,
     MachineSpec,
     MachineState,
     Order,
@@ -33,7 +32,7 @@ from .messages import (
     Start,
     Status,
 )
-from .placement import Node, choose_node
+from .placement import Instance, Node, choose_node
 
 #: Changes that are kept for those who ask for them.
 MAX_CHANGES = 10_000
@@ -156,12 +155,12 @@ class Roster:
         try:
             for spec in specs:
                 node = choose_node(nodes, spec.demand, spread=spec.spread)
-                node.take(spec.name, spec.demand)
+                node.take(Instance(spec.name, 0), spec.demand)
                 placed.append((node, spec))
         finally:
             # An error leaves nothing; without one each is taken again, with its generation.
             for node, spec in placed:
-                node.release(spec.name)
+                node.release(Instance(spec.name, 0))
         for node, spec in placed:
             old = self._records.get(spec.name)
             generation = old.status.generation if old is not None else 0

@@ -1,8 +1,8 @@
 """A keeper's permission to run machines: grants, orders and reports."""
 
 from kju.fleet.keeping import Keeping, Todo
-from kju.fleet.messages import LEASE, End, Gone, Grant, Held, Instance, MachineSpec, Order, Start
-from kju.fleet.placement import NodeFacts, Room
+from kju.fleet.messages import LEASE, End, Gone, Grant, Held, MachineSpec, Order, Start
+from kju.fleet.placement import Instance, NodeFacts, Room
 
 FACTS = NodeFacts("n1", Room())
 A, B = Start(MachineSpec("a"), 1), Start(MachineSpec("b"), 1)

@@ -11,12 +11,11 @@ from kju.fleet.messages import (
     End,
     Gone,
     Held,
-    Instance,
     MachineState,
     Report,
     Start,
 )
-from kju.fleet.placement import NodeFacts, Room
+from kju.fleet.placement import Instance, NodeFacts, Room
 from kju.fleet.roster import Roster
 
 PLACING, STARTING, RUNNING, LOST, ENDED = MachineState

@@ -15,12 +15,11 @@ import kju
 from kju.client.launching import launched
 from kju.client.requests import client_name
 from kju.errors import KjuError, UsageError
-from kju.host.lease import lease_clock
 from kju.protocol.launch_options import Launch
 from kju.protocol.leases import Lease, Renew
 from kju.protocol.messages import Done
 from kju.store import running
-from kju.store.leased import leased_machines
+from kju.store.leased import lease_clock, leased_machines
 from kju.store.paths import kept_logs_folder, machine_paths
 
 

@@ -13,12 +13,12 @@ from kju.fleet.messages import (
     END_TIME,
     LEASE,
     REPORT_INTERVAL,
+    FleetState,
     Gone,
     Grant,
+    KeeperOrder,
     MachineSpec,
-    MachineState,
-    Order,
-    Start,
+    StartOrder,
 )
 from kju.fleet.placement import Demand, Instance, NodeFacts, Part, Room
 from kju.fleet.roster import Roster
@@ -32,7 +32,7 @@ STEP = 0.5
 class Host:
     """A host on a node. It may be starting, or ending for a moment after its lease."""
 
-    start: Start
+    start: StartOrder
     until: float
     started: bool = False
     hangs: bool = False
@@ -64,7 +64,7 @@ class Message:
     keeper: Keeping
     asked: Asked | None = None
     grant: Grant | None = None
-    order: tuple[int, Order] | None = None
+    order: tuple[int, KeeperOrder] | None = None
 
 
 class World:
@@ -277,12 +277,12 @@ class World:
         said = {
             Instance(status.name, status.generation): status.node
             for status in self.roster.statuses()
-            if status.state is MachineState.RUNNING
+            if status.state is FleetState.RUNNING
         }
         assert said == running
         for status in self.roster.statuses():
-            assert status.state is not MachineState.STARTING, status
-            if status.state in (MachineState.PLACING, MachineState.LOST, MachineState.ENDED):
+            assert status.state is not FleetState.STARTING, status
+            if status.state in (FleetState.PLACING, FleetState.LOST, FleetState.ENDED):
                 assert status.reason, status
 
     def check_changes(self):
@@ -291,7 +291,7 @@ class World:
         for status in self.told:
             before = last.get(status.name)
             if before is not None and status.generation > before.generation:
-                over = (MachineState.PLACING, MachineState.LOST, MachineState.ENDED)
+                over = (FleetState.PLACING, FleetState.LOST, FleetState.ENDED)
                 assert before.state in over, (before, status)
             last[status.name] = status
 

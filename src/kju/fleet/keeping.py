@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .messages import LEASE, End, Gone, Grant, Held, Order, Report, Start
+from .messages import LEASE, EndOrder, Gone, Grant, Held, KeeperOrder, KeeperReport, StartOrder
 from .placement import Instance, NodeFacts
 
 
@@ -20,7 +20,7 @@ class Asked(NamedTuple):
         at: When it was sent.
     """
 
-    report: Report
+    report: KeeperReport
     at: float
 
 
@@ -34,7 +34,7 @@ class Todo(NamedTuple):
         until: The end of the leases.
     """
 
-    start: tuple[Start, ...] = ()
+    start: tuple[StartOrder, ...] = ()
     end: tuple[Instance, ...] = ()
     renew: tuple[Instance, ...] = ()
     until: float = 0.0
@@ -53,7 +53,9 @@ class Keeping:
         held: The machines that start or run.
     """
 
-    def __init__(self, keeper: int, found: tuple[Start, ...] = (), *, lease: float = LEASE) -> None:
+    def __init__(
+        self, keeper: int, found: tuple[StartOrder, ...] = (), *, lease: float = LEASE
+    ) -> None:
         self.until = 0.0
         self.held: dict[Instance, Held] = {
             start.instance: Held(start, running=True) for start in found
@@ -67,7 +69,7 @@ class Keeping:
     def ask(self, facts: NodeFacts, now: float) -> Asked:
         """Return the report to send now. The answer to an earlier one is ignored from now on."""
         self._reports += 1
-        report = Report(
+        report = KeeperReport(
             facts, self._keeper, self._reports, self._session, self._seen,
             tuple(self.held.values()), tuple(self._gone),
         )  # fmt: skip
@@ -90,7 +92,7 @@ class Keeping:
             self.until,
         )
 
-    def ordered(self, session: int, order: Order, now: float) -> Todo:
+    def ordered(self, session: int, order: KeeperOrder, now: float) -> Todo:
         """Take one order; it is ignored if it is not the next one of this session.
 
         After the end of the grant nothing is started: the controller may have given the machine to
@@ -98,10 +100,10 @@ class Keeping:
         """
         if session != self._session or order.number != self._seen + 1:
             return Todo()
-        if isinstance(order.what, Start) and now >= self.until:
+        if isinstance(order.what, StartOrder) and now >= self.until:
             return Todo()
         self._seen += 1
-        if isinstance(order.what, End):
+        if isinstance(order.what, EndOrder):
             known = order.what.instance in self.held
             return Todo(end=(order.what.instance,) if known else ())
         if order.what.instance in self.held:

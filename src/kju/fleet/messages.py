@@ -1,9 +1,9 @@
-"""What the controller of a fleet and its keepers say to each other. I/O-free.
+"""The messages between the controller of a fleet and its keepers. I/O-free.
 
-A keeper reports (`Report`) every `REPORT_INTERVAL` seconds; the controller answers (`Grant`). The
-answer permits the keeper to run the machines that it names for `LEASE` seconds **from the moment at
-which the report was sent**. So neither side needs the other's clock, and an answer that is late is
-short, never long: a machine has ended before the controller starts it elsewhere.
+A keeper sends a `KeeperReport` every `REPORT_INTERVAL` seconds; the controller answers with a
+`Grant`. It permits the keeper to run the machines that it names for `LEASE` seconds **from the
+moment at which the report was sent**. So neither side needs the other's clock, and an answer that
+is late is short, never long: a machine has ended before the controller starts it elsewhere.
 
 Orders are numbered. An order is sent at once, and again in every grant until a report says that it
 has arrived. A *session* is the time from a node's first report to its last one; a keeper carries
@@ -29,7 +29,7 @@ REPORT_INTERVAL = 2.0
 SILENT_AFTER = 3.5 * REPORT_INTERVAL
 
 
-class MachineState(enum.Enum):
+class FleetState(enum.Enum):
     """The state of a machine of a fleet."""
 
     PLACING = "placing"
@@ -59,7 +59,7 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
     spread: bool = False
 
 
-class Status(Struct, frozen=True, omit_defaults=True):
+class MachineStatus(Struct, frozen=True, omit_defaults=True):
     """The state of one machine, and why it has it.
 
     Attributes:
@@ -72,14 +72,14 @@ class Status(Struct, frozen=True, omit_defaults=True):
     """
 
     name: str
-    state: MachineState
+    state: FleetState
     generation: int
     node: str = ""
     since: float = 0.0
     reason: str = ""
 
 
-class Start(Struct, frozen=True, tag=True):
+class StartOrder(Struct, frozen=True, tag=True):
     """The order to start a machine.
 
     Attributes:
@@ -96,7 +96,7 @@ class Start(Struct, frozen=True, tag=True):
         return Instance(self.spec.name, self.generation)
 
 
-class End(Struct, frozen=True, tag=True):
+class EndOrder(Struct, frozen=True, tag=True):
     """The order to end a machine.
 
     Attributes:
@@ -106,7 +106,7 @@ class End(Struct, frozen=True, tag=True):
     instance: Instance
 
 
-class Order(Struct, frozen=True):
+class KeeperOrder(Struct, frozen=True):
     """An order to a keeper.
 
     Attributes:
@@ -115,7 +115,7 @@ class Order(Struct, frozen=True):
     """
 
     number: int
-    what: Start | End
+    what: StartOrder | EndOrder
 
 
 #: How a machine has come to its end: on request or by itself; it did not start; it failed.
@@ -130,7 +130,7 @@ class Held(Struct, frozen=True):
         running: It has started.
     """
 
-    start: Start
+    start: StartOrder
     running: bool
 
 
@@ -148,7 +148,7 @@ class Gone(Struct, frozen=True):
     reason: str
 
 
-class Report(Struct, frozen=True):
+class KeeperReport(Struct, frozen=True):
     """The report of a keeper.
 
     Attributes:
@@ -181,4 +181,4 @@ class Grant(Struct, frozen=True):
 
     session: int
     keep: frozenset[Instance] = frozenset()
-    orders: tuple[Order, ...] = ()
+    orders: tuple[KeeperOrder, ...] = ()

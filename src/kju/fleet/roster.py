@@ -4,7 +4,7 @@
 - An end is certain when a keeper reports it, or when the node's last grant has run out. Without
   that a node may be cut off from the controller, and go on.
 - A machine that its node does not report has ended only if the order to start it has arrived.
-- A start, an end and a loss are each a `Status` in `changes`: nothing is lost without a word.
+- A start, an end and a loss are each a `MachineStatus` in `changes`: no loss is silent.
 
 Times are those of the caller's clock, which must not go back.
 """
@@ -21,16 +21,16 @@ from .messages import (
     END_TIME,
     LEASE,
     SILENT_AFTER,
-    End,
+    EndOrder,
+    FleetState,
     Gone,
     Grant,
     Held,
+    KeeperOrder,
+    KeeperReport,
     MachineSpec,
-    MachineState,
-    Order,
-    Report,
-    Start,
-    Status,
+    MachineStatus,
+    StartOrder,
 )
 from .placement import Instance, Node, choose_node
 
@@ -50,7 +50,7 @@ class SentOrder(NamedTuple):
 
     node: str
     session: int
-    order: Order
+    order: KeeperOrder
 
 
 class _Record(Struct):
@@ -67,7 +67,7 @@ class _Record(Struct):
     """
 
     spec: MachineSpec
-    status: Status
+    status: MachineStatus
     held: bool = False
     start: int = 0
     ending: str = ""
@@ -97,7 +97,7 @@ class _Member(Struct):
     last: float
     keeper: int
     report: int
-    orders: dict[int, Order] = field(default_factory=dict)
+    orders: dict[int, KeeperOrder] = field(default_factory=dict)
     next_order: int = 1
 
 
@@ -118,7 +118,7 @@ class Roster:
     def __init__(
         self, *, lease: float = LEASE, first_session: int = 1, recover_until: float = -_NEVER
     ) -> None:
-        self.changes: list[Status] = []
+        self.changes: list[MachineStatus] = []
         self.change_count = 0
         self._lease = lease
         self._recover_until = recover_until
@@ -135,7 +135,7 @@ class Roster:
         """Return whether machines may run that no report has named yet."""
         return now < self._recover_until
 
-    def submit(self, specs: Sequence[MachineSpec], now: float) -> list[Status]:
+    def submit(self, specs: Sequence[MachineSpec], now: float) -> list[MachineStatus]:
         """Place machines, all or none, and order their starts.
 
         Raises:
@@ -164,14 +164,14 @@ class Roster:
         for node, spec in placed:
             old = self._records.get(spec.name)
             generation = old.status.generation if old is not None else 0
-            status = Status(spec.name, MachineState.PLACING, generation)
+            status = MachineStatus(spec.name, FleetState.PLACING, generation)
             self._records[spec.name] = record = _Record(spec, status)
             if spec.owner:
                 self._owners.setdefault(spec.owner, now)
             self._start_on(record, node, now)
         return [self._records[name].status for name in names]
 
-    def end(self, name: str, reason: str, now: float) -> Status:
+    def end(self, name: str, reason: str, now: float) -> MachineStatus:
         """End a machine, and start it no more. It has ended when its state says so.
 
         Raises:
@@ -181,12 +181,12 @@ class Roster:
         if record.held:
             if not record.ending:
                 record.ending = reason
-                self._order(self._members[record.status.node], End(record.instance))
-        elif record.status.state is not MachineState.ENDED:
-            self._change(record, MachineState.ENDED, now, reason)
+                self._order(self._members[record.status.node], EndOrder(record.instance))
+        elif record.status.state is not FleetState.ENDED:
+            self._change(record, FleetState.ENDED, now, reason)
         return record.status
 
-    def status(self, name: str) -> Status:
+    def status(self, name: str) -> MachineStatus:
         """Return the state of a machine.
 
         Raises:
@@ -194,7 +194,7 @@ class Roster:
         """
         return self._record(name).status
 
-    def statuses(self) -> list[Status]:
+    def statuses(self) -> list[MachineStatus]:
         """Return the states of all machines, by name."""
         return [record.status for _, record in sorted(self._records.items())]
 
@@ -206,7 +206,7 @@ class Roster:
 
     # ---- Nodes
 
-    def report(self, report: Report, now: float) -> Grant | None:
+    def report(self, report: KeeperReport, now: float) -> Grant | None:
         """Take the report of a keeper; None for one that was overtaken by a later one."""
         self.tick(now)
         name = report.facts.name
@@ -268,7 +268,7 @@ class Roster:
                 del self._members[name]
                 reason = f"the node {name} has not reported for {now - member.last:.0f} s"
                 for record in self._on(name):
-                    self._ended(record, MachineState.LOST, reason, now)
+                    self._ended(record, FleetState.LOST, reason, now)
         for owner, last in list(self._owners.items()):
             if now - last > self._lease:
                 del self._owners[owner]
@@ -279,12 +279,12 @@ class Roster:
             if record.held and now > record.certain_at:
                 reason = record.status.reason
                 self._members[record.status.node].node.release(record.instance)
-                self._ended(record, MachineState.LOST, reason, now)
+                self._ended(record, FleetState.LOST, reason, now)
         self._place_waiting(now)
 
     # ---- Reports
 
-    def _begin_session(self, report: Report, old: _Member | None) -> _Member:
+    def _begin_session(self, report: KeeperReport, old: _Member | None) -> _Member:
         name = report.facts.name
         session, self._next_session = self._next_session, self._next_session + 1
         node = old.node if old is not None else Node(report.facts)
@@ -295,10 +295,12 @@ class Roster:
         for record in self._on(name):
             record.start = 0
             # No order of the last session counts any more.
-            if record.instance not in reported and record.status.state is MachineState.STARTING:
-                record.start = self._order(member, Start(record.spec, record.status.generation))
+            if record.instance not in reported and record.status.state is FleetState.STARTING:
+                record.start = self._order(
+                    member, StartOrder(record.spec, record.status.generation)
+                )
             if record.ending:
-                self._order(member, End(record.instance))
+                self._order(member, EndOrder(record.instance))
         return member
 
     def _take_gone(self, member: _Member, gone: Gone, now: float) -> None:
@@ -306,7 +308,7 @@ class Roster:
         record = self._records.get(gone.instance.name)
         if record is None or not self._is_on(member, record, gone.instance):
             return
-        state = MachineState.LOST if gone.kind == "lost" else MachineState.ENDED
+        state = FleetState.LOST if gone.kind == "lost" else FleetState.ENDED
         self._ended(record, state, gone.reason, now)
 
     def _take_held(self, member: _Member, held: Held, now: float) -> None:
@@ -320,31 +322,31 @@ class Roster:
             # It takes room until it has ended, and is not kept.
             if instance not in member.node.taken:
                 member.node.take(instance, spec.demand)
-                self._order(member, End(instance))
+                self._order(member, EndOrder(instance))
             return
         # One that was announced as lost does not come back: its lease is not renewed.
-        if held.running and record.status.state is MachineState.STARTING:
-            self._change(record, MachineState.RUNNING, now)
+        if held.running and record.status.state is FleetState.STARTING:
+            self._change(record, FleetState.RUNNING, now)
 
     def _take_in(self, member: _Member, held: Held, now: float) -> _Record:
         """Take in a machine that was started by this controller's last process."""
         instance, spec = held.start.instance, held.start.spec
-        status = Status(
-            spec.name, MachineState.STARTING, instance.generation, member.node.facts.name, now
+        status = MachineStatus(
+            spec.name, FleetState.STARTING, instance.generation, member.node.facts.name, now
         )
         if (old := self._records.get(spec.name)) is not None and old.held:
             # Only the newest instance is kept; the node of the other one is told to end it.
-            self._order(self._members[old.status.node], End(old.instance))
+            self._order(self._members[old.status.node], EndOrder(old.instance))
             reason = f"start {instance.generation} of it is on {status.node}"
-            self._change(old, MachineState.LOST, now, reason)
+            self._change(old, FleetState.LOST, now, reason)
         self._records[spec.name] = record = _Record(spec, status, held=True)
         member.node.take(instance, spec.demand)
         if spec.owner:
             self._owners.setdefault(spec.owner, now)
-        self._change(record, MachineState.STARTING, now)
+        self._change(record, FleetState.STARTING, now)
         return record
 
-    def _find_missing(self, member: _Member, report: Report, seen: int, now: float) -> None:
+    def _find_missing(self, member: _Member, report: KeeperReport, seen: int, now: float) -> None:
         reported = {held.start.instance for held in report.held}
         for record in self._on(member.node.facts.name):
             if record.instance in reported or record.start > seen:
@@ -353,7 +355,7 @@ class Roster:
             if record.certain_at == _NEVER:
                 record.certain_at = now + self._lease + END_TIME
                 reason = record.ending or "its node does not find it any more"
-                self._change(record, MachineState.LOST, now, reason)
+                self._change(record, FleetState.LOST, now, reason)
         for key in [key for key in member.node.taken if key not in reported]:
             record_of = self._records.get(key.name)
             if record_of is None or not self._is_on(member, record_of, key):
@@ -361,19 +363,19 @@ class Roster:
 
     # ---- Changes
 
-    def _ended(self, record: _Record, state: MachineState, reason: str, now: float) -> None:
+    def _ended(self, record: _Record, state: FleetState, reason: str, now: float) -> None:
         """Note the certain end of an instance; start the next one if it was lost."""
         if (member := self._members.get(record.status.node)) is not None:
             member.node.release(record.instance)
         record.held, record.start, record.certain_at = False, 0, _NEVER
         if record.ending:
-            state, reason = MachineState.ENDED, record.ending
+            state, reason = FleetState.ENDED, record.ending
         if (record.status.state, record.status.reason) != (state, reason):
             self._change(record, state, now, reason)
         allowed = record.spec.max_restarts
-        if state is MachineState.LOST and (allowed < 0 or record.restarts < allowed):
+        if state is FleetState.LOST and (allowed < 0 or record.restarts < allowed):
             record.restarts += 1
-            self._change(record, MachineState.PLACING, now, reason)
+            self._change(record, FleetState.PLACING, now, reason)
         self._place_waiting(now)
 
     def _place_waiting(self, now: float) -> None:
@@ -382,37 +384,37 @@ class Roster:
             return
         nodes = [member.node for member in self._members.values()]
         for record in self._records.values():
-            if record.status.state is MachineState.PLACING and not record.held:
+            if record.status.state is FleetState.PLACING and not record.held:
                 try:
                     node = choose_node(nodes, record.spec.demand, spread=record.spec.spread)
                 except FleetFullError as error:
                     if record.status.reason != str(error):
-                        self._change(record, MachineState.PLACING, now, str(error))
+                        self._change(record, FleetState.PLACING, now, str(error))
                 else:
                     self._start_on(record, node, now)
 
     def _start_on(self, record: _Record, node: Node, now: float) -> None:
         member = self._members[node.facts.name]
         status = record.status
-        record.status = Status(
+        record.status = MachineStatus(
             status.name, status.state, status.generation + 1, node.facts.name, now
         )
         node.take(record.instance, record.spec.demand)
         record.held, record.certain_at = True, _NEVER
-        record.start = self._order(member, Start(record.spec, record.status.generation))
-        self._change(record, MachineState.STARTING, now)
+        record.start = self._order(member, StartOrder(record.spec, record.status.generation))
+        self._change(record, FleetState.STARTING, now)
 
-    def _change(self, record: _Record, state: MachineState, now: float, reason: str = "") -> None:
+    def _change(self, record: _Record, state: FleetState, now: float, reason: str = "") -> None:
         old = record.status
-        record.status = Status(old.name, state, old.generation, old.node, now, reason)
+        record.status = MachineStatus(old.name, state, old.generation, old.node, now, reason)
         self.changes.append(record.status)
         self.change_count += 1
         del self.changes[:-MAX_CHANGES]
 
-    def _order(self, member: _Member, what: Start | End) -> int:
+    def _order(self, member: _Member, what: StartOrder | EndOrder) -> int:
         number = member.next_order
         member.next_order += 1
-        member.orders[number] = order = Order(number, what)
+        member.orders[number] = order = KeeperOrder(number, what)
         self._sent.append(SentOrder(member.node.facts.name, member.session, order))
         return number
 
@@ -445,7 +447,7 @@ class Roster:
         if record is None:
             return
         status = record.status
-        if record.held or status.state not in (MachineState.LOST, MachineState.ENDED):
+        if record.held or status.state not in (FleetState.LOST, FleetState.ENDED):
             raise MachineExistsError(
                 f"the fleet has a machine {name!r} already, {status.state.value} on"
                 f" {status.node or 'no node yet'}; end it first, or choose another name",

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from ..errors import UsageError
 from ..protocol.leases import MAX_LEASE, Lease, Renew
-
-
-def lease_clock() -> float:
-    """Return the time of leases; it goes on while the computer sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+from ..store.leased import lease_clock
 
 
 class HostLease:

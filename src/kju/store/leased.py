@@ -1,4 +1,4 @@
-"""SHELL: the leases of this user's running machines, in their folders.
+"""SHELL: the leases of this user's running machines: their clock, and the files that name them.
 
 A lease is in a file as well, because its holder has to find machines whose hosts do not answer.
 The file has the lease of the launch; renewals are known to the host only.
@@ -7,6 +7,7 @@ The file has the lease of the launch; renewals are known to the host only.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -32,6 +33,11 @@ class LeasedMachine(NamedTuple):
 
     name: str
     lease: Lease
+
+
+def lease_clock() -> float:
+    """Return the time of leases; it goes on while the computer sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def write_lease(machine: Paths, lease: Lease) -> None:

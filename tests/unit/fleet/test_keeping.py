@@ -1,19 +1,28 @@
 """A keeper's permission to run machines: grants, orders and reports."""
 
 from kju.fleet.keeping import Keeping, Todo
-from kju.fleet.messages import LEASE, End, Gone, Grant, Held, MachineSpec, Order, Start
+from kju.fleet.messages import (
+    LEASE,
+    EndOrder,
+    Gone,
+    Grant,
+    Held,
+    KeeperOrder,
+    MachineSpec,
+    StartOrder,
+)
 from kju.fleet.placement import Instance, NodeFacts, Room
 
 FACTS = NodeFacts("n1", Room())
-A, B = Start(MachineSpec("a"), 1), Start(MachineSpec("b"), 1)
+A, B = StartOrder(MachineSpec("a"), 1), StartOrder(MachineSpec("b"), 1)
 
 
 def start(number, what=A):
-    return Order(number, what)
+    return KeeperOrder(number, what)
 
 
 def end(number, instance=A.instance):
-    return Order(number, End(instance))
+    return KeeperOrder(number, EndOrder(instance))
 
 
 def granted(keeping, *orders, session=5, keep=(), asked_at=100.0, now=100.0):

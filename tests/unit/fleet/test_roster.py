@@ -8,17 +8,17 @@ from kju.fleet.messages import (
     END_TIME,
     LEASE,
     SILENT_AFTER,
-    End,
+    EndOrder,
+    FleetState,
     Gone,
     Held,
-    MachineState,
-    Report,
-    Start,
+    KeeperReport,
+    StartOrder,
 )
 from kju.fleet.placement import Instance, NodeFacts, Room
 from kju.fleet.roster import Roster
 
-PLACING, STARTING, RUNNING, LOST, ENDED = MachineState
+PLACING, STARTING, RUNNING, LOST, ENDED = FleetState
 
 
 class OneNode:
@@ -35,7 +35,7 @@ class OneNode:
 
     def report(self, node="n", *, keeper=1, seen=0, held=(), gone=(), number=None, session=None):
         self.numbers[node] = number or self.numbers[node] + 1
-        report = Report(
+        report = KeeperReport(
             NodeFacts(node, self.total), keeper, self.numbers[node],
             self.sessions[node] if session is None else session, seen,
             tuple(held), tuple(gone),
@@ -60,7 +60,7 @@ class OneNode:
 
 
 def held(name="a", generation=1, *, running=True, **more):
-    return Held(Start(spec(name, **more), generation), running)
+    return Held(StartOrder(spec(name, **more), generation), running)
 
 
 def gone(name="a", generation=1, kind="lost"):
@@ -123,7 +123,7 @@ def test_a_machine_that_is_to_end_is_not_renewed():
     fleet.roster.end("a", "asked", fleet.now)
     grant = fleet.report(seen=1, held=[held()])
     assert grant.keep == frozenset()
-    assert [order.what for order in grant.orders] == [End(Instance("a", 1))]
+    assert [order.what for order in grant.orders] == [EndOrder(Instance("a", 1))]
 
 
 def test_a_machine_that_is_to_end_is_not_started_again_when_it_is_lost():
@@ -227,7 +227,7 @@ def test_an_order_to_end_outlives_its_session():
     fleet.report(seen=1, held=[held()])
     fleet.roster.end("a", "asked", fleet.now)
     grant = fleet.report(keeper=2, number=1, held=[held()])
-    assert [order.what for order in grant.orders] == [End(Instance("a", 1))]
+    assert [order.what for order in grant.orders] == [EndOrder(Instance("a", 1))]
 
 
 def test_a_report_that_was_overtaken_changes_nothing():
@@ -242,7 +242,7 @@ def test_a_report_that_was_overtaken_changes_nothing():
 def test_a_machine_that_the_fleet_does_not_know_is_ended_and_takes_room_until_then():
     fleet = OneNode("n")
     grant = fleet.report(held=[held("old")])
-    assert [order.what for order in grant.orders] == [End(Instance("old", 1))]
+    assert [order.what for order in grant.orders] == [EndOrder(Instance("old", 1))]
     assert grant.keep == frozenset()
     with pytest.raises(FleetFullError):
         fleet.submit(spec("a", 4))
@@ -260,7 +260,7 @@ def test_the_machines_of_an_owner_end_with_it():
     assert not fleet.roster.take_orders()[2:]
     fleet.report(seen=2, held=[held("a", owner="me"), held("b")])
     fleet.tick(0.1)
-    assert [sent.order.what for sent in fleet.roster.take_orders()] == [End(Instance("a", 1))]
+    assert [sent.order.what for sent in fleet.roster.take_orders()] == [EndOrder(Instance("a", 1))]
     fleet.report(seen=3, held=[held("b")], gone=[gone(kind="ended")])
     assert fleet.roster.status("a").reason == "its owner me has ended"
     assert fleet.state("b") is RUNNING
@@ -291,7 +291,7 @@ def test_a_restarted_controller_takes_in_what_runs():
     with pytest.raises(FleetFullError):
         fleet.submit(spec("b", 4))
     fleet.tick(LEASE - 11 + 0.1)
-    assert [sent.order.what for sent in fleet.roster.take_orders()] == [End(Instance("a", 3))]
+    assert [sent.order.what for sent in fleet.roster.take_orders()] == [EndOrder(Instance("a", 3))]
 
 
 def test_a_restarted_controller_keeps_the_newest_of_two_instances():
@@ -301,7 +301,7 @@ def test_a_restarted_controller_keeps_the_newest_of_two_instances():
     assert (fleet.roster.status("a").node, fleet.generation()) == ("m", 2)
     grant = fleet.report("n", held=[held(generation=1)])
     assert grant.keep == frozenset()
-    assert End(Instance("a", 1)) in [order.what for order in grant.orders]
+    assert EndOrder(Instance("a", 1)) in [order.what for order in grant.orders]
 
 
 def test_an_unknown_machine_is_reported():

@@ -187,22 +187,38 @@ def changed_boxes(
         damage: Rectangles in which they may differ; inside both.
         ignored: Rectangles that are not compared.
     """
-    differs = np.zeros(after.shape[:2], bool)
-    for rect in damage:
-        cut_out(differs, rect)[...] = pixel_words(cut_out(before, rect)) != pixel_words(
+    places = list(damage)
+    if not places:
+        return []
+    # Only the part around all of them is examined: most changes are small.
+    part = _around(bounding(places), Rect(0, 0, after.shape[1], after.shape[0]))
+    differs = np.zeros((part.height, part.width), bool)
+    for rect in places:
+        inside = rect._replace(x=rect.x - part.x, y=rect.y - part.y)
+        cut_out(differs, inside)[...] = pixel_words(cut_out(before, rect)) != pixel_words(
             cut_out(after, rect)
         )
     for rect in ignored:
-        cut_out(differs, rect)[...] = False
-    height, width = after.shape[:2]
+        if hidden := rect.intersection(part):
+            inside = hidden._replace(x=hidden.x - part.x, y=hidden.y - part.y)
+            cut_out(differs, inside)[...] = False
     boxes: list[Rect] = []
     for cells in _groups(_cells(differs)):
         rows, columns = [row for row, _ in cells], [column for _, column in cells]
         left, top = min(columns) * _CELL, min(rows) * _CELL
-        right = min((max(columns) + 1) * _CELL, width)
-        bottom = min((max(rows) + 1) * _CELL, height)
+        right = min((max(columns) + 1) * _CELL, part.width)
+        bottom = min((max(rows) + 1) * _CELL, part.height)
         boxes.append(Rect(left, top, right - left, bottom - top))
-    return [_tight(differs, box) for box in _joined(boxes)]
+    found = (_tight(differs, box) for box in _joined(boxes))
+    return [box._replace(x=box.x + part.x, y=box.y + part.y) for box in found]
+
+
+def _around(rect: Rect, whole: Rect) -> Rect:
+    """Return the squares of a picture that a rectangle in it touches."""
+    left, top = rect.x // _CELL * _CELL, rect.y // _CELL * _CELL
+    right = min(-(-rect.right // _CELL) * _CELL, whole.width)
+    bottom = min(-(-rect.bottom // _CELL) * _CELL, whole.height)
+    return Rect(left, top, right - left, bottom - top)
 
 
 def _cells(differs: npt.NDArray[np.bool_]) -> set[tuple[int, int]]:

@@ -266,13 +266,16 @@ class Waits(SleepingSurface):
         region: Area | None,
         timeout: Timeout,
         since: Mark = NOTHING_TAKEN,
+        *,
+        refreshes: bool = True,
     ) -> T:
         from ...vision import looking
 
         seconds = seconds_of(timeout, self.default_timeout)
         watch = looks.watch_for(condition, region, seconds, since)
         with looks.witnessed(self._witnesses, watch):
-            await self._refresh()
+            if refreshes:
+                await self._refresh()
             while True:
                 step = watch.next(time.monotonic())
                 match step:

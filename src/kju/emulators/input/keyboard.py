@@ -185,10 +185,11 @@ class SharedKeyboard:
         self, client: Hashable, steps: Sequence[Step], interval: float | None
     ) -> Mark | None:
         mark, done, begin = None, 0, last_chord(steps)
+        short = begin == 0
         try:
-            for batch in await self._batches(steps, interval):
+            for batch in await self._batches(steps, interval, short=short):
                 await self.pace.pause(interval or 0)
-                before = await self._send_some(client, batch)
+                before = await self._send_some(client, batch, short=short)
                 if mark is None or done <= begin:
                     mark = before or mark
                 done += len(batch)
@@ -198,17 +199,20 @@ class SharedKeyboard:
         return mark
 
     async def _batches(
-        self, steps: Sequence[Step], interval: float | None
+        self, steps: Sequence[Step], interval: float | None, *, short: bool
     ) -> Sequence[Sequence[Step]]:
         if interval is not None or len(steps) == 1:
             return [[step] for step in steps]
-        await self.pace.begin()
-        return await self.pace.batches(steps)
+        await self.pace.begin(short=short)
+        return await self.pace.batches(steps, short=short)
 
-    async def _send_some(self, client: Hashable, batch: Sequence[Step]) -> Mark | None:
+    async def _send_some(
+        self, client: Hashable, batch: Sequence[Step], *, short: bool
+    ) -> Mark | None:
         effective = self._effective(client, batch)
         if effective:
-            await self.pace.make_room(effective, into_empty=len(effective) > 1)
+            into_empty = not short and len(effective) > 1
+            await self.pace.make_room(effective, into_empty=into_empty)
         self._holders.press(client, [key for key, down in batch if down])
         mark = await self._send_batch(effective) if effective else None
         last = dict(batch)

@@ -4,7 +4,8 @@
 - Several steps are sent together only into an empty queue, and only as many as it holds.
 - The next ones are sent when the guest has also had time to read them: run time of its processors
   (`Processors`), unless they sleep.
-- A single step that fits in any case does not wait for a check of the queue: that is done after it.
+- A single step or chord that fits in any case does not wait for a check of the queue: that is done
+  after it. A check takes QEMU's time, and so the guest's, just when it is to answer.
 - Before the first step, and the first after a reset, the device that the guest uses is determined.
 """
 
@@ -37,6 +38,9 @@ _MIN_WAIT, MAX_WAIT = 0.0005, 0.01
 _CHECK_DELAY = 0.01
 #: Seconds between two determinations of the device: a guest starts another when a driver loads.
 _FIND_INTERVAL = 1.0
+#: The same before a single step or chord for the machine's only device: if another one has been
+#: plugged in since, it has room for that, too.
+_FIND_INTERVAL_ALONE = 10.0
 #: Keyboard steps in a second of the processors' run time. Linux drops the steps for a reader when
 #: 22 wait, so a reader may be 14 ms late: with 2 to 20 other programs running nothing was lost of
 #: six times 10,000 characters in a text field. 1000 in a second of real time lost 34 to 51 of 2000.
@@ -52,12 +56,14 @@ class Gauge(abc.ABC):
         name: The device's kind, for messages.
         room: The size of the queue, in the units of `cost`.
         started: Whether the guest reads the device.
+        alone: Whether the machine has no other device to which its input might go.
         reports: Whether each step is a report, whose end is sent too.
     """
 
     name = ""
     room = 1
     started = True
+    alone = False
     reports = False
 
     def __init__(self) -> None:
@@ -167,6 +173,7 @@ class Pace:
         self._last = float("-inf")
         self._sends = 0
         self._together = 0
+        self._checks_after = False
         self._stuck = False
         self._check: asyncio.Task[None] | None = None
 
@@ -185,13 +192,17 @@ class Pace:
         with contextlib.suppress(KjuError):
             await self._now()
 
-    async def begin(self) -> None:
-        """Prepare for a request's input."""
-        await (await self._now()).begin()
+    async def begin(self, *, short: bool = False) -> None:
+        """Prepare for a request's input.
 
-    async def batches(self, steps: Sequence[Step]) -> list[Sequence[Step]]:
-        """Divide steps into batches that can be sent together."""
-        return cut(steps, await self._now())
+        Args:
+            short: It is a single step or chord.
+        """
+        await (await self._now(short=short)).begin()
+
+    async def batches(self, steps: Sequence[Step], *, short: bool = False) -> list[Sequence[Step]]:
+        """Divide steps into batches that can be sent together; *short* as of `begin`."""
+        return cut(steps, await self._now(short=short))
 
     async def make_room(self, steps: Sequence[Step], *, into_empty: bool = False) -> None:
         """Return when there is room for these steps, and take it.
@@ -213,6 +224,7 @@ class Pace:
             # An empty queue shows that the kernel has read the keys, not that a program has.
             await self._wait_for_readers()
         self._take_room(steps)
+        self._checks_after = len(steps) == 1 or not into_empty
 
     def has_room(self, steps: Sequence[Step]) -> bool:
         """Return whether these steps fit into the queue; False while the device is unknown."""
@@ -231,6 +243,7 @@ class Pace:
         """
         self._check_refusal()
         self._take_room([step])
+        self._checks_after = True
 
     def _check_refusal(self) -> None:
         if why := self._refusal():
@@ -250,7 +263,7 @@ class Pace:
         if self._together > 1:
             self._processors.charge(self._together / STEPS_PER_SECOND)
         soon = self._merges or self._waiting * 2 > self._gauge.room
-        if self._together == 1 and soon and self._check is None:
+        if self._checks_after and soon and self._check is None:
             self._check = asyncio.create_task(self._check_after())
 
     def failed(self) -> None:
@@ -277,10 +290,11 @@ class Pace:
         self._resets += 1
         self._found_at = float("-inf")
 
-    async def _now(self) -> Gauge:
-        """Return the gauge of the device that the guest uses now."""
+    async def _now(self, *, short: bool = False) -> Gauge:
+        """Return the gauge of the device that the guest uses now; *short* as of `begin`."""
         loop = asyncio.get_running_loop()
-        while loop.time() - self._found_at > _FIND_INTERVAL:
+        interval = _FIND_INTERVAL_ALONE if short and self._gauge.alone else _FIND_INTERVAL
+        while loop.time() - self._found_at > interval:
             resets = self._resets
             found = await self._find()
             if found.name != self._gauge.name:
@@ -328,7 +342,7 @@ class Pace:
             await self.pause(self._together / STEPS_PER_SECOND)
 
     async def _check_after(self) -> None:
-        """Check whether single steps have been taken, so that the next need not wait for that."""
+        """Check whether these steps have been taken, so that the next need not wait for that."""
         try:
             # The check takes QEMU's time too: it is made after the guest has reacted to the step.
             await asyncio.sleep(_CHECK_DELAY)

@@ -22,12 +22,18 @@ class Roomy(Gauge):
 
     name, room = "roomy", 1000
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks = 0
+
     async def is_empty(self) -> bool:
+        self.checks += 1
         return True
 
 
 class Guest:
     def __init__(self) -> None:
+        self.finds = 0
         self.seen: list[tuple[int, bool]] = []
         self.refuse = False
 
@@ -38,6 +44,7 @@ class Guest:
         self.open: list[asyncio.Future[None]] = []
 
     async def find(self) -> Gauge:
+        self.finds += 1
         return self.gauge
 
     def begin(self, steps: Sequence[Step]) -> Begun:
@@ -227,6 +234,32 @@ async def test_step_that_has_to_wait_is_not_sent_at_once() -> None:
         assert not keyboard.can_press_at_once("a", one, None), "another request is being sent"
     keyboard.press_at_once("a", (2, True))
     assert not keyboard.can_press_at_once("a", one, None), "there is no room"
+
+
+async def test_a_chord_that_fits_waits_for_no_check_of_the_queue() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    chord = [(29, True), (30, True), (30, False), (29, False)]
+    for _ in range(3):
+        await guest.keyboard.press("a", chord)
+    assert guest.gauge.checks == 0
+    await guest.keyboard.press("a", [*chord, *chord])
+    assert guest.gauge.checks == 1, "programs may lose keys of a text"
+    guest.gauge.room = 6
+    await guest.keyboard.press("a", chord)
+    assert guest.gauge.checks == 2, "there was no room"
+    assert guest.seen == chord * 6
+
+
+async def test_the_only_device_is_not_determined_again_before_a_chord() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    chord = [(1, True), (1, False)]
+    for alone, steps, finds in ((False, chord, 2), (True, chord, 2), (True, chord * 2, 3)):
+        guest.gauge.alone = alone
+        guest.pace._found_at -= 5  # so many seconds ago
+        await guest.keyboard.press("a", steps)
+        assert guest.finds == finds
 
 
 async def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:

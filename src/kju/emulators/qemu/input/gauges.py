@@ -192,12 +192,16 @@ class Virtio(Gauge):
         return (available - int(queue["last-avail-idx"])) & 0xFFFF >= int(queue["vring-num"])
 
 
-async def started_virtio(qmp: Qmp, kind: str) -> str:
-    """Return the path of the input device of this kind that the guest has started, or "".
+async def started_virtio(qmp: Qmp, kind: str) -> str | None:
+    """Return the path of the input device of this kind that the guest has started.
+
+    Returns:
+        Empty if it has started none, None if the machine has none.
 
     Raises:
         QemuError: QEMU is older than 7.2, and has no such command.
     """
+    found: str | None = None
     for device in await qmp.execute("x-query-virtio"):
         if device["name"] != "virtio-input":
             continue
@@ -206,7 +210,8 @@ async def started_virtio(qmp: Qmp, kind: str) -> str:
             status = await qmp.execute("x-query-virtio-status", at)
             if status["started"] and not _is_unreadable(status):
                 return str(device["path"])
-    return ""
+            found = ""
+    return found
 
 
 async def _waiting_virtio(qmp: Qmp, kind: str) -> bool:
@@ -293,8 +298,11 @@ class Gauges:
 
     async def keyboard(self) -> Gauge:
         """Return the gauge of the keyboard that receives keys now."""
+        has_virtio = True
         with contextlib.suppress(KjuError, KeyError, TypeError):
-            if path := await started_virtio(self._qmp, "virtio-keyboard-device"):
+            path = await started_virtio(self._qmp, "virtio-keyboard-device")
+            has_virtio = path is not None
+            if path:
                 if self._virtio is None or self._virtio.path != path:
                     self._virtio = Virtio(self._qmp, path)
                 return self._virtio
@@ -303,6 +311,7 @@ class Gauges:
                 # Keys that wait while the guest gives the keyboard its address are lost.
                 return await _or_timed(self._usb) if int(address[1]) else NotStarted("usb")
             if await self._ps2.exists():
+                self._ps2.alone = not has_virtio
                 return self._ps2
         with contextlib.suppress(KjuError, KeyError, TypeError):
             if await _waiting_virtio(self._qmp, "virtio-keyboard-device"):

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from ..client.consumer.frame import Frame
 from ..errors import MissingError
-from ..surface import Mark
 from .labels import Labels, boxes_of
 from .pictures import View
-
-
-def mark_of(frame: Frame) -> Mark:
-    """Return the state of the screen that a frame shows."""
-    epoch = frame.mode.epoch if frame.mode else 0
-    return Mark(frame.incarnation, epoch, frame.version)
 
 
 def labels_of(frame: Frame, view: View, language: str) -> Labels:

@@ -49,9 +49,15 @@ def check(surface: SurfaceBase, watch: Watch[T]) -> None:
         watch.absent(str(error), before, time.monotonic())
         return
     assert frame.mode is not None  # noqa: S101  a surface sets it
-    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    mark = mark_of(frame)
     change = surface.changes_since(watch.mark)
     watch.check(frame, frame.mode, mark, change, time.monotonic())
+
+
+def mark_of(frame: Frame) -> Mark:
+    """Return the state of the screen that a frame shows."""
+    epoch = frame.mode.epoch if frame.mode else 0
+    return Mark(frame.incarnation, epoch, frame.version)
 
 
 def newest_frame(surface: SurfaceBase) -> Frame:
@@ -84,7 +90,7 @@ def find_image(
     condition = image_condition(needle, region, similarity)
     frame, where = _whole_and_part(surface, region)
     assert frame.mode is not None  # noqa: S101  a surface sets it
-    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    mark = mark_of(frame)
     return condition.check(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
 
 
@@ -102,7 +108,7 @@ def find_places(surface: SurfaceBase, target: Target) -> list[Found]:
 
     frame = newest_frame(surface)
     assert frame.mode is not None  # noqa: S101  a surface sets it
-    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    mark = mark_of(frame)
     seen = Seen(frame, frame.mode.whole, None, time.monotonic(), mark, frame.mode)
     return list(Search(target).find(seen))
 

@@ -30,16 +30,27 @@ from .waiting import sleep
 
 
 def send(
-    keyboard: Keyboard, pointer: Pointer, inputs: Sequence[AnyInput], answering: Answering
+    keyboard: Keyboard,
+    pointer: Pointer,
+    inputs: Sequence[AnyInput],
+    answering: Answering,
+    seen: Mark = NOTHING_TAKEN,
 ) -> Mark:
     """Send inputs, one after the other; return the mark of the screen before the first.
 
     A single chord or gesture returns the mark before its first step. A text, a click at a pixel and
-    a list consist of several; for them the mark is requested before.
+    a list consist of several; for them it is *seen*.
+
+    Args:
+        keyboard: The keyboard.
+        pointer: The pointer.
+        inputs: The inputs.
+        answering: The wait for the answer; it takes the times of the last input.
+        seen: The mark of the picture before the inputs; without one it is requested.
     """
     mark = NOTHING_TAKEN
     if len(inputs) > 1 or not _has_own_mark(inputs[0]):
-        mark = pointer.mark()
+        mark = seen if seen != NOTHING_TAKEN else pointer.mark()
     for one in inputs:
         began = time.monotonic()
         own = send_one(keyboard, pointer, one)

@@ -12,6 +12,7 @@ from ...client.aio.acting import FIRST, LIMIT, STILL
 from ...client.aio.surface import Screen
 from ...client.aio.waiting import run_blocking
 from ...client.consumer.frame import Frame
+from ...client.looks import mark_of
 from ...surface.geometry import Area, Rect
 from .. import looks
 from ..dialects import ActionError, Options, Plan, dialect_of
@@ -162,8 +163,8 @@ class Computer:
             return Outcome(f"{text}; a part of it, enlarged", picture, answer)
         if last.wants_position:
             text = self._position()
-        self._view = view = self._whole(looks.mark_of(frame))
-        return Outcome(text, await run_blocking(picture_of, frame, view), answer)
+        self._view = view = self._whole(mark_of(frame))
+        return Outcome(text, await self._picture(frame, view), answer)
 
     async def screenshot(self, region: Area | None = None, *, scale: float = 1.0) -> Picture:
         """Return the screen, or a part. The points of the next actions are pixels of it.
@@ -179,10 +180,10 @@ class Computer:
         """
         frame = await self.screen.frame(consistent=True, sync=True)
         self._view = view = view_of(
-            Size(frame.shape[1], frame.shape[0]), looks.mark_of(frame), region=region,
+            Size(frame.shape[1], frame.shape[0]), mark_of(frame), region=region,
             most=self._most, normalised=self._normalised, scale=scale,
         )  # fmt: skip
-        return await run_blocking(picture_of, frame, view)
+        return await self._picture(frame, view)
 
     async def part(self, region: Rect) -> Picture:
         """Return a part of the screen as it is now; points remain those of the last picture.
@@ -206,7 +207,7 @@ class Computer:
             UnavailableError: The screen has no picture.
         """
         frame = await self.screen.frame(consistent=True, sync=True, pixels="bgrx")
-        self._view = view = self._whole(looks.mark_of(frame))
+        self._view = view = self._whole(mark_of(frame))
         self._labels = await run_blocking(looks.labels_of, frame, view, language)
         return self._labels
 
@@ -250,7 +251,13 @@ class Computer:
     async def _zoomed(self, frame: Frame, part: Rect) -> Picture:
         """Return a part of a frame; points remain those of the last whole picture."""
         size = Size(frame.shape[1], frame.shape[0])
-        view = view_of(size, looks.mark_of(frame), region=part, most=self._most)
+        view = view_of(size, mark_of(frame), region=part, most=self._most)
+        return await self._picture(frame, view)
+
+    async def _picture(self, frame: Frame, view: View) -> Picture:
+        """Return the picture of a view; scaling takes time."""
+        if view.size == view.region[2:]:
+            return picture_of(frame, view)
         return await run_blocking(picture_of, frame, view)
 
     def _remember(self, inputs: list[AnyInput]) -> None:

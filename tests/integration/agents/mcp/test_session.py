@@ -271,7 +271,7 @@ async def test_the_times_of_act_are_those_of_the_call(
 ) -> None:
     with animated(host):
         steps = [{"type": "a"}]
-        result = await call(session, "act", steps=steps, limit=0.01, still=0.3, picture=False)
+        result = await call(session, "act", steps=steps, limit=1, still=60, picture=False)
         assert result.facts is not None and not result.facts["settled"]
     nothing = await call(session, "act", steps=steps, first=0.01, picture=False)
     assert nothing.text.startswith("nothing changed")

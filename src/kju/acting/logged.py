@@ -16,7 +16,7 @@ from ..protocol.input_log import Input
 from ..protocol.values import BUTTONS, Button, By, Finger, To, TurnWheel
 from ..surface import MAX_SIDE
 from .checks import Point
-from .inputs import MAX_POINTS, Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from .inputs import MAX_POINTS, Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # A click by hand moves by a pixel or two; a drag moves by at least this.
@@ -25,8 +25,13 @@ _MIN_DRAG = 4
 NEAR = 48
 # Moves of the pointer that are kept, to know since when it has been near.
 _MOVES = 512
+#: Seconds that a pointer rests before it counts as held over a place; people pause for less between
+#: two movements.
+REST = 0.4
+# Seconds in which a guest has answered a press: what it draws later is the answer to the pointer.
+_ANSWERED = 0.3
 
-LoggedKind: TypeAlias = Type | Chord | Click | Drag | Wheel | MoveBy | Touch
+LoggedKind: TypeAlias = Type | Chord | Click | Drag | Wheel | Move | MoveBy | Touch
 
 
 class LoggedAction(NamedTuple):
@@ -53,11 +58,15 @@ class LogReader:
         console: The console.
         keyboard: The keyboard layout by which keys become characters. The guest's own is not in the
             log.
+        rests: Return a `Move` for each place over which the pointer rests, without a button.
     """
 
-    def __init__(self, console: int = 0, keyboard: str = "us") -> None:
+    def __init__(self, console: int = 0, keyboard: str = "us", *, rests: bool = False) -> None:
         self._console = console
         self._keyboard = keyboard
+        # The pointer rests since its last move, and that was not returned yet.
+        self._rests, self._moved = rests, False
+        self._pressed_at = float("-inf")
         self._done: list[LoggedAction] = []
         self._down: dict[int, bool] = {}  # True: something else was pressed meanwhile
         self._path: deque[tuple[float, Point | None]] = deque(maxlen=_MOVES)
@@ -82,6 +91,22 @@ class LogReader:
         presses = [*self._buttons.values(), *self._fingers.values()]
         return min(((press.began, press.near) for press in presses), default=None)
 
+    def rest(self, now: float) -> list[LoggedAction]:
+        """Return the pointer's rest if it has lasted for `REST` seconds, once."""
+        self._end_rest(now)
+        done, self._done = self._done, []
+        return done
+
+    def _end_rest(self, now: float) -> None:
+        place, busy = self._place, self._buttons or self._fingers
+        if not (self._rests and self._moved) or place is None or busy:
+            return
+        began = self._path[-1][0]
+        if now - began >= REST:
+            self._moved = False
+            near = max(self._near(now), self._pressed_at + _ANSWERED)
+            self._done.append(LoggedAction(began, now, Move(*place), min(near, began)))
+
     # ---- Keys
 
     def _key(self, time: float, key: int, down: bool, caps_lock: bool) -> None:
@@ -92,6 +117,8 @@ class LogReader:
             return
         if key in self._down:
             return  # a repeat
+        self._end_rest(time)
+        self._pressed_at = time
         self._use_held()
         self._down[key] = False
         if key_name(key) in _MODIFIERS:
@@ -122,14 +149,17 @@ class LogReader:
                 self._path.append((time, None))
                 self._add(time, time, MoveBy(dx, dy))
             case Button(button=number, down=True):
+                self._moved, self._pressed_at = False, time
                 self._use_held()
                 self._buttons[number] = _Press(time, self._place, self._modifiers, self._near(time))
             case Button(button=number):
+                self._pressed_at = time
                 place = self._place
                 press = self._buttons.pop(number, _Press(time, place, (), time))
                 end = [place] if place else []
                 self._done.append(self._of_button(time, number, press, end))
             case TurnWheel(vertical=vertical, horizontal=horizontal):
+                self._moved, self._pressed_at = False, time
                 self._use_held()
                 to = self._place or (None, None)
                 turned = Wheel(vertical, horizontal, to[0], to[1], self._modifiers)
@@ -152,6 +182,8 @@ class LogReader:
 
     def _move(self, time: float, place: Point) -> None:
         place = min(place[0], MAX_SIDE - 1), min(place[1], MAX_SIDE - 1)
+        self._end_rest(time)
+        self._moved = True
         self._path.append((time, place))
         for press in self._buttons.values():
             press.path.append(place)

@@ -25,6 +25,7 @@ from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, completin
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
+    from ..viewers.qt.view_parts import ViewParts
     from ..viewers.terminal.status_line import SurfaceStatus
 
 _SOURCE_SECONDS = 2.0
@@ -152,7 +153,14 @@ def view(
         view_only=view_only,
         release_key=release_key,
         screens=screens,
+        add_tools=_add_script_tool,
     )
+
+
+def _add_script_tool(console: ViewParts) -> None:
+    from ..codegen.qt.script_tool import ScriptTool  # Qt
+
+    ScriptTool(console)
 
 
 def desktop(

@@ -7,6 +7,8 @@
     appearing   the text that has appeared since the step before; a script waits for it
     script      the lines of the script, in three styles
     recorder    SHELL: follows a machine's screen and its input log, and writes the files
+    background  SHELL: a recorder on a thread of its own
+    qt          its actions in a console window
 
 The recorder finds the frame for each step, and the script asks `places` and `appearing` about it.
 """

@@ -10,8 +10,8 @@ from ..vision.text import Line
 from .places import quoted
 from .reading import ReadFrame
 
-# A change of a smaller share of the screen is a cursor, or a button under the pointer.
-_MIN_CHANGED = 0.002
+#: A change of a smaller share of the screen is a cursor, or a button under the pointer.
+MIN_CHANGED = 0.002
 # Seconds of stillness that a script waits for, and the wait for which it has a timeout of its own.
 _STILL, _LONG_WAIT = 0.5, 10.0
 # A recognised text that must appear again: the least confidence of its words, and its letters.
@@ -63,7 +63,7 @@ def appeared(before: ReadFrame, after: ReadFrame, typed: str = "") -> Appeared |
         after: The screen before the next step.
         typed: The text that the step typed, which the screen may show.
     """
-    if before.differs(after) < _MIN_CHANGED and not after.is_exact:
+    if before.differs(after) < MIN_CHANGED and not after.is_exact:
         return None
     again: Appeared | None = None
     for line in reversed(after.text.lines):
@@ -79,7 +79,7 @@ def appeared(before: ReadFrame, after: ReadFrame, typed: str = "") -> Appeared |
                 again = Appeared(words, number)
     if again is not None:
         return again
-    return Appeared(None) if before.differs(after) >= _MIN_CHANGED else None
+    return Appeared(None) if before.differs(after) >= MIN_CHANGED else None
 
 
 def _lasting(line: Line) -> list[str]:

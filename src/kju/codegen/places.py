@@ -40,12 +40,14 @@ class ChosenPlace(NamedTuple):
         needle: The image that it searches; None for a text.
         narrowed: The calls that make it unambiguous, such as ``.nth(1)``.
         rect: Its place on the screen now.
+        is_field: It is a point in the field beside the text.
     """
 
     text: str | None
     needle: Needle | None
     narrowed: str
     rect: Rect
+    is_field: bool = False
 
     def code(self, image: str = "") -> str:
         """Return the expression of the locator.
@@ -157,7 +159,8 @@ def _beside_text(field: Rect, frame: ReadFrame) -> ChosenPlace | None:
             inside = Rect(*Offset(side, away).point(rect), 1, 1)
             near = 0 <= gap <= _MAX_BESIDE and (best is None or gap < best[0])
             if near and field.contains(inside):
-                best = gap, ChosenPlace(phrase.text, None, f".{side}({away})", rect)
+                is_field = field.width > _TICK_BOX
+                best = gap, ChosenPlace(phrase.text, None, f".{side}({away})", rect, is_field)
         if best is not None:
             return best[1]
     return None

@@ -73,7 +73,7 @@ class Recorder:
         language: str = "eng",
         passwords: bool = False,
     ) -> None:
-        self._reader = LogReader(console, check_keyboard(layout))
+        self._reader = LogReader(console, check_keyboard(layout), rests=True)
         if output is not None:
             check_new(output)
         self._on_lines = on_lines
@@ -116,6 +116,9 @@ class Recorder:
                     self._keep_views(action.began, action.approached)
         if pressed := self._reader.pressed:
             self._keep_views(*pressed)
+        for action in self._reader.rest(now):
+            done += self._joiner.add([action])
+            self._keep_views(action.began, action.approached)
         self._queue(done + self._joiner.end_idle(now))
         if self._failure is not None:
             raise self._failure
@@ -136,6 +139,15 @@ class Recorder:
             raise self._failure
         if last is not None and (lines := self.script.end(last)):
             self._on_lines(lines)
+        return self._save()
+
+    def save_as(self, style: Style) -> str:
+        """Write the script in another form, after `finish`; return it.
+
+        Raises:
+            FileError: The file cannot be written; the old one is unchanged.
+        """
+        self.script.style = style
         return self._save()
 
     def _keep_views(self, began: float, approached: float) -> None:

@@ -3,6 +3,11 @@
 Each step becomes one statement. Before it stands the wait for the text that has
 appeared since the step before. A locator waits by itself, unless its place was on the screen
 already before the last step.
+
+- A text that is typed into the field that was just clicked makes one `fill` with the click: if the
+  field is beside its label, or its old text was selected.
+- The pointer's rest over a place is a `hover` if the screen has answered and the next step needs
+  that: it clicks a place that was not there before, or the new text is still shown.
 """
 
 from __future__ import annotations
@@ -12,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
-from ..acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from ..acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
 from ..acting.logged import chord_words
-from ..keys import NAMES
-from .appearing import appeared, asks_for_password
+from ..keys import NAMES, parse_chord
+from .appearing import MIN_CHANGED, appeared, asks_for_password
 from .places import ChosenPlace, choose_image, choose_place, quoted
 from .steps import ScriptStep, is_drag
 
@@ -29,6 +34,8 @@ STYLES: tuple[Style, ...] = get_args(Style)
 PASSWORD = "KJU_PASSWORD"  # noqa: S105  a name
 # Chords that are written one by one; more are a list times a number.
 _FEW = 3
+# The chord by which `Locator.fill` selects the old text.
+_SELECT_ALL = parse_chord("ctrl-a")
 
 
 class Views(NamedTuple):
@@ -58,12 +65,31 @@ class Statement:
     marked: bool = False
 
 
+class _Field(NamedTuple):
+    """A field that was clicked last.
+
+    Attributes:
+        index: Number of the click's statement.
+        locator: The expression of its locator.
+        shown: The screen before the click.
+        beside: It is beside its label.
+        selected: Its old text was selected.
+    """
+
+    index: int
+    locator: str
+    shown: ReadFrame
+    beside: bool
+    selected: bool = False
+
+
 class Script:
     """A script that grows with each step.
 
     Attributes:
         notes: Remarks for the user, each once.
         statements: The lines, in order.
+        style: The form of the script; it may be changed.
     """
 
     def __init__(
@@ -86,21 +112,38 @@ class Script:
         """
         self.notes: dict[str, None] = {}
         self.statements: list[Statement] = []
-        self._name, self._console, self._style = name, console, style
+        self._name, self._console = name, console
+        self.style: Style = style
         self._save_image = save_image
         self._with_passwords = passwords
         self._passwords: list[str] = []
         self._has_images = False
         self._last: tuple[ScriptStep, ReadFrame] | None = None
+        self._field: _Field | None = None
+        self._rest: tuple[ScriptStep, Views] | None = None
 
     # ---- Steps
 
     def add(self, step: ScriptStep, views: Views) -> list[str]:
-        """Add a step; return its lines in the plain style."""
+        """Add a step; return its lines in the plain style.
+
+        A line with `fill` replaces that of the click before it.
+        """
         first = len(self.statements)
-        codes, place = self._codes(step, views)
-        self._wait(views.shown, step.began, place)
-        self.statements += map(Statement, codes)
+        if isinstance(step.input, Move):
+            self._hover(views.shown, None, is_move=True)
+            self._rest = step, views
+            return [each.code for each in self.statements[first:]]
+        field, self._field = self._field, None
+        if isinstance(step.input, Type) and field is not None and self._fill(field, step, views):
+            first = field.index
+        else:
+            codes, place = self._codes(step, views)
+            self._hover(views.shown, place)
+            self._wait(views.shown, step.began, place)
+            self.statements += map(Statement, codes)
+            self._note_field(field, step, views, place)
+        self._rest = None
         self._last = step, views.shown
         if views.shown.missing:
             self.notes[views.shown.missing] = None
@@ -109,10 +152,58 @@ class Script:
     def end(self, shown: ReadFrame) -> list[str]:
         """Add the wait for the end's screen; return its lines."""
         first = len(self.statements)
+        self._hover(shown, None)
         if self._last is not None:
             self._wait(shown, self._last[0].ended, None)
             self._last = None
         return [each.code for each in self.statements[first:]]
+
+    def _note_field(
+        self, field: _Field | None, step: ScriptStep, views: Views, place: ChosenPlace | None
+    ) -> None:
+        """Remember the field of a click, and that its text was selected."""
+        match step.input:
+            case Click(button="left", count=1, keys=()) if place is not None:
+                code = self.statements[-1].code.removesuffix(".click()")
+                last = len(self.statements) - 1
+                self._field = _Field(last, code, views.shown, place.is_field)
+            case Chord(numbers=keys) if field is not None and keys == _SELECT_ALL:
+                self._field = field._replace(selected=step.times == 1)
+            case _:
+                pass
+
+    def _fill(self, field: _Field, step: ScriptStep, views: Views) -> bool:
+        """Replace the click on a field by a `fill` with the typed text, if that is the same."""
+        if not (field.beside or field.selected) or not isinstance(step.input, Type):
+            return False
+        new = appeared(field.shown, views.shown)
+        if new is not None and new.text is not None:
+            return False  # the text is for what the click has opened
+        text = self._text(step.input.text, step.input.layout, views)
+        kept = "" if field.selected else ", select=None"
+        self.statements[field.index :] = [Statement(f"{field.locator}.fill({text}{kept})")]
+        return True
+
+    def _hover(self, shown: ReadFrame, place: ChosenPlace | None, *, is_move: bool = False) -> None:
+        """Add the pointer's rest before this step, if the screen has answered to it."""
+        if self._rest is None:
+            return
+        (step, views), self._rest = self._rest, None
+        before = views.clear
+        # Whether a text console is shown is known only after its text was read.
+        if before.differs(shown) < MIN_CHANGED and (is_move or not shown.is_exact):
+            return
+        if place is not None:
+            is_needed = not place.is_on(before)
+        else:
+            new = appeared(before, shown)
+            is_needed = new is not None and new.text is not None
+        if not is_needed:
+            return
+        codes, over = self._codes(step, views)
+        self._wait(before, step.began, over)
+        self.statements += map(Statement, codes)
+        self._last, self._field = (step, before), None
 
     def _wait(self, shown: ReadFrame, time: float, place: ChosenPlace | None) -> None:
         """Add the wait for the text that has appeared since the last step."""
@@ -147,6 +238,11 @@ class Script:
                 code = f"screen.keyboard.chord({_chords(keys, step.times)})"
             case Wheel() as wheel:
                 return _wheel(wheel), None
+            case Move(x=x, y=y):
+                place = choose_place((x, y), views.shown, views.clear)
+                code = f"screen.pointer.move({x}, {y})"
+                if place is not None:
+                    code = f"{self._locator(place)}.hover()"
             case MoveBy(dx=dx, dy=dy):
                 code = f"screen.pointer.move_by({dx}, {dy})"
             case Touch(points=points, finger=finger):
@@ -213,25 +309,25 @@ class Script:
         Args:
             images: Name of the folder with the images, beside the script.
         """
-        wait = "await " if self._style == "asyncio" else ""
+        wait = "await " if self.style == "asyncio" else ""
         body = [self._line(each, wait) for each in self.statements] or ["pass"]
         return "\n".join([*self._head(images), *self._block(body), *self._tail()]) + "\n"
 
     def _line(self, statement: Statement, wait: str) -> str:
         code = statement.code
-        if self._style == "asyncio" and code.startswith("kju.expect("):
+        if self.style == "asyncio" and code.startswith("kju.expect("):
             code = f"kju.aio.{code.removeprefix('kju.')}"
         return f"{'mark = ' if statement.marked else ''}{wait}{code}"
 
     def _head(self, images: str) -> list[str]:
         acts = any("kju.acting." in each.code for each in self.statements)
         standard = {
-            "import asyncio": self._style == "asyncio",
+            "import asyncio": self.style == "asyncio",
             "import os": bool(self._passwords),
             "from pathlib import Path": self._has_images,
         }
         used = [line for line, is_used in standard.items() if is_used]
-        own = ["import kju.aio" if self._style == "asyncio" else "import kju"]
+        own = ["import kju.aio" if self.style == "asyncio" else "import kju"]
         head = [f'"""Recorded by kju codegen on the machine {self._name}."""', ""]
         head += [*used, *([""] if used else []), *own, *(["import kju.acting"] if acts else [])]
         if self._has_images:
@@ -242,7 +338,7 @@ class Script:
         screen = "machine.screen" if not self._console else f"machine.screens[{self._console}]"
         lines = [f"screen = {screen}", *body]
         attach = f"kju.attach({quoted(self._name)})"
-        match self._style:
+        match self.style:
             case "script":
                 head, depth = [f"with {attach} as machine:"], 1
             case "pytest":
@@ -256,7 +352,7 @@ class Script:
         return [*head, *("    " * depth + line for line in lines)]
 
     def _tail(self) -> list[str]:
-        return ["", "", "asyncio.run(main())"] if self._style == "asyncio" else []
+        return ["", "", "asyncio.run(main())"] if self.style == "asyncio" else []
 
 
 def _acted(done: Click | Drag) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from ..acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
 from ..acting.checks import at_words, with_words
 from ..acting.logged import LoggedAction, LogReader, chord_words
 from ..protocol.input_log import Input
@@ -115,6 +115,8 @@ def _event(action: LoggedAction) -> StoryEvent:
         case Wheel(vertical=vertical, horizontal=horizontal):
             points = ()
             words = f"wheel {vertical}, {horizontal}"
+        case Move(points=points):
+            words = f"moved{_way(points)}"
         case MoveBy(dx=dx, dy=dy):
             points = ()
             words = f"moved by {dx}, {dy}"

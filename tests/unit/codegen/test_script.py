@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from support.console_text import console
 
-from kju.acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
+from kju.acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
 from kju.codegen.reading import ReadFrame
 from kju.codegen.script import STYLES, Script, Views
 from kju.codegen.steps import ScriptStep
@@ -148,3 +149,70 @@ def test_typed_code_is_not_changed_for_asyncio() -> None:
     made = script(style="asyncio")
     made.add(step(Type("kju.expect(1)\n")), views(EMPTY))
     assert 'type("kju.expect(1)\\n")' in made.source("images")
+
+
+# ---- Fields and hovering
+
+ALL = Chord(parse_chord("ctrl-a"))
+#: The console's text at (10, 8), with a menu below after the pointer has rested on it.
+MENU, OPEN = console(["File  Edit"]), console(["File  Edit", "", "Recent", "Quit"])
+
+
+def added(*steps: tuple[Any, Any], times: Sequence[float] = range(9)) -> list[str]:
+    """Return the statements of steps, each with the screen at its begin."""
+    made = script()
+    for (done, shown), time in zip(steps, times, strict=False):
+        made.add(step(done, time), views(shown))
+    return [each.code for each in made.statements]
+
+
+def test_text_typed_over_a_selected_one_fills_the_place() -> None:
+    fill = [(Click(10, 8), MENU), (ALL, MENU), (Type("Ann\n"), MENU)]
+    assert added(*fill) == ['screen.text("File Edit").fill("Ann\\n")']
+    assert added(*fill, (Type("b"), MENU))[1:] == ['screen.keyboard.type("b")']
+    made = script()
+    assert made.add(step(Click(10, 8)), views(MENU)) == ['screen.text("File Edit").click()']
+    made.add(step(ALL), views(MENU))
+    shown = ['screen.text("File Edit").fill(os.environ["KJU_PASSWORD"])']
+    asks = console(["File  Edit", "Password:"])
+    assert made.add(step(Type("secret")), views(asks, MENU)) != shown, "it has opened a dialog"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(Click(10, 8), MENU), (Type("Ann"), MENU)],
+        [(Click(10, 8, "right"), MENU), (ALL, MENU), (Type("Ann"), MENU)],
+        [(Click(10, 8), MENU), (ALL, MENU), (Wheel(1), MENU), (Type("Ann"), MENU)],
+        [(Click(10, 8), MENU), (ALL, OPEN), (Type("Ann"), OPEN)],
+    ],
+)
+def test_other_texts_after_a_click_are_typed(steps: Any) -> None:
+    assert added(*steps)[-1] == 'screen.keyboard.type("Ann")'
+
+
+def test_pointer_that_opens_what_is_clicked_next_hovers() -> None:
+    assert added((Move(10, 8), MENU), (Click(10, 40), OPEN)) == [
+        'screen.text("File Edit").hover()', 'screen.text("Recent").click()',
+    ]  # fmt: skip
+    assert added((Move(10, 8), MENU), (Type("r"), OPEN)) == [
+        'screen.text("File Edit").hover()', 'kju.expect(screen.text("Quit")).to_be_visible()',
+        'screen.keyboard.type("r")',
+    ]  # fmt: skip
+
+
+def test_pointer_without_an_answer_that_is_needed_is_not_recorded() -> None:
+    assert added((Move(10, 8), MENU), (Type("r"), MENU)) == ['screen.keyboard.type("r")']
+    assert added((Move(10, 8), MENU), (Move(90, 8), MENU), (Click(10, 8), MENU)) == [
+        'screen.text("File Edit").click()'
+    ]
+    clicked = added((Move(10, 8), MENU), (Click(10, 8), OPEN))
+    assert clicked == ['screen.text("File Edit").click()'], "a hint for the place of the click"
+
+
+def test_pointer_that_rests_at_the_end_hovers() -> None:
+    made = script()
+    assert made.add(step(Move(10, 8)), views(MENU)) == []
+    assert made.end(ReadFrame(OPEN)) == [
+        'screen.text("File Edit").hover()', 'kju.expect(screen.text("Quit")).to_be_visible()',
+    ]  # fmt: skip

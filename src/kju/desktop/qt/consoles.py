@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QTabWidget
 
+from ...codegen.qt.script_tool import ScriptTool
 from ...viewers import settings
 from ...viewers.contract import ViewCommand
 from ...viewers.input.grab import RELEASE
@@ -50,6 +51,8 @@ class ConsolePane(MachineWindow):
         )
         self.view.status_changed.connect(lambda status: self.screens_known.emit(status.screens))
         self.name, self.head = name, head
+        #: Records scripts.
+        self.script: ScriptTool = ScriptTool(self.console)
         #: It returns to its tab after the full screen.
         self.was_tab = False
         menu = self.console.menu

@@ -17,7 +17,11 @@ from ..settings import SIDE_BY_SIDE, ShownScreens
 from ..targets import MachineTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PySide6.QtWidgets import QApplication
+
+    from .view_parts import ViewParts
 
 #: A property of the application that is set when a signal ends it: windows ask nothing then.
 ENDING = "kju-ending"
@@ -38,10 +42,12 @@ def view(
     view_only: bool,
     release_key: str,
     screens: str = "",
+    add_tools: Callable[[ViewParts], object] | None = None,
 ) -> None:
     """Show a machine in a window until the window is closed; the machine keeps running.
 
     The window opens where it was, as it was; an empty *scale* or *screens* is as last time.
+    *add_tools* is called with each window, and may add actions to it.
 
     Raises:
         MachineNotFoundError: No machine of this name is running.
@@ -81,6 +87,8 @@ def view(
             return SIDE_BY_SIDE if row and row.machine_window is window else console
 
         window = MachineWindow(make_view(console))
+        if add_tools is not None:
+            add_tools(window.console)
         WindowMemory(window, window.view, index, known.window(SIDE_BY_SIDE if beside else console))
         return window
 

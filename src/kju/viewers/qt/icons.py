@@ -45,6 +45,7 @@ NAMES = {
     "save": "floppy-disk",
     "scale": "arrows-out",
     "screens": "columns",
+    "script": "code",
     "side-panel": "square-half",
     "snapshot": "clock-counter-clockwise",
     "start": "play",

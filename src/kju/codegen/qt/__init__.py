@@ -1,0 +1,1 @@
+"""The recording of a script in a console window."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kju.acting import Chord, Click, Drag, MoveBy, Touch, Type, Wheel
-from kju.acting.logged import NEAR, LogReader, check_keyboard
+from kju.acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
+from kju.acting.logged import NEAR, REST, LogReader, check_keyboard
 from kju.errors import UsageError
 from kju.keys import held_steps, layout, number, parse_chord, steps
 from kju.protocol.input_log import Input
@@ -91,3 +91,38 @@ def test_another_console_and_pixels_at_the_edge() -> None:
 def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(UsageError, match="no keyboard layout is named 'xx'"):
         check_keyboard("xx")
+
+
+def rests(*entries: Input, now: float = 0.0) -> list[tuple[object, float, float]]:
+    """Return the rests of the pointer, each with its begin and its approach."""
+    reader = LogReader(rests=True)
+    found = [*reader.read(entries), *reader.rest(now)]
+    return [(a.input, a.began, a.approached) for a in found if isinstance(a.input, Move)]
+
+
+def test_a_pointer_that_rests_is_a_move_once() -> None:
+    path = [pointer(To(9 * at, 5), time=at / 10) for at in range(10)]
+    assert rests(*path, now=0.9 + REST) == [(Move(81, 5), 0.9, pytest.approx(0.4))]
+    assert rests(*path, now=0.9 + REST / 2) == []
+    reader = LogReader(rests=True)
+    reader.read(path)
+    assert len(reader.rest(5)) == 1 and reader.rest(6) == []
+    assert [each.input for each in reader.read([pointer(To(300, 5), time=7)])] == []
+    late = [*path, pointer(To(300, 5), time=2)]
+    assert rests(*late) == [(Move(81, 5), 0.9, pytest.approx(0.4))], "it has moved on"
+
+
+def test_a_rest_with_a_button_or_before_a_click_is_none() -> None:
+    press, release = Button(0, True), Button(0, False)
+    assert rests(pointer(To(5, 5), time=0), pointer(press, time=1), now=9) == []
+    drag = [pointer(To(5, 5), press, time=0), pointer(To(9, 9), time=1), pointer(release, time=3)]
+    assert rests(*drag, now=9) == [(Move(9, 9), 1, 1)], "after the release"
+    assert read(*[pointer(To(x, 5), time=x) for x in range(9)]) == [], "not asked for"
+
+
+def test_the_answer_to_a_press_is_not_one_to_the_pointer() -> None:
+    click = pointer(To(5, 5), Button(0, True), Button(0, False), time=1.0)
+    near = pointer(To(9, 9), time=2.0)
+    assert rests(click, near, now=3.0) == [(Move(9, 9), 2.0, pytest.approx(1.3))]
+    at_once = pointer(To(9, 9), time=1.1)
+    assert rests(click, at_once, now=3.0) == [(Move(9, 9), 1.1, 1.1)]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("runtime_folder")
 pytest.importorskip("tesserocr")
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 
-from support.qt_wait import until
+from support.qt_wait import until  # noqa: E402  after the skip
 
 
 @pytest.fixture
@@ -24,6 +24,11 @@ def form(tmp_path: Path) -> Iterator[x_guest.Form]:
     xservers.need("Xvfb", "xdotool", "xwd")
     with x_guest.form(tmp_path) as form:
         yield form
+
+
+@pytest.fixture
+def offscreen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
 
 
 class Window:
@@ -61,7 +66,8 @@ class Window:
 
 
 @pytest.fixture
-def window(form: x_guest.Form) -> Iterator[Window]:
+def window(form: x_guest.Form, offscreen: None) -> Iterator[Window]:
+    # The guest is another process, which uses its display: it began before.
     window = Window()
     yield window
     recording = window.tool.recording
@@ -115,6 +121,7 @@ def test_script_into_an_existing_file_says_so(window: Window, tmp_path: Path) ->
     assert (tmp_path / "form.py").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("offscreen")
 def test_script_needs_a_machine(tmp_path: Path) -> None:
     from PySide6.QtWidgets import QApplication
 

@@ -88,17 +88,16 @@ class ScriptRecording:
             )
         except (KjuError, OSError) as error:
             return RecordedScript(self._path, None, error=str(error))
-        source, error_words = "", ""
+        source, why = "", ""
         try:
             self._began.set()
             while recorder.end_reason is None and not self._stopping.wait(POLL):
                 recorder.poll()
+            why = recorder.end_reason or ""
         except (KjuError, OSError) as error:
-            error_words = str(error)
+            why = str(error)
         try:
             source = recorder.finish()
         except (KjuError, OSError) as error:
-            error_words = error_words or str(error)
-        return RecordedScript(
-            self._path, recorder, source, error_words or recorder.end_reason or ""
-        )
+            why = why or str(error)
+        return RecordedScript(self._path, recorder, source, why)

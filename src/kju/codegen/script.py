@@ -69,14 +69,14 @@ class _Field(NamedTuple):
     """A field that was clicked last.
 
     Attributes:
-        index: Number of the click's statement.
+        line: Number of the click's statement.
         locator: The expression of its locator.
         shown: The screen before the click.
         beside: It is beside its label.
         selected: Its old text was selected.
     """
 
-    index: int
+    line: int
     locator: str
     shown: ReadFrame
     beside: bool
@@ -136,7 +136,7 @@ class Script:
             return [each.code for each in self.statements[first:]]
         field, self._field = self._field, None
         if isinstance(step.input, Type) and field is not None and self._fill(field, step, views):
-            first = field.index
+            first = field.line
         else:
             codes, place = self._codes(step, views)
             self._hover(views.shown, place)
@@ -181,7 +181,7 @@ class Script:
             return False  # the text is for what the click has opened
         text = self._text(step.input.text, step.input.layout, views)
         kept = "" if field.selected else ", select=None"
-        self.statements[field.index :] = [Statement(f"{field.locator}.fill({text}{kept})")]
+        self.statements[field.line :] = [Statement(f"{field.locator}.fill({text}{kept})")]
         return True
 
     def _hover(self, shown: ReadFrame, place: ChosenPlace | None, *, is_move: bool = False) -> None:

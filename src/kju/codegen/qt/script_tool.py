@@ -34,6 +34,7 @@ class ScriptTool(QObject):
         self._steps = 0
         self._indicator = self._make_indicator()
         console.add_to_strip(self._indicator)
+        console.menu.separate(Section.TOOLS)
         add = console.menu.add
         self._record = add(Section.TOOLS, "Record a script", self.toggle, icon="script")
         self._record_as = add(

@@ -98,6 +98,7 @@ def test_script_of_the_window_is_shown_and_saved(
     dialog = window.dialog
     assert 'screen.text("Name:").right_of(188).fill("Ann", select=None)' in dialog.text
     assert dialog.text == path.read_text()
+    assert "the script ended" not in window.window._note.text, "it was stopped"
     assert indicator.isHidden() and window.tool._record_as.isEnabled()
     dialog._form.setCurrentIndex(1)
     assert "def test_form() -> None:" in dialog.text and dialog.text == path.read_text()

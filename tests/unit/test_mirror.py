@@ -90,6 +90,7 @@ SUITES: dict[str, str] = {
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "qemu/test_web.py": "web.actions",
+    "multiprocess/test_fleet.py": "fleet.controller fleet.hosts fleet.keeper",
     "multiprocess/test_leases.py": "store.leased",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (

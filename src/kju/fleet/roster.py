@@ -204,6 +204,13 @@ class Roster:
         """Note that the owner of machines is alive."""
         self._owners[owner] = now
 
+    def forget_owner(self, owner: str, now: float) -> None:
+        """End the machines of an owner that has ended."""
+        self._owners.pop(owner, None)
+        for record in self._records.values():
+            if record.spec.owner == owner:
+                self.end(record.spec.name, f"its owner {owner} has ended", now)
+
     # ---- Nodes
 
     def report(self, report: KeeperReport, now: float) -> Grant | None:
@@ -271,10 +278,7 @@ class Roster:
                     self._ended(record, FleetState.LOST, reason, now)
         for owner, last in list(self._owners.items()):
             if now - last > self._lease:
-                del self._owners[owner]
-                for record in self._records.values():
-                    if record.spec.owner == owner:
-                        self.end(record.spec.name, f"its owner {owner} has ended", now)
+                self.forget_owner(owner, now)
         for record in self._records.values():
             if record.held and now > record.certain_at:
                 reason = record.status.reason

@@ -7,7 +7,7 @@ import socket
 
 from ...errors import PeerError, WaitTimeoutError
 from ...protocol.framing import ClientSide, ReceivedReply
-from ...protocol.messages import Happened, Hello, Welcome
+from ...protocol.messages import Ended, Happened, Hello, Welcome
 from ...protocol.values import Request, Role
 from ...store import running
 from ...store.running import connect
@@ -227,6 +227,11 @@ class AsyncLink:
     def gone(self) -> str | None:
         """Return why the machine is known to have ended, or None."""
         return self._dead or None
+
+    @property
+    def last_message(self) -> Ended | None:
+        """The host's message about the end of the machine; None without one."""
+        return self._side.ended
 
     def close(self) -> None:
         """Close the connection. Waiting calls get a `ClosedError`. A second call does nothing."""

@@ -1,0 +1,141 @@
+"""SHELL: the controller of a fleet: the roster with a clock, and those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from ..errors import MachineLostError
+from .messages import (
+    END_TIME,
+    LEASE,
+    FleetState,
+    Grant,
+    KeeperOrder,
+    KeeperReport,
+    MachineSpec,
+    MachineStatus,
+)
+from .placement import Node
+from .roster import Roster
+
+#: Seconds between two looks at the clock.
+_TICK = 0.5
+
+#: Sends an order to the keeper of a node: the node, the session and the order.
+SendOrder = Callable[[str, int, KeeperOrder], object]
+
+
+class FleetController:
+    """Decides about a fleet.
+
+    Args:
+        send: Sends an order; it may be lost.
+        restarted: A controller of this fleet has run before: its machines may run still.
+    """
+
+    def __init__(self, send: SendOrder, *, restarted: bool = False) -> None:
+        self._send = send
+        now = time.monotonic()
+        # Milliseconds of the wall clock: a restarted controller does not repeat a session.
+        first = time.time_ns() // 1_000_000
+        recover = now + LEASE + END_TIME if restarted else now
+        self._roster = Roster(first_session=first, recover_until=recover)
+        self._changed = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Notice what happens by the passing of time, until this is cancelled."""
+        while True:
+            await asyncio.sleep(_TICK)
+            self._roster.tick(time.monotonic())
+            await self._after()
+
+    async def report(self, report: KeeperReport) -> Grant | None:
+        """Answer the report of a keeper."""
+        grant = self._roster.report(report, time.monotonic())
+        await self._after()
+        return grant
+
+    async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+        """Start machines, all or none; return when all of them run.
+
+        Raises:
+            FleetFullError: A machine has no place.
+            MachineExistsError: A name is in use.
+            MachineLostError: One did not start, or was lost before the others ran; none is left.
+        """
+        while self._roster.recovering(time.monotonic()):
+            await asyncio.sleep(_TICK)
+        self._roster.submit(specs, time.monotonic())
+        names = [spec.name for spec in specs]
+        try:
+            await self._after()
+            return [await self._started(name) for name in names]
+        except BaseException:
+            for name in names:
+                self._roster.end(name, "another one of its launch did not start", time.monotonic())
+            await self._after()
+            raise
+
+    async def end(self, name: str, reason: str) -> MachineStatus:
+        """End a machine; return when it has ended.
+
+        Raises:
+            MachineNotFoundError: The fleet has no machine of this name.
+        """
+        self._roster.end(name, reason, time.monotonic())
+        await self._after()
+        await self._wait(name, lambda status: status.state is FleetState.ENDED)
+        return self._roster.status(name)
+
+    def statuses(self) -> list[MachineStatus]:
+        """Return the states of all machines, by name."""
+        return self._roster.statuses()
+
+    def renew_owner(self, owner: str) -> None:
+        """Note that an owner is alive."""
+        self._roster.renew_owner(owner, time.monotonic())
+
+    def forget_owner(self, owner: str) -> None:
+        """End the machines of an owner: it closes the fleet."""
+        self._roster.forget_owner(owner, time.monotonic())
+
+    def nodes(self) -> dict[str, Node]:
+        """Return the nodes, by name."""
+        return self._roster.nodes()
+
+    def drain(self, node: str) -> list[str]:
+        """Place no more machines on a node; return the names of those that are on it.
+
+        Raises:
+            UsageError: The fleet has no such node.
+        """
+        return self._roster.drain(node)
+
+    async def _started(self, name: str) -> MachineStatus:
+        over = (FleetState.RUNNING, FleetState.LOST, FleetState.ENDED)
+        status = await self._wait(name, lambda status: status.state in over)
+        if status.state is FleetState.RUNNING:
+            return status
+        raise MachineLostError(
+            f"the machine {name!r} did not start on {status.node}: {status.reason}",
+            name,
+            status.generation,
+            status.node,
+            time.time(),
+        )
+
+    async def _wait(self, name: str, wanted: Callable[[MachineStatus], bool]) -> MachineStatus:
+        async with self._changed:
+            await self._changed.wait_for(lambda: wanted(self._roster.status(name)))
+        return self._roster.status(name)
+
+    async def _after(self) -> None:
+        """Send the orders of a decision, and wake those who wait for it."""
+        for node, session, order in self._roster.take_orders():
+            with contextlib.suppress(Exception):  # it is sent again in the answer to a report
+                self._send(node, session, order)
+        async with self._changed:
+            self._changed.notify_all()

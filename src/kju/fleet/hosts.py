@@ -1,0 +1,104 @@
+"""SHELL: a host on this node: started with a lease, or found again; renewed; ended for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Self
+
+from ..client.aio.link import AsyncLink
+from ..client.aio.starting import Starting
+from ..client.requests import client_name
+from ..errors import KjuError, MachineNotFoundError
+from ..protocol.launch_options import Launch
+from ..protocol.leases import Lease, Renew
+from ..protocol.messages import Done, Stop
+from ..store import running
+from ..store.paths import machine_paths
+from .messages import EndKind
+
+#: Seconds for a host to answer a renewal; one that does not is killed before its lease ends.
+RENEW_TIMEOUT = 5.0
+#: Seconds for a machine to end after the request.
+STOP_TIMEOUT = 10.0
+#: Seconds between two looks for the end of a host's process.
+_LOOK = 0.05
+
+
+class LeasedHost:
+    """A host with a lease, and the connection that watches it.
+
+    Args:
+        link: The connection, with the control role.
+    """
+
+    def __init__(self, link: AsyncLink, *_: object) -> None:
+        self._link = link
+        self.name = link.name
+
+    @classmethod
+    async def start(cls, launch: dict[str, Any], name: str, lease: Lease) -> Self:
+        """Start a detached host.
+
+        Raises:
+            KjuError: It did not start; nothing is left of it.
+        """
+        request = Launch(
+            machine=name, detach=True, lease=lease, client=client_name(),
+            **{key: value for key, value in launch.items() if key not in ("machine", "detach")},
+        )  # fmt: skip
+        return await Starting(request).finish(cls)
+
+    @classmethod
+    async def attach(cls, name: str) -> Self:
+        """Connect to a host that runs.
+
+        Raises:
+            KjuError: It does not answer, or ended at this moment.
+        """
+        async with asyncio.timeout(RENEW_TIMEOUT):
+            return cls(await AsyncLink.attach(name, "control", client_name()))
+
+    async def renew(self, lease: Lease) -> None:
+        """Renew the lease.
+
+        Raises:
+            KjuError: The host refuses, or does not answer in time.
+        """
+        request = Renew(holder=lease.holder, generation=lease.generation, until=lease.until)
+        await self._link.ask(request, Done, timeout=RENEW_TIMEOUT)
+
+    async def ended(self) -> tuple[EndKind, str]:
+        """Wait for the end of the machine; return how and why it has ended."""
+        await self._link.ended.wait()
+        await kill(self.name, wait=STOP_TIMEOUT)
+        last = self._link.last_message
+        how: EndKind = "ended" if last is not None and last.status == 0 else "lost"
+        return how, self._link.gone() or "its host has ended"
+
+    async def stop(self) -> None:
+        """Ask the machine to end, and kill its host if it does not. It has ended afterwards."""
+        with contextlib.suppress(KjuError):
+            await self._link.ask(Stop(how="quit"), Done, timeout=RENEW_TIMEOUT)
+            await self._link.wait_ended(STOP_TIMEOUT)
+        await kill(self.name, wait=STOP_TIMEOUT if self._link.ended.is_set() else 0)
+
+    async def close(self) -> None:
+        """Close the connection; the machine goes on until its lease ends."""
+        self._link.close()
+
+
+async def kill(name: str, *, wait: float = 0) -> None:
+    """Kill a host that has not ended within *wait* seconds; no process is left afterwards.
+
+    Raises:
+        KjuError: It could not be killed.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    while running.is_alive(machine_paths(name)):
+        if loop.time() >= deadline:
+            with contextlib.suppress(MachineNotFoundError):
+                await asyncio.to_thread(running.kill, name)
+            return
+        await asyncio.sleep(_LOOK)

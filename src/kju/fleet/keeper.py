@@ -1,0 +1,183 @@
+"""SHELL: the keeper of one node: starts hosts, renews their leases, reports them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from ..errors import KjuError
+from ..protocol.leases import Lease
+from ..store import sweeping
+from ..store.leased import lease_clock, leased_machines
+from .hosts import LeasedHost, kill
+from .keeping import Keeping, Todo
+from .messages import (
+    REPORT_INTERVAL,
+    EndKind,
+    Gone,
+    Grant,
+    KeeperOrder,
+    KeeperReport,
+    MachineSpec,
+    StartOrder,
+)
+from .placement import Instance, NodeFacts
+
+log = logging.getLogger(__name__)
+
+#: Seconds for the controller's answer; a later one is ignored.
+REPORT_TIMEOUT = 5.0
+
+
+class Controlling(Protocol):
+    """The controller, as a keeper reaches it."""
+
+    async def report(self, report: KeeperReport) -> Grant | None:
+        """Take a report, and answer it.
+
+        Raises:
+            Exception: The controller cannot be reached now.
+        """
+
+
+class Keeper:
+    """Keeps the machines of one node.
+
+    Args:
+        fleet: The name of the fleet.
+        node: The name of the node.
+        facts: Measures the node.
+        controller: The fleet's controller.
+    """
+
+    def __init__(
+        self, fleet: str, node: str, facts: Callable[[], NodeFacts], controller: Controlling
+    ) -> None:
+        self._holder = f"{fleet}/{node}"
+        self._facts = facts
+        self._controller = controller
+        self._hosts: dict[Instance, LeasedHost] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hurry = asyncio.Event()
+        sweeping.sweep()
+        self._found = dict(self._find())
+        number = random.SystemRandom().randrange(1 << 53)
+        self._keeping = Keeping(number, tuple(self._found.values()))
+
+    async def run(self) -> None:
+        """Keep the machines until this is cancelled; they go on until their leases end."""
+        try:
+            for name, start in self._found.items():
+                self._begin(self._adopt(name, start.instance))
+            while True:
+                await self._report()
+                self._hurry.clear()
+                try:
+                    async with asyncio.timeout(REPORT_INTERVAL):
+                        await self._hurry.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for host in self._hosts.values():
+                await host.close()
+
+    def order(self, session: int, order: KeeperOrder) -> None:
+        """Take an order that the controller sends at once."""
+        self._do(self._keeping.ordered(session, order, lease_clock()))
+
+    async def _report(self) -> None:
+        asked = self._keeping.ask(await asyncio.to_thread(self._facts), lease_clock())
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT):
+                grant = await self._controller.report(asked.report)
+        except Exception as error:  # Ray's errors have no common root
+            # Without an answer the leases run out: that is the plan.
+            log.warning("the controller of %s does not answer: %r", self._holder, error)
+            return
+        if grant is not None:
+            self._do(self._keeping.granted(grant, asked, lease_clock()))
+
+    def _find(self) -> list[tuple[str, StartOrder]]:
+        found = []
+        for machine in leased_machines(self._holder):
+            spec = msgspec.convert(machine.lease.facts, MachineSpec)
+            found.append((machine.name, StartOrder(spec, machine.lease.generation)))
+        return found
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _do(self, todo: Todo) -> None:
+        for start in todo.start:
+            self._begin(self._start(start, todo.until))
+        for instance in todo.renew:
+            if (host := self._hosts.get(instance)) is not None:
+                self._begin(self._renew(host, instance, todo.until))
+        for instance in todo.end:
+            self._begin(self._end(instance))
+
+    def _lease(self, instance: Instance, until: float) -> Lease:
+        facts = msgspec.to_builtins(self._keeping.held[instance].start.spec)
+        return Lease(holder=self._holder, generation=instance.generation, until=until, facts=facts)
+
+    # ---- One machine
+
+    async def _start(self, start: StartOrder, until: float) -> None:
+        instance = start.instance
+        lease = self._lease(instance, until)
+        try:
+            host = await LeasedHost.start(start.spec.launch, instance.name, lease)
+        except (KjuError, OSError) as error:
+            log.error("%s did not start: %s", instance.name, error)
+            self._gone(instance, "failed", str(error))
+            return
+        await self._watch(host, instance)
+
+    async def _adopt(self, name: str, instance: Instance) -> None:
+        """Watch a machine that the last keeper of this node has started."""
+        try:
+            host = await LeasedHost.attach(name)
+        except (KjuError, TimeoutError) as error:
+            # Nothing may be left of it: its host cannot be told to end.
+            await kill(name)
+            self._gone(instance, "lost", f"its host did not answer: {error}")
+            return
+        await self._watch(host, instance)
+
+    async def _watch(self, host: LeasedHost, instance: Instance) -> None:
+        self._hosts[instance] = host
+        self._keeping.started(instance)
+        self._hurry.set()
+        try:
+            how, reason = await host.ended()
+        finally:
+            self._hosts.pop(instance, None)
+        self._gone(instance, how, reason)
+
+    async def _renew(self, host: LeasedHost, instance: Instance, until: float) -> None:
+        try:
+            await host.renew(self._lease(instance, until))
+        except KjuError as error:
+            log.error("%s is killed: its lease was not renewed: %s", host.name, error)
+            await kill(host.name)
+
+    async def _end(self, instance: Instance) -> None:
+        # One that is starting is ended when it has started.
+        while instance in self._keeping.held and instance not in self._hosts:
+            await asyncio.sleep(0.05)
+        if (host := self._hosts.get(instance)) is not None:
+            await host.stop()
+
+    def _gone(self, instance: Instance, kind: EndKind, reason: str) -> None:
+        self._keeping.gone(Gone(instance, kind, reason))
+        self._hurry.set()

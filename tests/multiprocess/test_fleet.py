@@ -1,0 +1,132 @@
+"""A controller and keepers in this process, with real hosts: no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support import xservers
+from support.wait import until_async
+
+import kju.aio
+from kju.errors import FleetFullError, MachineExistsError, MachineLostError
+from kju.fleet.controller import FleetController
+from kju.fleet.keeper import Keeper
+from kju.fleet.messages import FleetState, MachineSpec
+from kju.fleet.placement import Demand, NodeFacts, Room
+from kju.store import running
+from kju.store.paths import machine_paths
+
+GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    xservers.need()
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        (tmp_path / name).mkdir(mode=0o700)
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+
+class Scene:
+    """A controller, and the keepers of nodes by name; a node is a name only."""
+
+    def __init__(self) -> None:
+        self.keepers: dict[str, Keeper] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.controller = FleetController(
+            lambda node, session, order: self.keepers[node].order(session, order)
+        )
+        self.tasks[""] = asyncio.create_task(self.controller.run())
+
+    def start_keeper(self, node: str) -> None:
+        facts = NodeFacts(node, Room(memory=4 * GIB))
+        self.keepers[node] = keeper = Keeper("lab", node, lambda: facts, self.controller)
+        self.tasks[node] = asyncio.create_task(keeper.run())
+
+    async def stop(self, node: str) -> None:
+        task = self.tasks.pop(node)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    def state(self, name: str) -> tuple[FleetState, int]:
+        (found,) = [each for each in self.controller.statuses() if each.name == name]
+        return found.state, found.generation
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    made = Scene()
+    made.start_keeper("n1")
+    await until_async(lambda: made.controller.nodes(), "the node has joined")
+    yield made
+    for name in running.names():
+        running.kill(name)
+    for node in list(made.tasks):
+        await made.stop(node)
+
+
+def spec(name: str, memory: int = 1, **more: object) -> MachineSpec:
+    demand = Demand(Room(memory=memory * GIB))
+    return MachineSpec(name, demand, {"emulator": "xvfb"}, **more)  # type: ignore[arg-type]
+
+
+async def test_a_machine_is_launched_used_and_ended(scene: Scene) -> None:
+    (status,) = await scene.controller.launch([spec("a")])
+    assert (status.state, status.node) == (FleetState.RUNNING, "n1")
+    async with await kju.aio.attach("a") as machine:
+        assert (await machine.info())["lease"]["holder"] == "lab/n1"
+        assert (await machine.screen.frame()).shape[2] == 3
+    with pytest.raises(MachineExistsError):
+        await scene.controller.launch([spec("a")])
+    with pytest.raises(FleetFullError, match="n1 lacks 1 GiB of memory"):
+        await scene.controller.launch([spec("b", 4)])
+    ended = await scene.controller.end("a", "no longer needed")
+    assert (ended.state, ended.reason) == (FleetState.ENDED, "no longer needed")
+    assert running.names() == []
+
+
+async def test_a_machine_whose_host_is_killed_is_started_again(scene: Scene) -> None:
+    await scene.controller.launch([spec("a", max_restarts=1)])
+    first = running.host_pid("a")
+    running.kill("a")
+    await until_async(lambda: scene.state("a") == (FleetState.RUNNING, 2), "it runs again")
+    assert running.host_pid("a") != first
+    running.kill("a")
+    await until_async(lambda: scene.state("a") == (FleetState.LOST, 2), "it is lost")
+
+
+async def test_a_machine_that_does_not_start_is_an_error_and_the_others_end(scene: Scene) -> None:
+    bad = MachineSpec("b", launch={"emulator": "xvfb", "arguments": ["-no-such-option"]})
+    with pytest.raises(MachineLostError, match="did not start on n1"):
+        await scene.controller.launch([spec("a"), bad])
+    await until_async(lambda: scene.state("a")[0] is FleetState.ENDED, "the other one has ended")
+    assert running.names() == []
+
+
+async def test_a_restarted_keeper_finds_its_machines(scene: Scene) -> None:
+    await scene.controller.launch([spec("a"), spec("b")])
+    hosts = {name: running.host_pid(name) for name in "ab"}
+    await scene.stop("n1")
+    os.kill(hosts["b"], signal.SIGSTOP)
+    scene.start_keeper("n1")
+    # A host that does not answer is killed, so that nothing is left of the machine.
+    await until_async(lambda: scene.state("b")[0] is FleetState.LOST, "the stopped one is lost")
+    assert not running.is_alive(machine_paths("b"))
+    assert scene.state("a") == (FleetState.RUNNING, 1)
+    assert running.host_pid("a") == hosts["a"]
+    await scene.controller.end("a", "the end")
+
+
+async def test_machines_end_with_their_owner(scene: Scene) -> None:
+    await scene.controller.launch([spec("a", owner="me"), spec("b")])
+    scene.controller.renew_owner("me")
+    scene.controller.forget_owner("me")
+    await until_async(lambda: scene.state("a")[0] is FleetState.ENDED, "its machine has ended")
+    assert running.names() == ["b"]

@@ -10,6 +10,7 @@ import { loginPage } from "./ui/login_page";
 import { MachinePage } from "./ui/machine_page";
 import { WallPage } from "./ui/wall";
 import { LANGUAGE, say } from "./ui/words";
+import { oneLine } from "./wire/escaping";
 import type { Machine } from "./wire/messages";
 
 /** Why the page was loaded again. */
@@ -113,7 +114,7 @@ class App {
     this.page?.close();
     const { machine, console } = this.address();
     const path = `/m/${encodeURIComponent(machine)}`;
-    document.title = machine ? `${machine} · kju` : "kju";
+    document.title = machine ? `${oneLine(machine)} · kju` : "kju";
     if (machine) {
       const back = isEmbedded ? null : () => this.go("/");
       const go = (screen: number) => this.go(`${path}?screen=${screen + 1}`);

@@ -1,5 +1,6 @@
 /** The WebSocket to the server: screens, machines, actions, small pictures, and its return. */
 
+import { oneLine } from "../wire/escaping";
 import * as messages from "../wire/messages";
 import { PeerError } from "../wire/msgpack";
 import {
@@ -117,7 +118,7 @@ export class Connection {
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
-      this.lose({ code: event.code, text: event.reason || this.goodbye });
+      this.lose({ code: event.code, text: oneLine(event.reason) || this.goodbye });
     };
   }
 

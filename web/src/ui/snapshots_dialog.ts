@@ -1,9 +1,13 @@
 /** The snapshots of a machine: save, load, remove. */
 
 import type { Connection } from "../shell/connection";
+import { oneLine } from "../wire/escaping";
 import { confirmed, showDialog } from "./dialog";
 import { h } from "./dom";
 import { LANGUAGE, say } from "./words";
+
+/** Seconds that a Date can have. */
+const MAX_TIME = 8.64e12;
 
 interface Snapshot {
   readonly tag: string;
@@ -64,8 +68,8 @@ export async function showSnapshots(
       { "aria-current": current ? "true" : null },
       hasPicture &&
         h("img", { class: "snapshot-picture", alt: say("pictureOf", { tag }), "data-tag": tag }),
-      h("bdi", {}, tag),
-      h("span", { class: "time" }, time > 0 ? times.format(time * 1000) : ""),
+      h("bdi", {}, oneLine(tag)),
+      h("span", { class: "time" }, Math.abs(time) < MAX_TIME ? times.format(time * 1000) : ""),
       mayChange && button("load", "load", "confirmLoad", tag),
       mayChange && button("remove", "delete", "confirmRemove", tag),
     );

@@ -2,6 +2,7 @@
 
 import { SCALE_MODES, type ScaleMode } from "../screen/scale";
 import type { Connection } from "../shell/connection";
+import { oneLine } from "../wire/escaping";
 import type { Machine, Role } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
 import { h, icon, iconButton } from "./dom";
@@ -63,7 +64,7 @@ export class Toolbar {
       "header",
       { class: "bar" },
       target.back && iconButton(say("back"), icons.back, target.back),
-      h("h1", {}, h("bdi", {}, name)),
+      h("h1", {}, h("bdi", {}, oneLine(name))),
       this.state,
       this.role,
       this.others,

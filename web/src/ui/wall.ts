@@ -1,6 +1,7 @@
 /** All machines, with live pictures of those in view. */
 
 import type { Connection, LinkReason, LinkState, SmallPicture } from "../shell/connection";
+import { oneLine } from "../wire/escaping";
 import type { Machine } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
 import { h, iconButton } from "./dom";
@@ -27,7 +28,7 @@ class Tile {
       "a",
       {
         href: `/m/${encodeURIComponent(machine.name)}`,
-        "aria-label": say("open", { name: machine.name }),
+        "aria-label": say("open", { name: oneLine(machine.name) }),
         onclick: (event: MouseEvent) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
@@ -36,7 +37,7 @@ class Tile {
       },
       h("div", { class: "screen" }, this.picture),
     );
-    const name = h("bdi", { class: "name", title: machine.name }, machine.name);
+    const name = h("bdi", { class: "name", title: oneLine(machine.name) }, oneLine(machine.name));
     const strip = h("div", { class: "strip" }, name, this.state);
     this.element = h("li", { class: "tile" }, this.link, strip, this.actions);
     this.update(machine);
@@ -51,7 +52,7 @@ class Tile {
     this.state.textContent = say(machine.state);
     this.actions.replaceChildren(
       ...actionsOn(machine, this.connection.role).map((action) =>
-        iconButton(`${say(action.word)}: ${machine.name}`, action.icon, () =>
+        iconButton(`${say(action.word)}: ${oneLine(machine.name)}`, action.icon, () =>
           carryOut(this.connection, this.machine, action),
         ),
       ),

@@ -1,5 +1,7 @@
 /** The texts of the page, in English and German. */
 
+import { oneLine } from "../wire/escaping";
+
 export const english = {
   machines: "Machines",
   search: "Search machines",
@@ -188,6 +190,6 @@ export function say(
   values: { readonly [place: string]: string | number } = {},
 ): string {
   return words[word].replace(/\{(\w+)\}/g, (whole, place: string) =>
-    String(values[place] ?? whole),
+    oneLine(String(values[place] ?? whole)),
   );
 }

@@ -1,5 +1,6 @@
 /** Reads the fields of a message in order, and checks each. Fields after the last are ignored. */
 
+import { oneLine } from "./escaping";
 import { PeerError, type Value } from "./msgpack";
 
 export class Fields {
@@ -27,6 +28,11 @@ export class Fields {
     const value = this.next(otherwise);
     if (typeof value !== "string" || value.length > longest) this.fail();
     return value;
+  }
+
+  /** A text that is only shown, such as a reason. */
+  shown(longest: number, otherwise?: string): string {
+    return oneLine(this.text(longest, otherwise));
   }
 
   bytes(longest: number, otherwise?: Uint8Array): Uint8Array {

@@ -174,14 +174,14 @@ export function decodeServerMessage(data: Uint8Array): ServerMessage {
         })),
       };
     case 82:
-      return { type: "closed", screen: f.integer(1, MAX_SCREEN), reason: f.text(1024) };
+      return { type: "closed", screen: f.integer(1, MAX_SCREEN), reason: f.shown(1024) };
     case 83:
       return {
         type: "result",
         number: f.integer(1, MAX_SERIAL),
         data: json(f.bytes(1 << 20, new TextEncoder().encode("null"))),
         error: f.text(256, ""),
-        reason: f.text(1024, ""),
+        reason: f.shown(1024, ""),
       };
     case 84:
       return { type: "progress", number: f.integer(1), done: f.integer(0), total: f.integer(0) };
@@ -197,7 +197,7 @@ export function decodeServerMessage(data: Uint8Array): ServerMessage {
         data: f.bytes(1 << 20),
       };
     case 40:
-      return { type: "goodbye", reason: f.text(1024, "") };
+      return { type: "goodbye", reason: f.shown(1024, "") };
     default:
       throw new PeerError(`an unknown message: ${number}`);
   }
@@ -245,7 +245,7 @@ export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
       return { type: "welcome", codec, role, lossy, rates: f.boolean(false) };
     }
     case 18:
-      return { type: "refused", reason: f.text(1024), retry: f.boolean(false) };
+      return { type: "refused", reason: f.shown(1024), retry: f.boolean(false) };
     case 19:
       return {
         type: "mode",
@@ -280,7 +280,7 @@ export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
         type: "state",
         serial: f.integer(1, MAX_SERIAL),
         state: f.integer(1, 6),
-        reason: f.text(1024, ""),
+        reason: f.shown(1024, ""),
       };
     case 23:
       return {
@@ -295,13 +295,13 @@ export function decodeScreenMessage(data: Uint8Array): ScreenMessage {
         epoch: f.integer(0, Number.MAX_VALUE, 0),
         version: f.integer(0, Number.MAX_VALUE, 0),
         error: f.text(256, ""),
-        reason: f.text(1024, ""),
+        reason: f.shown(1024, ""),
       };
     case 25: // an event
     case 29: // the answer to a rate
       return { type: "ignored" };
     case 40:
-      return { type: "goodbye", reason: f.text(1024, "") };
+      return { type: "goodbye", reason: f.shown(1024, "") };
     default:
       throw new PeerError(`an unknown message: ${number}`);
   }

@@ -161,7 +161,12 @@ def type_text(page: Page, web: Web) -> None:
 
 
 def login(lab: Machines, browser: Browser, **options: object) -> bytes:
-    """The page of a browser without a session."""
+    """The page of a browser without a session, on a server with a user."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("correct horse battery staple\n")
+        file.flush()
+        command = [*KJU, "web", "user", "ann", "--password-file", file.name]
+        subprocess.run(command, check=False)  # it exists if a picture was taken before
     with opened(browser, **options) as (page, _):
         page.get_by_role("button", name="End the session").click()
         page.wait_for_selector(".login input")
@@ -195,7 +200,7 @@ PICTURES = {
     "wall-dark": Picture(wall, DARK),
     "wall-phone": Picture(wall, PHONE),
     "forced": Picture(wall, {"forced_colors": "active"}),
-    "login": Picture(login, {"viewport": {"width": 640, "height": 480}}, "browser-login"),
+    "login": Picture(login, {"viewport": {"width": 640, "height": 720}}, "browser-login"),
     "login-dark": Picture(login, DARK),
 }
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..codegen.script import STYLES, Style
+from ..codegen.forms import STYLES, Style
 from ..errors import UsageError
 from ..escaping import one_line
 from .command import AnyName, Console, Seconds, completing

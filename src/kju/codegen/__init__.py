@@ -5,7 +5,8 @@
     reading     a frame of the screen that is read once
     places      a locator for the place of a click
     appearing   the text that has appeared since the step before; a script waits for it
-    script      the lines of the script, in three styles
+    script      the lines of the script
+    forms       the whole script, in three forms
     recorder    SHELL: follows a machine's screen and its input log, and writes the files
     background  SHELL: a recorder on a thread of its own
     qt          its actions in a console window

@@ -28,8 +28,9 @@ from ..errors import KjuError, UnavailableError, WaitTimeoutError
 from ..files import check_new, make_folders, write_output
 from ..report.tail import Tail, timed_entries
 from ..surface import NOTHING_TAKEN
+from .forms import Style
 from .history import History
-from .script import Script, Style, Views
+from .script import Script, Views
 from .steps import ScriptStep, StepJoiner
 
 if TYPE_CHECKING:

@@ -12,15 +12,14 @@ already before the last step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
 from ..acting.logged import chord_words
 from ..keys import NAMES, parse_chord
 from .appearing import MIN_CHANGED, appeared, asks_for_password
+from .forms import ScriptFrame, Statement, Style
 from .places import ChosenPlace, choose_image, choose_place, quoted
 from .steps import ScriptStep, is_drag
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from ..vision.needle import Needle
     from .reading import ReadFrame
 
-Style: TypeAlias = Literal["script", "pytest", "asyncio"]
-STYLES: tuple[Style, ...] = get_args(Style)
 #: The variables of the environment from which a script reads passwords.
 PASSWORD = "KJU_PASSWORD"  # noqa: S105  a name
 # Chords that are written one by one; more are a list times a number.
@@ -50,19 +47,6 @@ class Views(NamedTuple):
     shown: ReadFrame
     clear: ReadFrame
     after: ReadFrame
-
-
-@dataclass
-class Statement:
-    """One line of the script.
-
-    Attributes:
-        code: Its text in the plain style.
-        marked: Its result, a mark, is used by the next line.
-    """
-
-    code: str
-    marked: bool = False
 
 
 class _Field(NamedTuple):
@@ -301,58 +285,19 @@ class Script:
         ] = None
         return f"os.environ[{quoted(variable)}]" + (f" + {quoted(end)}" if end else "") + more
 
-    # ---- The whole script
-
     def source(self, images: str) -> str:
         """Return the whole script.
 
         Args:
             images: Name of the folder with the images, beside the script.
         """
-        wait = "await " if self.style == "asyncio" else ""
-        body = [self._line(each, wait) for each in self.statements] or ["pass"]
-        return "\n".join([*self._head(images), *self._block(body), *self._tail()]) + "\n"
-
-    def _line(self, statement: Statement, wait: str) -> str:
-        code = statement.code
-        if self.style == "asyncio" and code.startswith("kju.expect("):
-            code = f"kju.aio.{code.removeprefix('kju.')}"
-        return f"{'mark = ' if statement.marked else ''}{wait}{code}"
-
-    def _head(self, images: str) -> list[str]:
-        acts = any("kju.acting." in each.code for each in self.statements)
-        standard = {
-            "import asyncio": self.style == "asyncio",
-            "import os": bool(self._passwords),
-            "from pathlib import Path": self._has_images,
-        }
-        used = [line for line, is_used in standard.items() if is_used]
-        own = ["import kju.aio" if self.style == "asyncio" else "import kju"]
-        head = [f'"""Recorded by kju codegen on the machine {self._name}."""', ""]
-        head += [*used, *([""] if used else []), *own, *(["import kju.acting"] if acts else [])]
-        if self._has_images:
-            head += ["", f"IMAGES = Path(__file__).parent / {quoted(images)}"]
-        return [*head, ""]
-
-    def _block(self, body: list[str]) -> list[str]:
-        screen = "machine.screen" if not self._console else f"machine.screens[{self._console}]"
-        lines = [f"screen = {screen}", *body]
-        attach = f"kju.attach({quoted(self._name)})"
-        match self.style:
-            case "script":
-                head, depth = [f"with {attach} as machine:"], 1
-            case "pytest":
-                function = re.sub(r"\W", "_", self._name)
-                head = ["", f"def test_{function}() -> None:", f"    with {attach} as machine:"]
-                depth = 2
-            case "asyncio":
-                attach = f"await kju.aio.attach({quoted(self._name)})"
-                head = ["", "async def main() -> None:", f"    async with {attach} as machine:"]
-                depth = 2
-        return [*head, *("    " * depth + line for line in lines)]
-
-    def _tail(self) -> list[str]:
-        return ["", "", "asyncio.run(main())"] if self.style == "asyncio" else []
+        frame = ScriptFrame(
+            self._name,
+            self._console,
+            images if self._has_images else None,
+            reads_environment=bool(self._passwords),
+        )
+        return frame.source(self.style, self.statements)
 
 
 def _acted(done: Click | Drag) -> str:

@@ -14,8 +14,8 @@ from support import x_guest, xservers
 from support.wait import until
 
 import kju
+from kju.codegen.forms import STYLES, Style
 from kju.codegen.recorder import Recorder
-from kju.codegen.script import STYLES, Style
 from kju.errors import FileError, MachineNotFoundError, UsageError
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")

@@ -10,8 +10,9 @@ import pytest
 from support.console_text import console
 
 from kju.acting import Chord, Click, Drag, Move, MoveBy, Touch, Type, Wheel
+from kju.codegen.forms import STYLES
 from kju.codegen.reading import ReadFrame
-from kju.codegen.script import STYLES, Script, Views
+from kju.codegen.script import Script, Views
 from kju.codegen.steps import ScriptStep
 from kju.keys import NUMBERS, parse_chord
 

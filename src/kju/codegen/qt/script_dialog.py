@@ -19,7 +19,7 @@ from ...errors import KjuError
 from ...escaping import lines, one_line
 from ...viewers.qt.palette import GRID, fixed_font, wrapped_label
 from ..background import RecordedScript
-from ..script import STYLES, Style
+from ..forms import STYLES, Style
 
 _NAMES: dict[Style, str] = {
     "script": "A script",

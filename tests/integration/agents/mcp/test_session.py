@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.acting_host import ActingMachine, acting_host, animated
 from support.fake_host import FakeHost
+from support.gym_host import gym_host
 from support.wait import until_async
 
 import kju.aio
@@ -225,6 +226,15 @@ async def test_a_machine_that_has_ended_leaves_its_name(
     assert (await call(session, "list_machines")).text.startswith("no machine is running")
     assert "no machine is named 'one'" in await refused(session, "screenshot", machine="one")
     await session.close()
+
+
+async def test_a_missing_snapshot_lists_the_others(runtime_folder: Path) -> None:
+    session = ToolSession()
+    with gym_host("gym"):
+        words = await refused(session, "snapshot", action="load", name="dirty")
+        assert words == "no snapshot is named 'dirty'; the snapshots are: clean"
+        await call(session, "snapshot", action="load", name="clean")
+        await session.close()
 
 
 async def test_a_viewer_has_no_input_tools(host: ActingMachine) -> None:

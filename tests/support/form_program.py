@@ -1,6 +1,8 @@
 """A window with fields and buttons that writes what it is told to a file, one line each.
 
-    python -m support.form_program FILE [--dark]
+    python -m support.form_program FILE [--dark] [--menu]
+
+With ``--menu`` it has a menu that opens when the pointer is over its title.
 
 It stands for a program in a guest, in tests of `kju codegen` and of locators.
 """
@@ -11,7 +13,7 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtGui import QColor, QEnterEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 
 #: The size of the screen that it fills.
@@ -68,10 +70,22 @@ class Board(QWidget):
         self._log("wheel", event.angleDelta().y())
 
 
+class Title(QLabel):
+    """The title of a menu, which opens under the pointer."""
+
+    def __init__(self, menu: QWidget, log: Log) -> None:
+        super().__init__("More options")
+        self._menu, self._log = menu, log
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._menu.show()
+        self._log("menu")
+
+
 class Form(QWidget):
     """The window."""
 
-    def __init__(self, log: Log, *, dark: bool) -> None:
+    def __init__(self, log: Log, *, dark: bool, menu: bool) -> None:
         super().__init__()
         ground, ink = ("#20242c", "#f0f0f0") if dark else ("#f2f2f0", "#101010")
         paper = "#101318" if dark else "#ffffff"
@@ -100,6 +114,10 @@ class Form(QWidget):
         self._put(self._status, 40, 220, 700)
         board = Board(self, log)
         board.setGeometry(40, 290, 720, 240)
+        if menu:
+            archive = self._button("Archive", 610, 190, "archive", lambda: log("archive"))
+            archive.hide()
+            self._put(Title(archive, log), 470, 150, 120)
         self._log("ready")
 
     def keyPressEvent(self, event: object) -> None:
@@ -109,12 +127,13 @@ class Form(QWidget):
         widget.setParent(self)
         widget.setGeometry(x, y, width, 32)
 
-    def _button(self, text: str, x: int, y: int, name: str, then: object) -> None:
+    def _button(self, text: str, x: int, y: int, name: str, then: object) -> QPushButton:
         button = QPushButton(text)
         button.setObjectName(name)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.clicked.connect(then)
         self._put(button, x, y, 100)
+        return button
 
     def _save(self) -> None:
         self._log("save")
@@ -123,7 +142,7 @@ class Form(QWidget):
 
 def main() -> None:
     app = QApplication(sys.argv[:1])
-    form = Form(Log(Path(sys.argv[1])), dark="--dark" in sys.argv)
+    form = Form(Log(Path(sys.argv[1])), dark="--dark" in sys.argv, menu="--menu" in sys.argv)
     form.setWindowFlag(Qt.WindowType.FramelessWindowHint)
     form.show()
     form.activateWindow()

@@ -6,12 +6,13 @@ already before the last step.
 
 - A text that is typed into the field that was just clicked makes one `fill` with the click: if the
   field is beside its label, or its old text was selected.
-- The pointer's rest over a place is a `hover` if the screen has answered and the next step needs
-  that: it clicks a place that was not there before, or the new text is still shown.
+- The pointer's rest over a place is a `hover` if the screen has answered and a later step needs
+  that: it uses a place that was not there before, or the new text is still shown.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,8 @@ PASSWORD = "KJU_PASSWORD"  # noqa: S105  a name
 _FEW = 3
 # The chord by which `Locator.fill` selects the old text.
 _SELECT_ALL = parse_chord("ctrl-a")
+# The pointer's last rests that a step may need: the depth of nested menus.
+_MAX_RESTS = 6
 
 
 class Views(NamedTuple):
@@ -65,6 +68,15 @@ class _Field(NamedTuple):
     shown: ReadFrame
     beside: bool
     selected: bool = False
+
+
+class _Hover(NamedTuple):
+    """A rest of the pointer that a step needs, the screen before it, and its statement."""
+
+    step: ScriptStep
+    before: ReadFrame
+    codes: list[str]
+    place: ChosenPlace | None
 
 
 class Script:
@@ -104,7 +116,7 @@ class Script:
         self._has_images = False
         self._last: tuple[ScriptStep, ReadFrame] | None = None
         self._field: _Field | None = None
-        self._rest: tuple[ScriptStep, Views] | None = None
+        self._rests: deque[tuple[ScriptStep, Views]] = deque(maxlen=_MAX_RESTS)
 
     # ---- Steps
 
@@ -115,9 +127,8 @@ class Script:
         """
         first = len(self.statements)
         if isinstance(step.input, Move):
-            self._hover(views.shown, None, is_move=True)
-            self._rest = step, views
-            return [each.code for each in self.statements[first:]]
+            self._rests.append((step, views))
+            return []
         field, self._field = self._field, None
         if isinstance(step.input, Type) and field is not None and self._fill(field, step, views):
             first = field.line
@@ -127,7 +138,7 @@ class Script:
             self._wait(views.shown, step.began, place)
             self.statements += map(Statement, codes)
             self._note_field(field, step, views, place)
-        self._rest = None
+        self._rests.clear()
         self._last = step, views.shown
         if views.shown.missing:
             self.notes[views.shown.missing] = None
@@ -168,26 +179,36 @@ class Script:
         self.statements[field.line :] = [Statement(f"{field.locator}.fill({text}{kept})")]
         return True
 
-    def _hover(self, shown: ReadFrame, place: ChosenPlace | None, *, is_move: bool = False) -> None:
-        """Add the pointer's rest before this step, if the screen has answered to it."""
-        if self._rest is None:
-            return
-        (step, views), self._rest = self._rest, None
-        before = views.clear
-        # Whether a text console is shown is known only after its text was read.
-        if before.differs(shown) < MIN_CHANGED and (is_move or not shown.is_exact):
-            return
-        if place is not None:
-            is_needed = not place.is_on(before)
-        else:
-            new = appeared(before, shown)
-            is_needed = new is not None and new.text is not None
-        if not is_needed:
-            return
-        codes, over = self._codes(step, views)
-        self._wait(before, step.began, over)
-        self.statements += map(Statement, codes)
-        self._last, self._field = (step, before), None
+    def _hover(self, shown: ReadFrame, place: ChosenPlace | None) -> None:
+        """Add the pointer's rests before this step that it needs, the last one first.
+
+        A rest in a menu may need the rest that has opened the menu, and so on.
+        """
+        rests, hovers = list(self._rests), list[_Hover]()
+        self._rests.clear()
+        for step, views in reversed(rests):
+            before = views.clear
+            if place is not None:
+                # The pixels first: reading a text takes longer.
+                is_needed = bool(before.differs(shown, place.rect)) and not place.is_on(before)
+            else:
+                is_needed = not hovers and self._shows_text(before, shown)
+            if is_needed:
+                codes, place = self._codes(step, views)
+                hovers.append(_Hover(step, before, codes, place))
+                shown = views.shown
+        for step, before, codes, over in reversed(hovers):
+            self._wait(before, step.began, over)
+            self.statements += map(Statement, codes)
+            self._last, self._field = (step, before), None
+
+    @staticmethod
+    def _shows_text(before: ReadFrame, shown: ReadFrame) -> bool:
+        """Check whether a text has appeared."""
+        if before.differs(shown) < MIN_CHANGED and not shown.is_exact:
+            return False
+        new = appeared(before, shown)
+        return new is not None and new.text is not None
 
     def _wait(self, shown: ReadFrame, time: float, place: ChosenPlace | None) -> None:
         """Add the wait for the text that has appeared since the last step."""

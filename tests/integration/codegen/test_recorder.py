@@ -117,6 +117,31 @@ def test_a_recorded_form_is_filled_in_again(
         until(lambda: form.said() == expected, f"{form.said()} is {expected}")
 
 
+def test_a_menu_that_opens_under_the_pointer_is_used_again(
+    tmp_path: Path, state_folder: Path
+) -> None:
+    script, lines = tmp_path / "menu.py", list[str]()
+    with x_guest.form(tmp_path, "--menu") as form, kju.attach("form") as machine:
+        recorder = Recorder("form", lines.extend, output=script)
+        person = Person(form, machine, recorder)
+        try:
+            person.looks()
+            machine.pointer.move(300, 400)
+            person.does(lambda: machine.pointer.move(520, 166), "menu")
+            until(lambda: (recorder.poll(), not recorder._reader._moved)[1], "the pointer rests")
+            person.does(lambda: machine.pointer.click(660, 206), "archive")
+        finally:
+            recorder.finish()
+    assert lines[:2] == [
+        'screen.text("More options").hover()', 'screen.text("Archive").click()',
+    ]  # fmt: skip
+    with x_guest.form(tmp_path, "--menu") as form:
+        words = [sys.executable, str(script)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=HANG, check=False)
+        assert done.returncode == 0, (script.read_text(), done.stderr)
+        form.until_said("archive")
+
+
 def test_the_command_shows_each_step_and_prints_the_script(tmp_path: Path) -> None:
     with x_guest.form(tmp_path) as form, kju.attach("form") as machine:
         command = [sys.executable, "-m", "kju.cli", "codegen", "form"]

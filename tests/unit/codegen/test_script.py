@@ -202,6 +202,17 @@ def test_pointer_that_opens_what_is_clicked_next_hovers() -> None:
     ]  # fmt: skip
 
 
+def test_pointer_in_a_menu_needs_the_rest_that_has_opened_it() -> None:
+    more = console(["File  Edit", "", "Recent  demo.txt", "Quit"])
+    assert added((Move(10, 8), MENU), (Move(10, 40), OPEN), (Click(100, 40), more)) == [
+        'screen.text("File Edit").hover()', 'screen.text("Recent").hover()',
+        'screen.text("Recent demo.txt").click()',
+    ]  # fmt: skip
+    assert added((Move(10, 8), MENU), (Move(10, 56), OPEN), (Click(10, 56), OPEN)) == [
+        'screen.text("File Edit").hover()', 'screen.text("Quit").click()',
+    ]  # fmt: skip
+
+
 def test_pointer_without_an_answer_that_is_needed_is_not_recorded() -> None:
     assert added((Move(10, 8), MENU), (Type("r"), MENU)) == ['screen.keyboard.type("r")']
     assert added((Move(10, 8), MENU), (Move(90, 8), MENU), (Click(10, 8), MENU)) == [

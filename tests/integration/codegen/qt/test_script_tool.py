@@ -46,8 +46,21 @@ class Window:
         self.view.show_machine("form", release=RELEASE)
         self.window = MachineWindow(self.view)
         self.tool = ScriptTool(self.window.console)
+        self.notes = self._record_notes()
         self.window.resize(900, 700)
         self.window.show()
+
+    def _record_notes(self) -> list[str]:
+        """Return the list of the notes so far, which grows: one may soon replace another."""
+        label, notes = self.window._note._text, list[str]()
+        show = label.setText
+
+        def record(text: str) -> None:
+            notes.append(text)
+            show(text)
+
+        label.setText = record  # type: ignore[method-assign]
+        return notes
 
     @property
     def dialog(self) -> Any:
@@ -98,7 +111,7 @@ def test_script_of_the_window_is_shown_and_saved(
     dialog = window.dialog
     assert 'screen.text("Name:").right_of(188).fill("Ann", select=None)' in dialog.text
     assert dialog.text == path.read_text()
-    assert "the script ended" not in window.window._note.text, "it was stopped"
+    assert not [note for note in window.notes if "the script ended" in note], "it was stopped"
     assert indicator.isHidden() and window.tool._record_as.isEnabled()
     dialog._form.setCurrentIndex(1)
     assert "def test_form() -> None:" in dialog.text and dialog.text == path.read_text()
@@ -117,7 +130,7 @@ def test_closed_window_finishes_its_script(window: Window, tmp_path: Path) -> No
 def test_script_into_an_existing_file_says_so(window: Window, tmp_path: Path) -> None:
     (tmp_path / "form.py").write_text("mine")
     window.tool.record(tmp_path / "form.py")
-    until(lambda: "is not replaced" in window.window._note.text, "the reason is shown")
+    until(lambda: any("is not replaced" in note for note in window.notes), "the reason is shown")
     assert window.tool.recording is None and window.dialog is None
     assert (tmp_path / "form.py").read_text() == "mine"
 

@@ -95,12 +95,11 @@ def run(groups: list[str], show: Progress) -> tuple[list[Figure], list[Curve]]:
 
 
 def summary(figures: Iterable[Figure]) -> Table:
-    """What has a target."""
-    table = Table("what", "measured", "target", "", title="Targets")
+    """Return the table of all figures."""
+    table = Table("what", "measured", "target", "")
     for f in figures:
-        if f.target:
-            style = None if f.reached else "red"
-            table.add_row(f.name, f"{f.value:.2f} {f.unit}", f.target, verdict(f), style=style)
+        style = "red" if f.reached is False else None
+        table.add_row(f.name, f"{f.value:.2f} {f.unit}", f.target, verdict(f), style=style)
     return table
 
 

@@ -1,71 +1,71 @@
 """Train a table learner on grub-invaders in several forks, and draw its score.
 
-python examples/train.py [--machines N] [--steps N] [--plot PNG] [--seed N] [KERNEL]
+python examples/train.py [--machines N] [--rounds N] [--plot PNG] [--seed N] [KERNEL]
 
-KERNEL is /boot/invaders.exec of Debian's package grub-invaders.
+KERNEL is /boot/invaders.exec of Debian's package grub-invaders. Forks of a paused machine need QEMU
+10.0 or newer.
 
-The program boots the game once, freezes it, and plays each episode of 80 steps in a new fork, in
-all machines at the same time. Before each step the learner sees one of three states: most of the
-invaders are to the left of the ship, above it, or to the right. It has four actions: wait, move
-left, move right, shoot. Its table has a value for each state and action: the mean of the rewards
-that followed, later ones counting less (Monte Carlo, not Q-learning). The reward is the number of
-invaders that were shot; it is counted from the pixels about a second after the shot.
+The program boots the game once and freezes it. In each round every machine plays one episode of 100
+steps, in a new fork. The score is the number of invaders that were shot.
 
-All values are 0 at first, so the best action is to wait. At first 30 % of the actions are random,
-at last nearly none. So a part of the rise of the score is the end of the random actions. The plot
-has the mean score of each round of episodes, and the mean of five rounds.
+The learner has four actions, the keys of the game: none, left, right, space. A key stays down until
+another action, so space shoots once, and again after another action. The learner sees which key is
+down, and how many of its shots fly: the game allows five. In the first round all actions are
+random, and fewer in each later round. Its table counts what followed each action in each state; the
+values are computed from these counts after each round.
 
-The game runs in real time. On a busy computer the guests get too little of it, and the score is
-noise: use no more machines than the computer has processors.
+A step ends when the game has drawn its next picture. So a busy computer makes the game slow, but
+not different.
 """
 
 import argparse
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 import kju
-from kju.gym import ChordActions, ForkReset, Lockstep, Moment, VectorEnv
+from kju.gym import Changed, ChordActions, ForkReset, Moment, VectorEnv
 
 KERNEL = "/boot/invaders.exec"
 INVADERS, PIXELS = 40, 38  # the number of invaders, and the pixels of each
-STEP, EPISODE = 0.06, 80  # seconds of a step: the game reads its keys 18 times a second; steps
-BEGUN = 5.0  # seconds after which the invaders are in reach
-SECOND = 17  # steps; two invaders may overlap, so the maximum of one second is their number
-WIDE = 90  # the width of a shot's target in pixels
-BOUNDS = (-40, 40)  # of the distances that the learner distinguishes, in pixels
+SHOTS, SHOT_PIXELS = 5, 18  # the largest number of shots in flight, and the pixels of each
 ACTIONS = ("", "left", "right", "spc")
-RATE, DISCOUNT = 0.02, 0.96  # of a learned value; of a reward that comes a step later
+EPISODE = 100  # steps: pictures of the game
+BEHIND = 4  # steps: two invaders cover each other, but not for so long
+DISCOUNT = 0.95  # of the value that comes a step later
+RANDOM = 0.05  # the share of random actions at last
 
 
-def seen(frame: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the number of invaders' pixels in each column, and the ship's column, or -1."""
+def pixels(frame: np.ndarray) -> np.ndarray:
+    """Return the numbers of pixels of the shots, the invaders and the ship."""
     red, green, blue = (np.asarray(frame)[..., channel] > 100 for channel in range(3))
-    ship = np.flatnonzero((blue & red & ~green).any(axis=0))
-    return green.sum(axis=0), int(ship.mean()) if ship.size else -1
-
-
-def distance(frame: np.ndarray) -> int:
-    """Return the class of the distance from the ship to most of the invaders."""
-    invaders, ship = seen(frame)
-    target = int(np.convolve(invaders, np.ones(WIDE), "same").argmax())
-    return int(np.digitize(target - ship, BOUNDS))
+    return np.array([(red & ~blue).sum(), green.sum(), (red & blue & ~green).sum()])
 
 
 def visible(moment: Moment) -> float:
     """Return the number of invaders that can be seen; `play` makes the reward of it."""
-    return float(seen(moment.frame)[0].sum() // PIXELS)
+    return float(pixels(moment.frame)[1] // PIXELS)
+
+
+def state(frame: np.ndarray, action: int) -> int:
+    """Return the number of the learner's state: the last action, and the shots in flight."""
+    shots = min(int(pixels(frame)[0]) // SHOT_PIXELS, SHOTS)
+    return action * (SHOTS + 1) + shots
 
 
 class Learner:
-    """A table of the value of each action in each state: the mean of the rewards that followed."""
+    """A table of the value of each action in each state.
+
+    Attributes:
+        values: The reward that follows, the later the less it counts.
+    """
 
     def __init__(self, seed: int) -> None:
-        self.values = np.zeros((len(BOUNDS) + 1, len(ACTIONS)))
-        self._times = np.zeros(self.values.shape)
+        states = len(ACTIONS) * (SHOTS + 1)
+        self.values = np.zeros((states, len(ACTIONS)))
+        self._followed = np.zeros((states, len(ACTIONS), states))  # times that a state followed
+        self._rewards = np.zeros((states, len(ACTIONS)))
         self._random = np.random.default_rng(seed)
 
     def choose(self, states: np.ndarray, curiosity: float) -> np.ndarray:
@@ -74,102 +74,98 @@ class Learner:
         other = self._random.integers(0, len(ACTIONS), len(states))
         return np.where(self._random.random(len(states)) < curiosity, other, best)
 
-    def learn(self, episode: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
-        """Move the values of the actions of all machines towards what they have brought."""
-        brought = np.zeros(len(episode[0][0]))
-        for states, actions, gains in reversed(episode):
-            brought = gains + DISCOUNT * brought
-            for place, value in zip(zip(states, actions, strict=True), brought, strict=True):
-                self._times[place] += 1
-                rate = max(RATE, 1 / self._times[place])
-                self.values[place] += rate * (value - self.values[place])
+    def learn(self, states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> None:
+        """Count the steps of episodes, each a column, and compute the values."""
+        np.add.at(self._followed, (states[:-1], actions, states[1:]), 1)
+        np.add.at(self._rewards, (states[:-1], actions), rewards)
+        times = np.maximum(self._followed.sum(axis=2), 1)
+        for _ in range(200):
+            later = self._followed @ self.values.max(axis=1)
+            self.values = (self._rewards + DISCOUNT * later) / times
 
 
-def play(envs: VectorEnv, learner: Learner, curiosity: float) -> float:
-    """Play one episode in each machine, learn from it, and return the mean score."""
+def play(envs: VectorEnv, learner: Learner, curiosity: float) -> np.ndarray:
+    """Play one episode in each machine, learn from it, and return the scores."""
     frames, _ = envs.reset()
-    states = np.array([distance(frame) for frame in frames])
-    counts, shot, episode = [], np.zeros(envs.num_envs), []
+    states = [np.array([state(frame, 0) for frame in frames])]
+    actions, left = [], [np.full(envs.num_envs, INVADERS)]
     for _ in range(EPISODE):
-        actions = learner.choose(states, curiosity)
-        frames, count, *_ = envs.step(actions)
-        counts.append(count)
-        missing = INVADERS - np.max(counts[-SECOND:], axis=0)
-        gains = np.maximum(missing - shot, 0) if len(counts) >= SECOND else np.zeros_like(shot)
-        shot += gains
-        episode.append((states, actions, gains))
-        states = np.array([distance(frame) for frame in frames])
-    learner.learn(episode)
-    return float(shot.mean())
+        actions.append(learner.choose(states[-1], curiosity))
+        frames, seen, *_ = envs.step(actions[-1])
+        states.append(np.array([state(*pair) for pair in zip(frames, actions[-1], strict=True)]))
+        left.append(seen)
+    # Invaders cover each other, so as many are left as can be seen at any later moment.
+    counts = np.maximum.accumulate(left[::-1])[::-1]
+    counts[-BEHIND:] = counts[-BEHIND]
+    learner.learn(np.array(states), np.array(actions), counts[:-1] - counts[1:])
+    return INVADERS - counts[-1]
 
 
-def train(envs: VectorEnv, steps: int, seed: int) -> tuple[Learner, list[float]]:
-    """Return the learner, and the invaders that were shot in each round of episodes."""
+def train(envs: VectorEnv, rounds: int, seed: int) -> tuple[Learner, np.ndarray]:
+    """Return the learner, and the score of each machine in each round."""
     learner, scores = Learner(seed), []
-    rounds = max(2, steps // (EPISODE * envs.num_envs))
     for played in range(rounds):
-        curiosity = 0.3 * (1 - played / rounds)
+        curiosity = max(RANDOM, 1 - 1.5 * played / rounds)
         scores.append(play(envs, learner, curiosity))
-        text = f"round {played + 1} of {rounds}: {scores[-1]:.1f} shot, {curiosity:.0%} at random"
+        mean = scores[-1].mean()
+        text = f"round {played + 1} of {rounds}: {mean:.1f} shot, {curiosity:.0%} at random"
         print(text, flush=True)
-    return learner, scores
+    return learner, np.array(scores)
 
 
-def draw(scores: Sequence[float], path: str) -> None:
-    """Draw the score of each round, and the mean of five rounds."""
-    width, height, edge = 640, 360, 40
+def draw(scores: np.ndarray, path: str) -> None:
+    """Draw the score of each machine in each round, and the mean of each round."""
+    width, height, edge = 720, 400, 56
     image = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(image)
-    most = max(*scores, 1.0)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(15)
+    last, most = len(scores), scores.max() + 1
 
-    def at(number: float, score: float) -> tuple[float, float]:
-        across = number / max(len(scores) - 1, 1)
-        return edge + across * (width - 2 * edge), height - edge - score / most * (
-            height - 2 * edge
-        )
+    def at(played: float, score: float) -> tuple[float, float]:
+        across, up = (played - 1) / max(last - 1, 1), score / most
+        return edge + across * (width - 2 * edge), height - edge - up * (height - 2 * edge)
 
     for score in range(0, int(most) + 1, 5):
-        pen.line([at(0, score), at(len(scores) - 1, score)], "#dddddd")
-        pen.text((edge - 24, at(0, score)[1] - 6), str(score), "black")
-    for number, score in enumerate(scores):
-        x, y = at(number, score)
-        pen.ellipse((x - 2, y - 2, x + 2, y + 2), "#88aadd")
-    means = [float(np.mean(scores[max(0, n - 4) : n + 1])) for n in range(len(scores))]
-    pen.line([at(*point) for point in enumerate(means)], "#1144aa", 2)
-    pen.text((edge, 12), "invaders shot in an episode, mean of all machines", "black")
-    pen.text((width - 2 * edge, height - edge + 12), f"round {len(scores)}", "black")
-    image.save(Path(path))
+        pen.line([at(1, score), at(last, score)], "#dddddd")
+        pen.text((edge - 12, at(1, score)[1]), str(score), "black", font, "rm")
+    for played in sorted({1, last, *range(5, last, 5)}):
+        pen.text((at(played, 0)[0], height - edge + 14), str(played), "black", font, "mm")
+    for played, row in enumerate(scores, 1):
+        for x, y in (at(played, score) for score in row):
+            pen.ellipse((x - 3, y - 3, x + 3, y + 3), "#99bbdd")
+    pen.line([at(*point) for point in enumerate(scores.mean(axis=1), 1)], "#1144aa", 3)
+    title = "invaders shot in an episode: each machine (dots), mean of all (line)"
+    pen.text((edge, edge / 2), title, "black", font, "lm")
+    pen.text((width / 2, height - 14), "round", "black", font, "mm")
+    image.save(path)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kernel", nargs="?", default=KERNEL)
     parser.add_argument("--machines", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=10_000, help="of all machines together")
+    parser.add_argument("--rounds", type=int, default=16, help="each of an episode per machine")
     parser.add_argument("--plot", default="train.png")
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     with kju.launch(args.kernel, memory="64M", name="train") as machine:
-        machine.screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=120)
-        time.sleep(BEGUN)
+        machine.screen.wait_for(lambda frame: pixels(frame)[2], timeout=120)  # the ship
+        machine.pause()
         with machine.freeze("begin", spares=0) as base:
-            machine.pause()
             envs = VectorEnv(
                 [base.fork] * args.machines,
-                actions=ChordActions(*ACTIONS, hold=False),
-                stepping=Lockstep(STEP),
+                actions=ChordActions(*ACTIONS),
+                stepping=Changed(),
                 reset=ForkReset(base),
                 reward=visible,
                 autoreset_mode="Disabled",
             )
             with envs:
-                learner, scores = train(envs, args.steps, args.seed)
+                _, scores = train(envs, args.rounds, args.seed)
     draw(scores, args.plot)
-    print(np.round(learner.values, 2))
-    quarter = max(1, len(scores) // 4)
-    first, last = np.mean(scores[:quarter]), np.mean(scores[-quarter:])
-    print(f"{first:.1f} shot at first, {last:.1f} at last; the curve: {args.plot}")
+    third = max(1, args.rounds // 3)
+    first, last = scores[:1].mean(), scores[-third:].mean()
+    print(f"{first:.1f} shot at random, {last:.1f} at last; the curve: {args.plot}")
 
 
 if __name__ == "__main__":

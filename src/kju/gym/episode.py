@@ -149,6 +149,11 @@ class Episode:
         """True if a step takes longer than a copy of the screen."""
         return self._stepping.waits
 
+    @property
+    def needs_processor(self) -> bool:
+        """True if a step is wrong for a guest that gets too little of a processor."""
+        return self._stepping.needs_processor
+
     def _open(self) -> Machine:
         source = self._source
         if isinstance(source, Machine):

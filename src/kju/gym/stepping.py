@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -26,6 +27,10 @@ class Stepping(Protocol):
     def waits(self) -> bool:
         """True if a step takes longer than a copy of the screen."""
 
+    @property
+    def needs_processor(self) -> bool:
+        """True if a step is wrong for a guest that gets too little of a processor."""
+
     def prepare(self, machine: Machine, /) -> None:
         """Prepare the machine for a reset."""
 
@@ -45,6 +50,8 @@ class Free:
             one picture for each step, and does nothing for the environment between two steps; the
             host of a mirror takes none.
     """
+
+    needs_processor = False
 
     def __init__(self, seconds: float = 0.0, *, rate: float | None = None) -> None:
         if not 0 <= seconds <= MAX_STEP / 1e6:
@@ -88,6 +95,7 @@ class Settled:
 
     rate: float | None = None
     waits = True
+    needs_processor = False
 
     def __init__(self, *, first: float = 1.0, still: float = 0.3, limit: float = 5.0) -> None:
         from ..acting.answer import Times
@@ -131,6 +139,8 @@ class Lockstep:
 
     rate: float | None = 0.0
     waits = True
+    # The time of a step passes in the guest even if another process has its processor.
+    needs_processor = True
 
     def __init__(self, seconds: float = 1 / 20) -> None:
         if not MIN_STEP <= seconds * 1e6 <= MAX_STEP:
@@ -150,3 +160,38 @@ class Lockstep:
         """Run the guest for the time of a step, with the inputs."""
         screen.step(self._seconds, list(inputs))
         return {}
+
+
+class Changed(Lockstep):
+    """The guest is paused between two steps, and runs in each until its screen changes.
+
+    So a step is one picture of a game, on a busy computer too. The guest runs for `slice_seconds`
+    at a time, and the screen is compared while it is paused; a guest that draws twice in that time
+    makes two changes in one step.
+
+    The info of a step has ``changed``.
+
+    Args:
+        limit: Seconds of the guest at which a step ends in any case.
+        slice_seconds: Less than the time between two pictures of the guest.
+    """
+
+    def __init__(self, limit: float = 1.0, *, slice_seconds: float = 1 / 50) -> None:
+        super().__init__(slice_seconds)
+        if not slice_seconds <= limit <= MAX_STEP / 1e6:
+            raise UsageError(f"a step lasts {slice_seconds} to 10 seconds, not {limit!r:.40}")
+        self._most = math.ceil(limit / slice_seconds)
+
+    def begin(self, machine: Machine) -> None:
+        """Run the guest until its screen changes: all episodes begin just after a change."""
+        super().begin(machine)
+        self.step(machine.screen, [])
+
+    def step(self, screen: Screen, inputs: Sequence[AnyInput]) -> dict[str, Any]:
+        """Send the inputs, and run the guest until its screen changes."""
+        before = screen.mark
+        for number in range(self._most):
+            screen.step(self._seconds, [] if number else list(inputs))
+            if screen.changes_since(before).rects:
+                return {"changed": True}
+        return {"changed": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -29,13 +30,16 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
     """Several machines as one vector environment.
 
     It runs in this process, and copies all screens into one array ``(N, height, width, channels)``.
-    Steps that wait (`Settled`, `Lockstep`) and resets run in all machines at the same time.
+    Steps that wait (`Settled`, `Lockstep`) and resets run in ``at_once`` machines at the same time.
 
     Args:
         machines: The machines, each as for `Env`. All have the same screen size, unless ``size`` is
             given.
         autoreset_mode: An episode that has ended begins again with the next step, in the same step,
             or when the program resets it (``options={"reset_mask": ...}``).
+        at_once: The machines that step or are reset at the same time. Default: all; with `Lockstep`
+            as many as there are processors for this process, because a step of a guest that shares
+            a processor is shorter.
         copy: Return new arrays. Otherwise the next step overwrites the observations.
         render_mode: ``rgb_array``, or None.
         **options: See `EnvOptions`.
@@ -50,6 +54,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         machines: Iterable[MachineSource],
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        at_once: int | None = None,
         copy: bool = True,
         render_mode: str | None = "rgb_array",
         **options: Unpack[EnvOptions],
@@ -59,6 +64,8 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         modes = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
         self.metadata: dict[str, Any] = modes
         self.render_mode: str | None = check_render_mode(render_mode)
+        if at_once is not None and at_once < 1:
+            raise UsageError(f"at_once is a number of machines, 1 or more, not {at_once!r:.40}")
         self._memory = FramePool() if copy else None
         self._episodes: list[Episode] = []
         try:
@@ -79,7 +86,8 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         self._slots = [_slot(self._batch, number) for number in range(self.num_envs)]
         # The machines whose next episode is due; the first one begins with `reset`.
         self._over = np.zeros(self.num_envs, np.bool_)
-        self._threads = ThreadPoolExecutor(self.num_envs, thread_name_prefix="kju-gym")
+        processors = len(os.sched_getaffinity(0)) if first.needs_processor else self.num_envs
+        self._threads = ThreadPoolExecutor(at_once or processors, thread_name_prefix="kju-gym")
 
     def _check_equal(self) -> None:
         if not self._episodes:
@@ -214,7 +222,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         return kept
 
     def _at_once(self, work: Callable[[int], _R], numbers: Sequence[int]) -> list[_R]:
-        """Do the work of machines at the same time; raise the first error when all have ended."""
+        """Do the work of machines in the threads; raise the first error when all have ended."""
         futures = [self._threads.submit(work, number) for number in numbers]
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:

@@ -21,6 +21,7 @@ from support.wait import until
 import kju
 from kju.errors import InputError, MachineGoneError, UsageError
 from kju.gym import (
+    Changed,
     ChordActions,
     Env,
     ForkReset,
@@ -65,7 +66,9 @@ def env(guest: GymMachine) -> Iterator[Env]:
 
 
 @pytest.mark.filterwarnings("ignore:.*Not able to test alternative render modes")
-@pytest.mark.parametrize("stepping", [Free(), Settled(first=0.2, still=0.05), Lockstep(0.01)])
+@pytest.mark.parametrize("stepping", [
+    Free(), Settled(first=0.2, still=0.05), Lockstep(0.01), Changed(0.02, slice_seconds=0.01),
+])  # fmt: skip
 @pytest.mark.parametrize("observation", ["rgb", "grey", "tiles"])
 def test_checker_of_gymnasium_passes(guest: GymMachine, stepping: Any, observation: Any) -> None:
     with make(stepping=stepping, observation=observation) as env:
@@ -180,6 +183,19 @@ def test_lockstep_runs_the_guest_for_the_time_of_a_step(guest: GymMachine) -> No
         assert guest.steps_run == [20_000] * 3
         assert guest.rates[-1] == 0
     assert not guest.paused and not guest.down
+
+
+def test_changed_runs_the_guest_in_slices_until_its_screen_changes(guest: GymMachine) -> None:
+    with make(stepping=Changed(0.06, slice_seconds=0.02)) as env:
+        env.reset()
+        assert guest.steps_run == [20_000] * 3, "an episode begins after a change, or the limit"
+        seen, _, _, _, info = env.step(RIGHT)
+        assert (place(seen), info["changed"], len(guest.steps_run)) == (1, True, 4)
+        assert place(env.step(RIGHT)[0]) == 2
+        assert guest.log.count((guest.down[0], True)) == 1
+        seen, _, _, _, info = env.step(0)
+        assert (place(seen), info["changed"], len(guest.steps_run)) == (2, False, 8)
+        assert guest.paused and guest.rates[-1] == 0
 
 
 def test_settled_steps_report_the_answer(guest: GymMachine) -> None:
@@ -438,6 +454,8 @@ def test_invalid_options_are_refused(guest: GymMachine, options: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [
     lambda: Free(-1), lambda: Lockstep(0), lambda: Lockstep(math.nan), lambda: Settled(still=-1),
+    lambda: Changed(0.01), lambda: Changed(math.nan), lambda: Changed(11),
+    lambda: Changed(slice_seconds=0),
 ])  # fmt: skip
 def test_invalid_steppings_are_refused(wrong: Any) -> None:
     with pytest.raises(UsageError):

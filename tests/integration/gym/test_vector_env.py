@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -209,3 +210,38 @@ def test_wrong_number_of_actions_is_refused(guests: list[GymMachine]) -> None:
     with pytest.raises(UsageError, match="2 actions for 3 machines"):
         envs.step([0, 0])
     envs.close()
+
+
+class Threaded(Lockstep):
+    """Notes the thread of each step; each machine is in the step until all threads are."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(0.01)
+        self.barrier = threading.Barrier(threads)
+        self.seen: set[int] = set()
+
+    def step(self, screen: kju.Screen, inputs: Any) -> dict[str, Any]:
+        self.seen.add(threading.get_ident())
+        self.barrier.wait(timeout=60)
+        return super().step(screen, inputs)
+
+
+@pytest.mark.parametrize(("at_once", "processors", "threads"), [
+    (None, 1, 1), (None, 8, 3), (1, 8, 1), (3, 1, 3),
+])  # fmt: skip
+def test_lockstep_runs_as_many_guests_at_once_as_there_are_processors(
+    guests: list[GymMachine], monkeypatch: pytest.MonkeyPatch, at_once: Any, processors: int,
+    threads: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(processors)))
+    stepping = Threaded(threads)
+    envs = VectorEnv(NAMES, at_once=at_once, **options(stepping=stepping))
+    envs.reset()
+    envs.step([0, 2, 2])
+    assert len(stepping.seen) == threads
+    envs.close()
+
+
+def test_machines_at_once_are_at_least_one(guests: list[GymMachine]) -> None:
+    with pytest.raises(UsageError, match="at_once is a number of machines"):
+        VectorEnv(NAMES, at_once=0, **options())

@@ -4,11 +4,13 @@ python examples/explore.py DISK [DEPTH] [KEY...]
 
 DISK is a qcow2 disk that a machine boots from. DEPTH is the longest sequence of keys (2). Each KEY
 is a chord to try (down, up, ret). At each new screen the program freezes the machine, and presses
-each key in a fork of its own. Screens with equal pixels count as one.
+each key in a fork of its own. Screens with equal pixels count as one. The pictures of the screens
+are saved in the folder `explored`.
 """
 
 import hashlib
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from kju.errors import WaitTimeoutError
 
 STILL, BOOTED = 0.5, 3.0  # seconds without a change, after a key and after the boot
 ANSWER = 2.0  # seconds for the guest to react to a key
+PICTURES = Path("explored")
 
 
 def settled(screen: kju.Screen, seconds: float = STILL) -> str:
@@ -41,6 +44,8 @@ def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict
 
     def visit(machine: kju.Machine, name: str, left: int) -> None:
         found[name] = {}
+        machine.screen.screenshot(PICTURES / f"{name}.png")
+        print(f"screen {len(found)}: {PICTURES / name}.png", flush=True)
         if not left:
             return
         with machine.freeze(name) as base:
@@ -76,11 +81,11 @@ def main() -> None:
         sys.exit(__doc__)
     disk, *rest = sys.argv[1:]
     depth, keys = int(rest[0]) if rest else 2, rest[1:] or ["down", "up", "ret"]
-    with kju.launch(disk, name="explore", memory="64M") as machine:
+    PICTURES.mkdir(exist_ok=True)
+    with kju.launch(disk, name="explore", memory="256M") as machine:
         machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=60)
         found = explore(machine, depth, keys)
-    print("\n".join(tree(found)))
-    print(f"{len(found)} screens")
+    print("\n".join(["", *tree(found), "", f"{len(found)} screens"]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python docs/images/examples.py [NAME...]
 
-NAME is shell, needle, menu, installer or terminal (default: all). The guests are those of the tests
-(tools/setup check); the installer needs the extra `text`.
+NAME is shell, needle, menu, installer, terminal or train (default: all). The guests are those of
+the tests (tools/setup check). The installer needs the extra `text`, train the extra `gym`; train
+takes ten minutes.
 """
 
 from __future__ import annotations
@@ -120,9 +121,15 @@ def terminal() -> None:
             viewer.wait()
 
 
+def train() -> None:
+    """The curve that examples/train.py draws of its own run."""
+    main = runpy.run_path(str(ROOT / "examples" / "train.py"))["main"]
+    main(["--plot", str(IMAGES / "example-train.png")])
+
+
 def main() -> None:
     """Take the pictures that are named."""
-    every = {f.__name__: f for f in (shell, needle, menu, installer, terminal)}
+    every = {f.__name__: f for f in (shell, needle, menu, installer, terminal, train)}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         for name in sys.argv[1:] or every:

@@ -77,21 +77,28 @@ def test_explorer_example_finds_every_menu_entry(tmp_path: Path) -> None:
     disk = tmp_path / "menu.qcow2"
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", image[1], str(disk)], check=True)
     lines = run("explore.py", disk, 2, "down", "up", folder=tmp_path)
-    assert lines[-1] == "3 screens"  # one for each entry
-    first, down, further, back, up = (line.split() for line in lines[:-1])
+    found, tree, count = lines[:3], lines[4:-2], lines[-1]
+    assert count == "3 screens"  # one for each entry
+    assert len(list((tmp_path / "explored").glob("s*.png"))) == 3
+    assert all(re.fullmatch(r"screen \d: explored/s\w+\.png", line) for line in found)
+    first, down, further, back, up = (line.split() for line in tree)
     assert (down[0], further[0]) == ("down:", "down:")
     assert len({first[0], down[1], further[1]}) == 3
     assert back == up == ["up:", first[0], "(above)"]
 
 
+@pytest.mark.timeout(300)
 def test_learner_example_plays_two_rounds_and_draws_them(tmp_path: Path) -> None:
     pytest.importorskip("gymnasium")
     args = guests.invaders()
     kernel = args[args.index("-kernel") + 1]
     lines = run(
-        "train.py", kernel, "--machines", 2, "--steps", 400, "--plot", "curve.png", folder=tmp_path
-    )
-    assert re.fullmatch(r"round 1 of 2: \d+\.\d shot, 30% at random", lines[0])
-    assert re.fullmatch(r"\d+\.\d shot at first, \d+\.\d at last; the curve: curve.png", lines[-1])
+        "train.py", kernel, "--machines", 2, "--rounds", 2, "--plot", "curve.png",
+        folder=tmp_path, timeout=290,
+    )  # fmt: skip
+    # A step is a picture of the game, so on a busy computer the scores are the same, 8 to 12.
+    first = re.fullmatch(r"round 1 of 2: (\d+\.\d) shot, 100% at random", lines[0])
+    assert first and 2 <= float(first[1]) <= 25
+    assert re.fullmatch(r"\d+\.\d shot at random, \d+\.\d at last; the curve: curve.png", lines[-1])
     with Image.open(tmp_path / "curve.png") as curve:
         assert len(curve.getcolors() or ()) > 3

@@ -31,6 +31,7 @@ class GymMachine(ActingMachine):
         paused_at_load: Whether it was when a snapshot was loaded last.
         loads: The snapshots that were loaded.
         steps_run: The times of the steps, in microseconds.
+        steps_with_keys: The numbers of the steps in which keys were pressed or released.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,6 +41,7 @@ class GymMachine(ActingMachine):
         self.paused = self.paused_at_load = False
         self.loads: list[str] = []
         self.steps_run: list[int] = []
+        self.steps_with_keys: list[int] = []
         self.show_mode(WIDTH, HEIGHT)
 
     def show_mode(self, width: int, height: int) -> None:
@@ -67,6 +69,8 @@ class GymMachine(ActingMachine):
                 self._press(steps)
                 return result
             case StepGuest():
+                if request.keys or request.releases:
+                    self.steps_with_keys.append(len(self.steps_run))
                 self._press(request.keys, moves=False)
                 self._move()
                 self._press(request.releases, moves=False)
@@ -94,7 +98,8 @@ class GymMachine(ActingMachine):
                 self.down.remove(key)
 
     def _move(self) -> None:
-        self._draw(self.place + (RIGHT in self.down) - (LEFT in self.down))
+        if way := (RIGHT in self.down) - (LEFT in self.down):
+            self._draw(self.place + way)
 
 
 @contextlib.contextmanager

@@ -183,8 +183,9 @@ class Console:
         Raises:
             KjuError: The source cannot be started.
         """
-        async with self.runner.running_once():
-            if sync:
+        async with self.runner.running_once() as started:
+            # A source that has been started for this picture is that of the mode just read.
+            if sync and not started:
                 await self.runner.read_mode()
             await self.runner.supervisor.flush()
         return self.producer.version
@@ -315,15 +316,19 @@ class SourceRunner:
         self.supervisor.set_rate(self.rate)
 
     @contextlib.asynccontextmanager
-    async def running_once(self) -> AsyncIterator[None]:
-        """Run the source during this block, if nobody views the console."""
+    async def running_once(self) -> AsyncIterator[bool]:
+        """Run the source during this block, if nobody views the console.
+
+        Yields:
+            True if a source was started for the block.
+        """
         if self._is_viewed or self._grace is not None:
-            yield
+            yield False
             return
-        asker = object()
+        asker, was_running = object(), self.supervisor.source is not None
         try:
             await self.attach(asker, ONE_LOOK)
-            yield
+            yield not was_running and self.supervisor.source is not None
         finally:
             self._clients.pop(asker, None)
             if not self._is_viewed and self._grace is None:

@@ -49,4 +49,9 @@ __all__ = [
 ]
 
 # A guest runs in real time: two equal episodes need not be equal.
-gymnasium.register("kju/Machine-v0", entry_point="kju.gym:Env", nondeterministic=True)
+gymnasium.register(
+    "kju/Machine-v0",
+    entry_point="kju.gym:Env",
+    vector_entry_point="kju.gym.vector_env:vector_of",
+    nondeterministic=True,
+)

@@ -17,6 +17,7 @@ from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from ..client.consumer.frame import FramePool
+from ..client.machine import Machine
 from ..errors import UsageError
 from .actions import checked
 from .env import check_render_mode
@@ -266,6 +267,25 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any]):
         with ExitStack() as stack:  # one that fails does not leave the others open
             for episode in self._episodes:
                 stack.callback(episode.close)
+
+
+def vector_of(num_envs: int, machine: MachineSource, **options: Any) -> VectorEnv:  # noqa: ANN401
+    """Make a vector environment as `gymnasium.make_vec` does.
+
+    Args:
+        num_envs: The number of machines.
+        machine: A function that starts one, such as ``base.fork``; or the only machine.
+        **options: As of `VectorEnv`.
+
+    Raises:
+        UsageError: One machine is to be several.
+    """
+    if num_envs != 1 and isinstance(machine, Machine | str):
+        raise UsageError(
+            f"{num_envs} environments need {num_envs} machines: give a function that starts one,"
+            " such as machine=base.fork, or make a kju.gym.VectorEnv of a list"
+        )
+    return VectorEnv([machine] * num_envs, **options)
 
 
 def _mode_of(mode: AutoresetMode | str) -> AutoresetMode:

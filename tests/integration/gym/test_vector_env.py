@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
@@ -245,3 +246,14 @@ def test_lockstep_runs_as_many_guests_at_once_as_there_are_processors(
 def test_machines_at_once_are_at_least_one(guests: list[GymMachine]) -> None:
     with pytest.raises(UsageError, match="at_once is a number of machines"):
         VectorEnv(NAMES, at_once=0, **options())
+
+
+def test_registered_vector_environment_is_made_by_name(guests: list[GymMachine]) -> None:
+    names = iter(NAMES)
+    with gymnasium.make_vec(
+        "kju/Machine-v0", num_envs=3, machine=lambda: kju.attach(next(names)), **options()
+    ) as envs:
+        assert isinstance(envs.unwrapped, VectorEnv)
+        assert envs.reset()[0].shape == (3, HEIGHT, WIDTH, 3)
+    with pytest.raises(UsageError, match=r"give a function .* machine=base\.fork"):
+        gymnasium.make_vec("kju/Machine-v0", num_envs=2, machine="gym0", **options())

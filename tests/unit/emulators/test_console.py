@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from support.wait import until_async
@@ -475,6 +476,7 @@ async def test_client_with_rate_0_stays_so_until_it_states_another(made: Scene) 
 async def test_refresh_without_a_viewer_runs_the_source_once() -> None:
     made = Scene()
     runner = SourceRunner(made.supervisor)
+    runner.read_mode = read = AsyncMock()  # type: ignore[method-assign]
     console = Console(ConsoleFacts("vga"), made.surface, runner, devices())
     await runner.open()
     for times in (1, 2):
@@ -482,8 +484,10 @@ async def test_refresh_without_a_viewer_runs_the_source_once() -> None:
         assert len(made.sources) == times
         assert made.sources[-1].look_rate == ONE_LOOK
         await until_async(lambda: made.supervisor.state is SupervisorState.IDLE)
+    assert not read.called, "the mode is read when the source starts"
     await console.attach("viewer")
     await console.refresh(sync=True)
+    assert read.called
     assert len(made.sources) == 3 and made.supervisor.state is SupervisorState.RUNNING
     runner.close()
     made.console.stop(State.CLOSED, "over")

@@ -1,7 +1,8 @@
 """Lockstep: the share of equal frames in runs of equal actions from one snapshot.
 
 A game moves by itself and takes keys. Each run loads the snapshot and does the same steps. A frame
-is compared with the first run's frame of the same step. QEMU runs without and with ``-icount``.
+is compared with the first run's frame of the same step. QEMU runs without and with ``-icount``, and
+a step lasts a time, or until the game has drawn.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from pathlib import Path
 import numpy as np
 
 import kju
-from kju.gym import ChordActions, Env, Lockstep
+from kju.gym import Changed, ChordActions, Env, Lockstep, Stepping
 
 from .guests import INVADERS
 from .measure import Figure, amount, progress
 
 RUNS, STEPS, SECONDS = 20, 100, 0.02
 KEYS = ChordActions("", "left", "right", "spc")
-#: The title of each configuration, and QEMU's arguments.
-CONFIGURATIONS = {
-    "without -icount": [],
-    "-icount shift=7": ["-icount", "shift=7"],
-    "-icount shift=7,sleep=off": ["-icount", "shift=7,sleep=off"],
+TIMED = f"steps of {1000 * SECONDS:g} ms"
+#: The title of each configuration, its steps, and QEMU's arguments.
+CONFIGURATIONS: dict[str, tuple[Stepping, list[str]]] = {
+    f"{TIMED}, without -icount": (Lockstep(SECONDS), []),
+    f"{TIMED}, -icount shift=7": (Lockstep(SECONDS), ["-icount", "shift=7"]),
+    f"{TIMED}, -icount shift=7,sleep=off": (Lockstep(SECONDS), ["-icount", "shift=7,sleep=off"]),
+    "a picture each step, without -icount": (Changed(), []),
 }
 
 
@@ -36,7 +39,7 @@ def has_ship(frame: np.ndarray) -> bool:
     return bool((blue & red & ~green).any())
 
 
-def runs(folder: Path, arguments: list[str], title: str) -> list[list[int]]:
+def runs(folder: Path, stepping: Stepping, arguments: list[str], title: str) -> list[list[int]]:
     """Return a checksum of each frame of each run, the frame of the reset first."""
     disk = folder / "scratch.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1M"], check=True)
@@ -49,7 +52,7 @@ def runs(folder: Path, arguments: list[str], title: str) -> list[list[int]]:
         machine.screen.wait_for(has_ship, timeout=120)
         machine.pause()
         machine.snapshots.save("begin", timeout=120)
-        with Env(machine, actions=KEYS, stepping=Lockstep(SECONDS), reset="begin") as env:
+        with Env(machine, actions=KEYS, stepping=stepping, reset="begin") as env:
             for number in range(count):
                 progress(f"lockstep: {title}", number, count)
                 first, _ = env.reset()
@@ -60,8 +63,8 @@ def runs(folder: Path, arguments: list[str], title: str) -> list[list[int]]:
 
 
 def figures(folder: str) -> Iterator[Figure]:
-    for title, arguments in CONFIGURATIONS.items():
-        sums = runs(Path(folder), arguments, title)
+    for title, (stepping, arguments) in CONFIGURATIONS.items():
+        sums = runs(Path(folder), stepping, arguments, title)
         first, rest = sums[0], sums[1:]
         same = [[a == b for a, b in zip(first, run, strict=True)] for run in rest]
         share = statistics.mean(statistics.mean(run[1:]) for run in same)
@@ -69,6 +72,6 @@ def figures(folder: str) -> Iterator[Figure]:
         apart = [run.index(False) if False in run else len(run) for run in same]
         distinct = len(set(first))
         yield Figure("lockstep", f"equal frames, {title}", 100 * share, "%", None, "the first run",
-                     f"{len(sums)} runs of {STEPS} steps of {1000 * SECONDS:g} ms; first difference"
+                     f"{len(sums)} runs of {STEPS} steps; first difference"
                      f" at step {statistics.median(apart):g} (median); {100 * resets:.0f} % equal"
                      f" after the reset; {distinct} different frames in a run")  # fmt: skip

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import kju
-from kju.gym import Changed, ChordActions, Env, Lockstep, Stepping
+from kju.gym import ChordActions, Env, Lockstep, Stepping, UntilChanged
 
 from .guests import INVADERS
 from .measure import Figure, amount, progress
@@ -29,7 +29,7 @@ CONFIGURATIONS: dict[str, tuple[Stepping, list[str]]] = {
     f"{TIMED}, without -icount": (Lockstep(SECONDS), []),
     f"{TIMED}, -icount shift=7": (Lockstep(SECONDS), ["-icount", "shift=7"]),
     f"{TIMED}, -icount shift=7,sleep=off": (Lockstep(SECONDS), ["-icount", "shift=7,sleep=off"]),
-    "a picture each step, without -icount": (Changed(), []),
+    "a picture each step, without -icount": (UntilChanged(), []),
 }
 
 

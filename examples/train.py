@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import kju
-from kju.gym import Changed, ChordActions, ForkReset, Moment, VectorEnv
+from kju.gym import ChordActions, ForkReset, Moment, UntilChanged, VectorEnv
 
 KERNEL = "/boot/invaders.exec"
 INVADERS, PIXELS = 40, 38  # the number of invaders, and the pixels of each
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             envs = VectorEnv(
                 [base.fork] * args.machines,
                 actions=ChordActions(*ACTIONS),
-                stepping=Changed(),
+                stepping=UntilChanged(),
                 reset=ForkReset(base),
                 reward=visible,
                 autoreset_mode="Disabled",

@@ -22,12 +22,11 @@ from .actions import (  # noqa: E402
 from .env import Env  # noqa: E402
 from .episode import EnvOptions, Moment  # noqa: E402
 from .resets import ForkReset, RebootReset, Reset, RevertReset, SnapshotReset  # noqa: E402
-from .stepping import Changed, Free, Lockstep, Settled, Stepping  # noqa: E402
+from .stepping import Free, Lockstep, Settled, Stepping, UntilChanged  # noqa: E402
 from .vector_env import VectorEnv  # noqa: E402
 
 __all__ = [
     "Actions",
-    "Changed",
     "ChordActions",
     "DialectActions",
     "Env",
@@ -45,6 +44,7 @@ __all__ = [
     "SnapshotReset",
     "Stepping",
     "TextActions",
+    "UntilChanged",
     "VectorEnv",
 ]
 

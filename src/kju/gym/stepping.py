@@ -162,7 +162,7 @@ class Lockstep:
         return {}
 
 
-class Changed(Lockstep):
+class UntilChanged(Lockstep):
     """The guest is paused between two steps, and runs in each until its screen changes.
 
     So a step is one picture of a game, on a busy computer too. The guest runs for `slice_seconds`

@@ -21,7 +21,6 @@ from support.wait import until
 import kju
 from kju.errors import InputError, MachineGoneError, UsageError
 from kju.gym import (
-    Changed,
     ChordActions,
     Env,
     ForkReset,
@@ -34,6 +33,7 @@ from kju.gym import (
     Settled,
     SnapshotReset,
     TextActions,
+    UntilChanged,
 )
 from kju.surface import State
 
@@ -67,7 +67,7 @@ def env(guest: GymMachine) -> Iterator[Env]:
 
 @pytest.mark.filterwarnings("ignore:.*Not able to test alternative render modes")
 @pytest.mark.parametrize("stepping", [
-    Free(), Settled(first=0.2, still=0.05), Lockstep(0.01), Changed(0.02, slice_seconds=0.01),
+    Free(), Settled(first=0.2, still=0.05), Lockstep(0.01), UntilChanged(0.02, slice_seconds=0.01),
 ])  # fmt: skip
 @pytest.mark.parametrize("observation", ["rgb", "grey", "tiles"])
 def test_checker_of_gymnasium_passes(guest: GymMachine, stepping: Any, observation: Any) -> None:
@@ -186,7 +186,7 @@ def test_lockstep_runs_the_guest_for_the_time_of_a_step(guest: GymMachine) -> No
 
 
 def test_changed_runs_the_guest_in_slices_until_its_screen_changes(guest: GymMachine) -> None:
-    with make(stepping=Changed(0.06, slice_seconds=0.02)) as env:
+    with make(stepping=UntilChanged(0.06, slice_seconds=0.02)) as env:
         env.reset()
         assert guest.steps_run == [20_000] * 3, "an episode begins after a change, or the limit"
         seen, _, _, _, info = env.step(RIGHT)
@@ -454,8 +454,8 @@ def test_invalid_options_are_refused(guest: GymMachine, options: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [
     lambda: Free(-1), lambda: Lockstep(0), lambda: Lockstep(math.nan), lambda: Settled(still=-1),
-    lambda: Changed(0.01), lambda: Changed(math.nan), lambda: Changed(11),
-    lambda: Changed(slice_seconds=0),
+    lambda: UntilChanged(0.01), lambda: UntilChanged(math.nan), lambda: UntilChanged(11),
+    lambda: UntilChanged(slice_seconds=0),
 ])  # fmt: skip
 def test_invalid_steppings_are_refused(wrong: Any) -> None:
     with pytest.raises(UsageError):

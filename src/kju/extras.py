@@ -69,6 +69,12 @@ EXTRAS = {
             {"simplejpeg": "simplejpeg"},
         ),
         Extra("agents", "machines for models: kju mcp", {"mcp": "mcp"}, {"isal": "isal"}),
+        Extra(
+            "fleet",
+            "machines on many computers: kju.fleet",
+            {"ray": "Ray"},
+            {"zenoh": "zenoh"},
+        ),
         Extra("gym", "environments for Gymnasium: kju.gym", {"gymnasium": "Gymnasium"}, {}),
     )
 }

@@ -101,9 +101,12 @@ def test_doctor_lists_every_extra(without):
     for extra in extras.EXTRAS.values():
         finding = found[f"extra {extra.name}"]
         assert extra.enables in finding["details"]
-        assert finding["passed"] is (None if extra.name in ("desktop", "remote") else True)
+        is_missing = extra.name in ("desktop", "remote") or bool(
+            extras.missing_packages(extra.name)
+        )
+        assert finding["passed"] is (None if is_missing else True)
         command = extras.install_command(extra.name)
-        assert (command in finding["details"]) is (extra.name in ("desktop", "remote"))
+        assert (command in finding["details"]) is is_missing
 
 
 def test_environments_without_gymnasium_name_the_extra(without):
@@ -115,3 +118,14 @@ def test_environments_without_gymnasium_name_the_extra(without):
     line = done.stderr.splitlines()[-1]
     assert done.returncode == 1
     assert line.endswith(f"kju.gym needs Gymnasium; install with: {extras.install_command('gym')}")
+
+
+def test_fleets_without_ray_name_the_extra(without):
+    done = subprocess.run(
+        [sys.executable, "-c", "import kju.fleet; kju.fleet.open()"],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"KJU_HIDE": "ray"},
+    )  # fmt: skip
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert line.endswith(f"a fleet needs Ray; install with: {extras.install_command('fleet')}")

@@ -23,17 +23,17 @@ LAYERS = (
     {"files"},
     {"memory", "vision", "store"},
     {"sources", "remote", "acting"},
-    {"client", "aio", "emulators"},
+    {"client", "emulators"},
     {"serving", "report", "host"},
     {"viewers"},
     {"guests", "agents", "web", "fleet"},
     {"gym", "codegen"},
     {"desktop"},
-    {"cli"},
+    {"cli", "aio"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 #: The only imports between two folders of one layer.
-SIDEWAYS = {("aio", "client"), ("errors"), ("extras", "errors")}
+SIDEWAYS = {("errors"), ("extras", "errors")}
 #: A host program and its clients are two processes: they share what is below both.
 APART = {
     "client": {"emulators", "host"},
@@ -82,6 +82,7 @@ CORE = (
     "fleet.messages",
     "fleet.placement",
     "fleet.roster",
+    "fleet.specs",
     "desktop.machines.entry",
     "desktop.machines.facts",
     "desktop.machines.entry",

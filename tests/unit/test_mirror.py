@@ -92,6 +92,9 @@ SUITES: dict[str, str] = {
     "integration/web/test_proxy.py": "web.listening",
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.controller fleet.hosts fleet.keeper",
+    "multiprocess/test_fleet_on_ray.py": (
+        "fleet fleet.actors fleet.aio.opening fleet.cluster fleet.opening"
+    ),
     "multiprocess/test_leases.py": "store.leased",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (

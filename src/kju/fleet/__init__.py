@@ -1,9 +1,35 @@
-"""Machines on many computers.
+"""Machines on many computers, on a Ray cluster. It needs the extra ``fleet``.
+
+`kju.aio.fleet` has the same names for asyncio.
 
 | module | holds |
 |---|---|
+| ``opening`` | `open`, `Fleet`, `FleetMachine`; generated from ``aio`` |
+| ``cluster`` | a program's connection to a fleet on Ray |
+| ``actors`` | the controller and the keepers as actors of Ray |
+| ``controller``, ``roster`` | the controller, and its decisions |
+| ``keeper``, ``keeping`` | the keeper of a node, and its decisions |
+| ``hosts`` | hosts with a lease |
 | ``placement`` | which node gets a machine |
-| ``roster`` | the decisions of a fleet's controller |
-| ``keeping`` | the decisions of a node's keeper |
-| ``messages`` | what the two say to each other |
+| ``specs``, ``messages`` | the machines of a launch; messages of controller and keepers |
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .messages import FleetState, MachineStatus
+
+if TYPE_CHECKING:
+    from .opening import Fleet, FleetMachine, open
+
+__all__ = ["Fleet", "FleetMachine", "FleetState", "MachineStatus", "open"]
+
+
+def __getattr__(name: str) -> object:
+    # The controller, the keepers and the tests of their decisions do not need Ray's import.
+    if name in ("Fleet", "FleetMachine", "open"):
+        from . import opening
+
+        return getattr(opening, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -90,6 +90,18 @@ class FleetController:
         await self._wait(name, lambda status: status.state is FleetState.ENDED)
         return self._roster.status(name)
 
+    def free_names(self, stem: str, count: int) -> list[str]:
+        """Return names that the fleet does not have: see `Roster.free_names`."""
+        return self._roster.free_names(stem, count)
+
+    def status(self, name: str) -> MachineStatus:
+        """Return the state of a machine.
+
+        Raises:
+            MachineNotFoundError: The fleet has no machine of this name.
+        """
+        return self._roster.status(name)
+
     def statuses(self) -> list[MachineStatus]:
         """Return the states of all machines, by name."""
         return self._roster.statuses()

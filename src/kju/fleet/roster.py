@@ -171,6 +171,16 @@ class Roster:
             self._start_on(record, node, now)
         return [self._records[name].status for name in names]
 
+    def free_names(self, stem: str, count: int) -> list[str]:
+        """Return names for machines, made from *stem* and numbers, that the fleet does not have."""
+        found: list[str] = []
+        number = 0
+        while len(found) < count:
+            number += 1
+            if (name := f"{stem}-{number}") not in self._records:
+                found.append(name)
+        return found
+
     def end(self, name: str, reason: str, now: float) -> MachineStatus:
         """End a machine, and start it no more. It has ended when its state says so.
 

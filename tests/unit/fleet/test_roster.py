@@ -304,6 +304,20 @@ def test_a_restarted_controller_keeps_the_newest_of_two_instances():
     assert EndOrder(Instance("a", 1)) in [order.what for order in grant.orders]
 
 
+def test_free_names_leave_out_those_of_the_fleet():
+    fleet = OneNode("n")
+    fleet.submit(spec("a-1"), spec("a-3"))
+    assert fleet.roster.free_names("a", 3) == ["a-2", "a-4", "a-5"]
+
+
+def test_an_owner_that_closes_the_fleet_ends_its_machines_at_once():
+    fleet = OneNode("n")
+    fleet.submit(spec("a", owner="me"), spec("b", owner="you"))
+    fleet.roster.take_orders()
+    fleet.roster.forget_owner("me", fleet.now)
+    assert [sent.order.what for sent in fleet.roster.take_orders()] == [EndOrder(Instance("a", 1))]
+
+
 def test_an_unknown_machine_is_reported():
     with pytest.raises(MachineNotFoundError):
         OneNode("n").roster.end("a", "asked", 100.0)

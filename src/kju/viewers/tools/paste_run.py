@@ -19,7 +19,7 @@ from .paste import PastePlan, counted
 if TYPE_CHECKING:
     import asyncio
 
-    from ... import aio
+    from ...client import aio
 
 # Seconds between two reports of the progress.
 _REPORT_SECONDS = 0.05
@@ -153,7 +153,7 @@ class PasteRun:
     async def _type_in(self, target: PasteTarget) -> None:
         import asyncio
 
-        from ... import aio
+        from ...client import aio
 
         plan = self._plans[target]
         try:

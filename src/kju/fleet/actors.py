@@ -1,0 +1,147 @@
+"""SHELL: the controller and the keepers of a fleet as actors of Ray.
+
+Each runs its own event loop in a thread. Ray starts the loop of an actor with its first call, but a
+keeper that Ray has restarted gets none: it has to report by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+
+from .controller import FleetController
+from .keeper import Keeper
+from .messages import Grant, KeeperOrder, KeeperReport, MachineSpec, MachineStatus
+from .placement import NodeFacts, Room
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: The namespace of all actors of kju.
+NAMESPACE = "kju"
+
+
+def controller_name(fleet: str) -> str:
+    """Return the name of a fleet's controller."""
+    return f"kju-controller-{fleet}"
+
+
+def keeper_name(fleet: str, node: str) -> str:
+    """Return the name of the keeper of a node."""
+    return f"kju-keeper-{fleet}-{node}"
+
+
+class _LoopThread:
+    """An event loop in a thread; the process ends if its main task fails."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="kju-fleet", daemon=True).start()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the main task. Ray restarts an actor whose process has ended."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+
+        def ended(_: object) -> None:
+            log.critical("the actor fails", exc_info=future.exception())
+            os._exit(1)
+
+        future.add_done_callback(ended)
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there, and wait for it in this loop."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+
+class ControllerActor:
+    """The controller of a fleet.
+
+    Args:
+        fleet: The name of the fleet.
+    """
+
+    def __init__(self, fleet: str) -> None:
+        self._fleet = fleet
+        self._keepers: dict[str, Any] = {}
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        self._thread = _LoopThread()
+        self._controller = FleetController(self._send, restarted=restarted)
+        self._thread.begin(self._controller.run())
+
+    async def report(self, report: KeeperReport) -> Grant | None:
+        """Answer the report of a keeper."""
+        name = report.facts.name
+        if report.session == 0:  # a keeper that has just started
+            self._keepers[name] = ray.get_actor(keeper_name(self._fleet, name), NAMESPACE)
+        return await self._thread.call(self._controller.report(report))
+
+    async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+        """Start machines: see `FleetController.launch`."""
+        return await self._thread.call(self._controller.launch(specs))
+
+    async def end(self, name: str, reason: str) -> MachineStatus:
+        """End a machine: see `FleetController.end`."""
+        return await self._thread.call(self._controller.end(name, reason))
+
+    async def ask(self, what: str, *arguments: Any) -> Any:  # noqa: ANN401  any method's result
+        """Call a method of the controller that does not wait."""
+        return await self._thread.call(self._ask(getattr(self._controller, what), arguments))
+
+    async def _ask(self, method: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        return method(*arguments)
+
+    def _send(self, node: str, session: int, order: KeeperOrder) -> None:
+        if (keeper := self._keepers.get(node)) is not None:
+            keeper.order.remote(session, order)
+
+
+class KeeperActor:
+    """The keeper of a node.
+
+    Args:
+        fleet: The name of the fleet.
+        node: The name of the node.
+        resources: The resources that Ray has on the node.
+    """
+
+    def __init__(self, fleet: str, node: str, resources: dict[str, float]) -> None:
+        self._thread = _LoopThread()
+        self._keeper = Keeper(
+            fleet, node, lambda: node_facts(node, resources), _RemoteController(fleet)
+        )
+        self._thread.begin(self._keeper.run())
+
+    async def order(self, session: int, order: KeeperOrder) -> None:
+        """Take an order."""
+        self._thread.loop.call_soon_threadsafe(self._keeper.order, session, order)
+
+
+class _RemoteController:
+    """The controller, as a keeper reaches it."""
+
+    def __init__(self, fleet: str) -> None:
+        self._name = controller_name(fleet)
+
+    async def report(self, report: KeeperReport) -> Grant | None:
+        # Looked up anew: another controller may have taken the name.
+        actor = await asyncio.to_thread(ray.get_actor, self._name, NAMESPACE)
+        return await asyncio.wrap_future(actor.report.remote(report).future())
+
+
+def node_facts(node: str, resources: dict[str, float]) -> NodeFacts:
+    """Return the room of a node: Ray's own resources, and the tmpfs without the object store."""
+    shm = os.statvfs("/dev/shm") if Path("/dev/shm").is_dir() else None  # noqa: S108  its size only
+    tmpfs = shm.f_blocks * shm.f_frsize if shm is not None else 0
+    room = Room(
+        memory=int(resources.get("memory", 0)),
+        tmpfs=max(0, tmpfs - int(resources.get("object_store_memory", 0))),
+        processors=resources.get("CPU", 0.0),
+    )
+    return NodeFacts(node, room, kvm=os.access("/dev/kvm", os.R_OK | os.W_OK))

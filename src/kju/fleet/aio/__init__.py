@@ -1,0 +1,7 @@
+"""Machines on many computers, for asyncio: the names of `kju.fleet`."""
+
+from __future__ import annotations
+
+from .opening import Fleet, FleetMachine, open
+
+__all__ = ["Fleet", "FleetMachine", "open"]

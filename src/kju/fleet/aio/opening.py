@@ -1,0 +1,204 @@
+"""Open a fleet, and use its machines, for asyncio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Self, overload
+
+from ...client.aio.waiting import run_blocking
+from ...errors import ClosedError
+from ..cluster import FleetLink, next_done
+from ..messages import MachineStatus
+from ..specs import check_count, machine_specs
+
+
+class FleetMachine:
+    """One start of a machine of a fleet.
+
+    Attributes:
+        name: Its name.
+        node: The node that it is on.
+        generation: Which start of the machine it is.
+    """
+
+    def __init__(self, link: FleetLink, status: MachineStatus) -> None:
+        """Use `Fleet.launch`."""
+        self.name: str = status.name
+        self.node: str = status.node
+        self.generation: int = status.generation
+        self._link = link
+
+    def __repr__(self) -> str:
+        return f"<FleetMachine {self.name!r} on {self.node}, start {self.generation}>"
+
+    async def status(self) -> MachineStatus:
+        """Return the state of the machine of this name, which may be a later start.
+
+        Raises:
+            UnavailableError: The fleet's controller does not answer.
+        """
+        status: MachineStatus = await run_blocking(self._link.ask, "status", self.name)
+        return status
+
+    async def stop(self) -> None:
+        """End the machine; return when it has ended.
+
+        Raises:
+            UnavailableError: The fleet's controller has ended.
+        """
+        await run_blocking(self._link.end, self.name, "it was stopped")
+
+
+class Fleet:
+    """A fleet that is open. Use it as a context manager: `open` returns it.
+
+    Attributes:
+        name: Its name.
+    """
+
+    def __init__(
+        self, address: str | None, name: str, detach: bool, defaults: dict[str, Any]
+    ) -> None:
+        """Use `open`."""
+        self.name: str = name
+        self._address = address
+        self._detach = detach
+        self._defaults = defaults
+        self._opened: FleetLink | None = None
+
+    @property
+    def _link(self) -> FleetLink:
+        if self._opened is None:
+            raise ClosedError(f"the fleet {self.name} is not open")
+        return self._opened
+
+    @overload
+    async def launch(
+        self, count: None = None, *, name: str | None = None, spread: bool = False,
+        max_restarts: int = 0, **options: object,
+    ) -> FleetMachine: ...  # fmt: skip
+    @overload
+    async def launch(
+        self, count: int, *, name: str | None = None, spread: bool = False,
+        max_restarts: int = 0, **options: object,
+    ) -> list[FleetMachine]: ...  # fmt: skip
+    async def launch(
+        self,
+        count: int | None = None,
+        *,
+        name: str | None = None,
+        spread: bool = False,
+        max_restarts: int = 0,
+        **options: object,
+    ) -> FleetMachine | list[FleetMachine]:
+        """Start machines on the nodes with room, all or none; return when they run.
+
+        Args:
+            count: Return a list of this many machines.
+            name: The name of the machine; of several, the beginning of their names, which end with
+                a number. By default the beginning is the fleet's name.
+            spread: Prefer nodes with few machines.
+            max_restarts: How often a machine that was lost is started again; -1 for no limit.
+            **options: Options of `kju.launch`, in place of those of `open`.
+
+        Raises:
+            FleetFullError: A machine has no place; the message names what is missing.
+            MachineExistsError: The fleet has a machine of this name.
+            MachineLostError: A machine did not start; none of them is left.
+            UsageError: An option is not valid.
+        """
+        link = self._link
+        if count is None and name is not None:
+            names = [name]
+        else:
+            stem, wanted = name or self.name, 1 if count is None else check_count(count)
+            names = await run_blocking(link.ask, "free_names", stem, wanted)
+        specs = machine_specs(
+            names, self._defaults | options, owner=link.owner, spread=spread,
+            max_restarts=max_restarts,
+        )  # fmt: skip
+        statuses = await run_blocking(link.launch, specs)
+        machines = [FleetMachine(link, status) for status in statuses]
+        return machines[0] if count is None else machines
+
+    async def machines(self) -> list[MachineStatus]:
+        """Return the states of all machines of the fleet, by name.
+
+        Raises:
+            UnavailableError: The fleet's controller does not answer.
+        """
+        return list(await run_blocking(self._link.ask, "statuses"))
+
+    async def map(
+        self, function: Callable[[Any], Any], machines: Iterable[FleetMachine]
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """Run a function with each machine, on the machine's node; yield results as they come.
+
+        The function gets a `kju.Machine` (one of `kju.aio` if it is a coroutine function), which is
+        closed after it. A task is never repeated: the guest has seen its input.
+
+        Args:
+            function: The function; Ray sends it to the nodes.
+            machines: The machines.
+
+        Yields:
+            The machine's name, and the function's result.
+
+        Raises:
+            MachineLostError: A machine is no longer on its node.
+            Exception: The function's own, or Ray's for a worker that has ended.
+        """
+        link, running = self._link, {}
+        for each in machines:
+            task = await run_blocking(link.run_on, function, each.name, each.node, each.generation)
+            running[task] = each.name
+        while running:
+            task = await run_blocking(next_done, list(running))
+            if task is not None:
+                yield running.pop(task), await run_blocking(link.get, task, None)
+
+    async def drain(self, node: str) -> list[str]:
+        """Place no more machines on a node; return the names of those that are on it.
+
+        Raises:
+            UsageError: The fleet has no such node.
+        """
+        return list(await run_blocking(self._link.ask, "drain", node))
+
+    async def close(self) -> None:
+        """End the machines that this object has launched, unless they are detached."""
+        link, self._opened = self._opened, None
+        if link is not None:
+            await run_blocking(link.close)
+
+    async def __aenter__(self) -> Self:
+        self._opened = await run_blocking(FleetLink, self._address, self.name, detach=self._detach)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def open(
+    address: str | None = None,
+    *,
+    name: str = "fleet",
+    detach: bool = False,
+    image: str | os.PathLike[str] | None = None,
+    **options: object,
+) -> Fleet:
+    """Open a fleet on a Ray cluster, in an ``async with`` block.
+
+    The fleet's controller and keepers are started where they are missing.
+
+    Args:
+        address: The address of the cluster; ``auto`` for one that runs on this computer. By default
+            the cluster that the program is connected to, or one for this program.
+        name: The name of the fleet.
+        detach: Machines do not end with this program.
+        image: A disk, a CD or a kernel, by its path on every node.
+        **options: Options of `kju.launch` for all machines.
+    """
+    defaults = dict(options) if image is None else {"image": os.fspath(image), **options}
+    return Fleet(address, name, detach, defaults)

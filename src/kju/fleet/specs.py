@@ -1,0 +1,81 @@
+"""The machines of a launch as `MachineSpec`s. I/O-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..errors import UsageError
+from ..protocol.launch_options import launch_message
+from ..store.paths import check_name
+from .messages import MachineSpec
+from .placement import Demand, Room
+
+_UNITS = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
+#: Bytes of guest memory without an option: QEMU's machine of kju.
+DEFAULT_MEMORY = 1 << 30
+#: Bytes of a host and its emulator besides the guest's memory.
+OVERHEAD = 160 << 20
+
+
+#: Machines of one launch.
+MAX_COUNT = 100_000
+
+
+def check_count(count: int) -> int:
+    """Return the number of machines of a launch.
+
+    Raises:
+        UsageError: It is out of range.
+    """
+    if not 1 <= count <= MAX_COUNT:
+        raise UsageError(f"the number of machines is 1 to {MAX_COUNT}, not {count}")
+    return count
+
+
+def machine_specs(
+    names: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    owner: str = "",
+    spread: bool = False,
+    max_restarts: int = 0,
+) -> list[MachineSpec]:
+    """Return the machines of one launch.
+
+    Args:
+        names: Their names.
+        options: Options of `kju.launch`, with ``image``.
+        owner: The program that they end with; empty for none.
+        spread: Prefer nodes with few machines.
+        max_restarts: How often a lost one is started again.
+
+    Raises:
+        UsageError: A value is not allowed.
+        TypeError: An option is unknown.
+    """
+    given = dict(options)
+    image = str(given.pop("image", ""))
+    for refused in ("name", "detach", "surface"):
+        if given.pop(refused, None):
+            raise UsageError(f"{refused} is not an option of a fleet's machines")
+    launch = msgspec.to_builtins(launch_message(image, owner, given))  # type: ignore[arg-type]
+    launch = {key: value for key, value in launch.items() if key not in ("type", "client")}
+    memory = memory_bytes(given.get("memory"), guest="emulator" not in launch)
+    demand = Demand(Room(memory=memory + OVERHEAD))
+    return [
+        MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread) for name in names
+    ]
+
+
+def memory_bytes(text: str | None, *, guest: bool) -> int:
+    """Return the bytes of a guest's memory, as QEMU's ``-m`` reads them."""
+    if not guest:
+        return 0
+    if not text:
+        return DEFAULT_MEMORY
+    unit = text[-1].upper()
+    number = float(text[:-1] if unit in _UNITS else text)
+    return int(number * (1 << _UNITS.get(unit, 20)))

@@ -1,0 +1,64 @@
+"""The machines of a launch."""
+
+import pytest
+
+from kju.errors import UsageError
+from kju.fleet.specs import (
+    DEFAULT_MEMORY,
+    MAX_COUNT,
+    OVERHEAD,
+    check_count,
+    machine_specs,
+    memory_bytes,
+)
+
+
+def test_options_become_the_fields_of_a_launch_and_a_demand():
+    options = {"image": "/images/a.qcow2", "memory": "2G", "cpus": 2, "args": ["-nic", "none"]}
+    one, two = machine_specs(["a-1", "a-2"], options, owner="me", max_restarts=3, spread=True)
+    assert one.launch == {
+        "image": "/images/a.qcow2",
+        "memory": "2G",
+        "cpus": 2,
+        "arguments": ["-nic", "none"],
+    }
+    assert one.demand.room.memory == (2 << 30) + OVERHEAD
+    assert (one.name, one.owner, one.max_restarts, one.spread) == ("a-1", "me", 3, True)
+    assert (two.name, two.launch) == ("a-2", one.launch)
+
+
+def test_a_machine_without_a_guest_needs_no_guest_memory():
+    (one,) = machine_specs(["a"], {"xvfb": True})
+    assert one.launch == {"emulator": "xvfb"}
+    assert one.demand.room.memory == OVERHEAD
+
+
+@pytest.mark.parametrize("options", [{"name": "b"}, {"detach": True}, {"surface": "/x"}])
+def test_options_of_one_machine_are_refused(options):
+    with pytest.raises(UsageError, match="not an option of a fleet's machines"):
+        machine_specs(["a"], options)
+
+
+def test_unknown_options_and_bad_names_are_refused():
+    with pytest.raises(TypeError, match="colour"):
+        machine_specs(["a"], {"colour": "red"})
+    with pytest.raises(UsageError, match="cannot be a machine's name"):
+        machine_specs(["../a"], {})
+
+
+@pytest.mark.parametrize("count", [0, -1, MAX_COUNT + 1])
+def test_a_count_out_of_range_is_refused(count):
+    with pytest.raises(UsageError, match="number of machines"):
+        check_count(count)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("256", 256 << 20), ("2G", 2 << 30), ("1.5g", 3 << 29), ("512M", 512 << 20)],
+)
+def test_memory_is_read_as_qemu_reads_it(text, size):
+    assert memory_bytes(text, guest=True) == size
+
+
+def test_memory_has_a_default():
+    assert memory_bytes(None, guest=True) == DEFAULT_MEMORY

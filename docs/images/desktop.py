@@ -19,19 +19,23 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
-from displays import KJU, ROOT, Display, display, homes  # first: it says what is missing
+from displays import KJU, ROOT, Display, display, homes, wait  # first: it says what is missing
 from guest_machines import Machines, say, until_bright
 from PIL import Image
 from support import guests
 
 import kju
+from kju.desktop.machines.remote_addresses import (
+    RemoteAddress,
+    addresses_folder,
+    write_addresses,
+)
 from kju.errors import QemuError
 
 Pixels = np.ndarray
-#: Seconds for the guest in QEMU's own window to boot.
-BOOT_SECONDS = 180.0
 IMAGES = ROOT / "docs" / "images"
 #: Offers its argument as the clipboard's text.
 CLIPBOARD = """
@@ -53,6 +57,22 @@ def wall(lab: Machines, *, dark: bool = False) -> Pixels:
         screen.steps(f"windowsize {number} 960 872", f"windowmove {number} 20 40", "10")
         lab.end_two()
         return screen.picture()
+
+
+def remote(lab: Machines, *, dark: bool = False, ratio: float = 1) -> Pixels:
+    """The wall of a user whose machines run on other computers; one cannot be reached."""
+    addresses = [RemoteAddress(lab.remote()), RemoteAddress("localhost:1")]
+    lab.run_far({"boot-menu": guests.grub(), "memory-test": guests.memtest()})
+    size = "2480x1920" if ratio > 1 else "1240x960"
+    with tempfile.TemporaryDirectory() as folder, display(size, ratio, dark=dark) as screen:
+        screen.environment |= homes(Path(folder))
+        with patch.dict(os.environ, screen.environment):
+            write_addresses(addresses_folder(), addresses)
+        with screen.program("desktop"):
+            number = screen.settle("kju", 1)
+            wide, high = (round(ratio * side) for side in (900, 560))
+            screen.steps(f"windowsize {number} {wide} {high}", "15")
+            return screen.picture()
 
 
 def empty(lab: Machines, *, dark: bool = False) -> Pixels:
@@ -117,16 +137,6 @@ def console(
         return screen.picture()
 
 
-def becomes_bright(screen: Display, place: tuple[slice, slice]) -> bool:
-    """Return whether most of a place of the display becomes bright in `BOOT_SECONDS`."""
-    end = time.monotonic() + BOOT_SECONDS
-    while (screen.pixels()[place] > 150).mean() < 0.5:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.5)
-    return True
-
-
 def others(lab: Machines) -> Pixels:
     """One guest in our window, remote-viewer's and TigerVNC's, and its twin in QEMU's own."""
     guest = guests.installer("vga=0x314")
@@ -135,9 +145,12 @@ def others(lab: Machines) -> Pixels:
         served = ["-vnc", f"unix:{vnc}", "-spice", f"unix=on,addr={spice},disable-ticketing=on"]
         screen = stack.enter_context(display("2640x1760"))
         screen.environment["HOME"] = folder
-        twin = [*guest, "-cpu", "max", "-display", "gtk,gl=off"]
+        # First: its guest boots alone.
+        twin = ["qemu-system-x86_64", *guest, "-cpu", "max", "-display", "gtk,gl=off"]
+        if opened := open_viewer(screen, stack, "qemu-system-gui", twin):
+            place(screen, opened, (1330, 900))
+            wait(lambda: is_bright(screen, (1330, 900)), "a picture in QEMU's own window")
         viewers = [
-            ("qemu-system-gui", ["qemu-system-x86_64", *twin], (1330, 900)),
             ("virt-viewer", ["remote-viewer", f"spice+unix://{spice}"], (1330, 30)),
             ("tigervnc-viewer", ["xtigervncviewer", "-SecurityTypes=None", vnc], (10, 900)),
             ("kju", [*KJU, "view", "guest"], (10, 30)),
@@ -147,28 +160,43 @@ def others(lab: Machines) -> Pixels:
         except QemuError as error:
             say(f"without remote-viewer: install qemu-system-modules-spice: {error}")
             machine = kju.launch(name="guest", args=[*guest, *served[:2]])
-            viewers = [each for each in viewers if each[0] != "virt-viewer"]
+            viewers = viewers[1:]
         stack.enter_context(machine)
         until_bright(machine)
-        for package, command, (left, top) in viewers:
-            if shutil.which(command[0]) is None:
-                say(f"without {command[0]}: install {package}")
-                continue
-            before = screen.windows()
-            child = stack.enter_context(screen.program(command=command))
-            while not (opened := screen.windows() - before) and child.poll() is None:
-                time.sleep(0.2)
-            if child.poll() is not None:
-                say(f"without {command[0]}: it ended; is {package} installed?")
-                continue
-            time.sleep(3)  # it takes the guest's size
-            for number in opened:
-                screen.do("windowmove", number, str(left), str(top))
-            if package == "qemu-system-gui":  # it boots a guest of its own
-                place = slice(top, top + 600), slice(left, left + 800)
-                if not becomes_bright(screen, place):
-                    say(f"QEMU's own window was black for {BOOT_SECONDS:g} s")
+        for package, command, corner in viewers:
+            if opened := open_viewer(screen, stack, package, command):
+                place(screen, opened, corner)
+                wait(lambda at=corner: is_bright(screen, at), f"a picture in {command[0]}")
         return screen.picture()
+
+
+def open_viewer(
+    screen: Display, stack: ExitStack, package: str, command: Sequence[str]
+) -> set[str]:
+    """Start a viewer; return its windows, or none if it is not installed."""
+    if shutil.which(command[0]) is None:
+        say(f"without {command[0]}: install {package}")
+        return set()
+    before = screen.windows()
+    child = stack.enter_context(screen.program(command=command))
+    wait(lambda: screen.windows() - before or child.poll() is not None, f"{command[0]}'s window")
+    if child.poll() is not None:
+        say(f"without {command[0]}: it ended; is {package} installed?")
+        return set()
+    time.sleep(3)  # it takes the guest's size
+    return screen.windows() - before
+
+
+def place(screen: Display, windows: set[str], corner: tuple[int, int]) -> None:
+    """Move windows to a place on the display."""
+    for number in windows:
+        screen.do("windowmove", number, *map(str, corner))
+
+
+def is_bright(screen: Display, corner: tuple[int, int]) -> bool:
+    """Return whether most of the window at a place is bright: the guest shows its desktop."""
+    left, top = corner
+    return bool((screen.pixels()[top : top + 600, left : left + 800] > 150).mean() > 0.5)
 
 
 # ---- The table
@@ -218,7 +246,10 @@ PICTURES = {
     "paste": Picture(console, {"clipboard": TEXT, "steps": ["key ctrl+alt+v"]}),
     "wall": Picture(wall, {}, "desktop"),
     "wall-dark": Picture(wall, {"dark": True}),
-    "others": Picture(others, {}),
+    "remote": Picture(remote, {}, "desktop-remote"),
+    "remote-dark": Picture(remote, {"dark": True}),
+    "remote-200": Picture(remote, {"ratio": 2}),
+    "others": Picture(others, {}, "other-viewers"),
 }
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,7 +45,8 @@ class Machines:
         self._folder = folder
         self._stack = ExitStack()
         self._started: set[str] = set()
-        self._remote = ""
+        self._address = ""
+        self._far_names: set[str] = set()
 
     def __enter__(self) -> Machines:
         return self
@@ -103,29 +104,50 @@ class Machines:
             else:
                 machine.stop()
 
-    def remote(self) -> None:
-        """A machine that another computer serves: here another user's folders, over loopback."""
+    def remote(self) -> str:
+        """Serve the machine `lab` as another computer does; return the address.
+
+        The other computer is another user's folders, over loopback.
+        """
+        if self._address:
+            return self._address
         with socket.create_server(("127.0.0.1", 0)) as free:
-            address = f"localhost:{free.getsockname()[1]}"
-        far = (
-            os.environ | displays.homes(self._folder / "far") | {"PYTHONPATH": displays.PYTHONPATH}
-        )
-        command = [*KJU, "run", "--detach", "--name", "lab", "--", *guests.invaders()]
-        subprocess.run(command, env=far, check=True, capture_output=True)
-        stop = [*KJU, "stop", "lab"]
-        self._stack.callback(subprocess.run, stop, env=far, capture_output=True, check=False)
-        serve = subprocess.Popen([*KJU, "serve", "--all", "--listen", address], env=far)
+            self._address = f"localhost:{free.getsockname()[1]}"
+        self.run_far({"lab": guests.invaders()})
+        command = [*KJU, "serve", "--all", "--listen", self._address]
+        serve = subprocess.Popen(command, env=self._far)
         self._stack.callback(serve.wait)
         self._stack.callback(serve.terminate)
-        self._remote = address
-        write_addresses(addresses_folder(), [RemoteAddress(address)])
+        write_addresses(addresses_folder(), [RemoteAddress(self._address)])
+        return self._address
+
+    def run_far(self, machines: Mapping[str, Sequence[str]]) -> None:
+        """Start machines of these names and arguments on the other computer, if they are not there.
+
+        They end with this object.
+        """
+        for name, arguments in machines.items():
+            if name in self._far_names:
+                continue
+            self._far_names.add(name)
+            command = [*KJU, "run", "--detach", "--name", name, "--", *arguments]
+            subprocess.run(command, env=self._far, check=True, capture_output=True)
+            stop = [*KJU, "stop", "--now", name]
+            self._stack.callback(
+                subprocess.run, stop, env=self._far, capture_output=True, check=False
+            )
+
+    @property
+    def _far(self) -> dict[str, str]:
+        """The environment of the other computer."""
+        far = displays.homes(self._folder / "far")
+        return os.environ | far | {"PYTHONPATH": displays.PYTHONPATH}
 
     def nine(self) -> contextlib.AbstractContextManager[None]:
         """Let the machines of the wall of nine run; `end_two` stops two of them."""
         for name in RUNNING:
             self.ready(name)
-        if not self._remote:
-            self.remote()
+        self.remote()
         return self.running(*RUNNING)
 
     def end_two(self) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from support import xservers
 from support.accessibility import (
+    CHECKED,
     CONTROLS,
+    FOCUSED,
     SELECTED,
     SENSITIVE,
     AccessibilityBus,
@@ -118,6 +120,49 @@ def test_tiles_and_buttons_are_used_by_a_screen_reader(
         until(lambda: app.ask("console", NAME)["size"], "the console is open")
         do("page tab", "Machines", "Press")
         until(lambda: one("list item", NAME), "the wall")
+
+
+def test_space_and_return_activate_what_has_the_focus(
+    app: AppProcess, bus: AccessibilityBus
+) -> None:
+    """The keys are those that a screen reader sends."""
+    space, enter = 0x20, 0xFF0D
+    launching.define(NAME, memory="16M")
+    with launching.start(NAME):
+        app.until_state(NAME, "running")
+
+        def one(role: str, name: str) -> Node:
+            found: list[Node] = []
+
+            def is_shown() -> bool:
+                nodes = [node for node in bus.visible() if node.role == role]
+                found[:] = [node for node in nodes if name in node.name]
+                return bool(found)
+
+            until(is_shown, f"{role} {name}")
+            return found[0]
+
+        def press(key: int, role: str, name: str) -> None:
+            """Give a button the focus, and press a key."""
+            bus.do(one(role, name), "SetFocus")
+            until(lambda: FOCUSED in one(role, name).states, f"the focus of {name}")
+            bus.press_key(key)
+
+        press(space, "check box", "Show running machines")
+        until(lambda: CHECKED in one("check box", "Show running").states, "the filter")
+        press(space, "check box", "Side panel")
+        one("page tab", "Details")
+        press(space, "push button", "Hide the side panel")
+        import time; time.sleep(5); print("FOCUS", app.ask("focus"), [(n.role,n.name) for n in bus.visible() if FOCUSED in n.states])
+        until(lambda: app.ask("focus") == "Machines", "the focus is on the wall again")
+        bus.press_key(space)
+        until(lambda: is_selected(one("list item", NAME)), "Space selects the tile")
+        for key in (space, enter):
+            bus.press_key(key)
+            one("page tab", NAME)
+            until(lambda: app.ask("console", NAME)["size"], "the console is open")
+            app.ask("close", NAME)
+            until(lambda: app.ask("focus") == "Machines", "the wall has the focus")
 
 
 def is_selected(node: Node | None) -> bool:

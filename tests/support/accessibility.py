@@ -20,7 +20,9 @@ _ACCESSIBLE = "org.a11y.atspi.Accessible"
 _ROOT = "/org/a11y/atspi/accessible/root"
 _LAUNCHERS = ("/usr/libexec/at-spi-bus-launcher", "/usr/lib/at-spi2-core/at-spi-bus-launcher")
 #: Bits of AT-SPI's set of states.
-FOCUSABLE, SELECTED, SHOWING, SENSITIVE = 11, 23, 25, 24
+CHECKED, FOCUSABLE, FOCUSED, SELECTED, SHOWING, SENSITIVE = 4, 11, 12, 23, 25, 24
+#: A kind of key events: press and release the key of a keysym.
+_PRESS_SYMBOL = 3
 #: Roles of controls: each must have a name.
 CONTROLS = {
     "button", "push button", "toggle button", "check box", "radio button", "menu item",
@@ -108,6 +110,12 @@ class AccessibilityBus:
         number = self.actions(node).index(action)
         at = DBusAddress(node.place[1], node.place[0], "org.a11y.atspi.Action")
         assert _call(self._bus, at, "DoAction", "i", (number,))[0]
+
+    def press_key(self, keysym: int) -> None:
+        """Press and release a key where the focus is, as a screen reader does for its user."""
+        path = "/org/a11y/atspi/registry/deviceeventcontroller"
+        at = DBusAddress(path, "org.a11y.atspi.Registry", "org.a11y.atspi.DeviceEventController")
+        _call(self._bus, at, "GenerateKeyboardEvent", "isu", (keysym, "", _PRESS_SYMBOL))
 
     def _tree(self, owner: str, path: str, depth: int = 0, *, visible: bool = False) -> Node:
         at = DBusAddress(path, owner, _ACCESSIBLE)

@@ -194,6 +194,22 @@ def test_snapshots_are_saved_loaded_branched_and_removed(
     app.until(lambda: not page.model.state.forest.by_tag and not page.model.state.busy)
 
 
+def test_a_panel_that_is_hidden_gives_its_focus_to_the_wall(app: App) -> None:
+    panel, window = app.managing.panel, app.window
+    launching.define("web", memory="16M")
+    app.until_state("web", MachineState.OFF)
+    for leave in (panel._hide.click, lambda: panel.set_collapsed(True)):
+        panel.set_collapsed(False)
+        panel._hide.setFocus()
+        app.until(lambda: window.focusWidget() is panel._hide, "the focus is in the panel")
+        leave()
+        app.until(lambda: window.focusWidget() is window.wall, "the focus is on the wall")
+    panel.set_collapsed(False)
+    window.page.search.setFocus()
+    panel.set_collapsed(True)
+    assert window.focusWidget() is window.page.search
+
+
 def test_the_panel_follows_the_selected_machine(
     app: App, started: Callable[[str], kju.Machine]
 ) -> None:

@@ -126,6 +126,7 @@ class Managing(QObject):
         window.page.set_side_panel(self.panel, window.settings.panel_width or USUAL_WIDTH)
         self.panel.set_collapsed(not window.settings.panel_shown)
         self.panel.collapsed.connect(lambda on: self._remember_panel())
+        self.panel.left.connect(window.page.take_focus)
         self.panel.resized.connect(lambda width: self._remember_panel())
         if (layout := window.page.layout()) is not None:
             layout.addWidget(self.typing)

@@ -37,8 +37,8 @@ class _Shortcut(NamedTuple):
 
 #: Shortcuts that are keys of the wall, not actions.
 _WALL_KEYS = (
-    _Shortcut("Wall", "Open the console in a tab", "Return"),
-    _Shortcut("Wall", "Open the console in a window", "Shift+Return"),
+    _Shortcut("Wall", "Open the console in a tab", "Return, Space"),
+    _Shortcut("Wall", "Open the console in a window", "Shift+Return, Shift+Space"),
     _Shortcut("Wall", "Select further machines", "Ctrl+Space, Shift+Arrow keys"),
     _Shortcut("Wall", "Show the menu of the selection", "Menu, Shift+F10"),
     _Shortcut("Wall", "Change the size of the tiles", "Ctrl+Wheel"),

@@ -65,6 +65,8 @@ class SidePanel(QWidget):
     tree_wanted = Signal(object)
     #: It was hidden or shown; True for hidden.
     collapsed = Signal(bool)
+    #: It was hidden while it had the focus.
+    left = Signal()
     #: It was made wider or narrower, in logical pixels.
     resized = Signal(int)
 
@@ -158,12 +160,16 @@ class SidePanel(QWidget):
         if on == self._is_collapsed:
             return
         wide = self._width
+        focus = self.window().focusWidget()
+        had_focus = focus is not None and self.isAncestorOf(focus)
         self._is_collapsed = on
         self.setVisible(not on)
         if not on:
             self._share_width(wide)
         self._tell_page()
         self.collapsed.emit(on)
+        if had_focus:
+            self.left.emit()
 
     def _share_width(self, width: int) -> None:
         """Give the rest of the splitter's width to the wall."""

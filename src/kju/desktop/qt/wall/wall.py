@@ -87,7 +87,6 @@ class Wall(QListView):
         self._machines = machines
         self._hovered: MachineKey | None = None
         self._least_width = TILE_WIDTHS[1]
-        self._least_width = TILE_WIDTHS[1]
         self._anchor = QPersistentModelIndex()
         self._uptime = QTimer(self, interval=_UPTIME_MS)
         self._uptime.timeout.connect(self.viewport().update)
@@ -263,13 +262,22 @@ class Wall(QListView):
         super().mouseDoubleClickEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) or self._activates(event):
             in_window = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             current = self.current()
             for entry in self.selected() or ([current] if current else []):
                 self.opened.emit(entry, in_window)
             return
         super().keyPressEvent(event)
+
+    def _activates(self, event: QKeyEvent) -> bool:
+        """Return whether a key is Space on the only selected tile; on another it selects."""
+        plain = event.modifiers() in (
+            Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+        )  # fmt: skip
+        is_space = event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Select)
+        is_selected = self.selectedIndexes() == [self.currentIndex()]
+        return plain and is_space and is_selected and not event.isAutoRepeat()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:

@@ -118,6 +118,8 @@ class WallPage(QWidget):
             ' a word; text:"login failed" reads the screens.'
         )
         self.search.setClearButtonEnabled(True)
+        for button in self.search.findChildren(QToolButton):
+            button.setAccessibleName("Empty the search")
         self.search.setMinimumWidth(self.search.fontMetrics().horizontalAdvance("m" * 20))
         self.search.textChanged.connect(lambda: self._soon.start())
         self.search.left.connect(self.wall.setFocus)
@@ -174,6 +176,11 @@ class WallPage(QWidget):
         """Add a widget to the end of the bar."""
         if (flow := self._bar.layout()) is not None:
             flow.addWidget(widget)
+
+    def take_focus(self) -> None:
+        """Give the wall the focus, or the search above an empty one."""
+        has_wall = self.stack.currentWidget() is self.wall
+        (self.wall if has_wall else self.search).setFocus()
 
     # ---- The search
 

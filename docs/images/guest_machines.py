@@ -46,6 +46,9 @@ class Machines:
         self._stack = ExitStack()
         self._started: set[str] = set()
         self._address = ""
+        #: The environment of the other computer.
+        self._far = os.environ | displays.homes(folder / "far")
+        self._far["PYTHONPATH"] = displays.PYTHONPATH
         self._far_names: set[str] = set()
 
     def __enter__(self) -> Machines:
@@ -136,12 +139,6 @@ class Machines:
             self._stack.callback(
                 subprocess.run, stop, env=self._far, capture_output=True, check=False
             )
-
-    @property
-    def _far(self) -> dict[str, str]:
-        """The environment of the other computer."""
-        far = displays.homes(self._folder / "far")
-        return os.environ | far | {"PYTHONPATH": displays.PYTHONPATH}
 
     def nine(self) -> contextlib.AbstractContextManager[None]:
         """Let the machines of the wall of nine run; `end_two` stops two of them."""

@@ -153,7 +153,6 @@ def test_space_and_return_activate_what_has_the_focus(
         press(space, "check box", "Side panel")
         one("page tab", "Details")
         press(space, "push button", "Hide the side panel")
-        import time; time.sleep(5); print("FOCUS", app.ask("focus"), [(n.role,n.name) for n in bus.visible() if FOCUSED in n.states])
         until(lambda: app.ask("focus") == "Machines", "the focus is on the wall again")
         bus.press_key(space)
         until(lambda: is_selected(one("list item", NAME)), "Space selects the tile")

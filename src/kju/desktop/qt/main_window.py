@@ -221,6 +221,9 @@ class MainWindow(QMainWindow):
             self.tabs.removeTab(index)
             widget.close()
             QTimer.singleShot(_TRIM_MS, self, self._release_memory)
+        focus = self.focusWidget()
+        if self.tabs.currentWidget() is self.page and not (focus and self.page.isAncestorOf(focus)):
+            self.page.take_focus()
 
     def _console_closed(self, name: str) -> None:
         entry = self._machines.entries.get(MachineKey("", name))

@@ -70,7 +70,7 @@ def remote(lab: Machines, *, dark: bool = False, ratio: float = 1) -> Pixels:
             write_addresses(addresses_folder(), addresses)
         with screen.program("desktop"):
             number = screen.settle("kju", 1)
-            wide, high = (round(ratio * side) for side in (900, 560))
+            wide, high = (round(ratio * side) for side in (960, 640))
             screen.steps(f"windowsize {number} {wide} {high}", "15")
             return screen.picture()
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: 1 Mbit/s. On such a link the first pictures were 160 ms old with 16,000, 113 ms with 8,000 and
 #: 93 ms with 5,500; 4,096 is no better.
 _INITIAL_WINDOW, MIN_WINDOW = 5_500, 4_096
+#: The first window of an ordered transport, bytes. TCP itself sends as much before its first
+#: acknowledgement: RFC 6928, 2. A first picture of text fits.
+_INITIAL_ORDERED = 14_600
 #: The weight of a new sample in the average rate.
 _RATE_WEIGHT = 0.2
 #: Seconds until the shortest round trip is measured again.
@@ -84,13 +87,17 @@ class Sent(NamedTuple):
 class CongestionWindow:
     """The window to one viewer.
 
+    Args:
+        initial: The window in bytes while the rate is unknown.
+
     Attributes:
         in_flight: The bytes in flight.
         rate: Bytes a second; 0 while unknown.
         round_trip: The shortest round trip, seconds; 0 while unknown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, initial: int = _INITIAL_WINDOW) -> None:
+        self._initial = initial
         self.in_flight = 0
         self.rate = 0.0
         self.round_trip = 0.0
@@ -109,7 +116,7 @@ class CongestionWindow:
         if self._draining_since:
             return MIN_WINDOW
         if not self._peak_rate:
-            return _INITIAL_WINDOW
+            return self._initial
         gain = _STARTUP_GAIN if self._rounds_without_growth < _PLATEAU else _STEADY_GAIN
         return max(MIN_WINDOW, int(gain * self.rate * self.round_trip))
 
@@ -214,7 +221,7 @@ class OutgoingMessages:
 
     def __init__(self, *, ordered: bool = False) -> None:
         self._is_ordered = ordered
-        self.window = CongestionWindow()
+        self.window = CongestionWindow(_INITIAL_ORDERED if ordered else _INITIAL_WINDOW)
         self.credit = 1
         self.serial = 0
         self.in_flight: dict[int, InFlight] = {}

@@ -95,6 +95,11 @@ def test_seldom_messages_do_not_make_the_window_small() -> None:
     assert window.size(101.0) >= MIN_WINDOW
 
 
+def test_an_ordered_transport_begins_with_the_window_of_tcp() -> None:
+    assert CongestionWindow().size(0.0) < 6_000
+    assert OutgoingMessages(ordered=True).window.size(0.0) == 10 * 1460
+
+
 def test_nothing_is_sent_again_over_an_ordered_transport() -> None:
     outgoing = OutgoingMessages(ordered=True)
     outgoing.credit = 1 << 20

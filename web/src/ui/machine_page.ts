@@ -29,6 +29,8 @@ const GONE = 5;
 const POINTER_TIME = 2000;
 /** Milliseconds before a screen that has ended is opened again. */
 const REOPEN_TIME = 1000;
+/** Milliseconds between two latencies in the bar. */
+const LATENCY_TIME = 500;
 
 export class MachinePage implements ToolbarTarget, SessionEvents {
   readonly element: HTMLElement;
@@ -60,6 +62,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private link: LinkState = "open";
   private linkReason: LinkReason = { code: 0, text: "" };
   private lostAt = 0;
+  private latencyDue = 0;
   private problem = "";
   private isComplete = false;
   private known: Machine | undefined;
@@ -189,6 +192,10 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   reacted(milliseconds: number): void {
+    // Another text lays the bar out again, which would take longer than to draw a letter.
+    const now = performance.now();
+    if (now < this.latencyDue) return;
+    this.latencyDue = now + LATENCY_TIME;
     this.toolbar.showLatency(milliseconds);
   }
 

@@ -291,6 +291,7 @@ class SenderSession:
             reason = "a view client cannot send input; connect with the role control"
             self._urgent.append(InputDone(message.number, error="RoleError", reason=reason))
             return []
+        self.pace.hasten(now)
         try:
             ready = self._inputs.add(message, now)
         except PeerError as error:

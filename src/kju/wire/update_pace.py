@@ -7,7 +7,8 @@ Rules:
 - An update ends when the viewer was sent all changes up to the version that the screen had at its
   beginning, or the owner says so. So an update of a screen that changes all the time ends.
 - A viewer that lacks something (it is new, or a message was lost) gets it at once, at any rate.
-- A change after a longer time without one is sent at once.
+- A change after a longer time without one is sent at once, and so is each change for
+  `ANSWER_TIME` after an input of the viewer: it may be the answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ QUIET_TIME = 1.0
 #: The same for a viewer that looks at the other rate at most, and accepts it
 #: (`SessionHello.rare_pings`): a wall has dozens of such viewers, and each ping wakes both ends.
 _SLOW_QUIET_TIME, _SLOW_RATE = 5.0, 10.0
+#: Seconds after an input in which each change is sent at once. Nearly all guests answer sooner.
+ANSWER_TIME = 0.1
 #: Updates per second: a lower rate counts as this one. Its inverse must be a time.
 _MIN_RATE = 0.001
 
@@ -47,7 +50,7 @@ class UpdatePace:
         self.rate: float | None = None
         #: The version that ends the present update; None between two updates.
         self._target: int | None = 1
-        self._due = 0.0
+        self._due = self._hasty_until = 0.0
         self._has_picture = False
 
     @property
@@ -73,7 +76,11 @@ class UpdatePace:
         """Return whether the viewer may get pixels now."""
         if self.rate is None or self._target is not None:
             return True
-        return self.rate > 0 and now >= self._due
+        return self.rate > 0 and (now >= self._due or now < self._hasty_until)
+
+    def hasten(self, now: float) -> None:
+        """Send each change at once for a while: the viewer has sent an input."""
+        self._hasty_until = now + ANSWER_TIME
 
     def finish(self) -> None:
         """End the update: all of it was sent, and the viewer has a picture."""

@@ -14,7 +14,7 @@ from kju.errors import PeerError
 from kju.surface import State
 from kju.wire import messages
 from kju.wire.messages import ModeUpdate, RateDone, Segment, StateUpdate, ViewerRate
-from kju.wire.update_pace import FIRST_LOOK_RATE, UpdatePace
+from kju.wire.update_pace import ANSWER_TIME, FIRST_LOOK_RATE, UpdatePace
 
 
 class Recorder(Link):
@@ -223,3 +223,25 @@ def test_a_sender_from_before_rates_does_not_accept_changes() -> None:
     assert not old.rates
     state = msgspec.msgpack.encode([22, 1, 1])
     assert isinstance(messages.decode_from_sender(state), StateUpdate)
+
+
+def test_changes_after_an_input_do_not_wait_for_the_next_update() -> None:
+    pace = UpdatePace()
+    pace.rate = 1.0
+    picture = Segment(1, 1, 1, 5, 5, 0, b"")
+    pace.record(picture, 5, 1.0)  # the first one
+    pace.record(picture, 5, 10.0)
+    assert not pace.allows(10.2)
+    pace.hasten(10.2)
+    assert pace.allows(10.25)
+    pace.record(picture, 5, 10.25)
+    assert pace.allows(10.29)
+    assert not pace.allows(10.2 + ANSWER_TIME)
+
+
+def test_an_input_brings_no_pixels_to_a_viewer_that_does_not_look() -> None:
+    pace = UpdatePace()
+    pace.rate = 0.0
+    pace.record(Segment(1, 1, 1, 5, 5, 0, b""), 5, 1.0)
+    pace.hasten(2.0)
+    assert not pace.allows(2.01)

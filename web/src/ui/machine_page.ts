@@ -9,7 +9,7 @@ import { Recording, saveScreenshot } from "../screen/recording";
 import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
 import type { Connection, LinkReason, LinkState } from "../shell/connection";
 import type { Machine } from "../wire/messages";
-import type { SessionEvents } from "../wire/session";
+import { FULL_RATE, type SessionEvents } from "../wire/session";
 import { actionsOn, carryOut } from "./actions";
 import { notify } from "./dialog";
 import { h } from "./dom";
@@ -299,7 +299,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
 
   private setRate(): void {
     // A hidden page needs no pictures.
-    this.connection.session(this.screen)?.setRate(document.hidden ? 0 : null);
+    this.connection.session(this.screen)?.setRate(document.hidden ? 0 : FULL_RATE);
   }
 
   private textChannel(): TextChannel {

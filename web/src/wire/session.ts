@@ -25,6 +25,9 @@ const MAX_PHOTO_PIXELS = 1 << 20;
 /** Inputs without an answer. The sender ends a session that has 64. */
 const MAX_INPUTS = 48;
 
+/** Pictures per second that a display shows. The answer to an input does not wait for its turn. */
+export const FULL_RATE = 60;
+
 /** Four numbers of each rectangle: x, y, width, height. */
 export type Rects = Uint32Array;
 
@@ -104,7 +107,7 @@ export class ScreenSession {
   private inputs = 0;
   private rates = 0;
   private takesRates = false;
-  private wantedRate: number | null = null;
+  private wantedRate: number | null = FULL_RATE;
   private readonly waiting = new Map<number, SentInput>();
   private reactions: SentInput[] = [];
   private isOver = false;

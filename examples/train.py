@@ -35,6 +35,7 @@ EPISODE = 100  # steps: pictures of the game
 BEHIND = 4  # steps: two invaders cover each other, but not for so long
 DISCOUNT = 0.95  # of the value that comes a step later
 RANDOM = 0.05  # the share of random actions at last
+CLOSE = 0.03  # values that differ by less are about equal
 
 
 def pixels(frame: np.ndarray) -> np.ndarray:
@@ -70,7 +71,9 @@ class Learner:
 
     def choose(self, states: np.ndarray, curiosity: float) -> np.ndarray:
         """Return an action for each state: at random with this probability, else the best."""
-        best = self.values[states].argmax(axis=1)
+        # Of actions that are about equal all are used: only one of them may lead into a dead end.
+        values = self.values[states]
+        best = (values + self._random.gumbel(scale=CLOSE, size=values.shape)).argmax(axis=1)
         other = self._random.integers(0, len(ACTIONS), len(states))
         return np.where(self._random.random(len(states)) < curiosity, other, best)
 

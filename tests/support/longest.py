@@ -13,6 +13,7 @@ TESTS = Path(__file__).resolve().parents[1]
 SECONDS = {
     "qemu/test_documentation.py": 200,
     "qemu/test_sample_guest.py": 85,
+    "qemu/test_detached_launch.py": 75,
     "qemu/test_cli.py": 80,
     "qemu/test_typing_pace.py": 50,
     "qemu/test_window.py": 47,

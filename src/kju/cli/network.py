@@ -27,7 +27,7 @@ from ..signals import ending_signals
 from ..store.paths import local_network
 from ..wire.codecs import CODECS
 from .command import running_machines
-from .output import progress
+from .output import progress, reporting
 
 #: Addresses that stand for all addresses of a computer.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
@@ -247,8 +247,8 @@ def mirror(
             insecure=insecure,
             detach=True,
         )
-    print(machine.name)
-    machine.close()
+    with machine, reporting(machine):
+        print(machine.name)
 
 
 def list_screens(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:

@@ -13,9 +13,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
+
+if TYPE_CHECKING:
+    from ..client.machine import Machine
 
 BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
 #: Seconds before progress is shown: most work is done by then.
@@ -166,6 +169,21 @@ def styled(text: str, style: str, wanted: bool | None = None) -> str:
     """Return a text in a colour or in bold, if standard output shows it (or as *wanted*)."""
     wanted = _uses_colour(sys.stdout) if wanted is None else wanted
     return f"\x1b[{style}m{text}\x1b[0m" if wanted else text
+
+
+@contextlib.contextmanager
+def reporting(*machines: Machine) -> Iterator[None]:
+    """Report machines that have started; end them if a signal ends the command before that."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (KeyboardInterrupt, SystemExit):
+        from ..errors import KjuError
+
+        for machine in machines:
+            with contextlib.suppress(KjuError):
+                machine.stop()
+        raise
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ class ForkBase(Generic[MachineT]):
                 machines.append(self._finish(starting.pop(0)))
         except BaseException:
             for each in starting:
-                self._give_up(each)
+                each.close()
             for machine in machines:
                 _end(machine)
             raise
@@ -139,15 +139,6 @@ class ForkBase(Generic[MachineT]):
         if self._ready and not name and not detach:
             return self._ready.pop(0)
         return Starting(self._launch(name, detach=detach, spare=False))
-
-    def _give_up(self, starting: Starting) -> None:
-        """End a fork whose start has not finished."""
-        if not starting.request.detach:
-            starting.close()
-            return
-        # A detached host does not end with this connection.
-        with contextlib.suppress(KjuError):
-            _end(starting.finish(self._make))
 
     def _add_spares(self) -> None:
         # An error would lose the forks that have started. Without spares `fork` is only slower, and

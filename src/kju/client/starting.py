@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..protocol.forks import Begin
-from ..protocol.launch_options import Launch
-from ..protocol.messages import Done, Welcome
+from ..protocol.launch_options import Detach, Launch
+from ..protocol.messages import Done, Stop, Welcome
 from . import requests
 from .link import Link
 from .requests import END, START, check_reply
@@ -52,6 +53,7 @@ class Starting:
 
     def __init__(self, request: Launch) -> None:
         self.request = request
+        self._detaching = False
         self._child, sock = start_host()
         self._link = Link(sock, request.machine)
         try:
@@ -66,6 +68,8 @@ class Starting:
     def finish(self, make: MakeMachine[MachineT]) -> MachineT:
         """Return the machine once it runs; a spare fork begins.
 
+        If this is interrupted or cancelled, the machine ends: it goes on only where it is returned.
+
         Raises:
             KjuError: It did not start; nothing is left of it.
         """
@@ -77,20 +81,27 @@ class Starting:
             screens = Screens.of(link, open_screen)
             if request.spare:
                 link.ask(Begin(), Done)
+            if request.detach:
+                self._detaching = True
+                link.ask(Detach(), Done)
+                # The process that we started has passed the machine to a child of its own.
+                reap(self._child, END)
         except BaseException as error:
-            if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
+            if self._detaching:
+                # It may have been detached, and no longer end with the connection.
+                with contextlib.suppress(KjuError):
+                    link.begin(Stop(how="quit"))
+                link.wait_ended(END)
+            elif isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
                 # The host closes the connection last: the name is free again then.
                 link.wait_ended(END)
             self.close()
             if isinstance(error, MachineGoneError):
                 raise requests.host_failed(self._child.returncode) from error
             raise
-        if request.detach:
-            # The process that we started has passed the machine to a child of its own.
-            reap(self._child, END)
         return make(link, screens, None if request.detach else self._child)
 
     def close(self) -> None:
-        """End the host, and return when it has ended. A machine that is not detached ends too."""
+        """End the host, and return when it and its machine have ended."""
         self._link.close()
         reap(self._child, END)

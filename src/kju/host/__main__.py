@@ -2,8 +2,8 @@
 
 FD is an inherited socket. It receives one `Launch`, which is answered by `Welcome` or `Failure`; or
 `DryRun`s, which start nothing (`kju.host.dry_run`).
-Then it is a client's connection like any other, except that a machine that is not detached ends
-with it.
+Then it is a client's connection like any other, except that the machine ends with it, unless it was
+detached.
 
 Exit statuses:
 
@@ -39,6 +39,7 @@ from ..store import leased, running, sweeping
 from ..store.definitions import VARIABLES
 from ..store.forks import unmerged
 from ..store.log_files import BoundedLog, LogHandler
+from .detaching import fork_host
 from .machine import HostedMachine, LaunchingClient
 
 log = logging.getLogger("kju.host")
@@ -70,10 +71,8 @@ def main(arguments: list[str]) -> int:
         logging.getLogger().addHandler(logging.NullHandler())
         dry_run.serve(LaunchingClient(owner, side, number), request)
         return _OK
-    if request.detach and os.fork():
-        # The launcher waits for this process; the machine is its orphan from here on.
-        os._exit(_OK)
-    return _serve(LaunchingClient(owner, side, number), request)
+    waiting = fork_host(owner) if request.detach else None
+    return _serve(LaunchingClient(owner, side, number, waiting), request)
 
 
 def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun]:

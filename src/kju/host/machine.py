@@ -30,6 +30,7 @@ from ..store.running import Claim
 from ..surface import State
 from . import requests
 from .control import Client, ControlServer, Result
+from .detaching import report_detached
 from .lease import HostLease
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,14 @@ class LaunchingClient(NamedTuple):
         sock: The connection.
         side: Its protocol state.
         number: The launch request's number.
+        waiting: For a machine to be detached: the process that its launcher waits for
+            (`kju.host.detaching`).
     """
 
     sock: socket.socket
     side: HostSide
     number: int
+    waiting: int | None = None
 
 
 class HostedMachine:
@@ -85,6 +89,7 @@ class HostedMachine:
         self.lease = HostLease(request.lease) if request.lease is not None else None
         self._claim = claim
         self._is_spare = request.spare
+        self._detached = False
         self._reverting = asyncio.Lock()
         self._launcher = launcher
         self._owner: Client | None = None
@@ -221,7 +226,7 @@ class HostedMachine:
             self._tasks.begin(console.devices.leave(client))
         if (keyboard := self.emulator.screenless_keyboard) is not None:
             self._tasks.begin(keyboard.leave(client))
-        if client is self._owner and not self.request.detach:
+        if client is self._owner and not self._detached:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -235,6 +240,18 @@ class HostedMachine:
             self.end(f"{who} stopped it")
         else:
             await self.emulator.powerdown()
+
+    def detach(self, client: Client) -> None:
+        """Let the machine outlive its launcher's connection.
+
+        Raises:
+            UsageError: The client did not launch a machine to be detached, or has detached it.
+        """
+        waiting = self._launcher.waiting
+        if client is not self._owner or waiting is None or self._detached:
+            raise UsageError(f"{self.name} is detached by the program that launches it, once")
+        self._detached = True
+        report_detached(waiting)
 
     async def begin_spare(self) -> None:
         """Let a spare fork run, and list it among the machines."""

@@ -20,7 +20,7 @@ from ..protocol import messages
 from ..protocol.dry_run import DryRun
 from ..protocol.forks import Begin, Freeze, RemoveBase, Revert
 from ..protocol.framing import MAX_FRAME, no_screen
-from ..protocol.launch_options import Launch
+from ..protocol.launch_options import Detach, Launch
 from ..protocol.leases import Renew
 from ..protocol.messages import AnyRequest
 from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
@@ -73,6 +73,9 @@ class RunningMachine(Protocol):
     async def begin_spare(self) -> None:
         """Let a spare machine run."""
 
+    def detach(self, client: Client) -> None:
+        """Let the machine outlive its launcher's connection."""
+
 
 async def answer(machine: RunningMachine, client: Client, request: AnyRequest) -> Result:
     """Answer one request.
@@ -124,6 +127,11 @@ async def _hello(machine: RunningMachine, client: Client, request: messages.Hell
 
 async def _launch(machine: RunningMachine, client: Client, request: Launch) -> Result:
     raise UsageError("this machine has been launched already")
+
+
+async def _detach(machine: RunningMachine, client: Client, request: Detach) -> Result:
+    machine.detach(client)
+    return Result(messages.Done())
 
 
 async def _dry_run(machine: RunningMachine, client: Client, request: DryRun) -> Result:
@@ -366,6 +374,7 @@ _CONTROL: frozenset[Role] = frozenset(("control",))
 REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Hello: _RequestRule(_hello, _ALL),
     Launch: _RequestRule(_launch, _CONTROL),
+    Detach: _RequestRule(_detach, _CONTROL),
     DryRun: _RequestRule(_dry_run, _CONTROL),
     messages.GetInfo: _RequestRule(_info, _ALL),
     messages.Stop: _RequestRule(_stop, _CONTROL),

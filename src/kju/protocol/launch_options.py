@@ -261,8 +261,8 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Launch(Request, frozen=True, tag="launch"):
     """Launch a machine: the only request on the connection of the process that started a host.
 
-    It replaces a `Hello` with the control role. The connection stays open, and a host that is not
-    detached ends with it.
+    It replaces a `Hello` with the control role. The connection stays open, and the host ends with
+    it, unless `Detach` has arrived before.
 
     Attributes:
         machine: The machine's name; empty for one made from the image's.
@@ -281,7 +281,7 @@ class Launch(Request, frozen=True, tag="launch"):
         arguments: The user's own arguments, passed on unchanged.
         qemu: The QEMU to run; empty to search for one.
         surface: A file for the surface; empty for a memfd.
-        detach: Whether the machine outlives this connection.
+        detach: Whether the machine outlives this connection, from `Detach` on.
         log_level: The level of host.log: ``debug``, ``info``, ``warning``, ``error``.
         client: The client's name, for the list of clients.
         base: The base that the machine is a fork of, by its number (`kju.store.forks`); empty for a
@@ -311,6 +311,14 @@ class Launch(Request, frozen=True, tag="launch"):
     base: Name = ""
     spare: bool = False
     lease: Lease | None = None
+
+
+class Detach(Request, frozen=True, tag="detach"):
+    """Let the machine outlive the connection that launched it. Answered by `Done`.
+
+    Its launcher sends this last, once it has everything that it reports. So a machine whose
+    launcher was interrupted ends with it.
+    """
 
 
 def takes(kind: type) -> Callable[[Function], Function]:

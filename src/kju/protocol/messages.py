@@ -20,7 +20,7 @@ from msgspec import Meta, field
 
 from .dry_run import DryRun, Planned
 from .forks import Begin, Freeze, Frozen, RemoveBase, Revert
-from .launch_options import Launch
+from .launch_options import Detach, Launch
 from .leases import Renew
 from .snapshots import ChangeSnapshot, GetSnapshots, SnapshotList
 from .stepping import StepGuest
@@ -233,6 +233,7 @@ class Subscribe(Request, frozen=True, tag="subscribe"):
 AnyRequest = (
     Hello
     | Launch
+    | Detach
     | DryRun
     | GetInfo
     | GetSurface

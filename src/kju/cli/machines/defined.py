@@ -23,7 +23,7 @@ from ...store.definitions import DefinedMachine
 from ...store.machine_toml import Definition
 from ...store.paths import DEFINITION_FILE, check_name, definitions_folder
 from ..command import NO_IMAGE, Defined, DryRun, with_options
-from ..output import line_of, progress
+from ..output import line_of, progress, reporting
 from .running import print_plan
 
 # The definition stands between these lines. An editor that could not write all of its text (the
@@ -97,8 +97,9 @@ def start(
     with progress(f"starting {name}"):
         machine = launching.start(name, detach=True)
     with machine:
+        with reporting(machine):
+            print(f"{name} is running (process {machine.host_pid})")
         chosen = machine.info()["accelerator"]
-        print(f"{name} is running (process {machine.host_pid})", flush=True)
         print(_accelerator_line(chosen["name"], chosen["reason"]), flush=True)
         if watch:
             from ..screen import watch_machine

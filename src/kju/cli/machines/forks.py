@@ -12,7 +12,7 @@ from ...client.machine import Machine
 from ...errors import UsageError
 from ...escaping import one_line
 from ..command import Json, Name
-from ..output import progress
+from ..output import progress, reporting
 
 
 def freeze(
@@ -72,9 +72,10 @@ def fork(
                 made = machine.fork(several, name=fork_name or None, detach=True)
     forks: list[Machine] = made if isinstance(made, list) else [made]
     names = [each.name for each in forks]
+    with reporting(*forks):
+        print(json_format.dumps(names) if json else "\n".join(names))
     for each in forks:
         each.close()
-    print(json_format.dumps(names) if json else "\n".join(names))
 
 
 def revert(

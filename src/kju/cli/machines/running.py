@@ -23,7 +23,7 @@ from ...protocol.launch_options import LaunchOptions
 from ...protocol.values import KINDS
 from ...store import running
 from ..command import NO_IMAGE, AnyName, DryRun, Json, Name, group, with_options
-from ..output import progress
+from ..output import progress, reporting
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
 #: The host's reason after an emulator failed: see `kju.emulators.spawn.describe`.
@@ -74,7 +74,8 @@ def run(
         print(NO_IMAGE, file=sys.stderr)
     detached = bool(options.get("detach"))
     with machine:
-        print(f"{machine.name} is running (process {machine.host_pid})", flush=True)
+        with reporting(machine):
+            print(f"{machine.name} is running (process {machine.host_pid})")
         info = machine.info()
         if display := info[info["kind"]].get("display"):
             print(f"programs: DISPLAY={display} xterm", flush=True)

@@ -81,7 +81,8 @@ async def test_forks_that_start_end_with_the_one_that_failed() -> None:
 async def test_detached_forks_that_start_are_stopped_with_the_one_that_failed() -> None:
     with pytest.raises(MachineExistsError):
         await opened().fork(4, name="copy", detach=True)
-    assert {"stop copy-1", "stop copy-2", "stop copy-4"} <= set(happened)
+    ends = ["stop copy-1", "close copy-1", "stop copy-2", "close copy-2"]
+    assert happened == ["give up copy-4", *ends]
 
 
 async def test_fork_that_does_not_end_does_not_keep_the_others() -> None:

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import aiohttp
 
+from kju.serving.background import serving
 from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.carrier import WebCarrier
 from kju.web.listening import WebOptions
-from kju.web.server import WebServer, serving
+from kju.web.server import WebServer
 from kju.wire import messages as wire
 from kju.wire.greeting import Admission
 

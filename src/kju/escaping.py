@@ -11,11 +11,21 @@ message). Each is replaced with its Python escape, such as ``\x1b``.
 | a page's ``pre``, a traceback: several lines | `lines` |
 | a page | `lines`, in an ElementTree, which escapes ``<``, ``>``, ``&`` and quotes |
 | a Qt label | `one_line`, in a label whose format is PlainText: Qt draws HTML else |
+| another computer: an error, an event | `without_folders` first: it removes the folders of paths |
 | JSON | ``json.dumps``, which escapes all but ASCII |
 | `kju serial` | nothing: a serial port's bytes are the terminal's, as with a serial cable |
 """
 
 from __future__ import annotations
+
+import re
+
+#: The folders of a path: its beginning, and components that end with a slash. A component may have
+#: spaces in it, but no punctuation of a sentence.
+_WORD = r"""[^\s/:;,()'"]+"""
+_FOLDERS = re.compile(
+    rf"(?<![\w.:/~-])(?:~|\.{{0,2}})/+(?=[^\s/])(?:{_WORD}(?: (?![.~]){_WORD})*/)*"
+)
 
 
 def one_line(text: str, longest: int = 0) -> str:
@@ -29,6 +39,14 @@ def one_line(text: str, longest: int = 0) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _spelled(c) for c in text)
+
+
+def without_folders(text: str) -> str:
+    """Return a text for another computer: of each path only the file's name is left.
+
+    Folders tell the names of users, and where a computer keeps its files.
+    """
+    return _FOLDERS.sub("", text)
 
 
 def lines(text: str) -> str:

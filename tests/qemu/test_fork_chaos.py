@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,19 @@ from support.forks import make_disk, qemu_io
 from support.wait import HANG, until
 
 import kju
+from kju.client.forks import ForkBase
+from kju.client.link import only_descriptor
+from kju.client.requests import check_reply, freeze_request
 from kju.client.targets import running_names
-from kju.errors import ForkError, KjuError, UsageError
+from kju.errors import ForkError, KjuError, MachineGoneError, ProducerGoneError, UsageError
+from kju.protocol.forks import Frozen
 from kju.store import defining, sweeping
 from kju.store.forks import listing, places, unmerged
+from kju.store.forks.bases import adopt_base
 from kju.store.forks.held_folder import ID
 from kju.store.forks.layers import MAX_DEPTH
 from kju.store.machine_toml import Definition
+from kju.surface import State
 
 pytestmark = pytest.mark.qemu
 
@@ -250,6 +258,87 @@ def test_two_clients_freeze_one_machine_at_the_same_time(disk: Path) -> None:
             base.close()  # type: ignore[attr-defined]
 
 
+def test_base_that_another_client_replaces_exists_for_its_client(disk: Path) -> None:
+    with launch(disk) as machine, kju.attach("web") as other:
+        answer = machine._link.call(freeze_request("ready"))
+        lock = only_descriptor(answer, Frozen)
+        write(machine, 0x22)
+        with other.freeze("ready", spares=0) as second:
+            other.remove_base("ready")
+            held = adopt_base(check_reply(answer.reply, Frozen).base, lock)
+            with ForkBase(held, kju.Machine) as first, first.fork() as fork:
+                assert reads(fork, 0x11)
+            with second.fork() as fork:
+                assert reads(fork, 0x22)
+        until(lambda: listing.bases() == [])
+
+
+def test_clients_fork_one_machine_at_the_same_time(disk: Path) -> None:
+    # Each freezes it without a name, in place of the base before.
+    def fork() -> bool:
+        with kju.attach("web") as mine, mine.fork() as made:
+            return reads(made, 0x11)
+
+    with launch(disk), ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(fork) for _ in range(8)]
+        assert all(each.result() for each in made)
+
+
+def test_revert_leaves_no_overlay_of_removed_bases(disk: Path, world: str) -> None:
+    with launch(disk) as machine:
+        machine.freeze("first", spares=0).close()
+        for number in range(3):
+            write(machine, 0x22 + number)
+            machine.freeze("later", spares=0).close()
+        machine.remove_base("later")
+        machine.revert()
+        (folder,) = {Path(inserted(machine)["file"]).parent}
+        assert [path.name for path in folder.glob("*.qcow2")] == [
+            Path(inserted(machine)["file"]).name
+        ]
+        assert reads(machine, 0x11)
+    until(lambda: not folders(world))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, 0], ids=["SIGTERM", "stop"])
+def test_machine_that_is_stopped_during_a_revert_ends(disk: Path, world: str, number: int) -> None:
+    choose = random.Random(number)
+    for _ in range(6):
+        with launch(disk) as machine, kju.attach("web") as other, kju.attach("web") as viewer:
+            machine.freeze("ready", spares=0).close()
+            write(machine, 0x33)
+            assert viewer.screen.state[0] is State.LIVE
+            with ThreadPoolExecutor(1) as pool:
+                reverting = pool.submit(other.revert)
+                time.sleep(choose.uniform(0, 0.5))
+                if number:
+                    os.kill(machine.host_pid, number)
+                    machine.wait_ended(timeout=HANG)
+                else:
+                    machine.stop()
+                assert isinstance(reverting.exception(), MachineGoneError | None)
+            with pytest.raises(ProducerGoneError, match=r"has ended: .* (received|stopped)"):
+                viewer.screen.wait(timeout=HANG)
+        until(lambda: not running_names() and not folders(world), "nothing is left")
+
+
+def test_clients_that_attach_during_a_revert_find_the_screens(disk: Path) -> None:
+    with launch(disk) as machine, kju.attach("web") as other:
+        machine.freeze("ready", spares=0).close()
+        reverting = threading.Thread(target=other.revert)
+        reverting.start()
+        attached = 0
+        while reverting.is_alive() or not attached:
+            with kju.attach("web") as viewer:
+                assert len(viewer.screens) == 1
+                assert viewer.screen.frame().size
+                assert viewer.info()["state"] == "running"
+            attached += 1
+        reverting.join()
+        # Those that disconnected during the revert do not view the new emulator's screen.
+        assert {client["pid"] for client in machine.info()["clients"]} == {os.getpid()}
+
+
 #: Run where 80 of 100 MiB of shared memory are free.
 REFUSED = """
 import sys
@@ -322,6 +411,34 @@ def test_many_generations_of_forks_stay_within_eight_overlays(disk: Path, world:
         assert reads(machine, MAX_DEPTH + 3, (MAX_DEPTH + 2) * SIZE)
     until(lambda: not folders(world))
     assert holds(disk, 1) and not holds(disk, 2, SIZE)
+
+
+def test_fork_with_more_than_eight_overlays_is_flattened(disk: Path) -> None:
+    with launch(disk) as machine:
+        for number in range(MAX_DEPTH):
+            write(machine, number + 1, number * SIZE)
+            machine.freeze("ready", spares=0).close()
+        # The base has been frozen before its machine was flattened; a revert begins on it again.
+        with kju.open_base("web", "ready") as base, base.fork() as fork:
+            for _ in range(2):
+                until(lambda: inserted(fork)["backing_file_depth"] == 1, "one overlay is left")
+                for number in range(MAX_DEPTH):
+                    assert reads(fork, number + 1, number * SIZE)
+                fork.revert()
+
+
+def test_flattened_overlay_has_everything_after_sigkill(disk: Path, world: str) -> None:
+    with launch(disk) as machine:
+        for number in range(MAX_DEPTH):
+            write(machine, number + 1, number * SIZE)
+            machine.freeze("ready", spares=0).close()
+        until(lambda: inserted(machine)["backing_file_depth"] == 1, "one overlay is left")
+        kill_host(machine)
+    until(lambda: not running_names())
+    with launch(disk) as machine:
+        for number in range(MAX_DEPTH):
+            assert reads(machine, number + 1, number * SIZE)
+    until(lambda: not folders(world))
 
 
 def test_snapshots_of_a_frozen_machine_are_in_its_overlay(disk: Path, world: str) -> None:

@@ -22,7 +22,8 @@ from support.wait import until
 import kju
 from kju.acting import Type
 from kju.errors import KjuError, RoleError, UnavailableError, UsageError
-from kju.serving.server import Server, serving
+from kju.serving.background import serving
+from kju.serving.server import Server
 
 pytest.importorskip("zenoh")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]

@@ -13,12 +13,13 @@ import msgspec
 import numpy as np
 
 from kju.protocol.messages import Keys
+from kju.serving.background import serving
 from kju.surface.producer import Producer
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
 from kju.web.messages import WebRole
-from kju.web.server import WebServer, serving
+from kju.web.server import WebServer
 from kju.wire import messages as wire
 from kju.wire.greeting import Stage
 from kju.wire.receiver_session import ReceiverSession

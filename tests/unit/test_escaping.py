@@ -18,7 +18,7 @@ from kju.cli.machines import status
 from kju.client.requests import Event
 from kju.emulators.events import MachineEvents, from_remote
 from kju.errors import QemuError
-from kju.escaping import lines, one_line
+from kju.escaping import lines, one_line, without_folders
 from kju.remote.connection_errors import Notices
 from kju.report.page import Failure, page
 from kju.store import log_files
@@ -169,6 +169,24 @@ def test_numbers_that_cannot_be_encoded_are_dropped() -> None:
     assert told == ("remote-mode", {"epoch": 1})
     events = MachineEvents()
     events.happen(*told)
+
+
+# ---- another computer
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the disk /home/jo doe/My VMs/x.qcow2: unreadable", "the disk x.qcow2: unreadable"),
+        ("file=/a/b/c.img,format=raw", "file=c.img,format=raw"),
+        ("'/a/b c/d.img' (raw), ~/e/f.img and ../../g/h.img", "'d.img' (raw), f.img and h.img"),
+        ("it is in /root/.local/share/kju/forks/ab-12. Restore it", "it is in ab-12. Restore it"),
+        ("//share/x", "x"),
+        ("https://a.example/b/c, zenoh:lab/host/x, 127.0.0.1:7447/y, 1/1500 s and/or /", ""),
+    ],
+)
+def test_another_computer_is_shown_no_folders(text: str, shown: str) -> None:
+    assert without_folders(text) == (shown or text)
 
 
 # ---- a page

@@ -87,7 +87,8 @@ SUITES: dict[str, str] = {
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_web.py": "web.site",
-    "integration/web/test_server.py": "web.connections",
+    "integration/web/test_server.py": "serving.background",
+    "integration/web/test_sockets.py": "web.connections",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "qemu/test_web.py": "web.actions",
@@ -105,6 +106,7 @@ SUITES: dict[str, str] = {
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines.running cli.recording cli.screen",
     "qemu/test_desktop.py": ("desktop.first_steps desktop.qt.app desktop.single_instance"),
+    "qemu/test_detached_launch.py": "host.detaching",
     "qemu/test_display1.py": "emulators.qemu.display.display",
     "qemu/test_dry_run.py": "client.aio.planning client.planning host.dry_run",
     "qemu/test_forks.py": (

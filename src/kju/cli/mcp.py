@@ -80,7 +80,9 @@ def mcp(
     from ..agents.mcp.session import ToolSession
 
     chosen = frozenset(names) if names else None
-    session = ToolSession(known, images=images, serial=serial, names=chosen, launch=launch)
+    session = ToolSession(
+        known, images=images, serial=serial, names=chosen, launch=launch, remote=bool(listen)
+    )
     if listen:
         _serve_http(session, listen, token_file)
         return

@@ -29,7 +29,7 @@ from ..protocol.messages import (
 )
 from ..protocol.values import Role
 from ..store import log_files
-from ..store.forks.bases import open_base
+from ..store.forks.bases import adopt_base
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from . import requests
@@ -38,10 +38,10 @@ from .forks import ForkBase
 from .input_devices import Keyboard, Pointer
 from .input_requests import mark_of, replay_schedule
 from .link import DEFAULT_TIMEOUT, Link, Timeout, only_descriptor, seconds_of
-from .requests import END, NAMELESS, client_name
+from .requests import END, NAMELESS, check_reply, client_name
 from .snapshots import Snapshots
 from .surface import Screen
-from .waiting import Events, Screens, open_serial, reap, run_blocking, sleep, subscribe
+from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
 
 if TYPE_CHECKING:
     import subprocess
@@ -310,8 +310,11 @@ class Machine:
         """
         request = requests.freeze_request(tag)
         requests.check_spares(spares)
-        frozen = self._link.ask(request, Frozen, timeout=timeout)
-        base = run_blocking(open_base, frozen.base)
+        answer = self._link.call(request, timeout)
+        lock = only_descriptor(answer, Frozen)
+        frozen = check_reply(answer.reply, Frozen)
+        # Not on a thread, whose base would be lost when this is cancelled.
+        base = adopt_base(frozen.base, lock)
         paused = frozen.milliseconds / 1000
         return ForkBase(base, type(self), spares=spares, paused=paused)
 

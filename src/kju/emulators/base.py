@@ -25,6 +25,7 @@ from ..surface import Mark, State
 if TYPE_CHECKING:
     import socket
 
+    from ..store.forks.held_folder import HeldFolder
     from .console import Console
     from .events import MachineEvents
     from .input.keyboard import SharedKeyboard
@@ -100,10 +101,22 @@ class SnapshotStore(Protocol):
         """Return all snapshots."""
 
 
+class FrozenBase(NamedTuple):
+    """A new base of a machine.
+
+    Attributes:
+        reply: The answer to the client.
+        held: Holds the base for the client; the caller releases it.
+    """
+
+    reply: Frozen
+    held: HeldFolder
+
+
 class ForkStore(Protocol):
     """The bases of a machine, from which it can be forked."""
 
-    async def freeze(self, tag: str, /) -> Frozen:
+    async def freeze(self, tag: str, /) -> FrozenBase:
         """Freeze the machine as a base, and let it go on."""
 
     async def remove(self, tag: str, /) -> None:

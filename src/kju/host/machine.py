@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ..emulators.base import Emulator, Ending
 from ..emulators.tasks import Tasks
-from ..errors import ForkError, KjuError, UsageError
+from ..errors import ForkError, KjuError, MachineGoneError, UsageError
 from ..escaping import one_line
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
@@ -144,21 +144,27 @@ class HostedMachine:
     # -- starting
 
     async def _start_unless_ended(self) -> None:
-        starting = asyncio.create_task(self._start(), name="start")
-        first: set[asyncio.Future[Any]] = {starting, self._ending}
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
+        if await self._finished(self._start()):
             return
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, KjuError, OSError):
-            await starting
         ending = self._ending.result()
         if self.lease is not None and self.lease.has_ended:
             # The emulator's last words are about its sudden end.
             raise KjuError(ending.reason)
         if ending.status is not None or not ending.asked:
             raise await self.emulator.explain(KjuError(ending.reason))
+
+    async def _finished(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run work, and return whether it finished; it is cancelled if the machine is to end."""
+        task = asyncio.create_task(work)
+        first: set[asyncio.Future[Any]] = {task, self._ending}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+            return True
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, KjuError, OSError):
+            await task
+        return False
 
     async def _start(self) -> None:
         # First, so that the end of the launcher's connection is noticed during a long start.
@@ -192,13 +198,17 @@ class HostedMachine:
         self.end(f"the host received {signal.Signals(number).name}")
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
-        """Answer one request, once the machine has started.
+        """Answer one request, once the machine has started, and no revert is in progress.
 
         Raises:
             KjuError: The request failed; the client gets this error.
         """
         if not isinstance(request, Launch):
             await self._started.wait()
+        if not isinstance(request, messages.Stop) or request.how != "quit":
+            # During a revert there is no emulator that could answer.
+            async with self._reverting:
+                pass
         return await requests.answer(self, client, request)
 
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
@@ -207,7 +217,7 @@ class HostedMachine:
         Raises:
             KjuError: The request failed; the client gets this error.
         """
-        if self._started.is_set():
+        if self._started.is_set() and not self._reverting.locked():
             return requests.answer_at_once(self, client, request)
         return None
 
@@ -272,9 +282,14 @@ class HostedMachine:
 
     async def _revert(self) -> None:
         async with self._reverting:
+            ended = MachineGoneError(f"{self.name} ended before it was reverted", self.name)
+            if self._ending.done():
+                raise ended
             try:
+                # Not cancelled: without either emulator nothing would end the first one.
                 self.emulator = await self.emulator.revert()
-                await self.emulator.start(self._emulator_ended)
+                if not await self._finished(self.emulator.start(self._emulator_ended)):
+                    raise ended
             except BaseException as error:
                 if not isinstance(error, ForkError | UsageError):
                     self.end(f"it could not return to its base: {error}", asked=False)
@@ -286,6 +301,8 @@ class HostedMachine:
         """Take everything down; *otherwise* is the reason if nothing has ended the machine."""
         ending = self._ending.result() if self._ending.done() else Ending(otherwise, False)
         try:
+            # A revert ends its first emulator and makes another one, which is the one to end.
+            await self._reverting.acquire()
             await self.emulator.end()
         finally:
             await self.emulator.close(*_last_state(ending))

@@ -13,6 +13,8 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from ..emulators.base import Emulator
 from ..emulators.console import ONE_LOOK, Console
 from ..errors import LimitError, RoleError, UsageError
@@ -26,6 +28,7 @@ from ..protocol.messages import AnyRequest
 from ..protocol.snapshots import ChangeSnapshot, GetSnapshots
 from ..protocol.stepping import StepGuest
 from ..protocol.values import Role
+from ..store.forks.held_folder import HeldFolder
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from .control import Client, Result
@@ -201,7 +204,9 @@ async def _step(machine: RunningMachine, client: Client, request: StepGuest) -> 
 
 
 async def _freeze(machine: RunningMachine, client: Client, request: Freeze) -> Result:
-    return Result(await machine.emulator.forks.freeze(request.tag))
+    reply, held = await machine.emulator.forks.freeze(request.tag)
+    machine.begin(_release_when_sent(client, held))
+    return Result(msgspec.structs.replace(reply, descriptors=1), (held.fileno(),))
 
 
 async def _remove_base(machine: RunningMachine, client: Client, request: RemoveBase) -> Result:
@@ -241,9 +246,22 @@ async def _serial(machine: RunningMachine, client: Client, request: messages.Get
 async def _close_when_sent(client: Client, sock: socket.socket) -> None:
     """Close our copy of a descriptor once the reply with it has been sent."""
     with sock:
-        await asyncio.sleep(0)
-        while not client.idle:
-            await asyncio.sleep(0.01)
+        await _sent(client)
+
+
+async def _release_when_sent(client: Client, held: HeldFolder) -> None:
+    """Release a base once the reply that holds it for a client has been sent."""
+    try:
+        await _sent(client)
+    finally:
+        await asyncio.to_thread(held.release)
+
+
+async def _sent(client: Client) -> None:
+    """Wait until the reply of the current request has been sent."""
+    await asyncio.sleep(0)
+    while not client.idle:
+        await asyncio.sleep(0.01)
 
 
 # -- one console

@@ -26,7 +26,9 @@ class RemoveBase(Request, frozen=True, tag="remove-base"):
 
 
 class Frozen(Reply, frozen=True, tag="frozen"):
-    """The answer to `Freeze`.
+    """The answer to `Freeze`. Its descriptor holds the base.
+
+    So the base exists for this client, even if another one replaces or removes it at once.
 
     Attributes:
         base: The base, as `Launch` takes it.

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ..client.aio.link import AsyncLink
 from ..client.requests import event_of
 from ..client.targets import running_names
 from ..errors import KjuError, MachineGoneError, UnavailableError, UsageError
+from ..escaping import without_folders
 from ..protocol.messages import Done, GetInfo, Info, Keys, Point, Resize, Subscribe
 from ..protocol.values import KINDS, Finger, To
 from ..wire.greeting import Admit, Stage
@@ -173,6 +174,15 @@ class ServedMachine:
                 link.close()
 
     async def _send_events(self) -> None:
+        """Send events until the machine ends; a failure is logged, and no more are sent."""
+        try:
+            await self._follow_events()
+        except MachineGoneError:
+            return
+        except (KjuError, OSError) as error:
+            log.error("viewers of %s get no more of its events: %s", self._machine, error)
+
+    async def _follow_events(self) -> None:
         link = await AsyncLink.attach(self._machine, "view", "kju serve")
         try:
             await link.ask(Subscribe(), Done)
@@ -181,9 +191,7 @@ class ServedMachine:
             self.state = "paused" if info["state"] == "paused" else "running"
             while True:
                 event = event_of(await link.next_event(None))
-                self._send_event(event.name, json.dumps(event.data).encode())
-        except MachineGoneError:
-            return
+                self._send_event(event.name, json.dumps(_for_viewers(event.data)).encode())
         finally:
             link.close()
 
@@ -218,6 +226,14 @@ class ServedMachine:
         link = self._control_links.pop(viewer, None)
         if link is not None:
             link.close()
+
+
+def _for_viewers(data: dict[str, Any]) -> dict[str, Any]:
+    """Return an event's data without the folders of this computer's files."""
+    return {
+        key: without_folders(value) if isinstance(value, str) else value
+        for key, value in data.items()
+    }
 
 
 class _ControlLink:

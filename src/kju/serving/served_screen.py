@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ..errors import KjuError, PeerError
+from ..escaping import without_folders
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import InputDone, MachineEvent, ViewerInput
@@ -178,7 +179,8 @@ class ServedScreen:
             done = await self._policy.carry_out(viewer, message.body)
             done = InputDone(number, done.epoch, done.version, done.error, done.reason)
         except KjuError as error:
-            done = InputDone(number, error=type(error).__name__, reason=str(error)[:1000])
+            reason = without_folders(str(error))[:1000]
+            done = InputDone(number, error=type(error).__name__, reason=reason)
         viewer.sender.finish_input(done)
         self._serve(viewer, self._loop.time())
 

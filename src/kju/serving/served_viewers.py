@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from ..errors import KjuError
+from ..escaping import without_folders
 from ..protocol.values import fastest_look
 from ..remote.connection_errors import Notices
 from ..wire import messages
@@ -192,7 +193,7 @@ class Delivery:
     def refuse(self, number: str, reason: str, *, retry: bool = False) -> None:
         """Refuse a viewer without a session."""
         self.notices.report(f"{self._name}: refused a viewer: {reason}")
-        refused = messages.encode(messages.SessionRefused(reason[:1000], retry))
+        refused = messages.encode(messages.SessionRefused(without_folders(reason)[:1000], retry))
         address = self._carrier.to_viewer(number)
         self._carrier.send(address, refused)
         self._carrier.forget(address)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import UsageError
 from ..remote import addresses
@@ -93,24 +92,6 @@ class Server:
         finally:
             await machines.close()
             await engine.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(server: Server) -> AsyncIterator[Server]:
-    """Serve in the background of an ``async with``."""
-    ready = asyncio.Event()
-    task = asyncio.create_task(server.run(ready.set))
-    waiting = asyncio.create_task(ready.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-        yield server
-    finally:
-        waiting.cancel()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def find(options: SessionOptions, seconds: float = 2.0) -> list[str]:

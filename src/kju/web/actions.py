@@ -19,6 +19,7 @@ from ..client.aio.launching import attach, start
 from ..client.aio.machine import Machine
 from ..client.aio.surface import Screen
 from ..errors import LimitError, MachineNotFoundError, RoleError, UsageError, WaitTimeoutError
+from ..escaping import without_folders
 from ..files import read_file
 from ..keys import LAYOUT_ALIASES, LAYOUTS, layout
 from ..protocol.values import Role, Tag
@@ -91,7 +92,8 @@ async def _info(machine: Machine, arguments: _None, report: Report) -> Any:  # n
 async def _snapshots(machine: Machine, arguments: _None, report: Report) -> Any:  # noqa: ANN401
     shown = ("tag", "time", "size", "note", "parent", "current")
     return [
-        {key: getattr(each, key) for key in shown} | {"picture": bool(each.picture)}
+        {key: getattr(each, key) for key in shown}
+        | {"note": without_folders(each.note or ""), "picture": bool(each.picture)}
         for each in await machine.snapshots.list()
     ]
 

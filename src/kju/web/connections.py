@@ -4,7 +4,10 @@ A connection counts as *unauthenticated* until a request on it had a valid cooki
 a proxy never do: it has limits of its own. There are `MAX_UNAUTHENTICATED` at most, and each has
 `AUTHENTICATION_TIME`. If one more arrives, a random one is closed: if it were the oldest, a flood
 would leave nobody time for a request. So silent connections and slow requests (slowloris) cost next
-to nothing, and a page still loads.
+to nothing, and a page still loads. With TLS a connection counts from its first byte: asyncio's own
+servers tell of it after the handshake only.
+
+An authenticated connection counts for its session, which has `MAX_OF_SESSION` at most.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +23,12 @@ from aiohttp import web
 
 #: The most connections in all, and of these the most unauthenticated ones.
 MAX_CONNECTIONS, MAX_UNAUTHENTICATED = 1024, 32
+#: The most connections of one session: a browser has one for each open page, and six for requests.
+MAX_OF_SESSION = 64
 #: Seconds until an unauthenticated connection is closed.
 AUTHENTICATION_TIME = 10.0
+#: In place of a session: a proxy's connection carries requests of many.
+_PROXY = ""
 
 
 class Connections:
@@ -36,7 +44,7 @@ class Connections:
         self._is_of_proxy = is_of_proxy
         self._loop = asyncio.get_running_loop()
         self._unauthenticated: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
-        self._authenticated: set[asyncio.BaseTransport] = set()
+        self._authenticated: dict[asyncio.BaseTransport, str] = {}
 
     def add(self, transport: asyncio.Transport) -> None:
         """Count a new connection."""
@@ -44,28 +52,40 @@ class Connections:
             transport.abort()
             return
         if self._is_of_proxy(transport):
-            self._authenticated.add(transport)
+            self._authenticated[transport] = _PROXY
             return
         if len(self._unauthenticated) >= MAX_UNAUTHENTICATED:
             self._close(secrets.choice(list(self._unauthenticated)))
         timer = self._loop.call_later(AUTHENTICATION_TIME, self._close, transport)
         self._unauthenticated[transport] = timer
 
-    def authenticate(self, transport: asyncio.BaseTransport | None) -> None:
-        """Count a connection as authenticated from now on."""
-        if transport is not None and (timer := self._unauthenticated.pop(transport, None)):
+    def authenticate(self, transport: asyncio.BaseTransport | None, session: str) -> bool:
+        """Count a connection for a session from now on; return False if that has too many."""
+        if transport is None or self._authenticated.get(transport) in (session, _PROXY):
+            return True
+        if list(self._authenticated.values()).count(session) >= MAX_OF_SESSION:
+            return False
+        if timer := self._unauthenticated.pop(transport, None):
             timer.cancel()
-            self._authenticated.add(transport)
+        elif transport not in self._authenticated:
+            return True  # it has ended
+        self._authenticated[transport] = session
+        return True
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
         """Count a connection no more."""
         if timer := self._unauthenticated.pop(transport, None):
             timer.cancel()
-        self._authenticated.discard(transport)
+        self._authenticated.pop(transport, None)
 
     def _close(self, transport: Any) -> None:  # noqa: ANN401  asyncio's transports
         self.remove(transport)
         transport.abort()
+
+    def close(self) -> None:
+        """Close the unauthenticated connections: the server has ended."""
+        for transport in list(self._unauthenticated):
+            self._close(transport)
 
     @property
     def count(self) -> tuple[int, int]:
@@ -94,17 +114,77 @@ class LimitedHandler(web.RequestHandler):
         super().connection_lost(exc)
 
 
+class TlsHandshake(asyncio.Protocol):
+    """A connection until the end of its TLS handshake, which is counted from its beginning.
+
+    Args:
+        connections: Counts it.
+        context: The server's certificate.
+        handler: Makes the handler of the decrypted connection.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        context: ssl.SSLContext,
+        handler: Callable[[], LimitedHandler],
+    ) -> None:
+        self._connections, self._context, self._handler = connections, context, handler
+        self._early = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection, and begin the handshake."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"{transport} is not that of a socket")
+        # Bytes that are read before `start_tls`, which resumes it, would be lost.
+        transport.pause_reading()
+        self._connections.add(transport)
+        self._task = asyncio.create_task(self._shake_hands(transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Take a request that arrives with the last message of the handshake."""
+        self._early += data
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        try:
+            if transport.is_closing():
+                return  # there were too many
+            secured = await asyncio.get_running_loop().start_tls(
+                transport, self, self._context, server_side=True,
+                ssl_handshake_timeout=AUTHENTICATION_TIME,
+            )  # fmt: skip
+        except OSError:
+            return  # it speaks no TLS, or has ended; asyncio has closed it
+        finally:
+            self._connections.remove(transport)
+        if secured is not None and not secured.is_closing():
+            handler = self._handler()
+            secured.set_protocol(handler)
+            handler.connection_made(secured)
+            if self._early:
+                handler.data_received(bytes(self._early))
+
+
 def limited(
-    server: web.Server, connections: Connections, logger: logging.Logger
-) -> Callable[[], LimitedHandler]:
+    server: web.Server,
+    connections: Connections,
+    logger: logging.Logger,
+    context: ssl.SSLContext | None,
+) -> Callable[[], asyncio.Protocol]:
     """Return the factory of a server's handlers, whose connections are counted.
 
     Args:
         server: aiohttp's server.
         connections: Counts them.
         logger: Gets aiohttp's own messages, which may quote parts of an invalid request.
+        context: The certificate; None without TLS.
     """
     loop = asyncio.get_running_loop()
-    return lambda: LimitedHandler(
-        connections, server, loop=loop, keepalive_timeout=60.0, access_log=None, logger=logger
-    )
+
+    def handler() -> LimitedHandler:
+        return LimitedHandler(
+            connections, server, loop=loop, keepalive_timeout=60.0, access_log=None, logger=logger
+        )
+
+    return handler if context is None else lambda: TlsHandshake(connections, context, handler)

@@ -26,6 +26,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from ..errors import KjuError, PeerError
+from ..escaping import without_folders
 from ..protocol.values import Role, may_send_input
 from ..wire import messages as wire
 from . import messages
@@ -296,8 +297,9 @@ class PageSocket:
                 done = await carry_out(self.principal, message, self._reporter(number))
             result = ActionResult(number, msgspec.json.encode(done))
         except KjuError as error:
-            name, reason = type(error).__name__, str(error)[:1000]
-            result = ActionResult(number, error=name, reason=reason)
+            log.info("%s of %s: %s", message.action, message.machine, error)
+            reason = without_folders(str(error))[:1000]
+            result = ActionResult(number, error=type(error).__name__, reason=reason)
         except Exception:
             log.exception("%s of %s failed", message.action, message.machine)
             reason = "a fault of the server: see its log"

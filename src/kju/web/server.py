@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
@@ -105,6 +105,8 @@ class WebServer:
             running.result()
         finally:
             server.close()
+            if (connections := self._sessions.connections) is not None:
+                connections.close()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await self.site.end_sockets()
@@ -119,15 +121,12 @@ class WebServer:
         connections = self._sessions.connections = Connections(
             lambda transport: proxy is not None and is_of_proxy(transport, proxy)
         )
-        loop, factory = asyncio.get_running_loop(), limited(runner.server, connections, quiet)
+        context = certificate.context if certificate else None
+        loop = asyncio.get_running_loop()
+        factory = limited(runner.server, connections, quiet, context)
         if self.options.path is not None:
             return await loop.create_unix_server(factory, sock=sock)
-        return await loop.create_server(
-            factory,
-            sock=sock,
-            ssl=certificate.context if certificate else None,
-            ssl_handshake_timeout=AUTHENTICATION_TIME if certificate else None,
-        )
+        return await loop.create_server(factory, sock=sock)
 
     def _set_address(self, port: int) -> None:
         self.port = port
@@ -173,7 +172,10 @@ class WebServer:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return error_response(error.status, error.reason)
+            answer = error_response(error.status, error.reason)
+            if error.status == web.HTTPTooManyRequests.status_code:
+                answer.force_close()
+            return answer
         except (ConnectionError, asyncio.CancelledError):
             raise
         except ProxyError as error:
@@ -267,21 +269,3 @@ async def _say_goodbye(ws: web.WebSocketResponse, code: int, reason: str) -> Non
 def _socket_number(path: Path | None) -> int:
     """Return a number for a Unix socket, in place of a port; 0 without one. No port is as high."""
     return 0 if path is None else (1 << 16) + zlib.crc32(bytes(path.absolute()))
-
-
-@contextlib.asynccontextmanager
-async def serving(server: WebServer) -> AsyncIterator[WebServer]:
-    """Serve in the background of an ``async with``."""
-    ready = asyncio.Event()
-    task = asyncio.create_task(server.run(ready.set))
-    waiting = asyncio.create_task(ready.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-        yield server
-    finally:
-        waiting.cancel()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -23,11 +23,13 @@ from .access import (
     WrongPasswordError,
 )
 from .attempts import TooManyError, Turns, WrongKeys, WrongPasswords
-from .connections import AUTHENTICATION_TIME, Connections
+from .connections import AUTHENTICATION_TIME, MAX_OF_SESSION, Connections
 from .proxy import Proxy
 from .rules import AllowedHosts
 
 log = logging.getLogger(__name__)
+
+_TOO_MANY = f"this session has {MAX_OF_SESSION} connections, the most allowed: close some pages"
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -83,14 +85,15 @@ class Sessions:
 
         Raises:
             ProxyError: The proxy has named several users, or no valid one.
+            HTTPTooManyRequests: The session has too many connections.
         """
         found, name = None, self.named_by_proxy(request)
         if name:
             found = self._access.of_proxy_user(name)
         else:
             found = self._access.find(request.cookies.get(self.hosts_of(request).cookie, ""))
-        if found is not None:
-            self._authenticate(request)
+        if found is not None and not self._authenticate(request, found):
+            raise web.HTTPTooManyRequests(reason=_TOO_MANY)
         return found
 
     def named_by_proxy(self, request: web.Request) -> str:
@@ -106,14 +109,16 @@ class Sessions:
         """Return the holder of a token that a page has sent."""
         found = self._access.find(token)
         if found is not None:
-            self._authenticate(request)
-        elif self._wrong_keys.count(self._client(request), time.monotonic()):
+            return found if self._authenticate(request, found) else None
+        if self._wrong_keys.count(self._client(request), time.monotonic()):
             log.warning("too many wrong tokens from %s", self._client(request))
         return found
 
-    def _authenticate(self, request: web.Request) -> None:
-        if self.connections is not None:
-            self.connections.authenticate(request.transport)
+    def _authenticate(self, request: web.Request, principal: Principal) -> bool:
+        """Count a connection for a session; return False if that has too many."""
+        if self.connections is None:
+            return True
+        return self.connections.authenticate(request.transport, principal.id)
 
     def _client(self, request: web.Request) -> str:
         address, proxy = request.remote or "", self.proxy_of(request)
@@ -137,7 +142,7 @@ class Sessions:
             return error_response(401, str(error))
         how = "a password" if body.user else "a link"
         log.info("session %s (%s) began with %s", principal.title, principal.role, how)
-        self._authenticate(request)
+        self._authenticate(request, principal)
         if not body.cookie:
             return web.json_response({"token": token})
         response, hosts = web.Response(status=204), self.hosts_of(request)

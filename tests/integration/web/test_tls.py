@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 import ssl
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from kju.errors import UsageError
 from kju.remote.trust import Trust
 from kju.web import messages as web
 from kju.web import server as server_module
+from kju.web.connections import MAX_UNAUTHENTICATED
 from kju.web.server import WebOptions
 from kju.web.tls import ServerCertificate
 
@@ -97,3 +101,52 @@ def test_a_key_with_a_passphrase_is_refused_without_a_question(tmp_path: Path) -
     (tmp_path / "web.key").write_bytes(data)
     with pytest.raises(UsageError, match="passphrase"):
         ServerCertificate(tmp_path / "web.pem", tmp_path / "web.key")
+
+
+async def test_connections_are_limited_before_their_handshake(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    options = WebOptions(certificate=make(tmp_path))
+    async with web_server(options=options) as server:
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(socket.socket()) for _ in range(200)]
+            for each in silent:
+                each.setblocking(False)
+                await loop.sock_connect(each, ("127.0.0.1", server.port))
+            async with Page(server.url, ssl=trusting(tmp_path)) as page:
+                assert (await page.get("/api/session"))[0] == 401
+                assert server._sessions.connections is not None
+                assert 0 < server._sessions.connections.count[0] <= MAX_UNAUTHENTICATED
+        await until_async(lambda: server._sessions.connections.count == (0, 0))  # type: ignore[union-attr]
+
+
+async def test_a_silent_handshake_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kju.web.connections.AUTHENTICATION_TIME", 0.2)
+    async with web_server(options=WebOptions(certificate=make(tmp_path))) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_request_with_the_last_message_of_the_handshake_is_answered(tmp_path: Path) -> None:
+    async with web_server(options=WebOptions(certificate=make(tmp_path))) as server:
+        context, into, out = trusting(tmp_path), ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(into, out, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        writer.write(out.read())
+        while True:
+            into.write(await reader.read(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+        client.write(f"GET /api/session HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
+        writer.write(out.read())  # both in one segment
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            into.write(await reader.read(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                answer += client.read(1 << 16)
+        assert answer.startswith(b"HTTP/1.1 401")
+        writer.close()

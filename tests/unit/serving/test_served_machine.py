@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
-from kju.errors import UsageError
+from kju.client.aio.link import AsyncLink
+from kju.errors import PeerError, UsageError
 from kju.protocol.messages import Keys
-from kju.serving.served_machine import decode_input
+from kju.serving.served_machine import ServedMachine, decode_input
 
 
 def test_an_input_is_decoded() -> None:
@@ -29,3 +33,25 @@ def test_an_input_is_decoded() -> None:
 def test_an_invalid_input_is_refused(body: bytes) -> None:
     with pytest.raises(UsageError, match="not a valid input"):
         decode_input(body)
+
+
+async def test_failed_events_are_logged_once_and_the_machine_stays_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def attach(*_: object) -> AsyncLink:
+        raise PeerError("the host is of another version")
+
+    monkeypatch.setattr(AsyncLink, "attach", attach)
+    ended = asyncio.Event()
+    link = SimpleNamespace(
+        name="web", welcome=SimpleNamespace(consoles=0), ended=ended, close=lambda: None
+    )
+    served = ServedMachine(link, "lab/web", "qemu", None, None)  # type: ignore[arg-type]
+    running = asyncio.create_task(served.run())
+    while not caplog.records:
+        await asyncio.sleep(0)
+    assert not running.done()
+    ended.set()
+    await running
+    (record,) = caplog.records
+    assert "web get no more of its events: the host is of another version" in record.getMessage()

@@ -14,7 +14,7 @@ from ...client.aio.launching import attach
 from ...client.aio.machine import Machine
 from ...client.targets import running_names
 from ...errors import KjuError
-from ...escaping import one_line
+from ...escaping import one_line, without_folders
 from ...protocol.values import Role
 from ...vision.timeout import ScreenTimeoutError
 from ..aio.computer import Computer
@@ -76,6 +76,7 @@ class ToolSession:
         names: Names of the machines that may be used; None for all.
         times: The times of each answer, as of `Computer`.
         launch: The folder of images that may be started; None for none.
+        remote: Clients may be on other computers.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class ToolSession:
         names: frozenset[str] | None = None,
         times: Times = TIMES,
         launch: Path | None = None,
+        remote: bool = False,
     ) -> None:
+        self._shows_folders = role == "control" and not remote
         self._images = images
         self._role = role
         self._names = names
@@ -130,7 +133,8 @@ class ToolSession:
             task.cancel()
             raise
         except (KjuError, OSError) as error:
-            words = one_line(str(error) or type(error).__name__)
+            text = str(error) or type(error).__name__
+            words = one_line(text if self._shows_folders else without_folders(text))
             quoted = f" {QUOTED}" if isinstance(error, ScreenTimeoutError) else ""
             return ToolResult(f"{words}{quoted}", is_error=True)
 

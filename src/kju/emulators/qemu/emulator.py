@@ -183,16 +183,17 @@ class QemuEmulator(Emulator):
 
     async def _show_again(self, qmp: Qmp) -> None:
         """Show this QEMU to the viewers of the one before; returns when every screen shows it."""
-        kept, self._forks.kept = self._forks.kept, []
         screens = SnapshotScreens(qmp)
         try:
-            for console, parts in zip(self.consoles, kept, strict=False):
-                for client, rate in parts.viewers.items():
-                    await console.attach(client, rate)
+            for console, parts in zip(self.consoles, self._forks.kept, strict=False):
+                while parts.viewers:
+                    # Taken out first: one that disconnects later is detached from the console.
+                    await console.attach(*parts.viewers.popitem())
                 await screens.show(console)
                 parts.surface.end_replacement()
         finally:
             screens.close()
+        self._forks.kept = []
 
     async def revert(self) -> QemuEmulator:
         """End this QEMU, and return one of its base, which is not started.
@@ -395,6 +396,8 @@ class QemuEmulator(Emulator):
         """Close the serial ports of a client that has disconnected."""
         if self._serial is not None:
             self._serial.leave(client)
+        for parts in self._forks.kept:
+            parts.viewers.pop(client, None)
 
     # -- ending
 
@@ -422,6 +425,9 @@ class QemuEmulator(Emulator):
     async def close(self, state: State, reason: str) -> None:
         """Stop every source, set the last state and close the connections."""
         self.display.close(state, reason)
+        # Of the QEMU before, if this one was ended before it showed on them.
+        for parts in self._forks.kept[len(self.consoles) :]:
+            parts.surface.close(state, reason)
         if self._serial:
             self._serial.close()
         if self._snapshots:

@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -148,6 +149,19 @@ def _disk(inserted: _Inserted) -> Disk:
     return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
 
 
+class _Job:
+    """The progress of one job.
+
+    Attributes:
+        pending: Its work is done, or it has ended.
+        concluded: It has ended.
+    """
+
+    def __init__(self) -> None:
+        self.pending = asyncio.Event()
+        self.concluded = asyncio.Event()
+
+
 class Jobs:
     """The jobs of one QEMU: started, awaited by their events, and dismissed.
 
@@ -161,32 +175,63 @@ class Jobs:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, _Job] = {}
 
     def on_event(self, data: dict[str, Any]) -> None:
         """Receive QEMU's event on the status of a job."""
-        concluded = self._waiting.get(str(data.get("id")))
-        if concluded is not None and data.get("status") in ("concluded", "null"):
-            concluded.set()
+        found, status = self._waiting.get(str(data.get("id"))), data.get("status")
+        if found is not None and status in ("pending", "concluded", "null"):
+            found.pending.set()
+        if found is not None and status in ("concluded", "null"):
+            found.concluded.set()
 
-    async def run(self, qmp: Qmp, command: str, arguments: dict[str, object]) -> None:
+    async def run(
+        self,
+        qmp: Qmp,
+        command: str,
+        arguments: dict[str, object],
+        finalize: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         """Run a command that starts a job, and return when the job has succeeded.
+
+        Args:
+            qmp: The connection to QEMU.
+            command: The command.
+            arguments: Its arguments.
+            finalize: Called when the work is done, before QEMU makes its result take effect. A
+                `KjuError` of it cancels the job.
 
         Raises:
             QemuError: The job has failed, with QEMU's reason; or the connection has ended.
         """
-        job = f"kju-{next(self._numbers)}"
-        concluded = self._waiting[job] = asyncio.Event()
+        name = f"kju-{next(self._numbers)}"
+        job = self._waiting[name] = _Job()
+        manual = {"auto-finalize": False} if finalize is not None else {}
         try:
-            await qmp.execute(command, {"job-id": job, **arguments}, _COMMAND_TIMEOUT)
-            await self._wait_for(concluded, qmp, command)
-            why = await self._error(qmp, job)
+            await qmp.execute(command, {"job-id": name, **manual, **arguments}, _COMMAND_TIMEOUT)
+            if finalize is not None:
+                await self._wait_for(job.pending, qmp, command)
+                if not job.concluded.is_set():
+                    await self._finalize(qmp, name, finalize)
+            await self._wait_for(job.concluded, qmp, command)
+            why = await self._error(qmp, name)
         finally:
-            del self._waiting[job]
+            del self._waiting[name]
             with contextlib.suppress(QemuError):
-                await qmp.execute("job-dismiss", {"id": job})
+                await qmp.execute("job-dismiss", {"id": name})
         if why:
             raise QemuError(f"QEMU could not do {command}: {why}")
+
+    async def _finalize(
+        self, qmp: Qmp, name: str, finalize: Callable[[], Awaitable[object]]
+    ) -> None:
+        try:
+            await finalize()
+        except KjuError as error:
+            log.info("job %s is cancelled: %s", name, error)
+            await qmp.execute("job-cancel", {"id": name})
+        else:
+            await qmp.execute("job-finalize", {"id": name})
 
     async def _wait_for(self, concluded: asyncio.Event, qmp: Qmp, command: str) -> None:
         waits: asyncio.Future[Any] = asyncio.ensure_future(concluded.wait())

@@ -152,6 +152,14 @@ class Base:
         """The file with the memory and the state."""
         return self._held.path / STATE
 
+    def hold_again(self) -> HeldFolder:
+        """Hold the base for another process, which adopts it (`adopt_base`).
+
+        Raises:
+            FileError: It was removed.
+        """
+        return HeldFolder.hold(self._held.path)
+
     def check(self, build: str) -> None:
         """Check that the base is as it was, and that a QEMU can load it.
 
@@ -202,10 +210,32 @@ def open_base(name: str) -> Base:
         if ID.fullmatch(name) and os.path.lexists(root / name):
             with _skipping_removed():
                 return _open(root / name)
-    raise ForkError(
+    raise _missing(name)
+
+
+def _missing(name: str) -> ForkError:
+    return ForkError(
         f"the base {name} does not exist any more: it was removed, replaced by a newer one of its"
         " name, or its last user has ended; freeze the machine again"
     )
+
+
+def adopt_base(name: str, lock: int) -> Base:
+    """Return a base that the host of the frozen machine holds for this process.
+
+    Args:
+        name: Its ID.
+        lock: The descriptor of its lock; this function takes ownership of it.
+
+    Raises:
+        ForkError: It does not exist, or is damaged.
+        FileError: It cannot be read.
+    """
+    for root in places.base_roots():
+        if ID.fullmatch(name) and os.path.lexists(root / name):
+            return _opened(HeldFolder.adopt(root / name, lock))
+    os.close(lock)
+    raise _missing(name)
 
 
 def find(machine: str, tag: str = "") -> Base:
@@ -260,9 +290,18 @@ def _open(folder: Path) -> Base:
         FileError: It was removed (ENOENT), or cannot be read.
         ForkError: It is damaged.
     """
-    held = HeldFolder.hold(folder)
+    return _opened(HeldFolder.hold(folder))
+
+
+def _opened(held: HeldFolder) -> Base:
+    """Return the base in a folder; its holder passes to the base.
+
+    Raises:
+        FileError: It cannot be read.
+        ForkError: It is damaged.
+    """
     try:
-        description = listing.read(folder)
+        description = listing.read(held.path)
     except FormatError as error:
         held.release()
         raise ForkError(str(error)) from error

@@ -93,6 +93,15 @@ class HeldFolder:
             raise
         return cls(path, descriptor)
 
+    @classmethod
+    def adopt(cls, path: Path, descriptor: int) -> Self:
+        """Hold a folder by another process's lock; takes ownership of the descriptor."""
+        return cls(path, descriptor)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the lock, for another process to `adopt`."""
+        return self._fd
+
     @property
     def is_held(self) -> bool:
         """True if this object holds the folder."""

@@ -166,7 +166,7 @@ class ForkDisks:
             FileError: An overlay could not be written; the present ones stay.
         """
         below = self._hold(base)
-        old, before = self.paths, list(self._disks)
+        before = list(self._disks)
         try:
             self._cover([self._over(disk) for disk in base.disks], before)
         except BaseException:
@@ -177,7 +177,9 @@ class ForkDisks:
         self._below, below = below, self._below
         for held in below:
             unmerged.release(held)
-        self._remove(old)
+        # Not only the last overlay: those between it and the base were other bases' or nobody's.
+        with contextlib.suppress(KjuError):
+            self._remove_unused()
 
     def to_flatten(self) -> list[tuple[Path, Path]]:
         """Return the disks with too many overlays: the file that the guest writes, and the user's.

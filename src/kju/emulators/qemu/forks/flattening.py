@@ -75,4 +75,9 @@ class Flattening:
         if not node or not below:
             raise QemuError(f"QEMU has no disk {top} over {user}", self._name)
         arguments = {"device": node, "base-node": below, "auto-dismiss": False}
-        await jobs.run(qmp, "block-stream", arguments)
+        # QEMU writes the name of the new backing file at once, but keeps the tables of the clusters
+        # that it has copied in its memory. If it is killed then, the file lacks their contents.
+        flush = {"command-line": f'qemu-io {node} "flush"'}
+        await jobs.run(
+            qmp, "block-stream", arguments, lambda: qmp.execute("human-monitor-command", flush)
+        )

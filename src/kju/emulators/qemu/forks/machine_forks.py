@@ -26,6 +26,7 @@ from ....store.forks.description import BaseFacts, MemoryRange
 from ....store.forks.layers import MAX_DEPTH
 from ....store.forks.listing import used_bytes
 from ....store.forks.overlays import ForkDisks
+from ...base import FrozenBase
 from ...console import HandedOver
 from ...events import ReportEvent
 from ..arguments.user_options import ForkMemory
@@ -80,7 +81,7 @@ class QemuForks:
         self._accelerator = accelerator
         self._disks = disks
         self._loads = base is not None
-        self._running: set[asyncio.Task[Frozen]] = set()
+        self._running: set[asyncio.Task[tuple[Frozen, Base]]] = set()
         self._turn = asyncio.Lock()
         self._flattening = Flattening(name)
 
@@ -111,7 +112,7 @@ class QemuForks:
             self._begins = False
             await qmp.execute("cont")
 
-    async def freeze(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
+    async def freeze(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> FrozenBase:
         """Freeze the machine as a base, and let it go on.
 
         Raises:
@@ -122,15 +123,17 @@ class QemuForks:
         task = asyncio.create_task(self._in_turn(qmp, snapshots, tag), name="freeze")
         self._running.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        frozen, made = await asyncio.shield(task)
+        # At once: another client's freeze under the same tag releases the base as its last step.
+        return FrozenBase(frozen, made.hold_again())
 
-    def _done(self, task: asyncio.Task[Frozen]) -> None:
+    def _done(self, task: asyncio.Task[tuple[Frozen, Base]]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # The client may have disconnected.
             log.info("%s: %s", task.get_name(), error)
 
-    async def _in_turn(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
+    async def _in_turn(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> tuple[Frozen, Base]:
         async with self._turn:
             await self._flatten_first(qmp, snapshots)
             frozen = await self._freeze(qmp, snapshots, tag)
@@ -253,7 +256,7 @@ class QemuForks:
 
     # -- the freeze
 
-    async def _freeze(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> Frozen:
+    async def _freeze(self, qmp: Qmp, snapshots: QemuSnapshots, tag: str) -> tuple[Frozen, Base]:
         name = await self._check(qmp)
         disks = await self._own_disks(qmp)
         size = (await qmp.execute("query-memory-size-summary"))["base-memory"]
@@ -279,7 +282,7 @@ class QemuForks:
             await asyncio.to_thread(old.release)
         used = used_bytes(made.state)
         log.info("frozen as %s: %d MiB, paused for %.0f ms", tag, used >> 20, seconds * 1000)
-        return Frozen(base=made.id, milliseconds=seconds * 1000)
+        return Frozen(base=made.id, milliseconds=seconds * 1000), made
 
     async def _check(self, qmp: Qmp) -> str:
         """Return QEMU's name of the guest's memory, if this machine can be frozen."""
@@ -388,7 +391,7 @@ class ForksOf:
         self._qmp = qmp
         self._snapshots = snapshots
 
-    async def freeze(self, tag: str) -> Frozen:
+    async def freeze(self, tag: str) -> FrozenBase:
         """Freeze the machine as a base: see `QemuForks.freeze`."""
         frozen = await self._forks.freeze(self._qmp, self._snapshots, tag)
         self._report("frozen", {"tag": tag})

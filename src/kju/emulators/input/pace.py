@@ -2,8 +2,9 @@
 
 - A `Gauge` knows one kind of device: the size of its queue, and whether the guest has emptied it.
 - Several steps are sent together only into an empty queue, and only as many as it holds.
-- The next ones are sent when the guest has also had time to read them: run time of its processors
-  (`Processors`), unless they sleep.
+- A program that reads the keyboard has a queue too, which cannot be observed. At most `MAX_UNREAD`
+  steps are sent until the guest has had time to read them: its processors have slept, or have run
+  long enough (`Processors`).
 - A single step or chord that fits in any case does not wait for a check of the queue: that is done
   after it. A check takes QEMU's time, and so the guest's, just when it is to answer.
 - Before the first step, and the first after a reset, the device that the guest uses is determined.
@@ -45,6 +46,8 @@ _FIND_INTERVAL_ALONE = 10.0
 #: 22 wait, so a reader may be 14 ms late: with 2 to 20 other programs running nothing was lost of
 #: six times 10,000 characters in a text field. 1000 in a second of real time lost 34 to 51 of 2000.
 STEPS_PER_SECOND = 1500
+#: Steps for which every reader has room. Linux keeps 64 events for each, and a step has three.
+MAX_UNREAD = 20
 #: Seconds after which a device that was not observed before has taken everything.
 SETTLE_TIME = 0.2
 
@@ -174,6 +177,7 @@ class Pace:
         self._sends = 0
         self._together = 0
         self._checks_after = False
+        self._unread = 0
         self._stuck = False
         self._check: asyncio.Task[None] | None = None
 
@@ -220,7 +224,7 @@ class Pace:
             await self._now()
         if self._waiting and (into_empty or not self.has_room(steps)):
             await self._wait_until_empty()
-        if len(steps) > 1:
+        if len(steps) > 1 and self._unread + len(steps) > MAX_UNREAD:
             # An empty queue shows that the kernel has read the keys, not that a program has.
             await self._wait_for_readers()
         self._take_room(steps)
@@ -251,6 +255,7 @@ class Pace:
 
     def _take_room(self, steps: Sequence[Step]) -> None:
         self._together = len(steps)
+        self._unread += len(steps)
         self._gauge.sending(len(steps))
         self._waiting += _cost(steps, self._gauge)
         self._sends += 1
@@ -286,7 +291,7 @@ class Pace:
     def reset(self) -> None:
         """Note that the guest restarts: the queue is empty, and the device may be off."""
         self._gauge.forget()
-        self._waiting = 0
+        self._waiting = self._unread = 0
         self._resets += 1
         self._found_at = float("-inf")
 
@@ -330,16 +335,17 @@ class Pace:
         self._stuck, self._waiting = False, 0
 
     async def _wait_for_readers(self) -> None:
-        """Return when the guest's programs have had time to read the last batch."""
+        """Return when the guest's programs have had time to read what was sent."""
         loop = asyncio.get_running_loop()
         wait = _MIN_WAIT
         while (run := self._processors.caught_up()) is False:
             if loop.time() > self._last + TAKE_TIMEOUT:
-                return  # a paused or starved guest: its queue decides whether it takes more
+                break  # a paused or starved guest: its queue decides whether it takes more
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_WAIT / 4)
         if run is None:
-            await self.pause(self._together / STEPS_PER_SECOND)
+            await self.pause(self._unread / STEPS_PER_SECOND)
+        self._unread = 0
 
     async def _check_after(self) -> None:
         """Check whether these steps have been taken, so that the next need not wait for that."""

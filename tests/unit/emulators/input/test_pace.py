@@ -94,11 +94,43 @@ class Slow(Processors):
 async def test_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
     queue, slow = Queue(), Slow()
     pace = Pace(functools.partial(_find, queue), processors=slow)
-    await _type(pace, queue, [(1, True), (1, False)] * 6)
+    await _type(pace, queue, [(1, True), (1, False)] * 30)
     assert queue.lost == 0
     due = queue.room / pace_module.STEPS_PER_SECOND
-    assert slow.owed == [due] * 3
-    assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
+    assert slow.owed == [due] * 15
+    # Two times: readers have room for five pieces.
+    assert slow.looks == 2 * math.ceil(due / 0.001)
+
+
+class Reader(Processors):
+    """A program that reads the keyboard late, from a queue that loses all when it is full."""
+
+    def __init__(self) -> None:
+        self.unread = self.most = self.looks = 0
+
+    def charge(self, seconds: float) -> None:
+        self.unread += round(seconds * pace_module.STEPS_PER_SECOND)
+        self.most = max(self.most, self.unread)
+
+    def caught_up(self) -> bool | None:
+        self.looks += 1
+        if self.looks % 3:
+            return False
+        self.unread = 0
+        return True
+
+
+@given(st.lists(st.integers(1, 9), max_size=40))
+def test_readers_have_room_for_everything_that_is_sent(sizes: list[int]) -> None:
+    async def type_pieces() -> None:
+        queue, reader = Queue(), Reader()
+        queue.room = 18
+        pace = Pace(functools.partial(_find, queue), processors=reader)
+        for size in sizes:
+            await _type(pace, queue, [(1, True), (1, False)] * size)
+        assert reader.most <= pace_module.MAX_UNREAD
+
+    asyncio.run(type_pieces())
 
 
 async def test_input_that_qemu_would_drop_is_an_error_at_once() -> None:

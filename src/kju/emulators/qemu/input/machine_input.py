@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,9 @@ MAX_PROCESSORS = 8
 #: Nanoseconds between the kernel's updates of the run time of a running thread. Run time that
 #: appears late counts for the next keys.
 TICK = 4_000_000
+
+#: Seconds for which a processor's longest wait for the computer counts.
+WAIT_MEMORY = 1.0
 
 #: Linux's numbers of system calls on x86-64. A halted processor that QEMU emulates waits for a
 #: condition: a futex with a bit set, unlike a lock. One that KVM runs is within an ioctl, KVM_RUN.
@@ -277,16 +281,19 @@ class GuestProcessors(Processors):
     nothing left to do. Otherwise a reader is scheduled within a few milliseconds of the processors'
     run time, however long the computer takes to provide that.
 
+    Except on a busy computer: the guest charges a program for the time for which the computer took
+    the processor from it. If that was the reader, the others run as long before it. So the longest
+    recent wait for the computer is added.
+
     Source:
-        proc(5) and the kernel's Documentation/scheduler/sched-stats.rst: a thread's system call
-        (/proc/PID/task/TID/syscall) and run time (schedstat); futex(2); Linux's
-        drivers/input/evdev.c (the queue of a reader).
+        proc(5) and the kernel's Documentation/scheduler/sched-stats.rst: a thread's state (stat),
+        system call (/proc/PID/task/TID/syscall), and run time, waits and their number (schedstat);
+        futex(2); Linux's drivers/input/evdev.c (the queue of a reader) and kernel/sched/fair.c.
     """
 
     def __init__(self) -> None:
-        self._threads: list[Path] = []
-        self._had: dict[Path, int] = {}
-        self._needs: dict[Path, int] = {}
+        self._found: list[Path] = []
+        self._processors: list[_Processor] = []
 
     async def find(self, qmp: Qmp, pid: int) -> None:
         """Find QEMU's threads of the processors."""
@@ -294,50 +301,88 @@ class GuestProcessors(Processors):
             found: list[dict[str, Any]] = await qmp.execute("query-cpus-fast")
             threads = [Path(f"/proc/{pid}/task/{int(each['thread-id'])}") for each in found]
             for thread in threads:
-                _run_time(thread)
+                _schedule(thread)
                 _sleeps(thread)
         except (KjuError, OSError, LookupError, TypeError, ValueError):
             # Another user's process, or hidepid: without these files the pace is by the clock.
             threads = []
-        self._forget()
-        self._threads = threads if len(set(threads)) <= MAX_PROCESSORS else []
+        self._processors = []
+        self._found = threads if len(set(threads)) <= MAX_PROCESSORS else []
 
     def charge(self, seconds: float) -> None:
         """Require each to run for *seconds* from now on, and for the rest of earlier charges."""
         try:
-            now = {thread: _run_time(thread) for thread in self._threads}
+            if not self._processors:
+                self._processors = [_Processor(thread) for thread in self._found]
+            for each in self._processors:
+                each.charge(round(seconds * 1e9))
         except (OSError, LookupError, ValueError):
-            self._forget()
-            return
-        for thread, run in now.items():
-            left = self._needs.get(thread, 0) - (run - self._had.get(thread, run))
-            self._needs[thread] = max(left, -TICK) + round(seconds * 1e9)
-        self._had = now
+            self._found, self._processors = [], []
 
     def caught_up(self) -> bool | None:
         """Return whether each has run as long as charged, or sleeps; None if unknown."""
-        if not self._had:
-            return None
         try:
-            run = [self._has_run(thread) for thread in self._had]
+            run = [each.has_run() for each in self._processors]
         except (OSError, LookupError, ValueError):
-            self._forget()
+            self._found, self._processors = [], []
             return None
-        return all(run)
+        return all(run) if run else None
 
-    def _has_run(self, thread: Path) -> bool:
-        if _sleeps(thread):
-            self._needs[thread] = 0
+
+class _Schedule(NamedTuple):
+    """What the computer has given a thread.
+
+    Attributes:
+        run: Its run time in nanoseconds.
+        waited: The nanoseconds for which it could have run, and did not.
+        slices: The number of times that it was run.
+    """
+
+    run: int
+    waited: int
+    slices: int
+
+
+class _Processor:
+    """The run time of one processor, and what it was charged.
+
+    Args:
+        thread: QEMU's thread of it.
+    """
+
+    def __init__(self, thread: Path) -> None:
+        self._thread = thread
+        self._seen = _schedule(thread)
+        self._begun, self._needs = self._seen.run, 0
+        self._longest, self._longest_until = 0, 0.0
+
+    def charge(self, nanoseconds: int) -> None:
+        """Require a run time from now on, and the rest of earlier charges."""
+        run = self._look()
+        left = self._needs - (run - self._begun)
+        self._begun, self._needs = run, max(left, -TICK) + nanoseconds
+
+    def has_run(self) -> bool:
+        """Return whether it has run as long as charged, or sleeps."""
+        run = self._look()
+        if _sleeps(self._thread):
+            self._needs = 0
             return True
-        return _run_time(thread) - self._had[thread] >= self._needs[thread]
+        return run - self._begun >= self._needs + self._longest
 
-    def _forget(self) -> None:
-        self._threads, self._had, self._needs = [], {}, {}
+    def _look(self) -> int:
+        """Return the run time, and note how long it waited for the computer."""
+        seen, before = _schedule(self._thread), self._seen
+        self._seen, now = seen, time.monotonic()
+        longest = (seen.waited - before.waited) // max(1, seen.slices - before.slices)
+        if longest >= self._longest or now > self._longest_until:
+            self._longest, self._longest_until = longest, now + WAIT_MEMORY
+        return seen.run
 
 
-def _run_time(thread: Path) -> int:
-    """Return the run time in nanoseconds."""
-    return int((thread / "schedstat").read_bytes().split()[0])
+def _schedule(thread: Path) -> _Schedule:
+    run, waited, slices = (thread / "schedstat").read_bytes().split()[:3]
+    return _Schedule(int(run), int(waited), int(slices))
 
 
 def _sleeps(thread: Path) -> bool:
@@ -347,5 +392,9 @@ def _sleeps(thread: Path) -> bool:
     except PermissionError:
         return False
     if call[0] == b"%d" % _FUTEX:
-        return int(call[2], 16) & _COMMAND == _WAIT_BITSET
-    return call[0] == b"%d" % _IOCTL
+        halted = int(call[2], 16) & _COMMAND == _WAIT_BITSET
+    else:
+        halted = call[0] == b"%d" % _IOCTL
+    # On a busy computer a processor that was woken, or that the computer took the time from, is in
+    # the same system call for long.
+    return halted and (thread / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"S"

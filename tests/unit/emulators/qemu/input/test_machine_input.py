@@ -6,12 +6,19 @@ import asyncio
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.wait import until
 
-from kju.emulators.qemu.input.machine_input import MAX_PROCESSORS, TICK, GuestProcessors
+from kju.emulators.qemu.input.machine_input import (
+    MAX_PROCESSORS,
+    TICK,
+    WAIT_MEMORY,
+    GuestProcessors,
+    _Processor,
+)
 from kju.errors import QemuError
 
 
@@ -42,15 +49,28 @@ def test_running_thread_catches_up() -> None:
     until(processors.caught_up, "10 ms of run time")
 
 
-def test_excess_run_time_counts_for_the_next_charge_and_a_deficit_stays() -> None:
-    processors, end = find(threading.get_native_id()), time.thread_time() + 0.1
-    while time.thread_time() < end:
-        pass
-    processors.charge(TICK / 2e9)
-    assert processors.caught_up() is True
-    processors.charge(1000)
-    processors.charge(0)
-    assert processors.caught_up() is False
+class Files:
+    """The files of a thread that is running."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "syscall").write_text("running\n")
+        self.schedule(0, 0, 0)
+
+    def schedule(self, run: float, waited: float, slices: int) -> None:
+        text = f"{round(run * 1e6)} {round(waited * 1e6)} {slices}\n"
+        (self.folder / "schedstat").write_text(text)
+
+
+def test_excess_run_time_counts_for_the_next_charge_and_a_deficit_stays(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    processor = _Processor(tmp_path)
+    files.schedule(100, 0, 1)
+    processor.charge(TICK // 2)
+    assert processor.has_run()
+    processor.charge(1_000_000_000)
+    processor.charge(0)
+    assert not processor.has_run()
 
 
 def test_thread_that_waits_is_idle_and_thread_that_reads_is_not() -> None:
@@ -74,6 +94,46 @@ def test_thread_that_waits_is_idle_and_thread_that_reads_is_not() -> None:
         os.close(theirs)
     # The kernel may still be ending the thread.
     until(lambda: waiting.caught_up() is None, "the run time of an ended thread is unknown")
+
+
+def test_wait_for_the_computer_is_added_to_the_run_time(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    processor = _Processor(tmp_path)
+    processor.charge(10_000_000)
+    files.schedule(9, 0, 3)
+    assert not processor.has_run()
+    # Two waits, of 20 ms each: a program that was charged for one comes so much later.
+    files.schedule(12, 40, 5)
+    assert not processor.has_run()
+    files.schedule(29, 40, 9)
+    assert not processor.has_run()
+    files.schedule(30, 40, 9)
+    assert processor.has_run()
+
+
+def test_wait_for_the_computer_is_forgotten_after_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, now = Files(tmp_path), 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    processor = _Processor(tmp_path)
+    files.schedule(1, 500, 2)
+    processor.charge(1_000_000)
+    files.schedule(2, 500, 3)
+    assert not processor.has_run()
+    now = WAIT_MEMORY * 1.1
+    assert processor.has_run()
+
+
+@pytest.mark.parametrize(("state", "sleeps"), [("S", True), ("R", False)])
+def test_processor_that_was_woken_does_not_sleep(tmp_path: Path, state: str, sleeps: bool) -> None:
+    Files(tmp_path)
+    # It waits for a condition, and has not been run since it was woken.
+    (tmp_path / "syscall").write_text("202 0x7f00 0x189 0x0 0x0 0x0 0xffffffff 0x1 0x2\n")
+    (tmp_path / "stat").write_text(f"7 (CPU 0/TCG) {state} 1 2 3\n")
+    processor = _Processor(tmp_path)
+    processor.charge(1_000_000)
+    assert processor.has_run() is sleeps
 
 
 @pytest.mark.parametrize("threads", [(), (1,), (-1,), tuple(range(1, MAX_PROCESSORS + 2))])

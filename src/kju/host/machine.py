@@ -89,7 +89,6 @@ class HostedMachine:
         self.lease = HostLease(request.lease) if request.lease is not None else None
         self._claim = claim
         self._is_spare = request.spare
-        self._detached = False
         self._reverting = asyncio.Lock()
         self._launcher = launcher
         self._owner: Client | None = None
@@ -236,7 +235,7 @@ class HostedMachine:
             self._tasks.begin(console.devices.leave(client))
         if (keyboard := self.emulator.screenless_keyboard) is not None:
             self._tasks.begin(keyboard.leave(client))
-        if client is self._owner and not self._detached:
+        if client is self._owner:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -258,9 +257,10 @@ class HostedMachine:
             UsageError: The client did not launch a machine to be detached, or has detached it.
         """
         waiting = self._launcher.waiting
-        if client is not self._owner or waiting is None or self._detached:
+        if client is not self._owner or waiting is None:
             raise UsageError(f"{self.name} is detached by the program that launches it, once")
-        self._detached = True
+        # From now on it is a client like any other.
+        self._owner = None
         report_detached(waiting)
 
     async def begin_spare(self) -> None:

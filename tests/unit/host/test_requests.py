@@ -13,7 +13,7 @@ from kju.protocol import messages
 from kju.protocol.dry_run import DryRun
 from kju.protocol.forks import Begin, Freeze, RemoveBase, Revert
 from kju.protocol.framing import HostSide, pack
-from kju.protocol.launch_options import Launch
+from kju.protocol.launch_options import Detach, Launch
 from kju.protocol.leases import Renew
 from kju.protocol.snapshots import ChangeSnapshot
 from kju.protocol.stepping import StepGuest
@@ -33,6 +33,7 @@ CONTROL_ONLY = [
     RemoveBase(tag="a"),
     Revert(),
     Begin(),
+    Detach(),
     Renew(holder="a", generation=1, until=0.0),
     messages.ChangeCd(),
     messages.Resize(width=800, height=600),

@@ -77,7 +77,7 @@ class Flattening:
         arguments = {"device": node, "base-node": below, "auto-dismiss": False}
         # QEMU writes the name of the new backing file at once, but keeps the tables of the clusters
         # that it has copied in its memory. If it is killed then, the file lacks their contents.
-        flush = {"command-line": f'qemu-io {node} "flush"'}
+        flush: dict[str, object] = {"command-line": f'qemu-io {node} "flush"'}
         await jobs.run(
             qmp, "block-stream", arguments, lambda: qmp.execute("human-monitor-command", flush)
         )

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from ...errors import InputError, KjuError
 from ...keys import Step
@@ -143,6 +144,18 @@ class Processors:
         return None
 
 
+class _Batch(NamedTuple):
+    """The steps that were sent last.
+
+    Attributes:
+        size: Their number.
+        checks_after: Check after them whether they have been taken.
+    """
+
+    size: int
+    checks_after: bool
+
+
 class Pace:
     """The pace of a machine's keyboard or pointer, whichever console it is used from.
 
@@ -175,8 +188,7 @@ class Pace:
         self._waiting = 0
         self._last = float("-inf")
         self._sends = 0
-        self._together = 0
-        self._checks_after = False
+        self._batch = _Batch(0, checks_after=False)
         self._unread = 0
         self._stuck = False
         self._check: asyncio.Task[None] | None = None
@@ -227,8 +239,7 @@ class Pace:
         if len(steps) > 1 and self._unread + len(steps) > MAX_UNREAD:
             # An empty queue shows that the kernel has read the keys, not that a program has.
             await self._wait_for_readers()
-        self._take_room(steps)
-        self._checks_after = len(steps) == 1 or not into_empty
+        self._take_room(steps, checks_after=len(steps) == 1 or not into_empty)
 
     def has_room(self, steps: Sequence[Step]) -> bool:
         """Return whether these steps fit into the queue; False while the device is unknown."""
@@ -246,15 +257,14 @@ class Pace:
             InputError: The emulator takes nothing.
         """
         self._check_refusal()
-        self._take_room([step])
-        self._checks_after = True
+        self._take_room([step], checks_after=True)
 
     def _check_refusal(self) -> None:
         if why := self._refusal():
             raise InputError(why)
 
-    def _take_room(self, steps: Sequence[Step]) -> None:
-        self._together = len(steps)
+    def _take_room(self, steps: Sequence[Step], *, checks_after: bool) -> None:
+        self._batch = _Batch(len(steps), checks_after)
         self._unread += len(steps)
         self._gauge.sending(len(steps))
         self._waiting += _cost(steps, self._gauge)
@@ -265,10 +275,10 @@ class Pace:
         self._last = asyncio.get_running_loop().time()
         # A single step does not wait for readers, so it is not charged: nobody types faster than
         # programs read.
-        if self._together > 1:
-            self._processors.charge(self._together / STEPS_PER_SECOND)
+        if self._batch.size > 1:
+            self._processors.charge(self._batch.size / STEPS_PER_SECOND)
         soon = self._merges or self._waiting * 2 > self._gauge.room
-        if self._checks_after and soon and self._check is None:
+        if self._batch.checks_after and soon and self._check is None:
             self._check = asyncio.create_task(self._check_after())
 
     def failed(self) -> None:

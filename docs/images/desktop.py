@@ -71,7 +71,7 @@ def remote(lab: Machines, *, dark: bool = False, ratio: float = 1) -> Pixels:
         with screen.program("desktop"):
             number = screen.settle("kju", 1)
             wide, high = (round(ratio * side) for side in (960, 640))
-            screen.steps(f"windowsize {number} {wide} {high}", "15")
+            screen.steps(f"windowsize {number} {wide} {high}", "30")
             return screen.picture()
 
 

@@ -76,6 +76,12 @@ class OneMachine:
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         return self.carriers[console] if machine == "debian" and console < 2 else None
 
+    def serves(self, machine: str) -> bool:
+        return machine == "debian"
+
+    def remote(self, machine: str) -> None:
+        return None
+
     def listed(self, principal: Principal) -> list[Any]:
         return []
 

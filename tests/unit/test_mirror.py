@@ -91,12 +91,14 @@ SUITES: dict[str, str] = {
     "integration/web/test_sockets.py": "web.connections",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
+    "multiprocess/test_web_gateway.py": "web.gateway web.mirror_origin web.remote_actions",
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.controller fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_on_ray.py": (
         "fleet fleet.actors fleet.aio.opening fleet.cluster fleet.opening"
     ),
     "multiprocess/test_leases.py": "store.leased",
+    "qemu/test_web_gateway.py": "web.remote_screen",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
@@ -130,7 +132,7 @@ SUITES: dict[str, str] = {
     "unit/acting/test_locating.py": "vision.finding",
     "unit/codegen/test_places.py": "codegen.reading",
     "unit/cli/test_app.py": "cli.command client.targets",
-    "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
+    "unit/emulators/input/test_keyboard.py": "acting.holders",
     "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (

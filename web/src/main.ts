@@ -3,6 +3,7 @@
 import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkReason, type LinkState } from "./shell/connection";
 import { endSession, exchange, hasSession, keyOfLink, takeKey } from "./shell/login";
+import { BASE, machineOfPath, machinePath } from "./shell/place";
 import { notify } from "./ui/dialog";
 import { h } from "./ui/dom";
 import { wordsOf } from "./ui/link";
@@ -96,10 +97,9 @@ class App {
 
   /** The machine in the address; empty for the wall. */
   private address(): { machine: string; console: number } {
-    const found = /^\/m\/([^/]+)$/.exec(location.pathname);
     const console = Number(new URLSearchParams(location.search).get("screen") ?? 1) - 1;
     return {
-      machine: found?.[1] ? decoded(found[1]) : "",
+      machine: machineOfPath(location.pathname),
       console: Number.isInteger(console) && console >= 0 && console < 16 ? console : 0,
     };
   }
@@ -113,29 +113,21 @@ class App {
     if (this.module === null || this.machines === null) return;
     this.page?.close();
     const { machine, console } = this.address();
-    const path = `/m/${encodeURIComponent(machine)}`;
+    const path = machinePath(machine);
     document.title = machine ? `${oneLine(machine)} · kju` : "kju";
     if (machine) {
-      const back = isEmbedded ? null : () => this.go("/");
+      const back = isEmbedded ? null : () => this.go(BASE);
       const go = (screen: number) => this.go(`${path}?screen=${screen + 1}`);
       this.page = new MachinePage(this.connection, this.module, machine, console, back, go);
       this.page.setMachine(this.find(machine));
     } else {
       const leave = isEmbedded ? null : () => void endSession().then(() => location.reload());
-      const open = (name: string) => this.go(`/m/${encodeURIComponent(name)}`);
+      const open = (name: string) => this.go(machinePath(name));
       this.page = new WallPage(this.connection, open, leave);
       this.page.setMachines(this.machines);
     }
     document.body.replaceChildren(this.page.element);
     if (this.page instanceof MachinePage) this.page.focus();
-  }
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
   }
 }
 
@@ -156,7 +148,7 @@ async function signIn(): Promise<{ token: string | null; problem: string }> {
 async function start(): Promise<void> {
   document.documentElement.lang = LANGUAGE;
   // The browser loads it already: see index.html.
-  const url = document.querySelector<HTMLLinkElement>("#screen")?.href ?? "/screen.wasm";
+  const url = document.querySelector<HTMLLinkElement>("#screen")?.href ?? `${BASE}screen.wasm`;
   const compiling = WebAssembly.compileStreaming(fetch(url));
   compiling.catch(() => {}); // it is reported below
   const { token, problem } = await signIn();

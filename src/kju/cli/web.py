@@ -16,14 +16,14 @@ import typer
 from .. import extras
 from ..errors import UsageError
 from ..files import raise_descriptor_limit, read_file
-from ..remote.addresses import UNIX
+from ..remote.addresses import UNIX, check_screen
 from ..remote.trust import default_folder
 from ..store.paths import check_name
 from ..web.access import Access
 from ..web.messages import WEB_ROLES, WebRole
 from ..web.running import announced, running_urls
 from .command import group, running_machines
-from .network import until_signalled
+from .network import Insecure, Reach, User, until_signalled
 from .output import print_table
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Allow pages of ORIGIN to embed a screen."),
     ] = None,
+    connect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="Serve the screens of `kju serve` there too."),
+    ] = None,
+    user: User = "",
+    insecure: Insecure = False,
     url: Annotated[
         str, typer.Option(metavar="URL", help="Address in browsers, behind a reverse proxy.")
     ] = "",
@@ -90,13 +96,17 @@ def serve(
     """
     extras.require("web", "a web server")
     from ..web.assets import INDEX, MISSING
+    from ..web.gateway import RemoteAddress
     from ..web.listening import WebOptions
     from ..web.proxy import make_proxy
     from ..web.server import WebServer
 
     raise_descriptor_limit()
     for name in names or []:
-        check_name(name)
+        _check_name(name)
+    remotes = [
+        RemoteAddress(Reach([], [each], insecure, user).options(), user) for each in connect or []
+    ]
     path, address, port = _address(listen)
     if not url and (proxy or trust_header or proxy_role):
         raise UsageError("a proxy needs --url, the address of the page in browsers")
@@ -120,7 +130,7 @@ def serve(
             raise UsageError(f"--embed: {each!r} is not an origin; write https://HOST")
     options = WebOptions(address, port, used, host or [], embed or [], path, used_proxy)
     access = Access()
-    server = WebServer(names or [], options, access=access)
+    server = WebServer(names or [], options, access=access, remotes=remotes)
     if server.site.assets.find(INDEX) is None:
         print(f"kju: {MISSING}", file=sys.stderr)
 
@@ -158,7 +168,7 @@ def link(
     use it, so send it over a private channel.
     """
     for name in names or []:
-        check_name(name)
+        _check_name(name)
     known = _role(role)
     urls = running_urls()
     if not urls:
@@ -215,7 +225,7 @@ def user(
     if names and everything:
         raise UsageError("give machine names, or --all (not both)")
     for name in names or []:
-        check_name(name)
+        _check_name(name)
     known = _role(role) if role else None
     made = None
     if password_file is not None:
@@ -321,6 +331,15 @@ def _certificate(
     if https:
         raise UsageError("--https needs a certificate: make one with kju cert web")
     return None
+
+
+def _check_name(name: str) -> None:
+    """Check the name of a machine, or of a screen of another computer such as ``host1/debian``.
+
+    Raises:
+        UsageError: It is not valid.
+    """
+    (check_screen if "/" in name else check_name)(name)
 
 
 def _role(text: str) -> WebRole:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import InputError, KjuError, RoleError
+from ..surface import State
 from ..wire.greeting import Stage
 from ..wire.messages import InputDone, RateDone, ViewerRate
 from ..wire.receiver_session import ReceiverSession
@@ -104,6 +106,15 @@ class LinkStatus(NamedTuple):
     live: bool
     reason: str
     state: int = 0
+
+
+def surface_state(link: LinkStatus) -> tuple[State, str]:
+    """Return the state, and its reason, of a surface that shows the picture of a link now."""
+    if not link.live:
+        return State.UNAVAILABLE, f"stale since {time.strftime('%H:%M:%S')}: {link.reason}"
+    states = {State.LIVE, State.PAUSED, State.UNAVAILABLE}
+    state = State(link.state) if link.state in states else State.UNAVAILABLE
+    return state, link.reason or ("" if state is not State.UNAVAILABLE else "no picture yet")
 
 
 class StatusReport:

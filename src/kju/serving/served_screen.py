@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ..errors import KjuError, PeerError
 from ..escaping import without_folders
+from ..protocol.values import Role, granted
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import InputDone, MachineEvent, ViewerInput
@@ -55,11 +56,13 @@ class _Policy(NamedTuple):
         admit: Decides about a viewer.
         carry_out: Carries out the inputs of a viewer.
         on_left: Called when a viewer was removed.
+        most_role: Returns the most that viewers of the open screen may do.
     """
 
     admit: Admit
     carry_out: CarryOut
     on_left: Callable[[ServedViewer], object]
+    most_role: Callable[[], Role]
 
 
 class ServedScreen:
@@ -71,6 +74,7 @@ class ServedScreen:
         admit: See `_Policy.admit`.
         carry_out: See `_Policy.carry_out`.
         on_left: See `_Policy.on_left`.
+        most_role: See `_Policy.most_role`.
 
     Attributes:
         registry: The viewers.
@@ -84,11 +88,12 @@ class ServedScreen:
         admit: Admit,
         carry_out: CarryOut,
         on_left: Callable[[ServedViewer], object] = lambda viewer: None,
+        most_role: Callable[[], Role] = lambda: "control",
     ) -> None:
         self._carrier = carrier
         self.name = name = carrier.name
         self._screen = SharedScreen(origin, name)
-        self._policy = _Policy(admit, carry_out, on_left)
+        self._policy = _Policy(admit, carry_out, on_left, most_role)
         self.registry = ViewerRegistry(name)
         self._rate = ScreenRate(self._screen, self.registry.rate, self._confirm_rate)
         self.delivery = Delivery(carrier)
@@ -225,6 +230,8 @@ class ServedScreen:
             return
         finally:
             self.registry.starting.pop(number, None)
+        role = granted(self._policy.most_role(), admission.role)
+        admission = admission._replace(role=role)
         greeting = self.registry.greeting()
         if len(greeting) >= limits.MAX_GREETING:
             # End a random one. If it were the oldest, a flood would leave nobody time for a proof.

@@ -49,7 +49,7 @@ class _Screen(Struct, forbid_unknown_fields=True):
     console: Annotated[int, Meta(ge=0, lt=16)] = 0
 
 
-class _Text(Struct, forbid_unknown_fields=True):
+class TypedText(Struct, forbid_unknown_fields=True):
     """A text and the guest's keyboard layout."""
 
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -115,7 +115,7 @@ async def _input(machine: Machine, arguments: _Screen, report: Report) -> Any:  
     return {"absolute": await screen.pointer.is_absolute(), "lamps": lit}
 
 
-async def _type(machine: Machine, arguments: _Text, report: Report) -> None:
+async def _type(machine: Machine, arguments: TypedText, report: Report) -> None:
     text, total = arguments.text, len(arguments.text)
     layout(arguments.layout).type(text)  # names missing characters before anything is sent
     keyboard = _screen(machine, arguments.console).keyboard
@@ -154,13 +154,13 @@ async def _layouts(name: str, arguments: _None, report: Report) -> Any:  # noqa:
     return sorted([*LAYOUTS, *LAYOUT_ALIASES])
 
 
-async def _check_text(name: str, arguments: _Text, report: Report) -> Any:  # noqa: ANN401
+async def _check_text(name: str, arguments: TypedText, report: Report) -> Any:  # noqa: ANN401
     chords = layout(arguments.layout).chords
     text = unicodedata.normalize("NFC", arguments.text)
     return sorted({character for character in text if character not in chords})
 
 
-class _ActionRule(NamedTuple):
+class ActionRule(NamedTuple):
     """One action.
 
     Attributes:
@@ -179,25 +179,25 @@ class _ActionRule(NamedTuple):
     timeout: float | None = ACTION_TIMEOUT
 
 
-ACTIONS: dict[str, _ActionRule] = {
-    "info": _ActionRule("view", _None, _info),
-    "snapshots": _ActionRule("view", _None, _snapshots),
-    "snapshot-picture": _ActionRule("view", _Tag, _snapshot_picture),
-    "input": _ActionRule("view", _Screen, _input),
-    "layouts": _ActionRule("view", _None, _layouts, None),
-    "check-text": _ActionRule("control", _Text, _check_text, None),
-    "type": _ActionRule("control", _Text, _type, "control", None),
-    "power": _ActionRule("manage", _Power, _power, "control"),
-    "snapshot": _ActionRule("manage", _Snapshot, _snapshot, "control"),
-    "start": _ActionRule("manage", _None, _start, None),
+ACTIONS: dict[str, ActionRule] = {
+    "info": ActionRule("view", _None, _info),
+    "snapshots": ActionRule("view", _None, _snapshots),
+    "snapshot-picture": ActionRule("view", _Tag, _snapshot_picture),
+    "input": ActionRule("view", _Screen, _input),
+    "layouts": ActionRule("view", _None, _layouts, None),
+    "check-text": ActionRule("control", TypedText, _check_text, None),
+    "type": ActionRule("control", TypedText, _type, "control", None),
+    "power": ActionRule("manage", _Power, _power, "control"),
+    "snapshot": ActionRule("manage", _Snapshot, _snapshot, "control"),
+    "start": ActionRule("manage", _None, _start, None),
 }
 
 
-async def carry_out(principal: Principal, act: Act, report: Report) -> Any:  # noqa: ANN401  JSON
-    """Carry out an action, and return its result.
+def allowed_action(principal: Principal, act: Act) -> tuple[ActionRule, Struct]:
+    """Return the rule and the arguments of an action that a session may use.
 
     Raises:
-        KjuError: It is unknown, the session's role or machines do not allow it, or it failed.
+        KjuError: It is unknown, or the session's role or machines do not allow it.
     """
     rule = ACTIONS.get(act.action)
     if rule is None:
@@ -210,9 +210,18 @@ async def carry_out(principal: Principal, act: Act, report: Report) -> Any:  # n
     if not principal.may_use(act.machine):
         raise no_machine(act.machine)
     try:
-        arguments = msgspec.convert(act.arguments, rule.arguments)
+        return rule, msgspec.convert(act.arguments, rule.arguments)
     except msgspec.ValidationError as error:
         raise UsageError(f"invalid arguments of {act.action}: {error}") from None
+
+
+async def carry_out(principal: Principal, act: Act, report: Report) -> Any:  # noqa: ANN401  JSON
+    """Carry out an action, and return its result.
+
+    Raises:
+        KjuError: It is unknown, the session's role or machines do not allow it, or it failed.
+    """
+    rule, arguments = allowed_action(principal, act)
     try:
         async with asyncio.timeout(rule.timeout):
             if rule.host_role is None:

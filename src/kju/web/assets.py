@@ -17,6 +17,8 @@ from ..files import read_file
 
 FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
+#: The files with paths, which begin with ``"/``. A proxy may serve the page below another path.
+WITH_PATHS = (INDEX, "app.webmanifest")
 #: The most bytes of one file.
 MAX_ASSET = 4 << 20
 _TYPES = {

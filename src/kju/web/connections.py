@@ -72,6 +72,13 @@ class Connections:
         self._authenticated[transport] = session
         return True
 
+    def prolong(self, transport: asyncio.BaseTransport | None, seconds: float) -> None:
+        """Give an unauthenticated connection this time from now: its login is being checked."""
+        if transport is not None and (timer := self._unauthenticated.pop(transport, None)):
+            timer.cancel()
+            timer = self._loop.call_later(seconds, self._close, transport)
+            self._unauthenticated[transport] = timer
+
     def remove(self, transport: asyncio.BaseTransport) -> None:
         """Count a connection no more."""
         if timer := self._unauthenticated.pop(transport, None):

@@ -50,6 +50,8 @@ from .messages import (
     ScreenClosed,
     SocketHello,
 )
+from .remote_actions import carry_out_remotely
+from .remote_screen import RemoteScreen
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,9 @@ class Served(Protocol):
 
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         """Return the carrier of a screen; None for a missing one."""
+
+    def remote(self, machine: str) -> RemoteScreen | None:
+        """Return the screen of another computer that has this name; None without one."""
 
     def listed(self, principal: Principal) -> list[messages.WebMachine]:
         """Return the machines of a session."""
@@ -294,7 +299,7 @@ class PageSocket:
                 raise no_machine(message.machine)
             in_order = self._typing if message.action == "type" else contextlib.nullcontext()
             async with in_order:
-                done = await carry_out(self.principal, message, self._reporter(number))
+                done = await self._done(message)
             result = ActionResult(number, msgspec.json.encode(done))
         except KjuError as error:
             log.info("%s of %s: %s", message.action, message.machine, error)
@@ -306,6 +311,12 @@ class PageSocket:
             result = ActionResult(number, error="KjuError", reason=reason)
         finally:
             self._send(result)
+
+    async def _done(self, message: Act) -> Any:  # noqa: ANN401  JSON
+        report, remote = self._reporter(message.number), self._served.remote(message.machine)
+        if remote is not None:
+            return await carry_out_remotely(self.principal, message, report, remote)
+        return await carry_out(self.principal, message, report)
 
     def _reporter(self, number: int) -> Callable[[int, int], None]:
         return lambda done, total: self._send(ActionProgress(number, done, total))

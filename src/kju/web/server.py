@@ -16,8 +16,9 @@ from ..errors import KjuError, PeerError
 from ..wire.messages import Goodbye
 from . import messages, rules
 from .access import Access, Principal
-from .assets import INDEX, MISSING, Assets
+from .assets import INDEX, MISSING, WITH_PATHS, Assets
 from .connections import AUTHENTICATION_TIME, Connections, limited
+from .gateway import RemoteAddress
 from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
 from .page_socket import ENDED, TRY_LATER, PageSocket
@@ -48,6 +49,7 @@ class WebServer:
         options: Its address, certificate and names.
         access: The links and sessions; by default this user's.
         assets: The files of the page.
+        remotes: Other computers whose screens are served too.
 
     Attributes:
         options: Its address, certificate and names.
@@ -66,11 +68,12 @@ class WebServer:
         *,
         access: Access | None = None,
         assets: Assets | None = None,
+        remotes: Sequence[RemoteAddress] = (),
     ) -> None:
         options.check()
         self.options = options
         access = access or Access()
-        self.site = Site(names, access, assets or Assets())
+        self.site = Site(names, access, assets or Assets(), remotes)
         self._sessions = Sessions(access, options.proxy)
         self.url = ""
         self.port = options.port
@@ -146,7 +149,7 @@ class WebServer:
         app.router.add_post("/api/logout", self._sessions.log_out)
         app.router.add_get("/api/session", self._session)
         app.router.add_get("/socket", self._socket)
-        app.router.add_get("/m/{machine}", self._page)
+        app.router.add_get("/m/{machine:.+}", self._page)
         app.router.add_get("/{path:.*}", self._file)
         return app
 
@@ -209,9 +212,13 @@ class WebServer:
         is_this_version = request.query_string == f"v={found.version}"
         caching = KEEP_FOR_EVER if is_this_version else "no-cache"
         kept = {"ETag": found.tag, "Cache-Control": caching, "Vary": "Accept-Encoding"}
+        data, proxy = found.data, self._sessions.proxy_of(request)
+        if proxy is not None and proxy.public.path != "/" and name in WITH_PATHS:
+            below = proxy.public.path.encode()
+            body = data.replace(b'"/', b'"' + below)
+            return web.Response(body=body, headers={"Content-Type": found.type})
         if request.headers.get("If-None-Match") == found.tag:
             return web.Response(status=304, headers=kept)
-        data = found.data
         if found.compressed and "gzip" in request.headers.get("Accept-Encoding", ""):
             data, kept["Content-Encoding"] = found.compressed, "gzip"
         return web.Response(body=data, headers={**kept, "Content-Type": found.type})

@@ -30,6 +30,8 @@ from .rules import AllowedHosts
 log = logging.getLogger(__name__)
 
 _TOO_MANY = f"this session has {MAX_OF_SESSION} connections, the most allowed: close some pages"
+#: Seconds for the check of a password, whose turn may be behind those of others.
+PASSWORD_TIME = 60.0
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -173,6 +175,8 @@ class Sessions:
                 return not isinstance(error, WrongPasswordError)
             return True
 
+        if self.connections is not None:
+            self.connections.prolong(request.transport, PASSWORD_TIME)
         # Names that no user can have are counted together, and cost as much.
         sender = self._client(request), body.user[:64]
         await attempts.check_in_turn(

@@ -11,14 +11,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from ..client.targets import machines
 from ..errors import KjuError
 from ..serving.served_machine import ServedMachines
+from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
 from ..wire.greeting import Admission, Admit
 from ..wire.messages import SessionHello
 from .access import Access, Principal
 from .assets import Assets
 from .carrier import WebCarrier
+from .gateway import Gateway, RemoteAddress, is_remote
 from .messages import WebMachine
 from .page_socket import ENDED, GOING_AWAY, PageSocket
 from .pictures import SmallPictures
+from .remote_screen import RemoteScreen
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Site:
         names: The names of machines; none for all, including those that are started later.
         access: The links and sessions.
         assets: The files of the page.
+        remotes: Other computers whose screens are served too.
 
     Attributes:
         access: The same.
@@ -43,14 +47,25 @@ class Site:
         server: The host name.
     """
 
-    def __init__(self, names: Sequence[str], access: Access, assets: Assets) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        access: Access,
+        assets: Assets,
+        remotes: Sequence[RemoteAddress] = (),
+    ) -> None:
         self._names = frozenset(names)
         self.access, self.assets = access, assets
         self.sockets: dict[str, PageSocket] = {}
         self.server = socket.gethostname()[:256]
         self._carriers: dict[str, WebCarrier] = {}
-        self._machines = ServedMachines(names, "", self._make_carrier, self._admit_to)
-        self._pictures = SmallPictures(self.sockets.values)
+        here = [name for name in names if not is_remote(name)]
+        there = [name for name in names if is_remote(name)]
+        self._serves_here = bool(here) or not names
+        self._machines = ServedMachines(here, "", self._make_carrier, self._admit_to)
+        used = remotes if there or not names else ()
+        self._gateway = Gateway(used, there, self._make_carrier, self._admit_to)
+        self._pictures = SmallPictures(self.sockets.values, self._small_origin)
         self._list: list[WebMachine] = []
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -82,8 +97,18 @@ class Site:
         """Return whether this server serves a machine of this name."""
         return not self._names or machine in self._names
 
+    def remote(self, machine: str) -> RemoteScreen | None:
+        """Return the screen of another computer that has this name; None without one."""
+        return self._gateway.screens.get(machine)
+
+    def _small_origin(self, name: str) -> ScreenOrigin:
+        remote = self.remote(name)
+        return ConsoleOrigin(name, 0) if remote is None else remote.small_origin()
+
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         """Return the carrier of a screen; None for a missing one."""
+        if self.remote(machine) is not None:
+            return self._carriers.get(machine) if console == 0 else None
         served = self._machines.served.get(machine)
         if served is None or console >= len(served.names):
             return None
@@ -96,7 +121,7 @@ class Site:
     def _update_list(self) -> None:
         found: list[WebMachine] = []
         pages = Counter(name for page in self.sockets.values() for name in page.shown)
-        for each in machines():
+        for each in machines() if self._serves_here else ():
             if not self.serves(each.name):
                 continue
             served, is_defined = self._machines.served.get(each.name), each.file is not None
@@ -106,6 +131,8 @@ class Site:
                 found.append(WebMachine(each.name, kind, state, consoles, is_defined, shown))
             elif not each.is_alive:  # else a mirror, or one that starts or ends at this moment
                 found.append(WebMachine(each.name, "", "off", 0, is_defined))
+        for name, screen in self._gateway.screens.items():
+            found.append(WebMachine(name, "remote", screen.state, pages=pages[name]))
         self._list = found
 
     # ---- sockets ----
@@ -135,7 +162,8 @@ class Site:
         Raises:
             KjuError: A named machine is missing.
         """
-        await self._machines.start()
+        if self._serves_here:
+            await self._machines.start()
         self._update_list()
 
     async def run(self) -> None:
@@ -144,16 +172,18 @@ class Site:
             # Apart: a host that does not answer must not delay the end of a revoked session.
             group.create_task(_repeat(self._follow_machines, LIST_TICK))
             group.create_task(_repeat(self._follow_sockets, TICK))
+            group.create_task(self._gateway.run())
 
     async def _follow_machines(self) -> None:
-        await self._machines.update()
+        if self._serves_here:
+            await self._machines.update()
         self._update_list()
 
     async def _follow_sockets(self) -> None:
         self._end_sessions()
         for page in list(self.sockets.values()):
             page.send_machines()
-        self._pictures.update(self._machines.served)
+        self._pictures.update([*self._machines.served, *self._gateway.live()])
 
     def _end_sessions(self) -> None:
         """End the sockets of sessions that were revoked or have expired."""
@@ -182,6 +212,7 @@ class Site:
     async def close(self) -> None:
         """Serve no more machines."""
         await self._pictures.close()
+        await self._gateway.close()
         await self._machines.close()
 
 

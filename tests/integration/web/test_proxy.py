@@ -109,6 +109,18 @@ async def test_several_names_are_refused() -> None:
             assert answer.status == 400
 
 
+async def test_the_page_below_a_path_of_the_proxy_names_its_files_there() -> None:
+    proxy = make_proxy("https://kju.example/lab/", ["127.0.0.1"])
+    async with web_server(options=WebOptions(proxy=proxy)) as server:
+        assert server.link("KEY") == "https://kju.example/lab/#KEY"
+        async with Page(direct(server)) as page:
+            for path in ("/", "/m/debian", "/m/lab/debian", "/app.webmanifest"):
+                status, body, _ = await page.get(path, Host="kju.example")
+                assert status == 200
+                assert b'"/lab/' in body
+                assert not re.search(rb'"/(?!lab/)', body)
+
+
 async def test_a_removed_user_loses_the_socket() -> None:
     Access().set_user("ann", "manage")
     async with web_server(options=proxied("127.0.0.1")) as server, Page(direct(server)) as page:

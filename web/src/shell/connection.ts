@@ -9,6 +9,7 @@ import {
   ScreenSession,
   type SessionEvents,
 } from "../wire/session";
+import { BASE } from "./place";
 import { WorkQueue } from "./work";
 
 /** Milliseconds before the first attempt to connect again, and the longest pause. */
@@ -107,7 +108,7 @@ export class Connection {
   open(): void {
     this.events.linkChanged(this.socketId ? "lost" : "connecting", this.reason);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/socket`, messages.SUBPROTOCOL);
+    const socket = new WebSocket(`${scheme}://${location.host}${BASE}socket`, messages.SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.onopen = () => {

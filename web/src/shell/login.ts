@@ -1,5 +1,7 @@
 /** The key of a link becomes a session: a cookie, or, in an iframe, a token in memory. */
 
+import { BASE } from "./place";
+
 const KEY = /^[A-Za-z0-9_-]{43}$/;
 
 /** Take the key from the address, so that it is in no history and no screenshot. */
@@ -39,7 +41,7 @@ export async function logIn(user: string, password: string): Promise<void> {
 }
 
 async function post(body: { readonly [name: string]: string | boolean }): Promise<Response> {
-  const response = await fetch("/api/login", {
+  const response = await fetch(`${BASE}api/login`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
@@ -58,7 +60,7 @@ export interface LoginWays {
 
 /** Ask how this browser can log in. */
 export async function loginWays(): Promise<LoginWays> {
-  const response = await fetch("/api/session");
+  const response = await fetch(`${BASE}api/session`);
   const found = response.status === 401 ? ((await response.json()) as Refusal) : {};
   return { passwords: found.passwords === true, refused: found.user ? (found.error ?? "") : "" };
 }
@@ -71,14 +73,14 @@ interface Refusal {
 
 /** Return whether this browser has a cookie of a session. */
 export async function hasSession(): Promise<boolean> {
-  const response = await fetch("/api/session");
+  const response = await fetch(`${BASE}api/session`);
   if (response.status === 401) return false;
   if (!response.ok) throw new Error(await reason(response));
   return true;
 }
 
 export async function endSession(): Promise<void> {
-  await fetch("/api/logout", { method: "POST" });
+  await fetch(`${BASE}api/logout`, { method: "POST" });
 }
 
 async function reason(response: Response): Promise<string> {

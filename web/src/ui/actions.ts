@@ -17,6 +17,9 @@ interface MachineAction {
 
 const isOn = (machine: Machine) => machine.state !== "off";
 
+/** A machine of another computer is shown and driven here, and managed there. */
+export const isRemote = (machine: Machine) => machine.kind === "remote";
+
 const ACTIONS: readonly MachineAction[] = [
   {
     word: "start",
@@ -59,7 +62,8 @@ const ACTIONS: readonly MachineAction[] = [
 
 /** Return the actions that a role may use on a machine now. */
 export function actionsOn(machine: Machine, role: Role): readonly MachineAction[] {
-  return role === "manage" ? ACTIONS.filter((action) => action.allowed(machine)) : [];
+  const may = role === "manage" && !isRemote(machine);
+  return may ? ACTIONS.filter((action) => action.allowed(machine)) : [];
 }
 
 /** Carry out an action, after asking if data can be lost. */

@@ -8,9 +8,9 @@ import { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
 import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
 import type { Connection, LinkReason, LinkState } from "../shell/connection";
-import type { Machine } from "../wire/messages";
+import type { Machine, Role } from "../wire/messages";
 import { FULL_RATE, type SessionEvents } from "../wire/session";
-import { actionsOn, carryOut } from "./actions";
+import { actionsOn, carryOut, isRemote } from "./actions";
 import { notify } from "./dialog";
 import { h } from "./dom";
 import { staleText, wordsOf } from "./link";
@@ -68,6 +68,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private known: Machine | undefined;
   private recording: Recording | null = null;
   private readonly texts: TextQueue;
+  private granted: "view" | "control" = "control";
 
   /**
    * @param back Goes to the wall; null if there is none.
@@ -136,7 +137,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   setMachine(machine: Machine | undefined): void {
     const wasOff = this.known !== undefined && this.known.state === "off";
     this.known = machine;
-    this.toolbar.showState(machine, this.connection.role);
+    this.toolbar.showState(machine, this.role);
     if (wasOff && machine !== undefined && machine.state !== "off") this.open();
     this.showBadge();
   }
@@ -154,7 +155,10 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
 
   // ---- the session's events
 
-  welcomed(): void {
+  welcomed(role: "view" | "control"): void {
+    // The key of the server at another computer may have the role view only.
+    this.granted = role;
+    this.toolbar.showState(this.known, this.role);
     this.problem = "";
     this.setRate();
     this.showBadge();
@@ -282,6 +286,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   // ---- parts
+
+  private get role(): Role {
+    if (this.granted === "view") return "view";
+    return this.known !== undefined && isRemote(this.known) ? "control" : this.connection.role;
+  }
 
   private open(): void {
     if (this.screen !== 0) this.connection.closeScreen(this.screen);

@@ -4,7 +4,7 @@ import { SCALE_MODES, type ScaleMode } from "../screen/scale";
 import type { Connection } from "../shell/connection";
 import { oneLine } from "../wire/escaping";
 import type { Machine, Role } from "../wire/messages";
-import { actionsOn, carryOut } from "./actions";
+import { actionsOn, carryOut, isRemote } from "./actions";
 import { h, icon, iconButton } from "./dom";
 import { icons } from "./icons";
 import { type MenuItem, menuButton } from "./menu";
@@ -50,6 +50,8 @@ export class Toolbar {
   private readonly others = h("span", { class: "others", hidden: true });
   private readonly latency = h("span", { class: "latency" });
   private readonly recordButton: HTMLButtonElement;
+  /** Not for machines of other computers. */
+  private readonly ownOnly: HTMLElement[];
   private readonly menu: HTMLElement;
 
   constructor(
@@ -60,6 +62,12 @@ export class Toolbar {
     this.recordButton = iconButton(say("record"), icons.record, () => this.record());
     this.menu = menuButton(say("more"), icons.more, () => this.more());
     const manage = connection.role === "manage";
+    this.ownOnly = [
+      iconButton(say("snapshots"), icons.save, () => {
+        void showSnapshots(connection, name, manage);
+      }),
+    ];
+    if (manage) this.ownOnly.push(menuButton(say("power"), icons.power, () => this.power()));
     this.element = h(
       "header",
       { class: "bar" },
@@ -77,10 +85,7 @@ export class Toolbar {
       iconButton(say("fullScreen"), icons.full, () => target.toggleFullScreen()),
       iconButton(say("screenshot"), icons.picture, () => target.screenshot()),
       this.recordButton,
-      iconButton(say("snapshots"), icons.save, () => {
-        void showSnapshots(connection, name, manage);
-      }),
-      manage && menuButton(say("power"), icons.power, () => this.power()),
+      ...this.ownOnly,
       this.menu,
     );
   }
@@ -89,6 +94,7 @@ export class Toolbar {
     this.state.textContent = machine ? say(machine.state) : "";
     this.element.dataset.state = machine?.state ?? "off";
     this.showOthers((machine?.pages ?? 0) - 1);
+    for (const button of this.ownOnly) button.hidden = machine !== undefined && isRemote(machine);
     this.role.textContent = say(role === "view" ? "viewOnly" : role);
   }
 

@@ -1,6 +1,7 @@
 /** All machines, with live pictures of those in view. */
 
 import type { Connection, LinkReason, LinkState, SmallPicture } from "../shell/connection";
+import { machinePath } from "../shell/place";
 import { oneLine } from "../wire/escaping";
 import type { Machine } from "../wire/messages";
 import { actionsOn, carryOut } from "./actions";
@@ -27,7 +28,7 @@ class Tile {
     this.link = h(
       "a",
       {
-        href: `/m/${encodeURIComponent(machine.name)}`,
+        href: machinePath(machine.name),
         "aria-label": say("open", { name: oneLine(machine.name) }),
         onclick: (event: MouseEvent) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;

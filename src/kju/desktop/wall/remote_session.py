@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ...errors import KjuError
 from ...remote import addresses
+from ...remote.memory_target import MemoryBudget, MemoryTarget
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
@@ -24,7 +25,6 @@ from ...surface.thumbnail import Thumbnail
 from ...wire import jpeg
 from ...wire.greeting import Stage
 from ..machines.remote_machines import ScreenNews
-from .remote_target import MemoryBudget, TileTarget
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class RemoteScreen:
         self._parts, self._reports = parts, reports
         self.rate = 0.0
         self._size = (1, 1)
-        self._target = TileTarget(parts.budget)
+        self._target = MemoryTarget(parts.budget)
         self._last: Thumbnail | None = None
         self._news, self._was_live = ScreenNews(), False
         self._mirror: Mirror | None = None

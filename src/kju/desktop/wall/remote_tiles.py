@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import KjuError
 from ...remote import addresses
+from ...remote.memory_target import MemoryBudget
 from ...remote.transport import Engine
 from ...surface.thumbnail import Thumbnail
 from ..machines.entry import MachineKey
 from ..machines.remote_addresses import RemoteAddress
 from ..machines.remote_machines import ScreenNews
-from .remote_target import MemoryBudget
 from .tile import Tile
 from .tiles import look_rate
 

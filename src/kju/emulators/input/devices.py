@@ -16,13 +16,13 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...acting.holders import Holders
 from ...keys import Step
 from ...protocol.input_log import Input, encode
 from ...protocol.values import BUTTONS, Action
 from ...store import log_files
 from ...store.log_files import BoundedLog
 from ...surface import Mark
-from .holders import Holders
 from .keyboard import KeyboardLamps, SharedKeyboard
 from .pace import Pace
 

@@ -21,11 +21,11 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+from ...acting.holders import Holders
 from ...errors import InputError, KjuError, UsageError
 from ...keys import LOCKS, Lamps, Step
 from ...protocol.values import LONGEST_KEYS, last_chord
 from ...surface import Mark
-from .holders import Holders
 from .pace import Pace
 
 log = logging.getLogger(__name__)

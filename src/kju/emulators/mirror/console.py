@@ -11,7 +11,6 @@ Input is forwarded to the screen's own host, which paces it:
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,9 @@ from ...memory import SurfaceProducer
 from ...protocol.messages import Keys, Point, Resize
 from ...protocol.values import Action, Button, Request
 from ...remote.mirror import Mirror
-from ...remote.mirror_link import LinkStatus
+from ...remote.mirror_link import LinkStatus, surface_state
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
-from ...surface import Mark, State
+from ...surface import Mark
 from ...surface.producer import Producer
 from ..console import GRACE, Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface, OnMode
@@ -71,14 +70,7 @@ class MirrorSource(Source):
 
     def set_link(self, link: LinkStatus) -> None:
         """Publish the state of the link, and that of the sender's surface."""
-        if link.live:
-            states = {State.LIVE, State.PAUSED, State.UNAVAILABLE}
-            state = State(link.state) if link.state in states else State.UNAVAILABLE
-            reason = link.reason or ("" if state is not State.UNAVAILABLE else "no picture yet")
-        else:
-            state = State.UNAVAILABLE
-            reason = f"stale since {time.strftime('%H:%M:%S')}: {link.reason}"
-        self.producer.set_state(state, reason)
+        self.producer.set_state(*surface_state(link))
 
     # -- calls of the mirror
 

@@ -32,9 +32,9 @@ from kju.desktop.qt.wall.tile_pictures import TilePictures
 from kju.desktop.settings import DesktopSettings
 from kju.desktop.wall import remote_session
 from kju.desktop.wall import remote_tiles as module
-from kju.desktop.wall.remote_target import MAX_MEMORY
 from kju.desktop.wall.remote_tiles import RemoteTiles, RemoteView
 from kju.desktop.wall.tiles import HOVER_RATE, INACTIVE_RATE, RATE
+from kju.remote.memory_target import MAX_MEMORY
 from kju.surface import State
 
 pytest.importorskip("zenoh")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
-from ...errors import KjuError
+from ..errors import KjuError
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kju.desktop.wall.remote_target import MAX_PIXELS, MemoryBudget, TileTarget
 from kju.errors import LimitError, UnavailableError
+from kju.remote.memory_target import MAX_PIXELS, MemoryBudget, MemoryTarget
 from kju.surface.formats import R8, XR24
 from kju.surface.geometry import Rect
 
 
 def test_thumbnail_follows_the_pixels_and_the_mode() -> None:
-    target = TileTarget(MemoryBudget())
+    target = MemoryTarget(MemoryBudget())
     with pytest.raises(UnavailableError):
         target.thumbnail((8, 8), None)
     target.set_mode(64, 32, fourcc=XR24)
@@ -31,7 +31,7 @@ def test_thumbnail_follows_the_pixels_and_the_mode() -> None:
 
 def test_too_large_a_picture_is_refused_and_nothing_is_taken() -> None:
     budget = MemoryBudget()
-    target = TileTarget(budget)
+    target = MemoryTarget(budget)
     with pytest.raises(LimitError, match="too large"):
         target.set_mode(MAX_PIXELS // 8 + 1, 8, fourcc=XR24)
     assert budget.used == 0
@@ -40,7 +40,7 @@ def test_too_large_a_picture_is_refused_and_nothing_is_taken() -> None:
 
 def test_memory_of_all_screens_is_bounded_and_given_back() -> None:
     budget = MemoryBudget(40 << 20)
-    targets = [TileTarget(budget) for _ in range(3)]
+    targets = [MemoryTarget(budget) for _ in range(3)]
     targets[0].set_mode(1280, 800, fourcc=XR24)
     targets[1].set_mode(1920, 1080, fourcc=XR24)
     used = budget.used

@@ -1,4 +1,4 @@
-"""The memory of one remote screen's pixels, from which its tile's picture is made.
+"""The memory of one remote screen's pixels, in this process only.
 
 A sender is not trusted: it chooses the size of its picture. So a picture has at most `MAX_PIXELS`,
 and the memory of all screens together is counted.
@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import LimitError, UnavailableError
-from ...surface import surface_size
-from ...surface.consumer import Consumer
-from ...surface.formats import BYTES_PER_PIXEL
-from ...surface.producer import Producer
-from ...surface.thumbnail import Thumbnail, copy_thumbnail
+from ..errors import LimitError, UnavailableError
+from ..surface import State, surface_size
+from ..surface.consumer import Consumer
+from ..surface.formats import BYTES_PER_PIXEL
+from ..surface.producer import Producer
+from ..surface.thumbnail import Thumbnail, copy_thumbnail
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ...surface.geometry import Rect
+    from ..surface.geometry import Rect
 
-#: Pixels of a remote screen that has a picture in the wall: 5120x2880 and a little more.
+#: Pixels of a remote screen: 5120x2880 and a little more.
 MAX_PIXELS = 1 << 24
 #: Bytes of the pixels of all remote screens.
 MAX_MEMORY = 512 << 20
 #: Attempts to make a thumbnail, during each of which the mode changed.
 _TRIES = 8
+#: Bytes of pixels of a surface without a picture.
+_EMPTY = 4096
 
 
 class MemoryBudget:
@@ -55,8 +57,8 @@ class MemoryBudget:
         with self._lock:
             if self.used + size > self._limit:
                 raise LimitError(
-                    f"the pictures of remote machines need more than {self._limit >> 20} MiB: make"
-                    " the window smaller, so that fewer are in view",
+                    f"the pictures of remote machines need more than {self._limit >> 20} MiB:"
+                    " have fewer in view",
                     "bytes", self._limit, self.used + size,
                 )  # fmt: skip
             self.used += size
@@ -67,17 +69,19 @@ class MemoryBudget:
             self.used -= size
 
 
-class TileTarget:
+class MemoryTarget:
     """The surface that a mirror draws on: `kju.wire.received_picture.DrawTarget`.
 
-    The mirror's thread draws; any other thread may make thumbnails.
+    The mirror's thread draws; any other thread may read.
 
     Args:
         budget: Counts the memory.
+        has_cursor: Publish the cursor too.
     """
 
-    def __init__(self, budget: MemoryBudget) -> None:
+    def __init__(self, budget: MemoryBudget, *, has_cursor: bool = False) -> None:
         self._budget = budget
+        self._has_cursor = has_cursor
         self._size = 0
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
@@ -104,7 +108,7 @@ class TileTarget:
         """
         if width * height > MAX_PIXELS:
             raise LimitError(
-                f"a screen of {width}x{height} is too large for a picture here: open the machine",
+                f"a screen of {width}x{height} is too large for a picture here",
                 "pixels", MAX_PIXELS, width * height,
             )  # fmt: skip
         needed = width * height * BYTES_PER_PIXEL[fourcc]
@@ -137,12 +141,34 @@ class TileTarget:
         return self.version
 
     def set_cursor(self, argb: bytes, width: int, height: int, hot_x: int, hot_y: int, /) -> int:
-        """Ignore the cursor: tiles do not show it."""
+        """Publish the cursor's shape, if that is wanted."""
+        if self._producer is not None and self._has_cursor:
+            self._producer.set_cursor(argb, width, height, hot_x, hot_y)
         return self.version
 
     def move_cursor(self, x: int, y: int, visible: bool, /) -> int:
-        """Ignore the cursor: tiles do not show it."""
+        """Publish the cursor's position, if that is wanted."""
+        if self._producer is not None and self._has_cursor:
+            self._producer.move_cursor(x, y, visible)
         return self.version
+
+    def set_state(self, state: State, reason: str) -> None:
+        """Publish the state of the screen. A surface without a picture is made if none exists."""
+        if self._producer is None:
+            self._grow(_EMPTY)
+        if self._producer is not None:
+            self._producer.set_state(state, reason)
+
+    @property
+    def consumer(self) -> Consumer:
+        """The surface; another one when it has grown.
+
+        Raises:
+            UnavailableError: Nothing has been received yet.
+        """
+        if self._consumer is None:
+            raise UnavailableError("nothing has been received yet")
+        return self._consumer
 
     def thumbnail(self, size: tuple[int, int], last: Thumbnail | None) -> Thumbnail:
         """Return a thumbnail; *last* itself if nothing has changed since.
@@ -151,9 +177,7 @@ class TileTarget:
             UnavailableError: The picture is missing.
             InconsistentError: The mode changes all the time.
         """
-        consumer = self._consumer
-        if consumer is None:
-            raise UnavailableError("nothing has been received yet")
+        consumer = self.consumer
         if last is not None and last.mark.incarnation != consumer.incarnation:
             last = None
         return copy_thumbnail(consumer, *size, last, _TRIES)

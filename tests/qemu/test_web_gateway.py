@@ -47,8 +47,12 @@ async def test_a_far_guest_is_driven(server: WebServer, far: Far) -> None:
         await screen.wait_open()
         assert (await screen.press(30, down=True)).reason == ""
         assert await far.held() == ([30], [])
-        assert (await screen.press(30, down=False)).reason == ""
+        done = await screen.press(30, down=False)
+        assert done.reason == ""
         assert await far.held() == ([], [])
+        # The version is one of the surface here, with which the page finds the answer.
+        consumer = server.site._gateway.screens[NAME]._origin.consumer
+        assert 0 < done.version <= consumer.reader.version
         before = len(far.machine.input_log())
         assert (await page.act(1, NAME, "type", text="Hello")).reason == ""
         assert len(far.machine.input_log()) > before

@@ -13,8 +13,8 @@ from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.trust import Trust
 from kju.web import messages as web
 from kju.web.access import Access
-from kju.web.gateway import RemoteAddress
 from kju.web.listening import WebOptions
+from kju.web.remote.gateway import RemoteAddress
 from kju.web.server import WebServer, serving
 
 from .link_scene import free_port

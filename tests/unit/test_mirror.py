@@ -91,14 +91,16 @@ SUITES: dict[str, str] = {
     "integration/web/test_sockets.py": "web.connections",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
-    "multiprocess/test_web_gateway.py": "web.gateway web.mirror_origin web.remote_actions",
+    "multiprocess/test_web_gateway.py": (
+        "web.remote.actions web.remote.gateway web.remote.mirror_origin"
+    ),
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.controller fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_on_ray.py": (
         "fleet fleet.actors fleet.aio.opening fleet.cluster fleet.opening"
     ),
     "multiprocess/test_leases.py": "store.leased",
-    "qemu/test_web_gateway.py": "web.remote_screen",
+    "qemu/test_web_gateway.py": "web.remote.screen",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"

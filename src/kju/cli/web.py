@@ -96,9 +96,9 @@ def serve(
     """
     extras.require("web", "a web server")
     from ..web.assets import INDEX, MISSING
-    from ..web.gateway import RemoteAddress
     from ..web.listening import WebOptions
     from ..web.proxy import make_proxy
+    from ..web.remote.gateway import RemoteAddress
     from ..web.server import WebServer
 
     raise_descriptor_limit()

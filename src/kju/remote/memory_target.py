@@ -72,7 +72,7 @@ class MemoryBudget:
 class MemoryTarget:
     """The surface that a mirror draws on: `kju.wire.received_picture.DrawTarget`.
 
-    The mirror's thread draws; any other thread may read.
+    The mirror's thread draws; any other thread may read, set the state, and close.
 
     Args:
         budget: Counts the memory.
@@ -82,6 +82,8 @@ class MemoryTarget:
     def __init__(self, budget: MemoryBudget, *, has_cursor: bool = False) -> None:
         self._budget = budget
         self._has_cursor = has_cursor
+        # Held while the surface is replaced: the thread that draws and another one may do that.
+        self._lock = threading.RLock()
         self._size = 0
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
@@ -112,10 +114,11 @@ class MemoryTarget:
                 "pixels", MAX_PIXELS, width * height,
             )  # fmt: skip
         needed = width * height * BYTES_PER_PIXEL[fourcc]
-        producer = self._producer
-        if producer is None or needed > producer.capacity:
-            producer = self._grow(needed)
-        return self._earlier + producer.set_mode(width, height, fourcc=fourcc)
+        with self._lock:
+            producer = self._producer
+            if producer is None or needed > producer.capacity:
+                producer = self._grow(needed)
+            return self._earlier + producer.set_mode(width, height, fourcc=fourcc)
 
     def _grow(self, capacity: int) -> Producer:
         size = surface_size(capacity)
@@ -154,10 +157,13 @@ class MemoryTarget:
 
     def set_state(self, state: State, reason: str) -> None:
         """Publish the state of the screen. A surface without a picture is made if none exists."""
-        if self._producer is None:
-            self._grow(_EMPTY)
-        if self._producer is not None:
-            self._producer.set_state(state, reason)
+        with self._lock:
+            producer = self._producer or self._grow(_EMPTY)
+            producer.set_state(state, reason)
+
+    def surface_version(self, version: int) -> int:
+        """Return the version of the present surface for one of this target; 0 for an older one."""
+        return max(0, version - self._earlier)
 
     @property
     def consumer(self) -> Consumer:
@@ -184,7 +190,8 @@ class MemoryTarget:
 
     def close(self) -> None:
         """Free the memory."""
-        self._earlier = self.version
-        self._producer = self._consumer = None
-        self._budget.give_back(self._size)
-        self._size = 0
+        with self._lock:
+            self._earlier = self.version
+            self._producer = self._consumer = None
+            self._budget.give_back(self._size)
+            self._size = 0

@@ -50,8 +50,8 @@ from .messages import (
     ScreenClosed,
     SocketHello,
 )
-from .remote_actions import carry_out_remotely
-from .remote_screen import RemoteScreen
+from .remote.actions import carry_out_remotely
+from .remote.screen import RemoteScreen
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from . import messages, rules
 from .access import Access, Principal
 from .assets import INDEX, MISSING, WITH_PATHS, Assets
 from .connections import AUTHENTICATION_TIME, Connections, limited
-from .gateway import RemoteAddress
 from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
 from .page_socket import ENDED, TRY_LATER, PageSocket
 from .proxy import ProxyError
+from .remote.gateway import RemoteAddress
 from .sessions import Sessions, error_response, is_of_proxy
 from .site import Site
 

@@ -17,11 +17,11 @@ from ..wire.messages import SessionHello
 from .access import Access, Principal
 from .assets import Assets
 from .carrier import WebCarrier
-from .gateway import Gateway, RemoteAddress, is_remote
 from .messages import WebMachine
 from .page_socket import ENDED, GOING_AWAY, PageSocket
 from .pictures import SmallPictures
-from .remote_screen import RemoteScreen
+from .remote.gateway import Gateway, RemoteAddress, is_remote
+from .remote.screen import RemoteScreen
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from kju.errors import LimitError, UnavailableError
 from kju.remote.memory_target import MAX_PIXELS, MemoryBudget, MemoryTarget
+from kju.surface import State
 from kju.surface.formats import R8, XR24
 from kju.surface.geometry import Rect
 
@@ -54,3 +57,51 @@ def test_memory_of_all_screens_is_bounded_and_given_back() -> None:
         target.close()
     assert budget.used == 0
     assert targets[1].version == version
+
+
+def test_state_before_a_picture_has_a_surface_of_its_own() -> None:
+    budget = MemoryBudget()
+    target = MemoryTarget(budget)
+    target.set_state(State.UNAVAILABLE, "no picture yet")
+    assert target.consumer.state == (State.UNAVAILABLE, "no picture yet")
+    target.set_mode(64, 32, fourcc=XR24)
+    assert target.consumer.mode.width == 64
+    target.close()
+    assert budget.used == 0
+
+
+def test_versions_of_the_surface_begin_again_when_it_grows() -> None:
+    target = MemoryTarget(MemoryBudget())
+    target.set_mode(8, 8, fourcc=XR24)
+    before = target.version
+    version = target.set_mode(640, 480, fourcc=XR24)
+    assert target.surface_version(version) == target.consumer.reader.version
+    assert target.surface_version(before) == 0
+
+
+def test_threads_that_replace_the_surface_together_count_it_once() -> None:
+    budget = MemoryBudget()
+    for _ in range(50):
+        target, begin = MemoryTarget(budget), threading.Barrier(2)
+
+        def draw(target: MemoryTarget = target, begin: threading.Barrier = begin) -> None:
+            begin.wait()
+            target.set_mode(64, 32, fourcc=XR24)
+
+        thread = threading.Thread(target=draw)
+        thread.start()
+        begin.wait()
+        target.set_state(State.LIVE, "")
+        thread.join()
+        target.close()
+        assert budget.used == 0
+
+
+def test_cursor_is_published_if_it_is_wanted() -> None:
+    for wanted in (False, True):
+        target = MemoryTarget(MemoryBudget(), has_cursor=wanted)
+        target.set_mode(64, 32, fourcc=XR24)
+        target.set_cursor(bytes(4), 1, 1, 0, 0)
+        target.move_cursor(5, 6, True)
+        cursor = target.consumer.cursor()
+        assert (cursor.visible, cursor.x) == ((True, 5) if wanted else (False, 0))

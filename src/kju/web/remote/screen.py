@@ -13,18 +13,18 @@ from typing import Literal
 
 import msgspec
 
-from ..acting.holders import Holders
-from ..errors import KjuError, UnavailableError
-from ..protocol.messages import Keys, Point, Resize
-from ..protocol.values import Button, Finger, To
-from ..remote.mirror import Mirror
-from ..serving.carrier import Carrier, ServedViewer
-from ..serving.served_machine import decode_input
-from ..serving.served_screen import ServedScreen
-from ..surface import State
-from ..wire.greeting import Admit
-from ..wire.messages import InputDone, MachineEvent
-from ..wire.receiver_session import ReceiverSession
+from ...acting.holders import Holders
+from ...errors import KjuError, UnavailableError
+from ...protocol.messages import Keys, Point, Resize
+from ...protocol.values import Button, Finger, To
+from ...remote.mirror import Mirror
+from ...serving.carrier import Carrier, ServedViewer
+from ...serving.served_machine import decode_input
+from ...serving.served_screen import ServedScreen
+from ...surface import State
+from ...wire.greeting import Admit
+from ...wire.messages import InputDone, MachineEvent
+from ...wire.receiver_session import ReceiverSession
 from .mirror_origin import MirrorOrigin, RemotePlace, SharedParts
 
 #: Inputs in progress at the sender: less than `kju.wire.sequence.MAX_INPUTS`, at which a session
@@ -54,7 +54,6 @@ class RemoteScreen:
     ) -> None:
         self.place, self._parts = place, parts
         self.is_served = True
-        self._is_paused = False
         self._origin = MirrorOrigin(place, parts, "control", on_event=self._pass_on)
         self._input = _Input(self._origin)
         self._jobs: set[asyncio.Task[None]] = set()
@@ -198,7 +197,6 @@ class _Input:
         if self._session is not None and self._origin.session is self._session:
             await self._ask(self._origin.mirror, request)
 
-    @staticmethod
-    async def _ask(mirror: Mirror, request: Keys | Point | Resize) -> int:
+    async def _ask(self, mirror: Mirror, request: Keys | Point | Resize) -> int:
         ours, _ = await mirror.input(_encode(request))
-        return ours
+        return self._origin.surface_version(ours)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..client.input_requests import text_requests
-from ..errors import UsageError
-from .access import Principal
-from .actions import PIECE, Report, TypedText, allowed_action
-from .messages import Act
-from .remote_screen import RemoteScreen
+from ...client.input_requests import text_requests
+from ...errors import UsageError
+from ..access import Principal
+from ..actions import PIECE, Report, TypedText, allowed_action
+from ..messages import Act
+from .screen import RemoteScreen
 
 
 async def _info(screen: RemoteScreen, arguments: Any, report: Report) -> Any:  # noqa: ANN401  JSON

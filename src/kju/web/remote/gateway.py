@@ -19,16 +19,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from ..errors import KjuError
-from ..escaping import one_line
-from ..remote import addresses
-from ..remote.addresses import SessionOptions
-from ..remote.memory_target import MemoryBudget
-from ..remote.transport import Engine
-from ..serving.carrier import Carrier
-from ..wire.greeting import Admit
+from ...errors import KjuError
+from ...escaping import one_line
+from ...remote import addresses
+from ...remote.addresses import SessionOptions
+from ...remote.memory_target import MemoryBudget
+from ...remote.transport import Engine
+from ...serving.carrier import Carrier
+from ...wire.greeting import Admit
 from .mirror_origin import RemotePlace, SharedParts
-from .remote_screen import RemoteScreen
+from .screen import RemoteScreen
 
 log = logging.getLogger(__name__)
 

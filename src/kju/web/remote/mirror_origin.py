@@ -11,17 +11,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from ..errors import UnavailableError
-from ..protocol.values import Role
-from ..remote.memory_target import MemoryBudget, MemoryTarget
-from ..remote.mirror import Mirror
-from ..remote.mirror_link import LinkStatus, surface_state
-from ..remote.proof import Prover
-from ..remote.transport import Engine
-from ..remote.trust import Trust, default_folder
-from ..surface.consumer import Consumer
-from ..wire.messages import MachineEvent
-from ..wire.receiver_session import ReceiverSession
+from ...errors import UnavailableError
+from ...protocol.values import Role
+from ...remote.memory_target import MemoryBudget, MemoryTarget
+from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus, surface_state
+from ...remote.proof import Prover
+from ...remote.transport import Engine
+from ...remote.trust import Trust, default_folder
+from ...surface.consumer import Consumer
+from ...wire.messages import MachineEvent
+from ...wire.receiver_session import ReceiverSession
 
 #: Seconds for a sender to answer, and then for its picture.
 OPEN_TIMEOUT = 5.0
@@ -114,6 +114,10 @@ class MirrorOrigin:
         if self._target is None:
             raise UnavailableError(f"{self._place.name} is not open")
         return self._target.consumer
+
+    def surface_version(self, version: int) -> int:
+        """Return the version of the present surface for one of the mirror's target."""
+        return self._target.surface_version(version) if self._target else 0
 
     async def open(self, changed: Callable[[], None]) -> None:
         """Connect, and call *changed* after each publication.

@@ -18,12 +18,13 @@ from support.web_page import PageScreen, page_of
 import kju.aio
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.trust import Trust
+from kju.serving.background import serving
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
 from kju.web.remote import gateway
 from kju.web.remote.gateway import RemoteAddress
-from kju.web.server import WebServer, serving
+from kju.web.server import WebServer
 from kju.wire.greeting import Stage
 
 pytest.importorskip("zenoh")

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from kju.aio import Machine
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.trust import Trust
+from kju.serving.background import serving
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
 from kju.web.remote.gateway import RemoteAddress
-from kju.web.server import WebServer, serving
+from kju.web.server import WebServer
 
 from .link_scene import free_port
 from .wait import until_async

@@ -23,7 +23,7 @@ from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
 from kju.web.remote import gateway
-from kju.web.remote.gateway import RemoteAddress
+from kju.web.remote.gateway import FarComputer
 from kju.web.server import WebServer
 from kju.wire.greeting import Stage
 
@@ -186,7 +186,7 @@ async def test_a_computer_that_does_not_answer_delays_no_page(
 ) -> None:
     place = f"tls/127.0.0.1:{free_port()}"
     options = SessionOptions(connect=[endpoint(place, "tls")], tls=lab.tls("ann"))
-    server = WebServer([], WebOptions(), access=Access(), remotes=[RemoteAddress(options, "ann")])
+    server = WebServer([], WebOptions(), access=Access(), remotes=[FarComputer(options, "ann")])
     async with serving(server), page_of(server) as page:
         assert page.received[1] == web.MachineList([])
         await until_async(lambda: place in caplog.text)

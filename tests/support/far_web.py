@@ -15,7 +15,7 @@ from kju.serving.background import serving
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
-from kju.web.remote.gateway import RemoteAddress
+from kju.web.remote.gateway import FarComputer
 from kju.web.server import WebServer
 
 from .link_scene import free_port
@@ -74,7 +74,7 @@ async def served(machine: Machine) -> AsyncIterator[Far]:
 async def near(far: Far, lab: Trust, user: str = "ann") -> AsyncIterator[WebServer]:
     """Run a web server that shows the far machine only."""
     options = SessionOptions(connect=[endpoint(far.place, "tls")], tls=lab.tls(user))
-    remotes = [RemoteAddress(options, user)]
+    remotes = [FarComputer(options, user)]
     server = WebServer([NAME], WebOptions(), access=Access(), remotes=remotes)
     async with serving(server):
         await until_async(lambda: server.site._gateway.live() == [NAME])

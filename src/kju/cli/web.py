@@ -98,14 +98,14 @@ def serve(
     from ..web.assets import INDEX, MISSING
     from ..web.listening import WebOptions
     from ..web.proxy import make_proxy
-    from ..web.remote.gateway import RemoteAddress
+    from ..web.remote.gateway import FarComputer
     from ..web.server import WebServer
 
     raise_descriptor_limit()
     for name in names or []:
         _check_name(name)
     remotes = [
-        RemoteAddress(Reach([], [each], insecure, user).options(), user) for each in connect or []
+        FarComputer(Reach([], [each], insecure, user).options(), user) for each in connect or []
     ]
     path, address, port = _address(listen)
     if not url and (proxy or trust_header or proxy_role):

@@ -160,7 +160,7 @@ async def _check_text(name: str, arguments: TypedText, report: Report) -> Any:  
     return sorted({character for character in text if character not in chords})
 
 
-class ActionRule(NamedTuple):
+class PageAction(NamedTuple):
     """One action.
 
     Attributes:
@@ -179,21 +179,21 @@ class ActionRule(NamedTuple):
     timeout: float | None = ACTION_TIMEOUT
 
 
-ACTIONS: dict[str, ActionRule] = {
-    "info": ActionRule("view", _None, _info),
-    "snapshots": ActionRule("view", _None, _snapshots),
-    "snapshot-picture": ActionRule("view", _Tag, _snapshot_picture),
-    "input": ActionRule("view", _Screen, _input),
-    "layouts": ActionRule("view", _None, _layouts, None),
-    "check-text": ActionRule("control", TypedText, _check_text, None),
-    "type": ActionRule("control", TypedText, _type, "control", None),
-    "power": ActionRule("manage", _Power, _power, "control"),
-    "snapshot": ActionRule("manage", _Snapshot, _snapshot, "control"),
-    "start": ActionRule("manage", _None, _start, None),
+ACTIONS: dict[str, PageAction] = {
+    "info": PageAction("view", _None, _info),
+    "snapshots": PageAction("view", _None, _snapshots),
+    "snapshot-picture": PageAction("view", _Tag, _snapshot_picture),
+    "input": PageAction("view", _Screen, _input),
+    "layouts": PageAction("view", _None, _layouts, None),
+    "check-text": PageAction("control", TypedText, _check_text, None),
+    "type": PageAction("control", TypedText, _type, "control", None),
+    "power": PageAction("manage", _Power, _power, "control"),
+    "snapshot": PageAction("manage", _Snapshot, _snapshot, "control"),
+    "start": PageAction("manage", _None, _start, None),
 }
 
 
-def allowed_action(principal: Principal, act: Act) -> tuple[ActionRule, Struct]:
+def allowed_action(principal: Principal, act: Act) -> tuple[PageAction, Struct]:
     """Return the rule and the arguments of an action that a session may use.
 
     Raises:

@@ -51,7 +51,7 @@ from .messages import (
     SocketHello,
 )
 from .remote.actions import carry_out_remotely
-from .remote.screen import RemoteScreen
+from .remote.screen import FarScreen
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Served(Protocol):
     def carrier(self, machine: str, console: int) -> WebCarrier | None:
         """Return the carrier of a screen; None for a missing one."""
 
-    def remote(self, machine: str) -> RemoteScreen | None:
+    def remote(self, machine: str) -> FarScreen | None:
         """Return the screen of another computer that has this name; None without one."""
 
     def listed(self, principal: Principal) -> list[messages.WebMachine]:

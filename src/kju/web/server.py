@@ -22,7 +22,7 @@ from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
 from .page_socket import ENDED, TRY_LATER, PageSocket
 from .proxy import ProxyError
-from .remote.gateway import RemoteAddress
+from .remote.gateway import FarComputer
 from .sessions import Sessions, error_response, is_of_proxy
 from .site import Site
 
@@ -68,7 +68,7 @@ class WebServer:
         *,
         access: Access | None = None,
         assets: Assets | None = None,
-        remotes: Sequence[RemoteAddress] = (),
+        remotes: Sequence[FarComputer] = (),
     ) -> None:
         options.check()
         self.options = options

@@ -20,8 +20,8 @@ from .carrier import WebCarrier
 from .messages import WebMachine
 from .page_socket import ENDED, GOING_AWAY, PageSocket
 from .pictures import SmallPictures
-from .remote.gateway import Gateway, RemoteAddress, is_remote
-from .remote.screen import RemoteScreen
+from .remote.gateway import FarComputer, Gateway, is_remote
+from .remote.screen import FarScreen
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Site:
         names: Sequence[str],
         access: Access,
         assets: Assets,
-        remotes: Sequence[RemoteAddress] = (),
+        remotes: Sequence[FarComputer] = (),
     ) -> None:
         self._names = frozenset(names)
         self.access, self.assets = access, assets
@@ -97,7 +97,7 @@ class Site:
         """Return whether this server serves a machine of this name."""
         return not self._names or machine in self._names
 
-    def remote(self, machine: str) -> RemoteScreen | None:
+    def remote(self, machine: str) -> FarScreen | None:
         """Return the screen of another computer that has this name; None without one."""
         return self._gateway.screens.get(machine)
 

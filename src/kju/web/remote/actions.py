@@ -10,19 +10,19 @@ from ...errors import UsageError
 from ..access import Principal
 from ..actions import PIECE, Report, TypedText, allowed_action
 from ..messages import Act
-from .screen import RemoteScreen
+from .screen import FarScreen
 
 
-async def _info(screen: RemoteScreen, arguments: Any, report: Report) -> Any:  # noqa: ANN401  JSON
+async def _info(screen: FarScreen, arguments: Any, report: Report) -> Any:  # noqa: ANN401  JSON
     return screen.facts()
 
 
-async def _input(screen: RemoteScreen, arguments: Any, report: Report) -> Any:  # noqa: ANN401  JSON
+async def _input(screen: FarScreen, arguments: Any, report: Report) -> Any:  # noqa: ANN401  JSON
     # The other computer refuses positions if its guest does not take them.
     return {"absolute": True, "lamps": None}
 
 
-async def _type(screen: RemoteScreen, arguments: TypedText, report: Report) -> None:
+async def _type(screen: FarScreen, arguments: TypedText, report: Report) -> None:
     text, total = arguments.text, len(arguments.text)
     text_requests(0, text, arguments.layout, None, None)  # names missing characters first
     for begin in range(0, total, PIECE):
@@ -33,7 +33,7 @@ async def _type(screen: RemoteScreen, arguments: TypedText, report: Report) -> N
     report(total, total)
 
 
-_ACTIONS: dict[str, Callable[[RemoteScreen, Any, Report], Awaitable[Any]]] = {
+_ACTIONS: dict[str, Callable[[FarScreen, Any, Report], Awaitable[Any]]] = {
     "info": _info,
     "input": _input,
     "type": _type,
@@ -44,7 +44,7 @@ async def carry_out_remotely(
     principal: Principal,
     act: Act,
     report: Report,
-    screen: RemoteScreen,
+    screen: FarScreen,
 ) -> Any:  # noqa: ANN401  JSON
     """Carry out an action, and return its result.
 

@@ -27,8 +27,8 @@ from ...remote.memory_target import MemoryBudget
 from ...remote.transport import Engine
 from ...serving.carrier import Carrier
 from ...wire.greeting import Admit
-from .mirror_origin import RemotePlace, SharedParts
-from .screen import RemoteScreen
+from .mirror_origin import MirrorParts, RemotePlace
+from .screen import FarScreen
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def is_remote(name: str) -> bool:
     return "/" in name
 
 
-class RemoteAddress(NamedTuple):
+class FarComputer(NamedTuple):
     """A computer, or a router, whose screens are served.
 
     Attributes:
@@ -74,17 +74,17 @@ class Gateway:
 
     def __init__(
         self,
-        remotes: Sequence[RemoteAddress],
+        remotes: Sequence[FarComputer],
         names: Sequence[str],
         carrier: Callable[[str], Carrier],
         admit: Callable[[str], Admit],
     ) -> None:
         self._remotes, self._names = remotes, frozenset(names)
         self._carrier, self._admit = carrier, admit
-        self._parts = SharedParts(
+        self._parts = MirrorParts(
             ThreadPoolExecutor(_THREADS, "kju-remote-drawing"), MemoryBudget()
         )
-        self.screens: dict[str, RemoteScreen] = {}
+        self.screens: dict[str, FarScreen] = {}
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -109,7 +109,7 @@ class Gateway:
 
     # ---- one computer
 
-    async def _follow(self, remote: RemoteAddress) -> None:
+    async def _follow(self, remote: FarComputer) -> None:
         where = ", ".join(map(str, remote.options.connect))
         pause, reported = FIRST_PAUSE, ""
         while True:
@@ -165,9 +165,9 @@ class Gateway:
             log.warning("%s is not served: there are %s screens", one_line(name), MAX_SCREENS)
             return
         carrier, admit = self._carrier(name), self._admit(name)
-        self.screens[name] = RemoteScreen(place, self._parts, carrier, admit)
+        self.screens[name] = FarScreen(place, self._parts, carrier, admit)
 
-    def _lose(self, screen: RemoteScreen) -> None:
+    def _lose(self, screen: FarScreen) -> None:
         screen.is_served = False
         reason = f"{screen.name} is not served any more"
         self._forgetting[screen.name] = asyncio.get_running_loop().call_later(

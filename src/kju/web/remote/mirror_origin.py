@@ -43,7 +43,7 @@ class RemotePlace(NamedTuple):
     user: str
 
 
-class SharedParts(NamedTuple):
+class MirrorParts(NamedTuple):
     """The parts that all mirrors share.
 
     Attributes:
@@ -69,7 +69,7 @@ class MirrorOrigin:
     def __init__(
         self,
         place: RemotePlace,
-        parts: SharedParts,
+        parts: MirrorParts,
         role: Role,
         *,
         lossy: bool = False,

@@ -25,7 +25,7 @@ from ...surface import State
 from ...wire.greeting import Admit
 from ...wire.messages import InputDone, MachineEvent
 from ...wire.receiver_session import ReceiverSession
-from .mirror_origin import MirrorOrigin, RemotePlace, SharedParts
+from .mirror_origin import MirrorOrigin, MirrorParts, RemotePlace
 
 #: Inputs in progress at the sender: less than `kju.wire.sequence.MAX_INPUTS`, at which a session
 #: ends. Others wait in their order.
@@ -34,7 +34,7 @@ MAX_INPUTS = 32
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class RemoteScreen:
+class FarScreen:
     """A screen that another computer serves, as pages see it.
 
     Args:
@@ -50,7 +50,7 @@ class RemoteScreen:
     """
 
     def __init__(
-        self, place: RemotePlace, parts: SharedParts, carrier: Carrier, admit: Admit
+        self, place: RemotePlace, parts: MirrorParts, carrier: Carrier, admit: Admit
     ) -> None:
         self.place, self._parts = place, parts
         self.is_served = True

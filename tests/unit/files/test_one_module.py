@@ -78,6 +78,7 @@ EXCEPTIONS = {
     ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._mirror.open"),
     ("desktop/wall/remote_session.py", "mirror.open"),
+    ("web/remote/mirror_origin.py", "mirror.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("serving/served_screen.py", "self._carrier.open"), ("web/pictures.py", "origin.open"),
     ("remote/mirror.py", "self._link.open"),

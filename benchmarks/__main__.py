@@ -23,7 +23,7 @@ from .plots import write_plots
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing", "forks", "lockstep", "pages")
 PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
-    "window", "gym", "mcp", "browser",
+    "window", "gym", "mcp", "browser", "browser_motion", "browser_wall", "browser_link",
 )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class Shown:
         descriptor = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
         for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
             first, end = (int(word, 16) for word in line.split()[0].split("-"))
-            if line.split()[1] == "rw-p" and end - first >= SIZE:
+            if line.split()[1] in ("rw-p", "rw-s") and end - first >= SIZE:
                 for start in range(first, end, SIZE):
                     if os.pread(descriptor, len(mark), start) == mark:
                         return descriptor, start
@@ -125,7 +125,12 @@ class Shown:
 
 @contextlib.contextmanager
 def shown(
-    folder: str, width: int, height: int, before: tuple[str, ...] = (), vnc: str = ""
+    folder: str,
+    width: int,
+    height: int,
+    before: tuple[str, ...] = (),
+    vnc: str = "",
+    more: tuple[str, ...] = (),
 ) -> Iterator[Shown]:
     """Run a QEMU with a VGA card and a VNC server that has no other client.
 
@@ -135,6 +140,7 @@ def shown(
         height: Of the screen, pixels.
         before: Words before the command.
         vnc: Address of the server (default: ``vnc`` in its folder).
+        more: More of QEMU's arguments.
     """
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
@@ -142,7 +148,7 @@ def shown(
              "-display", "none", "-qtest", f"unix:{here}/test,server=on,wait=off",
              "-qtest-log", "/dev/null",
              "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}",
-             "-vnc", vnc or f"unix:{here}/vnc"]  # fmt: skip
+             "-vnc", vnc or f"unix:{here}/vnc", *more]  # fmt: skip
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     try:
         with contextlib.closing(Shown(here, process.pid, width, height)) as made:

@@ -217,7 +217,7 @@ class Mirror:
             rate: Looks per second: the sender sends as many updates. 0: nobody looks, and after the
                 first picture no pixels are sent. None, as at first: the sender's own pace.
         """
-        if self._rate.set(rate, self._loop.time()) and not self.is_closed:
+        if self._rate.set(rate) and not self.is_closed:
             self._flush()
             self._plan_tick()
 
@@ -320,8 +320,8 @@ class Mirror:
 
     @property
     def _heard_at(self) -> float:
-        """The time of the last message, or of a change after which one is expected."""
-        return max(self.receiver.heard_at, self._times.started, self._rate.changed_at)
+        """The time of the session's last message, or of its beginning."""
+        return max(self.receiver.heard_at, self._times.started)
 
     def _plan_tick(self) -> None:
         """Have `_tick` called when something may be due without a message."""

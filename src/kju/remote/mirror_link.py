@@ -171,32 +171,32 @@ def _open_status(receiver: ReceiverSession, *, is_silent: bool, is_lacking: bool
     return LinkStatus(True, reason, state)
 
 
+def _stale_time(rate: float | None) -> float:
+    return STALE_TIME * quiet_time(rate)
+
+
 class StatedRate:
     """The rate at which a mirror's viewers look, as the sender was told.
 
     Attributes:
         rate: Looks per second; 0: nobody looks; None: the sender's own pace.
-        changed_at: The time of the last change, seconds.
+        stale_time: Seconds without a message after which the picture is stale. Until the sender
+            confirms a change, it may send pings as rarely as at the rate before.
     """
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self.changed_at = 0.0
+        self.stale_time = _stale_time(None)
         self._number = self._stated = 0
         #: The newest confirmed change, and the sender's version then.
         self._confirmed, self._version = 0, 1
         self._shown = asyncio.Event()
 
-    @property
-    def stale_time(self) -> float:
-        """Seconds without a message after which the picture is stale."""
-        return STALE_TIME * quiet_time(self.rate)
-
-    def set(self, rate: float | None, now: float) -> bool:
+    def set(self, rate: float | None) -> bool:
         """Set the rate; return whether it is another one."""
         if rate == self.rate:
             return False
-        self.rate, self.changed_at = rate, now
+        self.rate, self.stale_time = rate, max(self.stale_time, _stale_time(rate))
         self._number += 1
         self._shown.clear()
         return True
@@ -204,7 +204,7 @@ class StatedRate:
     def begin(self) -> float | None:
         """Begin a session: return the rate for its hello, which the session's picture confirms."""
         self._stated = self._confirmed = self._number
-        self._version = 1
+        self._version, self.stale_time = 1, _stale_time(self.rate)
         self._shown.clear()
         return self.rate
 
@@ -222,6 +222,8 @@ class StatedRate:
         """Process the sender's confirmation."""
         if done.number > self._confirmed:
             self._confirmed, self._version = done.number, max(1, done.version)
+            if self._confirmed == self._number:
+                self.stale_time = _stale_time(self.rate)
 
     def check(self, receiver: ReceiverSession) -> None:
         """Note whether the picture is one of this rate."""

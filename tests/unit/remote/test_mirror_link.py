@@ -13,7 +13,7 @@ from kju.remote.mirror_link import (
     VersionMarks,
     input_error,
 )
-from kju.wire.messages import InputDone
+from kju.wire.messages import InputDone, RateDone
 
 
 async def test_inputs_are_numbered_and_get_their_own_results() -> None:
@@ -58,9 +58,22 @@ def test_an_error_of_the_sender_has_its_type(name: str, kind: type[KjuError]) ->
 def test_a_picture_that_is_looked_at_rarely_becomes_stale_later() -> None:
     rate = StatedRate()
     assert rate.stale_time == STALE_TIME
-    assert rate.set(2.0, 5.0)
+    assert rate.set(2.0)
     assert rate.stale_time > 2 * STALE_TIME
-    assert not rate.set(2.0, 6.0)
-    assert rate.changed_at == 5.0
-    assert rate.set(None, 7.0)
-    assert (rate.stale_time, rate.changed_at) == (STALE_TIME, 7.0)
+    assert not rate.set(2.0)
+    rate.begin()
+    assert rate.stale_time > 2 * STALE_TIME
+
+
+def test_stale_time_shortens_when_the_sender_has_confirmed_a_higher_rate() -> None:
+    rate = StatedRate()
+    rate.set(2.0)
+    rate.begin()
+    rate.set(None)
+    rate.set(2.0)
+    rate.set(None)
+    assert rate.stale_time > 2 * STALE_TIME
+    rate.receive(RateDone(2, 1))  # of an earlier change
+    assert rate.stale_time > 2 * STALE_TIME
+    rate.receive(RateDone(4, 1))
+    assert rate.stale_time == STALE_TIME

@@ -11,10 +11,10 @@ from .client.aio import *  # noqa: F403
 from .client.aio import __all__ as __all__
 
 if TYPE_CHECKING:
-    pass
+    from .fleet import aio as _fleet
 
-
-if not TYPE_CHECKING:  # for a type checker every name would exist
+    fleet = _fleet
+else:  # for a type checker every name would exist
 
     def __getattr__(name: str) -> object:
         if name == "fleet":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import xservers
@@ -44,9 +46,10 @@ class Scene:
         )
         self.tasks[""] = asyncio.create_task(self.controller.run())
 
-    def start_keeper(self, node: str) -> None:
+    def start_keeper(self, node: str, **options: Any) -> None:
         facts = NodeFacts(node, Room(memory=4 * GIB))
-        self.keepers[node] = keeper = Keeper("lab", node, lambda: facts, self.controller)
+        keeper = Keeper("lab", node, lambda: facts, self.controller, **options)
+        self.keepers[node] = keeper
         self.tasks[node] = asyncio.create_task(keeper.run())
 
     async def stop(self, node: str) -> None:
@@ -61,9 +64,10 @@ class Scene:
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
+async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    """A scene with one keeper; the parameter has the keeper's options."""
     made = Scene()
-    made.start_keeper("n1")
+    made.start_keeper("n1", **getattr(request, "param", {}))
     await until_async(lambda: made.controller.nodes(), "the node has joined")
     yield made
     for name in running.names():
@@ -75,6 +79,17 @@ async def scene() -> AsyncIterator[Scene]:
 def spec(name: str, memory: int = 1, **more: object) -> MachineSpec:
     demand = Demand(Room(memory=memory * GIB))
     return MachineSpec(name, demand, {"emulator": "xvfb"}, **more)  # type: ignore[arg-type]
+
+
+def slow_xvfb(folder: Path, patch: pytest.MonkeyPatch, seconds: float) -> Path:
+    """Let Xvfb start slowly; return a file that gets a line with each start."""
+    script, starts = folder / "bin" / "Xvfb", folder / "starts"
+    script.parent.mkdir()
+    real = shutil.which("Xvfb")
+    script.write_text(f'#!/bin/sh\necho >>{starts}\nsleep {seconds}\nexec {real} "$@"\n')
+    script.chmod(0o700)
+    patch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    return starts
 
 
 async def test_a_machine_is_launched_used_and_ended(scene: Scene) -> None:
@@ -130,3 +145,33 @@ async def test_machines_end_with_their_owner(scene: Scene) -> None:
     scene.controller.forget_owner("me")
     await until_async(lambda: scene.state("a")[0] is FleetState.ENDED, "its machine has ended")
     assert running.names() == ["b"]
+
+
+@pytest.mark.parametrize("scene", [{"lease": 8}], indirect=True)
+async def test_a_start_may_take_longer_than_a_lease(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_xvfb(tmp_path, monkeypatch, 11)
+    (status,) = await scene.controller.launch([spec("a")])
+    assert (status.state, status.generation) == (FleetState.RUNNING, 1)
+
+
+@pytest.mark.parametrize("scene", [{"starts": 1}], indirect=True)
+async def test_a_machine_that_ends_before_its_turn_is_not_started(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = slow_xvfb(tmp_path, monkeypatch, 1)
+    launch = asyncio.create_task(scene.controller.launch([spec("a"), spec("b")]))
+    await until_async(starts.exists, "the first one starts")
+    ended = await scene.controller.end("b", "it is not needed")
+    assert (ended.state, ended.reason) == (FleetState.ENDED, "it is not needed")
+    with pytest.raises(MachineLostError, match="'b' did not start on n1: it is not needed"):
+        await launch
+    assert len(starts.read_text().splitlines()) == 1
+
+
+async def test_a_launch_that_the_keeper_does_not_know_is_an_error(scene: Scene) -> None:
+    unknown = MachineSpec("a", launch={"emulator": "xvfb", "colour": "red"})
+    with pytest.raises(MachineLostError, match="colour"):
+        await scene.controller.launch([unknown])
+    assert running.names() == []

@@ -115,7 +115,7 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
         fleet.launch(xvfb=False, memory="8G")
     machines[0].stop()
     assert running.names() == [machines[1].name]
-    with pytest.raises(kju.errors.MachineNotFoundError):
+    with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         list(fleet.map(task(shape), machines[:1]))
 
 

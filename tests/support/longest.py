@@ -42,6 +42,7 @@ SECONDS = {
     "typing/test_public.py": 20,
     "multiprocess/test_far.py": 60,
     "multiprocess/test_xvfb.py": 50,
+    "multiprocess/test_fleet_on_ray.py": 40,
     "multiprocess/test_senders.py": 25,
     "multiprocess/test_stock_router.py": 16,
 }

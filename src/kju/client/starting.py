@@ -11,6 +11,7 @@ from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..protocol.forks import Begin
 from ..protocol.launch_options import Detach, Launch
 from ..protocol.messages import Done, Stop, Welcome
+from ..protocol.values import Request
 from . import requests
 from .link import Link
 from .requests import END, START, check_reply
@@ -100,6 +101,14 @@ class Starting:
                 raise requests.host_failed(self._child.returncode) from error
             raise
         return make(link, screens, None if request.detach else self._child)
+
+    def ask(self, request: Request, timeout: float) -> None:
+        """Send a request to the host while it starts; return when it is `Done`.
+
+        Raises:
+            KjuError: The host refuses, has ended, or does not answer in time.
+        """
+        self._link.ask(request, Done, timeout=timeout)
 
     def close(self) -> None:
         """End the host, and return when it and its machine have ended."""

@@ -78,8 +78,11 @@ class ControllerActor:
     async def report(self, report: KeeperReport) -> Grant | None:
         """Answer the report of a keeper."""
         name = report.facts.name
-        if report.session == 0:  # a keeper that has just started
-            self._keepers[name] = ray.get_actor(keeper_name(self._fleet, name), NAMESPACE)
+        # One without a session has just started; a restarted controller knows none.
+        if report.session == 0 or name not in self._keepers:
+            self._keepers[name] = await asyncio.to_thread(
+                ray.get_actor, keeper_name(self._fleet, name), NAMESPACE
+            )
         return await self._thread.call(self._controller.report(report))
 
     async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:

@@ -10,7 +10,14 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..errors import KjuError, MachineLostError, UnavailableError, UsageError
+from ..errors import (
+    KjuError,
+    MachineGoneError,
+    MachineLostError,
+    MachineNotFoundError,
+    UnavailableError,
+    UsageError,
+)
 from ..extras import require
 
 require("fleet", "a fleet")
@@ -184,7 +191,11 @@ def _run_near(function: Callable[[Any], Any], name: str, holder: str, generation
         return asyncio.run(_run_near_async(function, name, holder, generation))
     from ..client.launching import attach
 
-    with attach(name) as machine:
+    try:
+        machine = attach(name)
+    except (MachineGoneError, MachineNotFoundError) as error:
+        raise _lost(name, holder, generation) from error
+    with machine:
         _check(machine.info(), name, holder, generation)
         return function(machine)
 
@@ -194,7 +205,11 @@ async def _run_near_async(
 ) -> Any:  # noqa: ANN401
     from ..client.aio.launching import attach
 
-    async with await attach(name) as machine:
+    try:
+        machine = await attach(name)
+    except (MachineGoneError, MachineNotFoundError) as error:
+        raise _lost(name, holder, generation) from error
+    async with machine:
         _check(await machine.info(), name, holder, generation)
         return await function(machine)
 
@@ -202,6 +217,10 @@ async def _run_near_async(
 def _check(info: dict[str, Any], name: str, holder: str, generation: int) -> None:
     lease = info.get("lease", {})
     if (lease.get("holder"), lease.get("generation")) != (holder, generation):
-        raise MachineLostError(
-            f"start {generation} of {name!r} is no longer on {holder}", name, generation, holder
-        )
+        raise _lost(name, holder, generation)
+
+
+def _lost(name: str, holder: str, generation: int) -> MachineLostError:
+    node = holder.partition("/")[2]
+    text = f"start {generation} of {name!r} is no longer on {node}"
+    return MachineLostError(text, name, generation, node)

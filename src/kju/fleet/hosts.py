@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any, Self
 
 from ..client.aio.link import AsyncLink
@@ -17,12 +18,51 @@ from ..store import running
 from ..store.paths import machine_paths
 from .messages import EndKind
 
+log = logging.getLogger(__name__)
+
 #: Seconds for a host to answer a renewal; one that does not is killed before its lease ends.
 RENEW_TIMEOUT = 5.0
 #: Seconds for a machine to end after the request.
 STOP_TIMEOUT = 10.0
 #: Seconds between two looks for the end of a host's process.
 _LOOK = 0.05
+
+
+class StartingHost:
+    """A detached host with a lease, which starts.
+
+    Args:
+        launch: The fields of its `Launch`.
+        name: The machine's name.
+        lease: Its lease.
+
+    Raises:
+        KjuError: No process could be started.
+    """
+
+    def __init__(self, launch: dict[str, Any], name: str, lease: Lease) -> None:
+        self._starting = Starting(
+            Launch(
+                machine=name, detach=True, lease=lease, client=client_name(),
+                **{key: value for key, value in launch.items() if key not in ("machine", "detach")},
+            )
+        )  # fmt: skip
+
+    async def renew(self, lease: Lease) -> None:
+        """Renew the lease during a long start.
+
+        Raises:
+            KjuError: The host refuses, has ended, or does not answer in time.
+        """
+        await self._starting.ask(_renewal(lease), RENEW_TIMEOUT)
+
+    async def finish(self) -> LeasedHost:
+        """Return the host once its machine runs.
+
+        Raises:
+            KjuError: It did not start; nothing is left of it.
+        """
+        return await self._starting.finish(LeasedHost)
 
 
 class LeasedHost:
@@ -35,19 +75,6 @@ class LeasedHost:
     def __init__(self, link: AsyncLink, *_: object) -> None:
         self._link = link
         self.name = link.name
-
-    @classmethod
-    async def start(cls, launch: dict[str, Any], name: str, lease: Lease) -> Self:
-        """Start a detached host.
-
-        Raises:
-            KjuError: It did not start; nothing is left of it.
-        """
-        request = Launch(
-            machine=name, detach=True, lease=lease, client=client_name(),
-            **{key: value for key, value in launch.items() if key not in ("machine", "detach")},
-        )  # fmt: skip
-        return await Starting(request).finish(cls)
 
     @classmethod
     async def attach(cls, name: str) -> Self:
@@ -65,8 +92,7 @@ class LeasedHost:
         Raises:
             KjuError: The host refuses, or does not answer in time.
         """
-        request = Renew(holder=lease.holder, generation=lease.generation, until=lease.until)
-        await self._link.ask(request, Done, timeout=RENEW_TIMEOUT)
+        await self._link.ask(_renewal(lease), Done, timeout=RENEW_TIMEOUT)
 
     async def ended(self) -> tuple[EndKind, str]:
         """Wait for the end of the machine; return how and why it has ended."""
@@ -88,17 +114,25 @@ class LeasedHost:
         self._link.close()
 
 
+def _renewal(lease: Lease) -> Renew:
+    return Renew(holder=lease.holder, generation=lease.generation, until=lease.until)
+
+
 async def kill(name: str, *, wait: float = 0) -> None:
     """Kill a host that has not ended within *wait* seconds; no process is left afterwards.
 
-    Raises:
-        KjuError: It could not be killed.
+    This does not return while the host is alive: the machine may be started elsewhere afterwards.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     while running.is_alive(machine_paths(name)):
         if loop.time() >= deadline:
-            with contextlib.suppress(MachineNotFoundError):
+            try:
                 await asyncio.to_thread(running.kill, name)
-            return
+            except MachineNotFoundError:
+                pass  # it ends at this moment, or has not written its number yet
+            except KjuError as error:
+                log.error("%s", error)
+            else:
+                return
         await asyncio.sleep(_LOOK)

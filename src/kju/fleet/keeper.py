@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -14,9 +16,10 @@ from ..errors import KjuError
 from ..protocol.leases import Lease
 from ..store import sweeping
 from ..store.leased import lease_clock, leased_machines
-from .hosts import LeasedHost, kill
+from .hosts import LeasedHost, StartingHost, kill
 from .keeping import Keeping, Todo
 from .messages import (
+    LEASE,
     REPORT_INTERVAL,
     EndKind,
     Gone,
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the controller's answer; a later one is ignored.
 REPORT_TIMEOUT = 5.0
+#: Hosts that start at the same time. More of them only start later, each and all.
+STARTS = max(4, 2 * (os.cpu_count() or 1))
 
 
 class Controlling(Protocol):
@@ -53,21 +58,33 @@ class Keeper:
         node: The name of the node.
         facts: Measures the node.
         controller: The fleet's controller.
+        starts: Hosts that start at the same time.
+        lease: Seconds for which an answer permits machines to run.
     """
 
     def __init__(
-        self, fleet: str, node: str, facts: Callable[[], NodeFacts], controller: Controlling
+        self,
+        fleet: str,
+        node: str,
+        facts: Callable[[], NodeFacts],
+        controller: Controlling,
+        *,
+        starts: int = STARTS,
+        lease: float = LEASE,
     ) -> None:
         self._holder = f"{fleet}/{node}"
         self._facts = facts
         self._controller = controller
+        self._starts = asyncio.Semaphore(starts)
+        self._starting: dict[Instance, StartingHost] = {}
+        self._unwanted: set[Instance] = set()
         self._hosts: dict[Instance, LeasedHost] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         sweeping.sweep()
         self._found = dict(self._find())
         number = random.SystemRandom().randrange(1 << 53)
-        self._keeping = Keeping(number, tuple(self._found.values()))
+        self._keeping = Keeping(number, tuple(self._found.values()), lease=lease)
 
     async def run(self) -> None:
         """Keep the machines until this is cancelled; they go on until their leases end."""
@@ -119,10 +136,13 @@ class Keeper:
 
     def _do(self, todo: Todo) -> None:
         for start in todo.start:
-            self._begin(self._start(start, todo.until))
+            self._begin(self._start(start))
         for instance in todo.renew:
+            lease = self._lease(instance, todo.until)
             if (host := self._hosts.get(instance)) is not None:
-                self._begin(self._renew(host, instance, todo.until))
+                self._begin(self._renew(host, lease))
+            elif (starting := self._starting.get(instance)) is not None:
+                self._begin(self._renew_start(starting, lease))
         for instance in todo.end:
             self._begin(self._end(instance))
 
@@ -132,16 +152,34 @@ class Keeper:
 
     # ---- One machine
 
-    async def _start(self, start: StartOrder, until: float) -> None:
+    async def _start(self, start: StartOrder) -> None:
         instance = start.instance
-        lease = self._lease(instance, until)
-        try:
-            host = await LeasedHost.start(start.spec.launch, instance.name, lease)
-        except (KjuError, OSError) as error:
-            log.error("%s did not start: %s", instance.name, error)
-            self._gone(instance, "failed", str(error))
-            return
+        async with self._starts:
+            until = self._keeping.until_of[instance]
+            # Its turn may come late.
+            if instance in self._unwanted:
+                self._gone(instance, "ended", "it was to end before it was started")
+                return
+            if lease_clock() >= until:
+                self._gone(instance, "lost", "its lease ended before it was started")
+                return
+            try:
+                starting = StartingHost(
+                    start.spec.launch, instance.name, self._lease(instance, until)
+                )
+                self._starting[instance] = starting
+                host = await starting.finish()
+            except Exception as error:  # also of a launch that this version of kju does not know
+                log.error("%s did not start: %r", instance.name, error)
+                self._gone(instance, "failed", str(error) or repr(error))
+                return
+            finally:
+                self._starting.pop(instance, None)
         await self._watch(host, instance)
+
+    async def _renew_start(self, starting: StartingHost, lease: Lease) -> None:
+        with contextlib.suppress(KjuError):  # its host ends with the lease then
+            await starting.renew(lease)
 
     async def _adopt(self, name: str, instance: Instance) -> None:
         """Watch a machine that the last keeper of this node has started."""
@@ -164,17 +202,21 @@ class Keeper:
             self._hosts.pop(instance, None)
         self._gone(instance, how, reason)
 
-    async def _renew(self, host: LeasedHost, instance: Instance, until: float) -> None:
+    async def _renew(self, host: LeasedHost, lease: Lease) -> None:
         try:
-            await host.renew(self._lease(instance, until))
+            await host.renew(lease)
         except KjuError as error:
             log.error("%s is killed: its lease was not renewed: %s", host.name, error)
             await kill(host.name)
 
     async def _end(self, instance: Instance) -> None:
-        # One that is starting is ended when it has started.
-        while instance in self._keeping.held and instance not in self._hosts:
-            await asyncio.sleep(0.05)
+        # One that is starting is ended when it has started; one that waits for that is not started.
+        self._unwanted.add(instance)
+        try:
+            while instance in self._keeping.held and instance not in self._hosts:
+                await asyncio.sleep(0.05)
+        finally:
+            self._unwanted.discard(instance)
         if (host := self._hosts.get(instance)) is not None:
             await host.stop()
 

@@ -51,6 +51,7 @@ class Keeping:
     Attributes:
         until: The end of the newest grant.
         held: The machines that start or run.
+        until_of: Until when each of them may run; without those that no grant has named.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Keeping:
         self.held: dict[Instance, Held] = {
             start.instance: Held(start, running=True) for start in found
         }
+        self.until_of: dict[Instance, float] = {}
         self._keeper, self._reports = keeper, 0
         self._lease = lease
         self._session = 0
@@ -84,6 +86,7 @@ class Keeping:
         if grant.session != self._session:
             self._session, self._seen = grant.session, 0
         renew = tuple(one for one in self.held if one in grant.keep)
+        self.until_of.update(dict.fromkeys(renew, self.until))
         todo = [self.ordered(grant.session, order, now) for order in grant.orders]
         return Todo(
             tuple(start for each in todo for start in each.start),
@@ -109,6 +112,7 @@ class Keeping:
         if order.what.instance in self.held:
             return Todo()
         self.held[order.what.instance] = Held(order.what, running=False)
+        self.until_of[order.what.instance] = self.until
         return Todo(start=(order.what,), until=self.until)
 
     def started(self, instance: Instance) -> None:
@@ -118,5 +122,6 @@ class Keeping:
 
     def gone(self, gone: Gone) -> None:
         """Note that no process of a machine is left."""
+        self.until_of.pop(gone.instance, None)
         if self.held.pop(gone.instance, None) is not None:
             self._gone.append(gone)

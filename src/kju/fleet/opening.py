@@ -137,7 +137,8 @@ class Fleet:
         """Run a function with each machine, on the machine's node; yield results as they come.
 
         The function gets a `kju.Machine` (one of `kju.aio` if it is a coroutine function), which is
-        closed after it. A task is never repeated: the guest has seen its input.
+        closed after it. A task is never repeated: the guest has seen its input. If one fails, the
+        others go on, and their results are lost.
 
         Args:
             function: The function; Ray sends it to the nodes.

@@ -36,6 +36,8 @@ from .placement import Instance, Node, choose_node
 
 #: Changes that are kept for those who ask for them.
 MAX_CHANGES = 10_000
+#: Machines that are over and are not forgotten.
+MAX_OVER = 10_000
 _NEVER = float("inf")
 
 
@@ -125,6 +127,9 @@ class Roster:
         self._records: dict[str, _Record] = {}
         self._members: dict[str, _Member] = {}
         self._owners: dict[str, float] = {}
+        self._forget_at = MAX_OVER
+        #: A name that is used again after it was forgotten does not repeat a generation.
+        self._forgotten = 0
         self._draining: set[str] = set()
         self._next_session = first_session
         self._sent: list[SentOrder] = []
@@ -150,6 +155,7 @@ class Roster:
             raise UsageError("a name occurs twice")
         for name in names:
             self._require_free(name)
+        self._forget()
         placed: list[tuple[Node, MachineSpec]] = []
         nodes = [member.node for member in self._members.values()]
         try:
@@ -163,7 +169,7 @@ class Roster:
                 node.release(Instance(spec.name, 0))
         for node, spec in placed:
             old = self._records.get(spec.name)
-            generation = old.status.generation if old is not None else 0
+            generation = old.status.generation if old is not None else self._forgotten
             status = MachineStatus(spec.name, FleetState.PLACING, generation)
             self._records[spec.name] = record = _Record(spec, status)
             if spec.owner:
@@ -431,6 +437,21 @@ class Roster:
         member.orders[number] = order = KeeperOrder(number, what)
         self._sent.append(SentOrder(member.node.facts.name, member.session, order))
         return number
+
+    def _forget(self) -> None:
+        """Forget the machines that were over first: a fleet may run for years."""
+        if len(self._records) < self._forget_at:
+            return
+        over = [
+            record
+            for record in self._records.values()
+            if not record.held and record.status.state in (FleetState.LOST, FleetState.ENDED)
+        ]
+        over.sort(key=lambda record: record.status.since)
+        for record in over[:-MAX_OVER]:
+            self._forgotten = max(self._forgotten, record.status.generation)
+            del self._records[record.spec.name]
+        self._forget_at = len(self._records) + MAX_OVER // 10
 
     # ---- Look-ups
 

@@ -9,6 +9,10 @@ from ..errors import UsageError
 from ..protocol.leases import MAX_LEASE, Lease, Renew
 from ..store.leased import lease_clock
 
+#: Seconds between two looks at the clock. The event loop's clock stands still while the computer
+#: sleeps, the lease's does not: after a sleep the lease may have ended long ago.
+LOOK = 0.5
+
 
 class HostLease:
     """The lease of one machine.
@@ -47,7 +51,7 @@ class HostLease:
     async def run_out(self) -> str:
         """Wait for the end of the lease; return the reason for the machine's end."""
         while (left := self._until - lease_clock()) > 0:
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, LOOK))
         return f"its lease has ended: {self._lease.holder} did not renew it"
 
     def info(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ..escaping import one_line
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
+from ..protocol.leases import Renew
 from ..protocol.messages import AnyRequest
 from ..store.running import Claim
 from ..surface import State
@@ -202,7 +203,8 @@ class HostedMachine:
         Raises:
             KjuError: The request failed; the client gets this error.
         """
-        if not isinstance(request, Launch):
+        # A lease is renewed during a long start, too.
+        if not isinstance(request, Launch | Renew):
             await self._started.wait()
         if not isinstance(request, messages.Stop) or request.how != "quit":
             # During a revert there is no emulator that could answer.

@@ -116,5 +116,16 @@ def test_an_end_is_reported_until_it_is_answered():
     assert keeping.ask(FACTS, 104.0).report.gone == (other,)
 
 
+def test_each_machine_has_the_end_of_the_newest_grant_that_names_it():
+    keeping = Keeping(1, (B,))
+    assert keeping.until_of == {}
+    granted(keeping, start(1), keep=[B.instance], asked_at=100)
+    assert keeping.until_of == {A.instance: 100 + LEASE, B.instance: 100 + LEASE}
+    granted(keeping, keep=[A.instance], asked_at=102, now=102)
+    assert keeping.until_of == {A.instance: 102 + LEASE, B.instance: 100 + LEASE}
+    keeping.gone(Gone(B.instance, "lost", "QEMU was killed"))
+    assert keeping.until_of == {A.instance: 102 + LEASE}
+
+
 def test_the_end_of_an_unknown_machine_needs_nothing():
     assert granted(Keeping(1), end(1)).end == ()

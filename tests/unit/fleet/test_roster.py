@@ -4,6 +4,7 @@ import pytest
 from support.fleet_world import GIB, World, spec
 
 from kju.errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
+from kju.fleet import roster as rosters
 from kju.fleet.messages import (
     END_TIME,
     LEASE,
@@ -302,6 +303,22 @@ def test_a_restarted_controller_keeps_the_newest_of_two_instances():
     grant = fleet.report("n", held=[held(generation=1)])
     assert grant.keep == frozenset()
     assert EndOrder(Instance("a", 1)) in [order.what for order in grant.orders]
+
+
+def test_machines_that_ended_long_ago_are_forgotten_and_no_generation_is_repeated(monkeypatch):
+    monkeypatch.setattr(rosters, "MAX_OVER", 10)
+    fleet = OneNode("n")
+    for number in range(100):
+        name = f"a-{number}"
+        fleet.now += 1
+        fleet.submit(spec(name))
+        fleet.roster.end(name, "asked", fleet.now)
+        fleet.report(seen=2 * number + 2, gone=[gone(name, fleet.generation(name), "ended")])
+    left = [status.name for status in fleet.roster.statuses()]
+    assert 10 <= len(left) < 15
+    assert "a-99" in left
+    fleet.submit(spec("a-0"))
+    assert fleet.generation("a-0") == 2
 
 
 def test_free_names_leave_out_those_of_the_fleet():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kju.errors import UsageError
@@ -66,6 +68,18 @@ def test_a_lease_is_never_longer_than_an_hour(clock: list[float]) -> None:
 
 async def test_a_lease_that_has_ended_is_noticed_at_once(clock: list[float]) -> None:
     assert "lab/n1 did not renew it" in await made(until=99.0).run_out()
+
+
+async def test_a_lease_that_ended_while_the_computer_slept_is_noticed_at_the_next_look(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LOOK", 0.001)
+    waiting = asyncio.create_task(made(until=3000.0).run_out())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock[0] += MAX_LEASE  # the event loop's clock has not moved
+    async with asyncio.timeout(60):
+        assert "did not renew it" in await waiting
 
 
 def test_the_facts_are_in_the_info(clock: list[float]) -> None:

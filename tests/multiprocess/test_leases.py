@@ -32,11 +32,16 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(seconds: float, name: str = "leased") -> kju.Machine:
+    """Start a machine with a lease of so many seconds, or of more if its start takes longer."""
     until_ = lease_clock() + seconds
     lease = Lease(holder="lab/n1", generation=1, until=until_, facts={"name": name})
-    return launched(
-        Launch(machine=name, emulator="xvfb", detach=True, client=client_name(), lease=lease)
-    )
+    request = Launch(machine=name, emulator="xvfb", detach=True, client=client_name(), lease=lease)
+    try:
+        return launched(request)
+    except KjuError as error:
+        if not 0 < seconds < 100 or "did not renew it" not in str(error):
+            raise
+    return start(2 * seconds, name)
 
 
 def emulator_pid(machine: kju.Machine) -> int:
@@ -66,8 +71,8 @@ def test_a_machine_ends_with_its_lease_and_leaves_no_process() -> None:
 
 def test_a_renewed_machine_lives_on() -> None:
     with start(5) as machine:
-        began = time.monotonic()
-        while time.monotonic() < began + 6:
+        first = lease_clock() + machine.info()["lease"]["seconds"]
+        while lease_clock() < first + 1:
             renew(machine, 5)
             time.sleep(0.2)
         lease = machine.info()["lease"]

@@ -113,7 +113,8 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     assert machines[0].status().state is FleetState.RUNNING
     with pytest.raises(FleetFullError, match="GiB of memory"):
         fleet.launch(xvfb=False, memory="8G")
-    machines[0].stop()
+    # Not the handle of the launch: another program would have none.
+    fleet.machine(machines[0].name).stop()
     assert running.names() == [machines[1].name]
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         list(fleet.map(task(shape), machines[:1]))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kju
+from kju.fleet.aio import FleetMachine
 
 
 def drive(image: str) -> NDArray[np.uint8]:
@@ -66,6 +67,15 @@ async def drive_async(image: str) -> None:
         async for event in machine.events():
             assert_type(event.sequence, int)
         await machine.snapshots.load("a")
+
+
+async def drive_fleet(image: str) -> None:
+    async with kju.aio.fleet.open(image=image) as fleet:
+        machines = await fleet.launch(2, spread=True)
+        assert_type(machines, list[FleetMachine])
+        assert_type(await fleet.launch(), FleetMachine)
+        async for name, _ in fleet.map(len, machines):
+            assert_type(name, str)
 
 
 def names() -> list[str]:

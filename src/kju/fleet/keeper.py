@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import KjuError
+from ..errors import KjuError, MachineGoneError
 from ..protocol.leases import Lease
 from ..store import sweeping
 from ..store.leased import lease_clock, leased_machines
@@ -205,6 +205,8 @@ class Keeper:
     async def _renew(self, host: LeasedHost, lease: Lease) -> None:
         try:
             await host.renew(lease)
+        except MachineGoneError:
+            pass  # it ends by itself, and `_watch` sees to it
         except KjuError as error:
             log.error("%s is killed: its lease was not renewed: %s", host.name, error)
             await kill(host.name)

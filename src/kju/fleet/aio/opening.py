@@ -122,6 +122,15 @@ class Fleet:
         machines = [FleetMachine(link, status) for status in statuses]
         return machines[0] if count is None else machines
 
+    async def machine(self, name: str) -> FleetMachine:
+        """Return the newest start of a machine; another program may have launched it.
+
+        Raises:
+            MachineNotFoundError: The fleet has no machine of this name.
+            UnavailableError: The fleet's controller does not answer.
+        """
+        return FleetMachine(self._link, await run_blocking(self._link.ask, "status", name))
+
     async def machines(self) -> list[MachineStatus]:
         """Return the states of all machines of the fleet, by name.
 

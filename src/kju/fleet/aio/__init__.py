@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..messages import FleetState, MachineStatus
 from .opening import Fleet, FleetMachine, open
 
-__all__ = ["Fleet", "FleetMachine", "open"]
+__all__ = ["Fleet", "FleetMachine", "FleetState", "MachineStatus", "open"]

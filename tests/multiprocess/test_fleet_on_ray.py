@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +39,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         paths = (Path(kju.__file__).parents[1], Path(__file__).parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        yield
+        # Ray's usual folder names the user's cluster of this computer. Sockets need short paths.
+        with tempfile.TemporaryDirectory(
+            prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+        ) as folder:
+            patch.setenv("RAY_TMPDIR", folder)
+            yield
 
 
 @pytest.fixture(scope="module")

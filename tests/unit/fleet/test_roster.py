@@ -318,7 +318,7 @@ def test_machines_that_ended_long_ago_are_forgotten_and_no_generation_is_repeate
     assert 10 <= len(left) < 15
     assert "a-99" in left
     fleet.submit(spec("a-0"))
-    assert fleet.generation("a-0") == 2
+    assert fleet.generation("a-0") > 1
 
 
 def test_free_names_leave_out_those_of_the_fleet():

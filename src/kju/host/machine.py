@@ -203,8 +203,10 @@ class HostedMachine:
         Raises:
             KjuError: The request failed; the client gets this error.
         """
-        # A lease is renewed during a long start, too.
-        if not isinstance(request, Launch | Renew):
+        if isinstance(request, Renew):
+            # A lease is renewed during a long start or revert, too.
+            return await requests.answer(self, client, request)
+        if not isinstance(request, Launch):
             await self._started.wait()
         if not isinstance(request, messages.Stop) or request.how != "quit":
             # During a revert there is no emulator that could answer.

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .messages import WebRole
 from .passwords import PasswordHash
 
-#: Seconds by which the clock may have been set back since a session began.
+#: Seconds by which the clock may have been set back since a link or a session began.
 CLOCK_TOLERANCE = 300.0
 #: No name is the id of a link or a session.
 _USER = re.compile(r"(?![LS][0-9]+$)[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
@@ -97,7 +97,7 @@ class AccessList(msgspec.Struct):
 
     def sweep(self, now: float) -> None:
         """Remove expired links and sessions, and used links."""
-        self.links = {k: v for k, v in self.links.items() if v.expires > now and v.uses > 0}
+        self.links = {k: v for k, v in self.links.items() if is_valid(v, now) and v.uses > 0}
         self.sessions = {k: v for k, v in self.sessions.items() if is_valid(v, now)}
 
     def end_sessions_of(self, user: str, keep: int = 0) -> None:
@@ -126,6 +126,6 @@ def check_user(name: str) -> str:
     return name
 
 
-def is_valid(session: Session, now: float) -> bool:
-    """Return whether a session has begun, and has not expired, by the wall clock."""
-    return session.created - CLOCK_TOLERANCE <= now < session.expires
+def is_valid(one: AccessLink | Session, now: float) -> bool:
+    """Return whether a link or session has begun, and has not expired, by the wall clock."""
+    return one.created - CLOCK_TOLERANCE <= now < one.expires

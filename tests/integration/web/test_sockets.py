@@ -157,6 +157,17 @@ async def test_a_session_that_expires_closes_its_sockets(
         assert await page.wait_closed() == page_socket.ENDED
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_a_clock_that_is_moved_by_a_day_ends_sessions_and_new_ones_begin(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    async with page_of(server) as page:
+        monkeypatch.setattr(server.site.access, "_clock", lambda: time.time() + 86400 * days)
+        assert await page.wait_closed() == page_socket.ENDED
+        async with page_of(server) as other:
+            assert other.received
+
+
 async def test_the_end_of_the_server_is_a_goodbye() -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with web_server() as server:

@@ -119,6 +119,18 @@ def test_a_session_from_the_future_is_not_valid(access: Access, clock: Clock) ->
     assert access.find(token) is None
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_link_is_not_valid_after_the_clock_was_moved_by_a_day(
+    access: Access, clock: Clock, days: int
+) -> None:
+    _, key = access.make_link("view", machines=[], lifetime=600)
+    clock.now += 86400 * days
+    with pytest.raises(AccessError):
+        access.exchange(key)
+    _, fresh = access.make_link("view", machines=[], lifetime=600)
+    assert access.exchange(fresh)
+
+
 def test_revoking_a_link_ends_its_sessions(access: Access) -> None:
     name, key = access.make_link("view", machines=[], lifetime=60, uses=3)
     first, _ = access.exchange(key)

@@ -111,7 +111,9 @@ export class Connection {
     const socket = new WebSocket(`${scheme}://${location.host}${BASE}socket`, messages.SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
+    let isAccepted = false;
     socket.onopen = () => {
+      isAccepted = true;
       if (this.token) this.send(messages.frame(0, messages.authenticate(this.token)));
     };
     socket.onmessage = (event) => {
@@ -119,8 +121,23 @@ export class Connection {
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
+      if (!isAccepted) void this.reloadIfReplaced();
       this.lose({ code: event.code, text: oneLine(event.reason) || this.goodbye });
     };
+  }
+
+  /**
+   * Reload, if the server has a page of another version: it refuses the subprotocol of an older one,
+   * and a browser does not tell a page why.
+   */
+  private async reloadIfReplaced(): Promise<void> {
+    try {
+      const response = await fetch(BASE, { cache: "no-store" });
+      const found = /data-build="(\w+)"/.exec(await response.text())?.[1];
+      if (found !== undefined && this.build && found !== this.build) location.reload();
+    } catch {
+      // There is no server now.
+    }
   }
 
   /** Try again now, if the link is lost. */

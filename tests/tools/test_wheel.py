@@ -20,7 +20,8 @@ def without_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH with all programs but those of node."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for folder in os.environ["PATH"].split(os.pathsep):
+    tools = str(Path(sys.executable).parent)  # meson and ninja
+    for folder in [tools, *os.environ["PATH"].split(os.pathsep)]:
         for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
             if path.name not in ("node", "nodejs", "npm", "npx", "corepack"):
                 (programs / path.name).unlink(missing_ok=True)

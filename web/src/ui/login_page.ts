@@ -23,14 +23,14 @@ export function loginPage(problem: string, done: () => void): HTMLElement {
   const page = h(
     "main",
     { class: "login" },
+    error,
     h("h1", {}, say("loginTitle")),
     h("p", {}, say("loginHint")),
     linkForm,
-    error,
   );
   void loginWays().then(({ passwords, refused }) => {
     if (refused) error.textContent = refused;
-    if (passwords) page.prepend(h("h1", {}, say("signIn")), passwordForm(error, done));
+    if (passwords) error.after(h("h1", {}, say("signIn")), passwordForm(error, done));
     page.querySelector("input")?.focus();
   });
   return page;

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from ..errors import UnavailableError
-from ..surface import NOTHING_TAKEN
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
 from . import looks
@@ -99,8 +98,7 @@ class Acting(Waits):
         before = run_blocking(_frame_before, self)
         check_points(wanted, self.mode.width, self.mode.height)
         answering = Answering(words_of(wanted), times, ignore, before)
-        seen = NOTHING_TAKEN if before is None else looks.mark_of(before)
-        mark = send(self.keyboard, self.pointer, wanted, answering, seen)
+        mark = send(self.keyboard, self.pointer, wanted, answering, self.mark)
         # No refresh: it would take QEMU's time, and so the guest's, just when it is to answer. The
         # host looks for the answer by itself.
         found = self._wait(answering, region, times.limit, mark, refreshes=False)

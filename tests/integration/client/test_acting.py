@@ -16,6 +16,7 @@ import kju
 import kju.aio
 from kju import keys
 from kju.acting import (
+    AnyInput,
     ButtonDown,
     ButtonUp,
     Chord,
@@ -80,6 +81,29 @@ def test_pixels_published_before_the_input_are_no_answer(
     host.after = lambda request: host.fill((300, 20, 30, 40), 77)
     answer = api(machine.act, Chord("a"), first=20, still=0.05)
     assert answer.rects == (Rect(300, 20, 30, 40),)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [Type("A")], [Chord("shift-a", 0.01)], [Chord("a"), Type("bc")],
+        [ButtonDown(), ButtonUp()],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_answer_begins_with_the_mark_of_the_first_input(
+    api: Api, machine: Any, host: ActingMachine, inputs: list[AnyInput]
+) -> None:
+    drawings = iter([(10, 20, 30, 40)])
+
+    def draw_once(request: object) -> None:
+        for rect in drawings:
+            host.fill(rect, 99)
+
+    host.before = draw_once
+    answer = api(machine.act, inputs, **QUICK)
+    assert not answer.changed and answer.rects == ()
+    assert answer.frame[20, 10].tolist() == [99] * 3
 
 
 def test_echo_of_the_first_character_belongs_to_the_answer(

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from ...errors import UnavailableError
-from ...surface import NOTHING_TAKEN
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
 from .. import looks
@@ -98,8 +97,7 @@ class Acting(Waits):
         before = await run_blocking(_frame_before, self)
         check_points(wanted, self.mode.width, self.mode.height)
         answering = Answering(words_of(wanted), times, ignore, before)
-        seen = NOTHING_TAKEN if before is None else looks.mark_of(before)
-        mark = await send(self.keyboard, self.pointer, wanted, answering, seen)
+        mark = await send(self.keyboard, self.pointer, wanted, answering, self.mark)
         # No refresh: it would take QEMU's time, and so the guest's, just when it is to answer. The
         # host looks for the answer by itself.
         found = await self._wait(answering, region, times.limit, mark, refreshes=False)

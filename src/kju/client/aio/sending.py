@@ -33,23 +33,21 @@ async def send(
     pointer: Pointer,
     inputs: Sequence[AnyInput],
     answering: Answering,
-    seen: Mark = NOTHING_TAKEN,
+    now: Mark,
 ) -> Mark:
     """Send inputs, one after the other; return the mark of the screen before the first.
 
-    A single chord or gesture returns the mark before its first step. A text, a click at a pixel and
-    a list consist of several; for them it is *seen*.
+    A chord, a character or a gesture returns the mark before its first step. A longer text and a
+    click at a pixel return the one before their last; for them it is *now*.
 
     Args:
         keyboard: The keyboard.
         pointer: The pointer.
         inputs: The inputs.
         answering: The wait for the answer; it takes the times of the last input.
-        seen: The mark of the picture before the inputs; without one it is requested.
+        now: The mark of the screen now.
     """
-    mark = NOTHING_TAKEN
-    if len(inputs) > 1 or not _has_own_mark(inputs[0]):
-        mark = seen if seen != NOTHING_TAKEN else await pointer.mark()
+    mark = NOTHING_TAKEN if _has_own_mark(inputs[0]) else now
     for one in inputs:
         began = time.monotonic()
         own = await send_one(keyboard, pointer, one)
@@ -65,8 +63,7 @@ async def send_one(keyboard: Keyboard, pointer: Pointer, one: AnyInput) -> Mark:
         case Chord(seconds=0):
             return await keyboard.chord(one.numbers)
         case Chord(seconds=seconds):
-            mark = await pointer.mark()
-            async with _held(keyboard, one.numbers):
+            async with _held(keyboard, one.numbers) as mark:
                 await sleep(seconds)
             return mark
         case Type(text, layout, interval):
@@ -106,15 +103,18 @@ async def _point(pointer: Pointer, one: Click | Move | Drag | Wheel) -> Mark:
 
 
 @asynccontextmanager
-async def _held(keyboard: Keyboard, keys: Sequence[str | int]) -> AsyncIterator[None]:
-    """Hold keys, also none; release them however the block ends."""
+async def _held(keyboard: Keyboard, keys: Sequence[str | int]) -> AsyncIterator[Mark]:
+    """Hold keys, also none; release them however the block ends.
+
+    Yields:
+        The mark of the screen before the first key.
+    """
     if not keys:
-        yield
+        yield NOTHING_TAKEN
         return
     try:
         # One of several presses may fail; the release of a key that is up does nothing.
-        await keyboard.press(*keys)
-        yield
+        yield await keyboard.press(*keys)
     finally:
         await keyboard.release(*reversed(keys))
 
@@ -122,13 +122,13 @@ async def _held(keyboard: Keyboard, keys: Sequence[str | int]) -> AsyncIterator[
 def _has_own_mark(one: AnyInput) -> bool:
     """Check whether the mark that an input returns is that of its first step."""
     match one:
-        case Chord(seconds=seconds):
-            return not seconds
+        case Type(text):
+            return len(text) == 1
         case Click():
             return one.count == 1 and not one.keys and not one.points
         case Move():
             return not one.keys
-        case KeyDown() | KeyUp() | ButtonDown() | ButtonUp() | MoveBy() | Touch():
+        case Chord() | KeyDown() | KeyUp() | ButtonDown() | ButtonUp() | MoveBy() | Touch():
             return True
         case _:
             return False

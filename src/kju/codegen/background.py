@@ -86,18 +86,23 @@ class ScriptRecording:
             recorder = Recorder(
                 self._name, self._on_lines, output=self._path, console=self._console
             )
-        except (KjuError, OSError) as error:
-            return RecordedScript(self._path, None, error=str(error))
+        except Exception as error:  # a bug must not leave a recording without an end
+            return RecordedScript(self._path, None, error=_words(error))
         source, why = "", ""
         try:
             self._began.set()
             while recorder.end_reason is None and not self._stopping.wait(POLL):
                 recorder.poll()
             why = recorder.end_reason or ""
-        except (KjuError, OSError) as error:
-            why = str(error)
+        except Exception as error:  # as above
+            why = _words(error)
         try:
             source = recorder.finish()
-        except (KjuError, OSError) as error:
-            why = why or str(error)
+        except Exception as error:  # as above
+            why = why or _words(error)
         return RecordedScript(self._path, recorder, source, why)
+
+
+def _words(error: Exception) -> str:
+    is_expected = isinstance(error, KjuError | OSError)
+    return str(error) if is_expected else f"{type(error).__name__}: {error}"

@@ -22,7 +22,8 @@ class ActingMachine(FakeMachine):
     """Draws when it receives input, in the host's own thread: before the input is answered.
 
     `before` and `after` are called with each key request or pointer request that does something:
-    what `before` draws is older than the mark of the answer.
+    what `before` draws is older than the mark of the answer. `refreshed` is called when a client
+    wants everything published.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,12 +35,14 @@ class ActingMachine(FakeMachine):
         self.log: list[object] = []
         self.before: Callable[[object], None] = lambda request: None
         self.after: Callable[[object], None] = lambda request: None
+        self.refreshed: Callable[[], object] = lambda: None
         self.fails: Callable[[object], Exception | None] = lambda request: None
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         check_role(client, request)
         match request:
             case messages.Refresh():
+                self.refreshed()
                 return Result(messages.Done(version=self.producer.version))
             case messages.Keys() | messages.Point():
                 return self._input(request)

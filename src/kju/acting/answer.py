@@ -3,6 +3,9 @@
 The answer begins with the first change of pixels after the input, and ends when nothing has changed
 for a time. Changes are counted from a mark, so that pixels published before the input do not count.
 A blinking text cursor does not count, as for `kju.Screen.wait_stable`.
+
+A publication may show a part of a change: the guest is drawing the rest. So before a short
+stillness ends the answer, all that is drawn is published, and checked once more.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ FrameT = TypeVar("FrameT")
 _CELL = 16
 #: The longest of the times of an answer, in seconds.
 MAX_WAIT = 3600.0
+# Seconds of a stillness in which the rest of a change is published in any case.
+_LONG_STILL = 0.1
 
 
 class Answer(NamedTuple, Generic[FrameT]):
@@ -130,6 +135,7 @@ class Answering(Condition["Answer[Pixels]"]):
         self._damage: Region | None = Region(limit=256)
         self._began: float = 0.0
         self._sent: float = 0.0
+        self._is_sure: bool = times.still >= _LONG_STILL
         self._movement: Movement = Movement(0.0, self.ignored, before)
 
     def begin(self, began: float, sent: float) -> None:
@@ -150,13 +156,18 @@ class Answering(Condition["Answer[Pixels]"]):
         changed = movement.since > self._began
         ends = (movement.since + times.still) if changed else (self._sent + times.first)
         limit = self._sent + times.limit
+        self.needs_all = changed and not self._is_sure and ends <= now < limit
+        if self.needs_all:
+            self._is_sure = True
+            self.again = now
+            return None
         if now >= ends or now >= limit:
             seconds = movement.since - self._began
             return Answer(
                 changed, now >= ends or not changed, seconds, self._rects(seen), seen.pixels,
                 seen.mark,
             )  # fmt: skip
-        self.again: float | None = min(ends, limit)
+        self.again = min(ends, limit)
         return None
 
     def _note_damage(self, seen: Seen) -> None:

@@ -279,6 +279,8 @@ class Waits(SleepingSurface):
                 step = watch.next(time.monotonic())
                 match step:
                     case looking.Look():
+                        if condition.needs_all:
+                            self._publish()
                         run_blocking(looks.check, self, watch)
                     case looking.Sleep(pause, None):
                         sleep(pause or 0.0)

@@ -75,10 +75,12 @@ class Condition(abc.ABC, Generic[T]):
         what: Its name in messages: "the text 'login:'".
         again: Time of the next check without a change, on the clock of `Seen.now`; None: none.
         ignored: Rectangles of the region that it ignores, for pictures.
+        needs_all: Before the next check, the producer must publish all that the guest has drawn.
     """
 
     what: str = "a condition"
     again: float | None = None
+    needs_all: bool = False
     ignored: tuple[Rect, ...] = ()
 
     @abc.abstractmethod

@@ -106,6 +106,22 @@ def test_the_answer_begins_with_the_mark_of_the_first_input(
     assert answer.frame[20, 10].tolist() == [99] * 3
 
 
+def test_a_change_that_is_published_in_two_parts_is_one_answer(
+    api: Api, machine: Any, host: ActingMachine
+) -> None:
+    rest = [(10, 40, 30, 20)]
+
+    def draw(request: object) -> None:
+        host.refreshed = lambda: rest and host.fill(rest.pop(), 99)
+        host.fill((10, 20, 30, 20), 99)
+
+    host.after = draw
+    answer = api(machine.act, Chord("a"), first=20, still=0)
+    assert answer.changed and answer.settled and not rest
+    assert answer.rects == (Rect(10, 20, 30, 40),)
+    assert answer.frame[59, 39].tolist() == [99] * 3
+
+
 def test_echo_of_the_first_character_belongs_to_the_answer(
     api: Api, machine: Any, host: ActingMachine
 ) -> None:

@@ -61,6 +61,30 @@ def test_answer_ends_when_it_was_still():
     assert answer.words == "changed in 160x140 at 0,0 after 0.80 s, settled"
 
 
+@pytest.mark.parametrize("still", [0.0, 0.05])
+def test_all_is_published_before_a_short_stillness_ends_the_answer(still):
+    scene = Acted().act(TIMES._replace(still=still))
+    assert not scene.answered(0.2) and not scene.condition.needs_all
+    scene.draw((0, 0, 100, 50), 200)
+    scene.answered(0.01)
+    if still:
+        assert not scene.condition.needs_all
+        assert not scene.answered(0.05)
+    assert scene.condition.needs_all
+    scene.draw((0, 50, 100, 50), 200)
+    assert scene.answered(0.001) is not bool(still)
+    if still:
+        assert scene.answered(0.06)
+    assert scene.answer.settled and scene.answer.rects == (Rect(0, 0, 100, 100),)
+
+
+def test_a_long_stillness_needs_no_publication():
+    scene = Acted().act()
+    scene.draw((0, 0, 100, 50), 200)
+    assert not scene.answered(0.1)
+    assert scene.answered(0.31) and not scene.condition.needs_all
+
+
 def test_limit_ends_an_answer_that_does_not_settle():
     scene = Acted().act()
     for step in range(24):

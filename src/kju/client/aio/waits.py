@@ -280,6 +280,8 @@ class Waits(SleepingSurface):
                 step = watch.next(time.monotonic())
                 match step:
                     case looking.Look():
+                        if condition.needs_all:
+                            await self._publish()
                         await run_blocking(looks.check, self, watch)
                     case looking.Sleep(pause, None):
                         await sleep(pause or 0.0)

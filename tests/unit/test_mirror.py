@@ -51,7 +51,7 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.wall_page"
     ),
     "unit/codegen/test_script.py": "codegen.forms",
-    "integration/codegen/qt/test_script_tool.py": "codegen.background codegen.qt.script_dialog",
+    "integration/codegen/qt/test_script_tool.py": "codegen.qt.script_dialog",
     "integration/agents/mcp/test_session.py": (
         "agents.mcp.calls agents.mcp.results agents.mcp.tools"
     ),

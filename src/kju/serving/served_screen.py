@@ -229,7 +229,14 @@ class ServedScreen:
             self.delivery.refuse(number, f"{self.name} is unavailable: see the sender's log")
             return
         finally:
+            has_left = number not in self.registry.starting
             self.registry.starting.pop(number, None)
+        self._screen.use()
+        if self._timer is None:
+            self._check_again()
+        if has_left:
+            self._rate.follow()
+            return
         role = granted(self._policy.most_role(), admission.role)
         admission = admission._replace(role=role)
         greeting = self.registry.greeting()
@@ -246,9 +253,6 @@ class ServedScreen:
         )
         address = self._carrier.to_viewer(number)
         viewer = self.registry.add(number, address, sender, self._loop.time())
-        self._screen.use()
-        if self._timer is None:
-            self._check_again()
         self._receive(viewer, hello)
 
     def _on_open(self, viewer: ServedViewer) -> None:
@@ -302,6 +306,7 @@ class ServedScreen:
 
     def _on_left(self, number: str) -> None:
         viewer = self.registry.get(number)
+        self.registry.starting.pop(number, None)  # `_begin` begins no session then
         if viewer is not None:
             log.info("%s: viewer %s has disconnected", self.name, viewer.id[:8])
             self._remove(viewer)
@@ -415,7 +420,8 @@ class ServedScreen:
 
     def _check(self) -> None:
         now, viewers = self._loop.time(), self.registry
-        if self._screen.is_unused(now, has_viewers=bool(viewers.viewers or viewers.members)):
+        has_viewers = bool(viewers.viewers or viewers.members or viewers.starting)
+        if self._screen.is_unused(now, has_viewers=has_viewers):
             self._timer = None
             self._close_screen()
             return

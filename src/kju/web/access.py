@@ -9,6 +9,9 @@ user end when the user is changed or removed.
 Several processes use the file: `kju web`, and `kju web link`, `user`, `revoke` and `sessions`. Only
 `change_list` writes it, under a lock. A server reads it again when it has changed.
 
+A server calls `exchange` and `log_in` in threads of their own, and everything else in its event
+loop. What it has read is changed under a lock, so that an older list never replaces a newer one.
+
 Times in the file are those of the wall clock, because they outlast a process. A server that knows a
 session ends it by its own monotonic clock too, so setting the clock back does not prolong it.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +111,7 @@ class Access:
         self._path = (folder or web_folder()) / FILE
         self._clock = clock
         self.proxy_role: WebRole | None = None
+        self._lock = threading.Lock()
         self._read_state: tuple[int, ...] | None = None
         self._list = AccessList()
         self._by_hash: dict[str, str] = {}
@@ -305,7 +310,8 @@ class Access:
         if session is None or not is_valid(session, self._clock()):
             return None
         left = session.expires - self._clock()
-        deadline = self._deadlines.setdefault(name, time.monotonic() + left)
+        with self._lock:
+            deadline = self._deadlines.setdefault(name, time.monotonic() + left)
         return _principal(name, session) if time.monotonic() < deadline else None
 
     def all(self) -> AccessList:
@@ -353,17 +359,18 @@ class Access:
 
     def _read(self) -> None:
         """Read the file, if it has changed."""
-        state: tuple[int, ...] = ()
-        with contextlib.suppress(OSError):
-            status = self._path.stat()
-            state = status.st_ino, status.st_mtime_ns, status.st_size
-        if state == self._read_state:
-            return
-        self._list = read_list(self._path, AccessList)
-        self._by_hash = {link.hash: name for name, link in self._list.links.items()}
-        self._by_hash |= {each.hash: name for name, each in self._list.sessions.items()}
-        self._deadlines = {k: v for k, v in self._deadlines.items() if k in self._list.sessions}
-        self._read_state = state
+        with self._lock:
+            state: tuple[int, ...] = ()
+            with contextlib.suppress(OSError):
+                status = self._path.stat()
+                state = status.st_ino, status.st_mtime_ns, status.st_size
+            if state == self._read_state:
+                return
+            found = read_list(self._path, AccessList)
+            self._by_hash = {link.hash: name for name, link in found.links.items()}
+            self._by_hash |= {each.hash: name for name, each in found.sessions.items()}
+            self._deadlines = {k: v for k, v in self._deadlines.items() if k in found.sessions}
+            self._list, self._read_state = found, state
 
 
 def _principal(name: str, session: Session) -> Principal:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -200,3 +202,26 @@ def test_a_damaged_file_is_an_error_with_its_path(tmp_path: Path, access: Access
     (tmp_path / "web" / "access.json").write_text("{]")
     with pytest.raises(UsageError, match=r"access\.json: .*repair or remove it"):
         access.find("x" * 43)
+
+
+def test_threads_read_the_file_in_turn(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an older list could stay in the place of a newer one, in which a session has ended."""
+    made, token = access.exchange(access.make_link("view", machines=[], lifetime=60)[1])
+    read, both = access_module.read_list, threading.Barrier(2)
+    met: list[bool] = []
+
+    def slow(path: Path, kind: type) -> object:
+        found = read(path, kind)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+            met.append(True)
+        return found
+
+    monkeypatch.setattr(access_module, "read_list", slow)
+    access._read_state = None
+    threads = [threading.Thread(target=access.find, args=(token,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (met, access.find(token)) == ([], made)

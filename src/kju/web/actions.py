@@ -23,6 +23,7 @@ from ..escaping import without_folders
 from ..files import read_file
 from ..keys import LAYOUT_ALIASES, LAYOUTS, layout
 from ..protocol.values import Role, Tag
+from ..store.paths import check_name
 from .access import Principal
 from .messages import MAX_TEXT, Act, WebRole
 
@@ -226,7 +227,9 @@ async def carry_out(principal: Principal, act: Act, report: Report) -> Any:  # n
         async with asyncio.timeout(rule.timeout):
             if rule.host_role is None:
                 return await rule.run(act.machine, arguments, report)
-            async with await attach(act.machine, rule.host_role, rate=_NO_LOOK) as machine:
+            # Not a screen on the network: attaching would start a mirror of it here.
+            name = check_name(act.machine)
+            async with await attach(name, rule.host_role, rate=_NO_LOOK) as machine:
                 return await rule.run(machine, arguments, report)
     except TimeoutError:
         raise WaitTimeoutError(f"{act.action} was not done in {rule.timeout:g} s") from None

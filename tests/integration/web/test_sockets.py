@@ -290,6 +290,12 @@ async def test_a_server_of_named_machines_acts_on_no_other(
         assert (await page.act(2, "ubuntu", "layouts")).error == "MachineNotFoundError"
 
 
+async def test_no_action_mirrors_a_screen_of_another_computer(server: WebServer) -> None:
+    async with page_of(server) as page:  # for all machines
+        for number, name in enumerate(("zenoh:lab/host1/web", "../debian", ""), 1):
+            assert (await page.act(number, name, "info")).error == "UsageError"
+
+
 # ---- floods ----
 
 

@@ -25,13 +25,17 @@ class WebCarrier:
 
     Args:
         name: The screen's name.
+
+    Attributes:
+        name: The same.
+        is_closed: `close` was called.
     """
 
     #: TCP delivers each message once and in order.
     is_ordered = True
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.is_closed = name, False
         self._on_data: OnData = _nothing
         self._on_left: OnLeft = _nothing
         self._channels: dict[str, ScreenChannel] = {}
@@ -42,6 +46,7 @@ class WebCarrier:
 
     def close(self) -> None:
         """Pass no more messages on, and close all channels."""
+        self.is_closed = True
         self._on_data = self._on_left = _nothing
         for number in list(self._channels):
             self.forget(number)

@@ -77,6 +77,8 @@ class Site:
     # ---- machines ----
 
     def _make_carrier(self, name: str) -> WebCarrier:
+        # Machines have ever new names, such as those of forks.
+        self._carriers = {k: v for k, v in self._carriers.items() if not v.is_closed}
         carrier = self._carriers[name] = WebCarrier(name)
         return carrier
 

@@ -104,6 +104,7 @@ def serve(
     raise_descriptor_limit()
     for name in names or []:
         _check_name(name)
+    _check_connect(names or [], connect or [])
     remotes = [
         FarComputer(Reach([], [each], insecure, user).options(), user) for each in connect or []
     ]
@@ -340,6 +341,22 @@ def _check_name(name: str) -> None:
         UsageError: It is not valid.
     """
     (check_screen if "/" in name else check_name)(name)
+
+
+def _check_connect(names: list[str], connect: list[str]) -> None:
+    """Check that names of other computers' screens and ``--connect`` are given together.
+
+    Raises:
+        UsageError: They are not.
+    """
+    far = [name for name in names if "/" in name]
+    if far and not connect:
+        raise UsageError(f"{far[0]} is on another computer: add --connect HOST:PORT")
+    if connect and names and not far:
+        raise UsageError(
+            "--connect: none of the given machines is on another computer; name one such as"
+            " host1/debian, or give no names"
+        )
 
 
 def _role(text: str) -> WebRole:

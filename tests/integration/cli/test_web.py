@@ -95,6 +95,8 @@ def test_another_address_needs_a_certificate(
         (["--embed", "lab.example/x"], "not an origin"),
         (["--host", "https://lab.example"], "without scheme and port"),
         (["../x"], "../x"),
+        (["host1/debian"], "host1/debian is on another computer: add --connect"),
+        (["debian", "--connect", "host1:7447"], "none of the given machines"),
         (["link", "--role", "root"], "one of: view, control, manage"),
         (["link", "../x"], "../x"),
         (["revoke"], "or --all"),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -175,16 +176,27 @@ class Sessions:
                 return not isinstance(error, WrongPasswordError)
             return True
 
-        if self.connections is not None:
-            self.connections.prolong(request.transport, PASSWORD_TIME)
         # Names that no user can have are counted together, and cost as much.
         sender = self._client(request), body.user[:64]
-        await attempts.check_in_turn(
-            self._turns, self._wrong_passwords, sender, check, time.monotonic
-        )
+        with self._prolonged(request):
+            await attempts.check_in_turn(
+                self._turns, self._wrong_passwords, sender, check, time.monotonic
+            )
         if refused:
             raise refused[0]
         return made[0]
+
+    @contextlib.contextmanager
+    def _prolonged(self, request: web.Request) -> Iterator[None]:
+        """Keep a connection without a session for `PASSWORD_TIME` while its password is checked."""
+        if (connections := self.connections) is None:
+            yield
+            return
+        connections.prolong(request.transport, PASSWORD_TIME)
+        try:
+            yield
+        finally:
+            connections.prolong(request.transport, AUTHENTICATION_TIME)
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """Answer the end of a session."""

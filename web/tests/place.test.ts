@@ -9,6 +9,15 @@ describe("paths", () => {
     expect(machineOfPath(path)).toBe(name);
   });
 
+  test.each(["../../api/logout", "lab/../debian", "lab/./debian", "/debian", "a//b"])(
+    "of %s lead to no other page",
+    (name) => {
+      const path = machinePath(name);
+      expect(new URL(path, "http://lab/").pathname).toBe(path);
+      expect(machineOfPath(path)).toBe(name);
+    },
+  );
+
   test("of other pages have no machine", () => {
     expect(machineOfPath(BASE)).toBe("");
     expect(machineOfPath(`${BASE}x/debian`)).toBe("");

@@ -3,9 +3,12 @@
 /** The folder of the page's files, with slashes at both ends. */
 export const BASE = new URL("./", import.meta.url).pathname;
 
-/** Return the path of a machine's page. A machine of another computer has slashes in its name. */
+/** The name of a machine of another computer: it has slashes, and no part that a path leaves out. */
+const REMOTE = /^\w[\w.-]*(\/\w[\w.-]*)+$/;
+
+/** Return the path of a machine's page. Slashes of another computer's machine are in the path. */
 export function machinePath(name: string): string {
-  return `${BASE}m/${name.split("/").map(encodeURIComponent).join("/")}`;
+  return `${BASE}m/${REMOTE.test(name) ? name : encodeURIComponent(name)}`;
 }
 
 /** Return the machine whose page has a path; empty for another page. */

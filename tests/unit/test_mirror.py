@@ -75,7 +75,7 @@ SUITES: dict[str, str] = {
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing remote.transport serving.audience "
-        "serving.carrier serving.served_screen serving.shared_screen "
+        "serving.carrier serving.shared_screen "
         "serving.zenoh_carrier"
     ),
     "integration/viewers/qt/test_heads.py": "viewers.qt.view_parts",
@@ -86,7 +86,6 @@ SUITES: dict[str, str] = {
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_web.py": "web.site",
     "integration/web/test_server.py": "serving.background",
     "integration/web/test_sockets.py": "web.connections",
     "integration/web/test_logins.py": "web.sessions",

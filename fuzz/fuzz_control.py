@@ -25,7 +25,8 @@ with harness.instrumented():
         failure,
         pack,
     )
-    from kju.protocol.launch_options import Launch
+    from kju.protocol.launch_options import Detach, Launch
+    from kju.protocol.leases import Renew
     from kju.protocol.snapshots import ChangeSnapshot, GetSnapshots, SavedSnapshot, SnapshotList
 from kju.protocol.stepping import StepGuest
 
@@ -69,6 +70,8 @@ def seeds() -> list[bytes]:
         RemoveBase(tag="installed"),
         Revert(),
         Begin(),
+        Detach(),
+        Renew(holder="lab", generation=2, until=9.5),
         StepGuest(microseconds=20_000, keys=[(30, True)], actions=[values.To(1, 2)]),
         messages.ChangeCd(path="/cd.iso"),
         messages.Resize(width=1280, height=800),

@@ -42,12 +42,18 @@ MAX_MESSAGES, MAX_ANSWER = 64, 1 << 20
 class Ws:
     """The end of a WebSocket that the socket's code uses."""
 
-    async def send_bytes(self, data: bytes) -> None:
-        pass
+    closed = False
 
 
 class Transport:
-    """A transport without a descriptor."""
+    """A transport without a socket, whose peer reads nothing.
+
+    Attributes:
+        waiting: The bytes that wait in it.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
 
     def get_extra_info(self, name: str) -> None:
         return None
@@ -55,8 +61,11 @@ class Transport:
     def is_closing(self) -> bool:
         return False
 
+    def write(self, data: bytes) -> None:
+        self.waiting += len(data)
+
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting
 
     def abort(self) -> None:
         raise AssertionError("more than the limit was queued")
@@ -108,10 +117,10 @@ class OneMachine:
 
 async def receive_all(data: bytes) -> None:
     principal = Principal("S1", "view", frozenset(), 0.0)
-    page = PageSocket(Ws(), Transport(), principal, OneMachine())  # type: ignore[arg-type]
+    transport = Transport()
+    page = PageSocket(Ws(), transport, principal, OneMachine())  # type: ignore[arg-type]
     for message in parts(data):
-        page._outgoing._queue.clear()
-        page._outgoing._bytes = 0
+        transport.waiting = 0
         try:
             number, rest = messages.split_frame(message)
             if number:
@@ -120,8 +129,8 @@ async def receive_all(data: bytes) -> None:
                 break
         except PeerError:
             break
-        if page._outgoing._bytes > MAX_ANSWER:
-            raise AssertionError(f"{page._outgoing._bytes} bytes were queued for one message")
+        if transport.waiting > MAX_ANSWER:
+            raise AssertionError(f"{transport.waiting} bytes were written for one message")
     if len(page._screens) > messages.MAX_OPEN:
         raise AssertionError(f"{len(page._screens)} screens are open")
     for task in page._actions.values():

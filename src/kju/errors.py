@@ -144,7 +144,7 @@ class FleetFullError(KjuError):
 
     def __init__(self, message: str, lacking: Mapping[str, tuple[str, ...]] | None = None) -> None:
         super().__init__(message)
-        self.lacking = dict(lacking or {})
+        self.lacking: dict[str, tuple[str, ...]] = dict(lacking or {})
 
 
 class FileError(KjuError, OSError):

@@ -55,13 +55,13 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, tool: ModuleType) -> Path:
     """Both halves, the generator, and the settings of ruff."""
     for path in ("pyproject.toml", "tools/generate_sync.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
-    for folder in ("src/kju/client", "src/kju/agents"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for folder in tool.MODULES:
+        shutil.copytree(ROOT / "src/kju" / folder, tmp_path / "src/kju" / folder)
     return tmp_path
 
 

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ..acting.answer import Answering
 from ..acting.inputs import (
     AnyInput,
     ButtonDown,
@@ -33,7 +32,7 @@ def send(
     keyboard: Keyboard,
     pointer: Pointer,
     inputs: Sequence[AnyInput],
-    answering: Answering,
+    on_sent: Callable[[float, float], object],
     now: Mark,
 ) -> Mark:
     """Send inputs, one after the other; return the mark of the screen before the first.
@@ -45,7 +44,7 @@ def send(
         keyboard: The keyboard.
         pointer: The pointer.
         inputs: The inputs.
-        answering: The wait for the answer; it takes the times of the last input.
+        on_sent: Called with the times at which the last input began and was sent.
         now: The mark of the screen now.
     """
     mark = NOTHING_TAKEN if _has_own_mark(inputs[0]) else now
@@ -54,7 +53,7 @@ def send(
         own = send_one(keyboard, pointer, one)
         if mark == NOTHING_TAKEN:
             mark = own
-    answering.begin(began, time.monotonic())
+    on_sent(began, time.monotonic())
     return mark
 
 

@@ -97,7 +97,7 @@ class Acting(Waits):
         before = await run_blocking(_frame_before, self)
         check_points(wanted, self.mode.width, self.mode.height)
         answering = Answering(words_of(wanted), times, ignore, before)
-        mark = await send(self.keyboard, self.pointer, wanted, answering, self.mark)
+        mark = await send(self.keyboard, self.pointer, wanted, answering.begin, self.mark)
         # No refresh: it would take QEMU's time, and so the guest's, just when it is to answer. The
         # host looks for the answer by itself.
         found = await self._wait(answering, region, times.limit, mark, refreshes=False)

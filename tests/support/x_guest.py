@@ -132,6 +132,7 @@ def form(folder: Path, *words: str, name: str = "form") -> Iterator[Form]:
             made = Form(machine, file)
             made.until_said("ready")
             until(made.is_drawn, "the form is drawn")
+            machine.show()  # whoever attaches finds the form
             thread = threading.Thread(target=_show, args=(machine, ending))
             thread.start()
             try:

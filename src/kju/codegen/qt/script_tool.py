@@ -59,6 +59,7 @@ class ScriptTool(QObject):
     def _make_indicator(self) -> QToolButton:
         button = ScalingButton()
         button.setIcon(icons.icon("script"))
+        button.setAccessibleName("Stop the script")
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setAutoRaise(True)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

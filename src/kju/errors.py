@@ -136,7 +136,7 @@ class LimitError(KjuError):
 
 
 class FleetFullError(KjuError):
-    """No node of a fleet has room for a machine; the message names what is missing.
+    """No node of a fleet has room for a machine; the message names the missing resources.
 
     Attributes:
         lacking: What each node lacks, in words, by the name of the node.

@@ -44,7 +44,7 @@ def one_line(text: str, longest: int = 0) -> str:
 def without_folders(text: str) -> str:
     """Return a text for another computer: of each path only the file's name is left.
 
-    Folders tell the names of users, and where a computer keeps its files.
+    Folders reveal the names of users and the places of files.
     """
     return _FOLDERS.sub("", text)
 

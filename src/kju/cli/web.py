@@ -363,7 +363,7 @@ def _role(text: str) -> WebRole:
     """Return a role.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a role.
     """
     for role in WEB_ROLES:
         if role == text:

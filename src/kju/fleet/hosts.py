@@ -110,7 +110,7 @@ class LeasedHost:
         await kill(self.name, wait=STOP_TIMEOUT if self._link.ended.is_set() else 0)
 
     async def close(self) -> None:
-        """Close the connection; the machine goes on until its lease ends."""
+        """Close the connection; the machine runs until its lease ends."""
         self._link.close()
 
 

@@ -25,7 +25,7 @@ class Asked(NamedTuple):
 
 
 class Todo(NamedTuple):
-    """What a keeper has to do now.
+    """The present work of a keeper.
 
     Attributes:
         start: Machines to start, with a lease until `until`.

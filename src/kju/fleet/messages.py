@@ -44,7 +44,7 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: Its name, unique in the fleet.
-        demand: What it needs of a node.
+        demand: The resources that it needs of a node.
         launch: The fields of its `kju.protocol.launch_options.Launch`.
         owner: The program that it ends with; empty if it is detached.
         max_restarts: How often it is started again after it was lost; -1 for no limit.
@@ -158,7 +158,7 @@ class KeeperReport(Struct, frozen=True):
         session: The session that the keeper knows; 0 for none.
         seen: All orders of this session up to this number have arrived.
         held: The machines that start or run, or may do so.
-        gone: The machines that have ended, until a grant has answered a report with them.
+        gone: The ended machines, until a grant has answered a report with them.
     """
 
     facts: NodeFacts

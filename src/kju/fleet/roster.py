@@ -188,7 +188,7 @@ class Roster:
         return found
 
     def end(self, name: str, reason: str, now: float) -> MachineStatus:
-        """End a machine, and start it no more. It has ended when its state says so.
+        """End a machine, and start it no more. It has ended when its state is `ended`.
 
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.

@@ -50,7 +50,7 @@ class MirrorLink:
         return addresses.from_viewer(self._name, self.viewer)
 
     def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
-        """Follow the sender's presence; *tick* is called when `tick_by` has said."""
+        """Follow the sender's presence; *tick* is called at the time of `tick_by`."""
         self._stop_presence = self._engine.on_presence(addresses.presence(self._name), on_presence)
         self._tick = tick
         self.tick_by(self._loop.time() + HELLO_INTERVAL)

@@ -36,7 +36,7 @@ class LeasedMachine(NamedTuple):
 
 
 def lease_clock() -> float:
-    """Return the time of leases; it goes on while the computer sleeps."""
+    """Return the time of leases; it also counts while the computer sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

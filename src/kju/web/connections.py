@@ -5,7 +5,7 @@ a proxy never do: it has limits of its own. There are `MAX_UNAUTHENTICATED` at m
 `AUTHENTICATION_TIME`. If one more arrives, a random one is closed: if it were the oldest, a flood
 would leave nobody time for a request. So silent connections and slow requests (slowloris) cost next
 to nothing, and a page still loads. With TLS a connection counts from its first byte: asyncio's own
-servers tell of it after the handshake only.
+servers report it after the handshake only.
 
 An authenticated connection counts for its session, which has `MAX_OF_SESSION` at most.
 """

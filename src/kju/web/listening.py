@@ -46,7 +46,7 @@ class WebOptions(NamedTuple):
         """Check that other computers are served over TLS only.
 
         Raises:
-            UsageError: They would not be, or only a proxy reaches the server and there is none.
+            UsageError: They would not be, or only a proxy reaches the server and none is named.
         """
         if self.path is not None:
             if self.proxy is None:

@@ -69,7 +69,7 @@ class Starting:
     async def finish(self, make: MakeMachine[MachineT]) -> MachineT:
         """Return the machine once it runs; a spare fork begins.
 
-        If this is interrupted or cancelled, the machine ends: it goes on only where it is returned.
+        If this is interrupted or cancelled, the machine ends. It continues only if it is returned.
 
         Raises:
             KjuError: It did not start; nothing is left of it.

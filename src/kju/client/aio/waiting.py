@@ -101,7 +101,7 @@ class Notifier:
         self._running = False
 
     def add(self, seen: SeenSurface, callback: Callable[[], None]) -> int:
-        """Call *callback* when the surface differs from what was seen, perhaps twice."""
+        """Call *callback* when the surface differs from *seen*, perhaps twice."""
         with self._lock:
             self._next += 1
             expires = time.monotonic() + _ABANDONED_SECONDS

@@ -345,7 +345,7 @@ class Pace:
         self._stuck, self._waiting = False, 0
 
     async def _wait_for_readers(self) -> None:
-        """Return when the guest's programs have had time to read what was sent."""
+        """Return when the guest's programs have had time to read the keys sent."""
         loop = asyncio.get_running_loop()
         wait = _MIN_WAIT
         while (run := self._processors.caught_up()) is False:

@@ -103,7 +103,7 @@ class Fleet:
             **options: Options of `kju.launch`, in place of those of `open`.
 
         Raises:
-            FleetFullError: A machine has no place; the message names what is missing.
+            FleetFullError: A machine has no place; the message names the missing resources.
             MachineExistsError: The fleet has a machine of this name.
             MachineLostError: A machine did not start; none of them is left.
             UsageError: An option is not valid.

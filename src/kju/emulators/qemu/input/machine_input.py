@@ -330,7 +330,7 @@ class GuestProcessors(Processors):
 
 
 class _Schedule(NamedTuple):
-    """What the computer has given a thread.
+    """The processor time of a thread.
 
     Attributes:
         run: Its run time in nanoseconds.
@@ -344,7 +344,7 @@ class _Schedule(NamedTuple):
 
 
 class _Processor:
-    """The run time of one processor, and what it was charged.
+    """The run time of one processor, and the time that it was charged.
 
     Args:
         thread: QEMU's thread of it.

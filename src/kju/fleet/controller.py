@@ -34,11 +34,19 @@ class FleetController:
     Args:
         send: Sends an order; it may be lost.
         restarted: A controller of this fleet has run before: its machines may run still.
+        clock: Returns seconds, and never goes back.
     """
 
-    def __init__(self, send: SendOrder, *, restarted: bool = False) -> None:
+    def __init__(
+        self,
+        send: SendOrder,
+        *,
+        restarted: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._send = send
-        now = time.monotonic()
+        self._clock = clock
+        now = clock()
         # Milliseconds of the wall clock: a restarted controller does not repeat a session.
         first = time.time_ns() // 1_000_000
         recover = now + LEASE + END_TIME if restarted else now
@@ -49,12 +57,12 @@ class FleetController:
         """Notice what happens by the passing of time, until this is cancelled."""
         while True:
             await asyncio.sleep(_TICK)
-            self._roster.tick(time.monotonic())
+            self._roster.tick(self._clock())
             await self._after()
 
     async def report(self, report: KeeperReport) -> Grant | None:
         """Answer the report of a keeper."""
-        grant = self._roster.report(report, time.monotonic())
+        grant = self._roster.report(report, self._clock())
         await self._after()
         return grant
 
@@ -66,16 +74,16 @@ class FleetController:
             MachineExistsError: A name is in use.
             MachineLostError: One did not start, or was lost before the others ran; none is left.
         """
-        while self._roster.recovering(time.monotonic()):
+        while self._roster.recovering(self._clock()):
             await asyncio.sleep(_TICK)
-        self._roster.submit(specs, time.monotonic())
+        self._roster.submit(specs, self._clock())
         names = [spec.name for spec in specs]
         try:
             await self._after()
             return [await self._started(name) for name in names]
         except BaseException:
             for name in names:
-                self._roster.end(name, "another one of its launch did not start", time.monotonic())
+                self._roster.end(name, "another one of its launch did not start", self._clock())
             await self._after()
             raise
 
@@ -85,7 +93,7 @@ class FleetController:
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.
         """
-        self._roster.end(name, reason, time.monotonic())
+        self._roster.end(name, reason, self._clock())
         await self._after()
         await self._wait(name, lambda status: status.state is FleetState.ENDED)
         return self._roster.status(name)
@@ -108,11 +116,11 @@ class FleetController:
 
     def renew_owner(self, owner: str) -> None:
         """Note that an owner is alive."""
-        self._roster.renew_owner(owner, time.monotonic())
+        self._roster.renew_owner(owner, self._clock())
 
     def forget_owner(self, owner: str) -> None:
         """End the machines of an owner: it closes the fleet."""
-        self._roster.forget_owner(owner, time.monotonic())
+        self._roster.forget_owner(owner, self._clock())
 
     def nodes(self) -> dict[str, Node]:
         """Return the nodes, by name."""

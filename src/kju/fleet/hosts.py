@@ -1,11 +1,16 @@
-"""SHELL: a host on this node: started with a lease, or found again; renewed; ended for certain."""
+"""SHELL: a host on this node: started with a lease, or found again; renewed; ended for certain.
+
+`NodeHosts` is a node as its keeper uses it, and `LocalHosts` this computer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+import msgspec
 
 from ..client.aio.link import AsyncLink
 from ..client.aio.starting import Starting
@@ -14,9 +19,10 @@ from ..errors import KjuError, MachineNotFoundError
 from ..protocol.launch_options import Launch
 from ..protocol.leases import Lease, Renew
 from ..protocol.messages import Done, Stop
-from ..store import running
+from ..store import running, sweeping
+from ..store.leased import lease_clock, leased_machines
 from ..store.paths import machine_paths
-from .messages import EndKind
+from .messages import EndKind, MachineSpec, StartOrder
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +32,106 @@ RENEW_TIMEOUT = 5.0
 STOP_TIMEOUT = 10.0
 #: Seconds between two looks for the end of a host's process.
 _LOOK = 0.05
+
+
+class KeptHost(Protocol):
+    """A host with a lease: see `LeasedHost`."""
+
+    name: str
+
+    async def renew(self, lease: Lease) -> None:
+        """Renew the lease.
+
+        Raises:
+            KjuError: The host refuses, or does not answer in time.
+        """
+
+    async def ended(self) -> tuple[EndKind, str]:
+        """Wait for the end of the machine; return how and why it has ended."""
+
+    async def stop(self) -> None:
+        """End the machine. It has ended afterwards."""
+
+    async def close(self) -> None:
+        """Close the connection; the machine runs until its lease ends."""
+
+
+class HostStart(Protocol):
+    """A host that starts: see `StartingHost`."""
+
+    async def renew(self, lease: Lease) -> None:
+        """Renew the lease during a long start.
+
+        Raises:
+            KjuError: The host refuses, has ended, or does not answer in time.
+        """
+
+    async def finish(self) -> KeptHost:
+        """Return the host once its machine runs.
+
+        Raises:
+            KjuError: It did not start; nothing is left of it.
+        """
+
+
+class NodeHosts(Protocol):
+    """The hosts of one node, and their clock."""
+
+    def clock(self) -> float:
+        """Return the time of leases."""
+
+    def find(self, holder: str) -> list[StartOrder]:
+        """Return the machines of a holder that run, also those whose hosts do not answer.
+
+        Raises:
+            RuntimeFolderError: The folder of running machines is not usable.
+        """
+
+    def start(self, launch: dict[str, Any], name: str, lease: Lease) -> HostStart:
+        """Begin to start a host.
+
+        Raises:
+            KjuError: No process could be started.
+        """
+
+    async def attach(self, name: str) -> KeptHost:
+        """Connect to a host that runs.
+
+        Raises:
+            KjuError: It does not answer, or ended at this moment.
+            TimeoutError: It does not answer.
+        """
+
+    async def kill(self, name: str) -> None:
+        """Kill a host; no process is left afterwards."""
+
+
+class LocalHosts:
+    """The hosts of this user on this computer."""
+
+    def clock(self) -> float:
+        """Return the time of leases."""
+        return lease_clock()
+
+    def find(self, holder: str) -> list[StartOrder]:
+        """Return the machines of a holder: see `NodeHosts`."""
+        sweeping.sweep()
+        return [
+            StartOrder(msgspec.convert(each.lease.facts, MachineSpec), each.lease.generation)
+            for each in leased_machines(holder)
+        ]
+
+    def start(self, launch: dict[str, Any], name: str, lease: Lease) -> StartingHost:
+        """Begin to start a host: see `NodeHosts`."""
+        return StartingHost(launch, name, lease)
+
+    async def attach(self, name: str) -> LeasedHost:
+        """Connect to a host that runs: see `NodeHosts`."""
+        return await LeasedHost.attach(name)
+
+    async def kill(self, name: str) -> None:
+        """Kill a host; no process is left afterwards."""
+        await kill(name)
 
 
 class StartingHost:

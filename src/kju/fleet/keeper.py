@@ -14,9 +14,7 @@ import msgspec
 
 from ..errors import KjuError, MachineGoneError
 from ..protocol.leases import Lease
-from ..store import sweeping
-from ..store.leased import lease_clock, leased_machines
-from .hosts import LeasedHost, StartingHost, kill
+from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts
 from .keeping import Keeping, Todo
 from .messages import (
     LEASE,
@@ -26,7 +24,6 @@ from .messages import (
     Grant,
     KeeperOrder,
     KeeperReport,
-    MachineSpec,
     StartOrder,
 )
 from .placement import Instance, NodeFacts
@@ -60,6 +57,7 @@ class Keeper:
         controller: The fleet's controller.
         starts: Hosts that start at the same time.
         lease: Seconds for which an answer permits machines to run.
+        hosts: The node's hosts; those of this computer by default.
     """
 
     def __init__(
@@ -71,26 +69,27 @@ class Keeper:
         *,
         starts: int = STARTS,
         lease: float = LEASE,
+        hosts: NodeHosts | None = None,
     ) -> None:
         self._holder = f"{fleet}/{node}"
         self._facts = facts
         self._controller = controller
+        self._node_hosts = hosts or LocalHosts()
         self._starts = asyncio.Semaphore(starts)
-        self._starting: dict[Instance, StartingHost] = {}
+        self._starting: dict[Instance, HostStart] = {}
         self._unwanted: set[Instance] = set()
-        self._hosts: dict[Instance, LeasedHost] = {}
+        self._hosts: dict[Instance, KeptHost] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
-        sweeping.sweep()
-        self._found = dict(self._find())
+        self._found = tuple(self._node_hosts.find(self._holder))
         number = random.SystemRandom().randrange(1 << 53)
-        self._keeping = Keeping(number, tuple(self._found.values()), lease=lease)
+        self._keeping = Keeping(number, self._found, lease=lease)
 
     async def run(self) -> None:
         """Keep the machines until this is cancelled; they go on until their leases end."""
         try:
-            for name, start in self._found.items():
-                self._begin(self._adopt(name, start.instance))
+            for start in self._found:
+                self._begin(self._adopt(start.instance))
             while True:
                 await self._report()
                 self._hurry.clear()
@@ -108,10 +107,10 @@ class Keeper:
 
     def order(self, session: int, order: KeeperOrder) -> None:
         """Take an order that the controller sends at once."""
-        self._do(self._keeping.ordered(session, order, lease_clock()))
+        self._do(self._keeping.ordered(session, order, self._node_hosts.clock()))
 
     async def _report(self) -> None:
-        asked = self._keeping.ask(await asyncio.to_thread(self._facts), lease_clock())
+        asked = self._keeping.ask(await asyncio.to_thread(self._facts), self._node_hosts.clock())
         try:
             async with asyncio.timeout(REPORT_TIMEOUT):
                 grant = await self._controller.report(asked.report)
@@ -120,14 +119,7 @@ class Keeper:
             log.warning("the controller of %s does not answer: %r", self._holder, error)
             return
         if grant is not None:
-            self._do(self._keeping.granted(grant, asked, lease_clock()))
-
-    def _find(self) -> list[tuple[str, StartOrder]]:
-        found = []
-        for machine in leased_machines(self._holder):
-            spec = msgspec.convert(machine.lease.facts, MachineSpec)
-            found.append((machine.name, StartOrder(spec, machine.lease.generation)))
-        return found
+            self._do(self._keeping.granted(grant, asked, self._node_hosts.clock()))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -160,11 +152,11 @@ class Keeper:
             if instance in self._unwanted:
                 self._gone(instance, "ended", "it was to end before it was started")
                 return
-            if lease_clock() >= until:
+            if self._node_hosts.clock() >= until:
                 self._gone(instance, "lost", "its lease ended before it was started")
                 return
             try:
-                starting = StartingHost(
+                starting = self._node_hosts.start(
                     start.spec.launch, instance.name, self._lease(instance, until)
                 )
                 self._starting[instance] = starting
@@ -177,22 +169,22 @@ class Keeper:
                 self._starting.pop(instance, None)
         await self._watch(host, instance)
 
-    async def _renew_start(self, starting: StartingHost, lease: Lease) -> None:
+    async def _renew_start(self, starting: HostStart, lease: Lease) -> None:
         with contextlib.suppress(KjuError):  # its host ends with the lease then
             await starting.renew(lease)
 
-    async def _adopt(self, name: str, instance: Instance) -> None:
+    async def _adopt(self, instance: Instance) -> None:
         """Watch a machine that the last keeper of this node has started."""
         try:
-            host = await LeasedHost.attach(name)
+            host = await self._node_hosts.attach(instance.name)
         except (KjuError, TimeoutError) as error:
             # Nothing may be left of it: its host cannot be told to end.
-            await kill(name)
+            await self._node_hosts.kill(instance.name)
             self._gone(instance, "lost", f"its host did not answer: {error}")
             return
         await self._watch(host, instance)
 
-    async def _watch(self, host: LeasedHost, instance: Instance) -> None:
+    async def _watch(self, host: KeptHost, instance: Instance) -> None:
         self._hosts[instance] = host
         self._keeping.started(instance)
         self._hurry.set()
@@ -202,14 +194,14 @@ class Keeper:
             self._hosts.pop(instance, None)
         self._gone(instance, how, reason)
 
-    async def _renew(self, host: LeasedHost, lease: Lease) -> None:
+    async def _renew(self, host: KeptHost, lease: Lease) -> None:
         try:
             await host.renew(lease)
         except MachineGoneError:
             pass  # it ends by itself, and `_watch` sees to it
         except KjuError as error:
             log.error("%s is killed: its lease was not renewed: %s", host.name, error)
-            await kill(host.name)
+            await self._node_hosts.kill(host.name)
 
     async def _end(self, instance: Instance) -> None:
         # One that is starting is ended when it has started; one that waits for that is not started.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import UsageError
@@ -19,11 +20,13 @@ class HostLease:
 
     Args:
         lease: The lease of the launch request.
+        clock: Returns the time of leases.
     """
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, *, clock: Callable[[], float] = lease_clock) -> None:
         self._lease = lease
-        self._until = min(lease.until, lease_clock() + MAX_LEASE)
+        self._clock = clock
+        self._until = min(lease.until, clock() + MAX_LEASE)
 
     def renew(self, request: Renew) -> None:
         """Renew the lease.
@@ -31,7 +34,7 @@ class HostLease:
         Raises:
             UsageError: It has ended, or it is another holder's.
         """
-        lease, now = self._lease, lease_clock()
+        lease, now = self._lease, self._clock()
         if (request.holder, request.generation) != (lease.holder, lease.generation):
             raise UsageError(
                 f"the lease is that of {lease.holder}, start {lease.generation}, not of"
@@ -46,11 +49,11 @@ class HostLease:
     @property
     def has_ended(self) -> bool:
         """True once the lease has ended."""
-        return lease_clock() >= self._until
+        return self._clock() >= self._until
 
     async def run_out(self) -> str:
         """Wait for the end of the lease; return the reason for the machine's end."""
-        while (left := self._until - lease_clock()) > 0:
+        while (left := self._until - self._clock()) > 0:
             await asyncio.sleep(min(left, LOOK))
         return f"its lease has ended: {self._lease.holder} did not renew it"
 
@@ -60,6 +63,6 @@ class HostLease:
         return {
             "holder": lease.holder,
             "generation": lease.generation,
-            "seconds": round(self._until - lease_clock(), 3),
+            "seconds": round(self._until - self._clock(), 3),
             "facts": lease.facts,
         }

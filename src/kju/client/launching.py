@@ -207,6 +207,8 @@ def define(
     given = checked(DefineOptions, options)
     firmware = given.get("firmware", "bios")
     given["firmware"] = firmware if firmware in ("bios", "uefi") else absolute_path(firmware)
+    if "/" in given.get("qemu", ""):
+        given["qemu"] = absolute_path(given["qemu"])
     given["image"] = absolute_path(image) if image else None
     definition = Definition(**fields_of(Definition, given))
     defined = run_blocking(defining.create, name, definition, given.get("disk", ""))

@@ -136,8 +136,8 @@ def launch_request(image: str | os.PathLike[str] | None, options: LaunchOptions)
     absolute = dict(options)
     if surface := options.get("surface"):
         absolute["surface"] = absolute_path(surface)
-    if isinstance(xvfb := options.get("xvfb"), str):
-        absolute["xvfb"] = _running_xvfb(xvfb)
+    if not isinstance(xvfb := options.get("xvfb"), bool | None):
+        absolute["xvfb"] = _running_xvfb(os.fspath(xvfb))
     path = absolute_path(image) if image else ""
     return launch_message(path, client_name(), cast("LaunchOptions", absolute))
 
@@ -419,17 +419,28 @@ def plan_of(planned: Planned) -> LaunchPlan:
         raise PeerError(f"the host answered a dry run without {error}", planned) from error
 
 
+def machine_words(name: str) -> str:
+    """Return the words for a machine in a message; one that starts may have no name yet."""
+    return f"the machine {name!r}" if name else "a machine that was starting"
+
+
+def host_words(name: str) -> str:
+    """Return the words for a machine's host in a message: see `machine_words`."""
+    return f"the host of {name!r}" if name else f"the host of {machine_words(name)}"
+
+
 def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) -> str:
     """Return the reason why a connection has ended, from the host's last messages."""
     if refused is not None:
-        return f"the host of {name!r} {_REFUSED}: {refused.reason}"
+        return f"{host_words(name)} {_REFUSED}: {refused.reason}"
     if ended is None:
+        logs = f"; see kju logs {name}" if name else ""
         return (
-            f"the machine {name!r} has gone: its host closed the connection without a message"
-            f" (was it killed?); see kju logs {name}"
+            f"{machine_words(name)} has gone: its host closed the connection without a message"
+            f" (was it killed?){logs}"
         )
     log = f"; end of its log: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
-    return f"the machine {name!r} has ended: {ended.reason}{log}"
+    return f"{machine_words(name)} has ended: {ended.reason}{log}"
 
 
 def gone_error(name: str, reason: str) -> KjuError:
@@ -438,8 +449,8 @@ def gone_error(name: str, reason: str) -> KjuError:
     It is a `ClosedError` where this process closed it, a `PeerError` where the host refused us.
     """
     if reason == CLOSED:
-        return ClosedError(f"the machine {name!r} has been closed here")
-    if reason.startswith(f"the host of {name!r} {_REFUSED}"):
+        return ClosedError(f"{machine_words(name)} has been closed here")
+    if reason.startswith(f"{host_words(name)} {_REFUSED}"):
         return PeerError(reason)
     return MachineGoneError(reason, name)
 
@@ -452,6 +463,11 @@ def not_ended(name: str, seconds: float, log: Path) -> MachineError:
 def still_running(name: str, seconds: float | None) -> WaitTimeoutError:
     """Return the error of a wait for the end of a machine."""
     return WaitTimeoutError(f"the machine {name!r} has not ended within {seconds:g} s")
+
+
+def no_answer(name: str) -> WaitTimeoutError:
+    """Return the error of a request that the host did not answer in time."""
+    return WaitTimeoutError(f"{host_words(name)} did not answer in time")
 
 
 def no_event(name: str, seconds: float | None) -> WaitTimeoutError:

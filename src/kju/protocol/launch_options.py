@@ -12,8 +12,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import PurePath
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    get_args,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from msgspec import Meta, Struct, field
 
@@ -23,6 +33,14 @@ from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role, size_fau
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@runtime_checkable
+class PathLike(Protocol):
+    """A path such as a `pathlib.Path`: ``os.PathLike[str]``, without the module ``os``."""
+
+    def __fspath__(self) -> str:
+        """Return the path as a text."""
 
 
 class OptionInfo(NamedTuple):
@@ -80,7 +98,7 @@ class GuestOptions(TypedDict, total=False):
         ),
     ]
     qemu: Annotated[
-        str | None,
+        str | PathLike | None,
         OptionInfo("QEMU program to run (default: $KJU_QEMU, else from PATH).", "PROGRAM"),
     ]
 
@@ -92,7 +110,7 @@ class LaunchOptions(GuestOptions, total=False):
         str | None, OptionInfo("Name of the machine (default: from the image).", "NAME")
     ]
     surface: Annotated[
-        str | PurePath | None,
+        str | PathLike | None,
         OptionInfo(
             "Use the file PATH as the screen's shared memory.",
             "PATH",
@@ -100,7 +118,7 @@ class LaunchOptions(GuestOptions, total=False):
         ),
     ]
     xvfb: Annotated[
-        bool | str,
+        bool | str | PathLike,
         OptionInfo(
             "Run Xvfb, an X server without a screen, in place of QEMU.",
             more='``info()["xvfb"]["display"]`` is the DISPLAY of its programs. A text shows a'
@@ -133,7 +151,8 @@ class DefineOptions(GuestOptions, total=False):
         str | None, OptionInfo("Make a new disk of SIZE, such as 20G.", "SIZE", is_size=True)
     ]
     firmware: Annotated[
-        str, OptionInfo("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios")
+        str | PathLike,
+        OptionInfo("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios"),
     ]
 
 
@@ -167,10 +186,11 @@ def declared(kind: type) -> dict[str, Declared]:
 
 
 def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are given, without those that have no value.
+    """Return the options that are given, without those that have no value. Paths become texts.
 
     Raises:
-        TypeError: A name is unknown, as for any function's keyword.
+        TypeError: A name is unknown, as for any function's keyword; or a value is a path, and the
+            option takes none.
         UsageError: A value is not allowed.
     """
     known = declared(kind)
@@ -181,6 +201,10 @@ def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
         choices, limits = known[name].choices, known[name].option.limits
         if value is None or (value == "" and not limits):
             continue
+        if isinstance(value, PathLike):
+            if PathLike not in get_args(known[name].type):
+                raise TypeError(f"{name} is a text, not a path: {value!r}")
+            value = value.__fspath__()
         if name == "args" and isinstance(value, str):
             raise UsageError(f"args is a list of arguments, not one text: {value!r}")
         if choices and value not in choices:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -11,12 +12,14 @@ import kju
 import pytest_kju
 from kju import aio
 from kju.cli.app import ENTRIES, load
+from kju.client.requests import launch_request
 from kju.errors import UsageError
 from kju.protocol.launch_options import (
     DefineOptions,
     GuestOptions,
     Launch,
     LaunchOptions,
+    PathLike,
     checked,
     declared,
     fields_of,
@@ -91,6 +94,26 @@ def test_a_wrong_value_is_rejected(given: dict[str, Any], message: str) -> None:
 def test_an_unknown_option_is_rejected_as_by_any_function() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         kju.launch(colour="red")  # type: ignore[call-arg]
+
+
+def test_a_path_becomes_a_text_in_every_option_that_takes_one() -> None:
+    for kind in (LaunchOptions, DefineOptions):
+        for name, one in declared(kind).items():
+            if PathLike in get_args(one.type):
+                assert checked(kind, {name: Path("/a/b")}) == {name: "/a/b"}
+            elif name != "args":
+                with pytest.raises((UsageError, TypeError)):
+                    checked(kind, {name: Path("/a/b")})
+
+
+def test_a_launch_takes_paths(tmp_path: Path) -> None:
+    options: LaunchOptions = {"qemu": tmp_path / "qemu", "surface": tmp_path / "screen"}
+    launch = launch_request(tmp_path / "disk.qcow2", options)
+    assert (launch.qemu, launch.surface) == (str(tmp_path / "qemu"), str(tmp_path / "screen"))
+    assert launch.image == str(tmp_path / "disk.qcow2")
+    shown = launch_request(None, {"xvfb": tmp_path})
+    assert (shown.emulator, shown.running) == ("xvfb", str(tmp_path))
+    assert launch_request(None, {"xvfb": None}).emulator == "qemu"  # type: ignore[typeddict-item]
 
 
 def test_options_without_a_value_are_left_to_the_host() -> None:

@@ -206,6 +206,8 @@ async def define(
     given = checked(DefineOptions, options)
     firmware = given.get("firmware", "bios")
     given["firmware"] = firmware if firmware in ("bios", "uefi") else absolute_path(firmware)
+    if "/" in given.get("qemu", ""):
+        given["qemu"] = absolute_path(given["qemu"])
     given["image"] = absolute_path(image) if image else None
     definition = Definition(**fields_of(Definition, given))
     defined = await run_blocking(defining.create, name, definition, given.get("disk", ""))

@@ -28,6 +28,9 @@ MAX_LINE = 64 << 20
 #: Parts of the time limit; the answer is checked after each (`Qmp._finish`).
 _PARTS = 10
 
+#: Beginnings of an error in the output of the human monitor.
+_MONITOR_ERRORS = ("Error: ", "unknown command: ")
+
 #: The reason of `Qmp.closed` when QEMU has disconnected.
 DISCONNECTED = "QEMU has disconnected"
 
@@ -174,7 +177,11 @@ class Qmp:
         Raises:
             QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
-        return str(await self.execute("human-monitor-command", {"command-line": line}))
+        output = str(await self.execute("human-monitor-command", {"command-line": line}))
+        # QMP reports success here even for an unknown command: the error is in the output only.
+        if output.startswith(_MONITOR_ERRORS):
+            raise QemuError(f"QEMU could not run {line!r}: {output.strip()}")
+        return output
 
     async def open_display(self) -> socket.socket:
         """Give QEMU one end of a socket for its D-Bus display; return the other.

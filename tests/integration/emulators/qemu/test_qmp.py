@@ -74,6 +74,17 @@ async def test_refusal_is_an_error_with_qemus_words() -> None:
             await refused
 
 
+@pytest.mark.parametrize("printed", ["Error: no such node\r\n", "unknown command: 'xp'\r\n"])
+async def test_error_that_the_human_monitor_prints_is_an_error(printed: str) -> None:
+    async with connection() as (qmp, theirs):
+        running = asyncio.create_task(qmp.monitor("xp /1bx 0"))
+        (command,) = await asyncio.to_thread(lines, theirs)
+        assert command["arguments"] == {"command-line": "xp /1bx 0"}
+        answer(theirs, command, {"return": printed})
+        with pytest.raises(QemuError, match=f"'xp /1bx 0': {printed.strip()}$"):
+            await running
+
+
 @pytest.mark.parametrize("words", [{}, {"error": 5}, {"error": {}}, {"other": 1}])
 async def test_invalid_answer_is_an_error(words: dict) -> None:
     async with connection() as (qmp, theirs):

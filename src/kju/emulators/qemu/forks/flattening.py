@@ -77,7 +77,7 @@ class Flattening:
         arguments = {"device": node, "base-node": below, "auto-dismiss": False}
         # QEMU writes the name of the new backing file at once, but keeps the tables of the clusters
         # that it has copied in its memory. If it is killed then, the file lacks their contents.
-        flush: dict[str, object] = {"command-line": f'qemu-io {node} "flush"'}
+        # QEMU reports an unknown node here, but no error of the disk.
         await jobs.run(
-            qmp, "block-stream", arguments, lambda: qmp.execute("human-monitor-command", flush)
+            qmp, "block-stream", arguments, lambda: qmp.monitor(f'qemu-io {node} "flush"')
         )

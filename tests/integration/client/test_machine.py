@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,18 @@ def test_unknown_machine_is_an_error(api: Api) -> None:
     with pytest.raises(UsageError):
         api(api.module.attach, "../etc")
     assert running_names() == []
+
+
+def test_definition_keeps_paths_that_are_valid_in_any_folder(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    Path("fw.bin").write_bytes(b"")
+    file = api(api.module.define, "web", qemu=Path("bin/qemu"), firmware=Path("fw.bin"))
+    definition = tomllib.loads(file.read_text())
+    assert definition["qemu"] == f"{tmp_path}/bin/qemu"
+    assert definition["firmware"] == f"{tmp_path}/fw.bin"
 
 
 def test_unexpected_error_in_the_host_is_answered(api: Api, host: FakeHost) -> None:

@@ -18,8 +18,11 @@ from support.wait import until
 
 import kju
 import kju.aio
+from kju.client.starting import Starting
 from kju.client.targets import running_names
-from kju.errors import WaitTimeoutError
+from kju.errors import MachineGoneError, WaitTimeoutError
+from kju.protocol.forks import Begin
+from kju.protocol.launch_options import Launch
 from kju.store import running
 from kju.store.paths import machine_paths
 from kju.store.running import connect
@@ -100,6 +103,21 @@ def test_host_that_continues_is_not_killed(stopped: int) -> None:
     os.kill(stopped, signal.SIGCONT)
     assert command("stop", "--now", "still")[0].stderr == ""
     assert running.names() == ["other"]
+
+
+def test_error_of_a_host_that_is_killed_while_it_starts_has_no_empty_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    starting = Starting(Launch(emulator="xvfb"))
+    os.killpg(starting._child.pid, signal.SIGKILL)
+    with pytest.raises(
+        MachineGoneError, match=r"^a machine that was starting has gone: "
+    ) as caught:
+        starting.ask(Begin(), 60)
+    assert "''" not in str(caught.value)
+    assert "kju logs" not in str(caught.value)
+    starting.close()
 
 
 async def test_attach_of_asyncio_times_out_while_a_host_is_stopped(stopped: int) -> None:

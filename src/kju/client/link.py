@@ -24,7 +24,15 @@ from ..protocol.messages import Happened, Hello, Welcome
 from ..protocol.values import Reply, Request, Role
 from ..store import running
 from ..store.running import connect
-from .requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason
+from .requests import (
+    CLOSED,
+    ReplyT,
+    check_reply,
+    gone_error,
+    gone_reason,
+    host_words,
+    no_answer,
+)
 
 _CHUNK = 64 << 10
 #: Milliseconds.
@@ -241,7 +249,7 @@ class Link:
             except (BlockingIOError, InterruptedError):
                 if not self._poll(select.POLLOUT, deadline):
                     # Half a request has been sent: the connection can no longer be used.
-                    self._die(f"the host of {self.name!r} does not read")
+                    self._die(f"{host_words(self.name)} does not read")
                     raise WaitTimeoutError(self._dead) from None
             except OSError:
                 # The host may have sent the reason before it closed: that is still to be read.
@@ -251,7 +259,7 @@ class Link:
         """Wait while another thread reads, or read for all threads; return after either."""
         if self._reading:
             if not self._turn.wait(seconds_to(deadline)):
-                raise self._late()
+                raise no_answer(self.name)
             return
         self._reading = True
         self._turn.release()
@@ -263,11 +271,8 @@ class Link:
             # One of the waiting threads reads next, whether this one goes on or not.
             self._turn.notify_all()
         if not ready:
-            raise self._late()
+            raise no_answer(self.name)
         self._receive()
-
-    def _late(self) -> WaitTimeoutError:
-        return WaitTimeoutError(f"the host of {self.name!r} did not answer in time")
 
     def _poll(self, events: int, deadline: float | None) -> bool:
         poll = select.poll()

@@ -12,7 +12,7 @@ from ...protocol.values import Request, Role
 from ...store import running
 from ...store.running import connect
 from ..link import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, close_all, receive, seconds_of
-from ..requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason, no_event
+from ..requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason, no_answer, no_event
 
 #: Seconds between two attempts to connect to a host whose queue is full.
 _QUEUE_SECONDS = 0.05
@@ -125,7 +125,7 @@ class AsyncLink:
             delivered = True
             return got
         except TimeoutError:
-            raise WaitTimeoutError(f"the host of {self.name!r} did not answer in time") from None
+            raise no_answer(self.name) from None
         finally:
             # The descriptors of a later reply are closed on arrival.
             self._waiting.pop(number, None)

@@ -34,6 +34,8 @@ _USED_HEADERS = {
     "authorization", "connection", "cookie", "host", "origin", "referer", "upgrade", "user-agent",
     "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
 }  # fmt: skip
+#: An address of X-Forwarded-For with a port, which some proxies add, or in brackets.
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5})", re.ASCII)
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -132,7 +134,7 @@ class Proxy(NamedTuple):
             address: The address to return if the proxy names none.
         """
         named = ",".join(headers.getall("X-Forwarded-For", [])).split(",")
-        for each in reversed([one.strip() for one in named]):
+        for each in reversed([_without_port(one.strip()) for one in named]):
             try:
                 ipaddress.ip_address(each)
             except ValueError:
@@ -140,6 +142,11 @@ class Proxy(NamedTuple):
             if not self.is_peer(each):
                 return each
         return address
+
+
+def _without_port(text: str) -> str:
+    found = _WITH_PORT.fullmatch(text)
+    return found[1] or found[2] if found else text
 
 
 def make_proxy(

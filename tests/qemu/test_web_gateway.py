@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.far_web import NAME, Far, near, served
+from support.tablet_guest import Pointed, booted_tablet
 from support.trusting import make_lab
 from support.wait import until_async
 from support.web_page import page_of
@@ -15,6 +16,7 @@ from support.web_page import page_of
 import kju.aio
 from kju.remote.trust import Trust
 from kju.web.server import WebServer
+from kju.wire.greeting import Stage
 
 pytest.importorskip("zenoh")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
@@ -98,3 +100,25 @@ async def test_keys_and_buttons_of_a_page_that_leaves_are_released(
         assert await far.held() == ([42], [])  # the other page still holds it
         await second.press(42, down=False)
         assert await far.held() == ([], [])
+
+
+async def test_a_finger_of_a_page_that_leaves_is_lifted(lab: Trust, tmp_path: Path) -> None:
+    with booted_tablet(tmp_path, "debian") as guest:
+        async with (
+            await kju.aio.attach("debian", "view") as machine,
+            served(machine) as far,
+            near(far, lab) as server,
+            page_of(server, "control") as page,
+            page_of(server, "control") as other,
+        ):
+            first, second = await page.open(NAME), await other.open(NAME)
+            await first.wait_open()
+            await second.wait_open()  # the session with the sender continues for this page
+            pointed = Pointed(guest)
+            finger = {"type": "point", "actions": [["finger", 3, "begin", 680, 384]]}
+            assert (await first.input(finger)).reason == ""
+            await until_async(lambda: "finger y" in pointed.said)
+            assert "finger -1" not in pointed.said
+            await page.close()
+            await until_async(lambda: "finger -1" in pointed.said)
+            assert second.session.stage is Stage.OPEN

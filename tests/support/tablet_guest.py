@@ -44,10 +44,10 @@ class Pointed:
 
 
 @contextlib.contextmanager
-def booted_tablet(folder: Path) -> Iterator[Guest]:
+def booted_tablet(folder: Path, name: str = "tablet") -> Iterator[Guest]:
     """A guest with a touch screen too, and a mode whose sides are not powers of 2."""
     touch = ("-device", "virtio-multitouch-pci")
-    with booted(folder, "VGA", *touch, name="tablet", size="1360x768") as guest:
+    with booted(folder, "VGA", *touch, name=name, size="1360x768") as guest:
         # A slow boot says this before it is ready, a quick one after.
         until(lambda: "USB Tablet" in guest.serial.said(), "the guest reads its tablet")
         until(lambda: guest.seen.mode[:2] == (1360, 768), "the mode")

@@ -1,8 +1,8 @@
 """SHELL: one screen of another computer for pages: its mirror, its viewers and their input.
 
-All pages share one session with the sender, which sees one viewer. So the keys and buttons that a
-page holds are recorded here: they are released when the page leaves, and a key that two pages hold
-is up when both have released it.
+All pages share one session with the sender, which sees one viewer. So the keys, buttons and
+fingers that a page holds are recorded here: they are released when the page leaves, and a key that
+two pages hold is up when both have released it.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ class _Input:
         self._origin = origin
         self._keys = Holders(self._put_keys, "keys")
         self._buttons = Holders(self._put_buttons, "buttons")
+        self._fingers = Holders(self._lift_fingers, "fingers")
         self._slots = asyncio.Semaphore(MAX_INPUTS)
         #: The session in which what is held went down. Its end releases everything at the sender.
         self._session: ReceiverSession | None = None
@@ -157,13 +158,14 @@ class _Input:
                 if not request.steps:
                     return self._origin.consumer.reader.version
             elif isinstance(request, Point):
-                self._hold_buttons(viewer, request)
+                self._hold_pointer(viewer, request)
             return await self._ask(mirror, msgspec.structs.replace(request, console=0))
 
     async def leave(self, viewer: ServedViewer) -> None:
         """Release everything that a page holds."""
         await self._keys.leave(viewer)
         await self._buttons.leave(viewer)
+        await self._fingers.leave(viewer)
 
     def _mirror(self) -> Mirror:
         mirror = self._origin.mirror
@@ -171,6 +173,7 @@ class _Input:
             self._session = mirror.receiver
             self._keys.forget()
             self._buttons.forget()
+            self._fingers.forget()
         return mirror
 
     def _hold_keys(self, viewer: ServedViewer | None, request: Keys) -> Keys:
@@ -180,17 +183,25 @@ class _Input:
             (self._keys.press if down else self._keys.release)(viewer, [key])
         return msgspec.structs.replace(request, steps=steps)
 
-    def _hold_buttons(self, viewer: ServedViewer | None, request: Point) -> None:
+    def _hold_pointer(self, viewer: ServedViewer | None, request: Point) -> None:
+        """Record held buttons and fingers."""
         for action in request.actions:
             if isinstance(action, Button):
                 hold = self._buttons.press if action.down else self._buttons.release
                 hold(viewer, [action.button])
+            elif isinstance(action, Finger):
+                is_end = action.state == "end"
+                touch = self._fingers.release if is_end else self._fingers.press
+                touch(viewer, [action.finger])
 
     async def _put_keys(self, keys: Sequence[int], down: bool) -> None:
         await self._put(Keys(steps=[(key, down) for key in keys]))
 
     async def _put_buttons(self, buttons: Sequence[int], down: bool) -> None:
         await self._put(Point(actions=[Button(each, down) for each in buttons]))
+
+    async def _lift_fingers(self, fingers: Sequence[int], down: bool) -> None:
+        await self._put(Point(actions=[Finger(each, "end") for each in fingers]))
 
     async def _put(self, request: Keys | Point) -> None:
         # Not after the end of the session, which has released everything.

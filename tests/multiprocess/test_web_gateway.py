@@ -166,19 +166,26 @@ async def test_a_screen_that_does_not_return_is_forgotten(
 
 
 async def test_a_key_that_is_removed_at_the_sender_shows_nothing_more(
-    server: WebServer, lab: Trust, draw: Draw
+    server: WebServer, far: Far, lab: Trust, draw: Draw
 ) -> None:
-    async with page_of(server, "view") as page:
+    async with (
+        page_of(server, "view") as page,
+        near(far, lab, "vic") as allowed,
+        page_of(allowed, "view") as other,
+    ):
         screen = await page.open(NAME, role="view")
+        seen = await other.open(NAME, role="view")
         await screen.wait_open()
+        await seen.wait_open()
         lab.remove("ann")
         await until_async(lambda: server.site._gateway.screens[NAME]._origin.role == "view")
-        before = screen.target.version
         await until_async(lambda: screen.session.state is not None)
         await until_async(lambda: "stale since" in (screen.session.state or (0, ""))[1])
-        await draw("#ff0000")
-        assert not shows(screen, 0, 0, 255)
-        assert screen.target.version >= before
+        for colour, bgr in (("#ff0000", (0, 0, 255)), ("#00ff00", (0, 255, 0))):
+            await draw(colour)
+            # The sender has sent it to those who may see it.
+            await until_async(lambda bgr=bgr: shows(seen, *bgr))  # type: ignore[misc]
+            assert not shows(screen, *bgr)
 
 
 async def test_a_computer_that_does_not_answer_delays_no_page(

@@ -87,7 +87,6 @@ SUITES: dict[str, str] = {
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "integration/web/test_server.py": "serving.background",
-    "integration/web/test_sockets.py": "web.connections",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "multiprocess/test_web_gateway.py": (

@@ -24,12 +24,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import KjuError, UsageError
 from ..remote.key_lists import change_list, read_list
 from ..store.paths import web_folder
-from .access_list import AccessLink, AccessList, Session, WebUser, check_user, hash_of, is_valid
+from .access_list import (
+    PROXY_USER,
+    AccessLink,
+    AccessList,
+    Principal,
+    Session,
+    WebUser,
+    check_user,
+    hash_of,
+    is_valid,
+    principal_of,
+)
 from .messages import WEB_ROLES, WebRole
 from .passwords import PasswordHash, is_right
 
@@ -51,8 +61,6 @@ WRONG_KEY = (
     " serving computer: kju web link NAME"
 )
 _WRONG_PASSWORD = "the user name or the password is wrong"  # noqa: S105  a message
-#: Before the name, in the id of the holder of a proxy's user. No other id begins so.
-_PROXY_USER = "@"
 _TOO_MANY_SESSIONS = "this server has too many sessions; end some: kju web revoke ID"
 
 
@@ -62,37 +70,6 @@ class AccessError(KjuError):
 
 class WrongPasswordError(AccessError):
     """The user is unknown, or the password is wrong."""
-
-
-class Principal(NamedTuple):
-    """The holder of a session.
-
-    Attributes:
-        id: The session's id.
-        role: Its role.
-        machines: The machines that it may use; empty for all.
-        expires: Seconds of the wall clock.
-        user: The user; empty for a session that began with a link.
-    """
-
-    id: str
-    role: WebRole
-    machines: frozenset[str]
-    expires: float
-    user: str = ""
-
-    @property
-    def title(self) -> str:
-        """The name that others see: the session's id, after the user."""
-        return f"{self.user}/{self.id}" if self.user else self.id
-
-    def may_use(self, machine: str) -> bool:
-        """Return whether the session includes a machine."""
-        return not self.machines or machine in self.machines
-
-    def has_role(self, wanted: WebRole) -> bool:
-        """Return whether the session's role includes another one."""
-        return WEB_ROLES.index(self.role) >= WEB_ROLES.index(wanted)
 
 
 class Access:
@@ -177,7 +154,7 @@ class Access:
             )  # fmt: skip
             made_id = content.new_id("S")
             content.sessions[made_id] = session
-            made.append(_principal(made_id, session))
+            made.append(principal_of(made_id, session))
 
         if not self._knows(found):
             raise AccessError(WRONG_KEY)  # without a lock and a write
@@ -274,7 +251,7 @@ class Access:
             )  # fmt: skip
             made_id = content.new_id("S")
             content.sessions[made_id] = session
-            made.append(_principal(made_id, session))
+            made.append(principal_of(made_id, session))
 
         self._change(edit)
         return made[0], token
@@ -289,7 +266,7 @@ class Access:
         if (role := user.role if user else self.proxy_role) is None:
             return None
         machines = frozenset(user.machines if user else ())
-        return Principal(_PROXY_USER + name, role, machines, self._clock() + SESSION_LIFETIME)
+        return Principal(PROXY_USER + name, role, machines, self._clock() + SESSION_LIFETIME)
 
     # ---- sessions ----
 
@@ -304,15 +281,15 @@ class Access:
     def get(self, name: str) -> Principal | None:
         """Return the holder of a session by its id, or None if the session has ended."""
         self._read()
-        if name.startswith(_PROXY_USER):
-            return self.of_proxy_user(name.removeprefix(_PROXY_USER))
+        if name.startswith(PROXY_USER):
+            return self.of_proxy_user(name.removeprefix(PROXY_USER))
         session = self._list.sessions.get(name)
         if session is None or not is_valid(session, self._clock()):
             return None
         left = session.expires - self._clock()
         with self._lock:
             deadline = self._deadlines.setdefault(name, time.monotonic() + left)
-        return _principal(name, session) if time.monotonic() < deadline else None
+        return principal_of(name, session) if time.monotonic() < deadline else None
 
     def all(self) -> AccessList:
         """Return the valid links and sessions, and the users."""
@@ -371,8 +348,3 @@ class Access:
             self._by_hash |= {each.hash: name for name, each in found.sessions.items()}
             self._deadlines = {k: v for k, v in self._deadlines.items() if k in found.sessions}
             self._list, self._read_state = found, state
-
-
-def _principal(name: str, session: Session) -> Principal:
-    machines = frozenset(session.machines)
-    return Principal(name, session.role, machines, session.expires, session.user)

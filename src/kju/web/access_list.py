@@ -1,18 +1,21 @@
-"""The file of links, sessions and users: what it holds, and which of that is valid."""
+"""The file of links, sessions and users: what it holds, which of that is valid, and for whom."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from typing import NamedTuple
 
 import msgspec
 
 from ..errors import UsageError
-from .messages import WebRole
+from .messages import WEB_ROLES, WebRole
 from .passwords import PasswordHash
 
 #: Seconds by which the clock may have been set back since a link or a session began.
 CLOCK_TOLERANCE = 300.0
+#: Before the name, in the id of the holder of a proxy's user. No other id begins so.
+PROXY_USER = "@"
 #: No name is the id of a link or a session.
 _USER = re.compile(r"(?![LS][0-9]+$)[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 
@@ -75,6 +78,44 @@ class WebUser(msgspec.Struct, kw_only=True):
     created: float
 
 
+class Principal(NamedTuple):
+    """The holder of a session.
+
+    Attributes:
+        id: The session's id.
+        role: Its role.
+        machines: The machines that it may use; empty for all.
+        expires: Seconds of the wall clock.
+        user: The user; empty for a session that began with a link.
+        link: The id of that link; empty for a user.
+    """
+
+    id: str
+    role: WebRole
+    machines: frozenset[str]
+    expires: float
+    user: str = ""
+    link: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name that others see: the session's id, after the user."""
+        return f"{self.user}/{self.id}" if self.user else self.id
+
+    @property
+    def owner(self) -> str:
+        """The user or the link whose sessions have one share: no user has a link's id."""
+        return self.user or self.link or self.id.removeprefix(PROXY_USER)
+
+    def may_use(self, machine: str) -> bool:
+        """Return whether the session includes a machine."""
+        return not self.machines or machine in self.machines
+
+    def has_role(self, wanted: WebRole) -> bool:
+        """Return whether the session's role includes another one."""
+        return WEB_ROLES.index(self.role) >= WEB_ROLES.index(wanted)
+
+
 class AccessList(msgspec.Struct):
     """The content of the file.
 
@@ -129,3 +170,9 @@ def check_user(name: str) -> str:
 def is_valid(one: AccessLink | Session, now: float) -> bool:
     """Return whether a link or session has begun, and has not expired, by the wall clock."""
     return one.created - CLOCK_TOLERANCE <= now < one.expires
+
+
+def principal_of(name: str, session: Session) -> Principal:
+    """Return the holder of a session, by its id."""
+    machines = frozenset(session.machines)
+    return Principal(name, session.role, machines, session.expires, session.user, session.link)

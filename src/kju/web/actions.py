@@ -24,7 +24,7 @@ from ..files import read_file
 from ..keys import LAYOUT_ALIASES, LAYOUTS, layout
 from ..protocol.values import Role, Tag
 from ..store.paths import check_name
-from .access import Principal
+from .access_list import Principal
 from .messages import MAX_TEXT, Act, WebRole
 
 #: Characters between two reports of progress. A text of this length takes a fifth of a second.

@@ -31,7 +31,7 @@ MAX_WAITING_OF_ADDRESS, MAX_WAITING = 8, 64
 
 
 class TooManyError(KjuError):
-    """Too many attempts: the sender of this one has to wait."""
+    """Too many attempts, or connections: this one is refused for now."""
 
 
 def network_of(address: str) -> str:

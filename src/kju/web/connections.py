@@ -1,4 +1,4 @@
-"""SHELL: the limits of TCP connections to the web server, before and after the authentication.
+"""SHELL: the limits of TCP connections to the web server, and the shares of those who have them.
 
 A connection counts as *unauthenticated* until a request on it had a valid cookie or token. Those of
 a proxy never do: it has limits of its own. There are `MAX_UNAUTHENTICATED` at most, and each has
@@ -7,7 +7,8 @@ would leave nobody time for a request. So silent connections and slow requests (
 to nothing, and a page still loads. With TLS a connection counts from its first byte: asyncio's own
 servers report it after the handshake only.
 
-An authenticated connection counts for its session, which has `MAX_OF_SESSION` at most.
+An authenticated connection counts for its holder, who has a share of them (`CONNECTIONS`). One of a
+proxy counts for the holder of its newest request.
 """
 
 from __future__ import annotations
@@ -16,19 +17,58 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from .access_list import PROXY_USER, Principal
+
 #: The most connections in all, and of these the most unauthenticated ones.
 MAX_CONNECTIONS, MAX_UNAUTHENTICATED = 1024, 32
-#: The most connections of one session: a browser has one for each open page, and six for requests.
-MAX_OF_SESSION = 64
 #: Seconds until an unauthenticated connection is closed.
 AUTHENTICATION_TIME = 10.0
-#: In place of a session: a proxy's connection carries requests of many.
-_PROXY = ""
+
+
+class Share(NamedTuple):
+    """The most pages, or connections, that one holder may have.
+
+    Attributes:
+        what: Their name.
+        of_session: The most of one session.
+        of_user: The most of all sessions of a user.
+        of_link: The most of all sessions of a link, which can be for many browsers.
+    """
+
+    what: str
+    of_session: int
+    of_user: int
+    of_link: int
+
+    def refusal(self, holder: Principal, present: Iterable[Principal]) -> str:
+        """Return why one more is refused; empty if it is not.
+
+        Args:
+            holder: The holder of the new one.
+            present: The holders of all others.
+        """
+        theirs = [each for each in present if each.owner == holder.owner]
+        is_proxied = holder.id.startswith(PROXY_USER)  # a user whose browsers have one id
+        own = 0 if is_proxied else sum(each.id == holder.id for each in theirs)
+        most = self.of_link if holder.link else self.of_user
+        if own >= self.of_session:
+            return f"this session has {own} {self.what}, the most allowed: close some"
+        if len(theirs) >= most:
+            who = f"the link {holder.link}" if holder.link else f"the user {holder.owner}"
+            return f"{who} has {len(theirs)} {self.what} in all sessions, the most allowed"
+        return ""
+
+
+#: The shares of one holder: a browser has a connection for each open page, and six for requests.
+PAGES = Share("open pages", 16, 64, 128)
+CONNECTIONS = Share("connections", 64, 256, 512)
+#: A proxy keeps unused connections, which count for the holder of their last request.
+_PROXIED = CONNECTIONS._replace(of_session=CONNECTIONS.of_user)
 
 
 class Connections:
@@ -44,7 +84,8 @@ class Connections:
         self._is_of_proxy = is_of_proxy
         self._loop = asyncio.get_running_loop()
         self._unauthenticated: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
-        self._authenticated: dict[asyncio.BaseTransport, str] = {}
+        #: None: a connection of a proxy whose newest request has no holder.
+        self._authenticated: dict[asyncio.BaseTransport, Principal | None] = {}
 
     def add(self, transport: asyncio.Transport) -> None:
         """Count a new connection."""
@@ -52,25 +93,39 @@ class Connections:
             transport.abort()
             return
         if self._is_of_proxy(transport):
-            self._authenticated[transport] = _PROXY
+            self._authenticated[transport] = None
             return
         if len(self._unauthenticated) >= MAX_UNAUTHENTICATED:
             self._close(secrets.choice(list(self._unauthenticated)))
         timer = self._loop.call_later(AUTHENTICATION_TIME, self._close, transport)
         self._unauthenticated[transport] = timer
 
-    def authenticate(self, transport: asyncio.BaseTransport | None, session: str) -> bool:
-        """Count a connection for a session from now on; return False if that has too many."""
-        if transport is None or self._authenticated.get(transport) in (session, _PROXY):
-            return True
-        if list(self._authenticated.values()).count(session) >= MAX_OF_SESSION:
-            return False
+    def authenticate(self, transport: asyncio.BaseTransport | None, holder: Principal) -> str:
+        """Count a connection for a holder from now on, unless there are too many.
+
+        Returns:
+            Why it is refused; empty if it is not.
+        """
+        if transport is None:
+            return ""
+        present = self._authenticated.get(transport)
+        if present is not None and present.id == holder.id:
+            return ""
+        share = _PROXIED if self._is_of_proxy(transport) else CONNECTIONS
+        others = [each for each in self._authenticated.values() if each is not None]
+        if reason := share.refusal(holder, others):
+            return reason
         if timer := self._unauthenticated.pop(transport, None):
             timer.cancel()
         elif transport not in self._authenticated:
-            return True  # it has ended
-        self._authenticated[transport] = session
-        return True
+            return ""  # it has ended
+        self._authenticated[transport] = holder
+        return ""
+
+    def release(self, transport: asyncio.BaseTransport) -> None:
+        """Count a proxy's connection for nobody: its newest request has no holder."""
+        if transport in self._authenticated and self._is_of_proxy(transport):
+            self._authenticated[transport] = None
 
     def prolong(self, transport: asyncio.BaseTransport | None, seconds: float) -> None:
         """Give an unauthenticated connection this time from now: its login is being checked."""

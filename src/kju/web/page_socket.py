@@ -30,7 +30,7 @@ from ..escaping import without_folders
 from ..protocol.values import Role, may_send_input
 from ..wire import messages as wire
 from . import messages
-from .access import Principal
+from .access_list import Principal
 from .actions import carry_out, no_machine
 from .carrier import WebCarrier
 from .messages import (

@@ -15,8 +15,10 @@ from aiohttp import WSMsgType, web
 from ..errors import KjuError, PeerError
 from ..wire.messages import Goodbye
 from . import messages, rules
-from .access import Access, Principal
+from .access import Access
+from .access_list import Principal
 from .assets import INDEX, MISSING, WITH_PATHS, Assets
+from .attempts import TooManyError
 from .connections import AUTHENTICATION_TIME, Connections, limited
 from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
@@ -175,14 +177,15 @@ class WebServer:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            answer = error_response(error.status, error.reason)
-            if error.status == web.HTTPTooManyRequests.status_code:
-                answer.force_close()
-            return answer
+            return error_response(error.status, error.reason)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except ProxyError as error:
             return error_response(400, str(error))
+        except TooManyError as error:
+            answer = error_response(429, str(error))
+            answer.force_close()
+            return answer
         except KjuError as error:
             log.warning("%s: %s", request.path, error)
             return error_response(500, "a fault of the server: see its log")
@@ -231,20 +234,29 @@ class WebServer:
             return error_response(
                 400, f"this server has the subprotocol {SUBPROTOCOL}: reload the page"
             )
-        principal = self._sessions.find(request)
+        principal, refusal = None, ""
+        try:
+            principal = self._sessions.find(request)
+        except TooManyError as error:
+            refusal = str(error)  # a page sees the reason of a close only
         ws = web.WebSocketResponse(
             protocols=[SUBPROTOCOL], compress=False, max_msg_size=MAX_FRAME, heartbeat=HEARTBEAT,
             timeout=2.0,
         )  # fmt: skip
         await ws.prepare(request)
         transport = request.transport
-        if principal is None:
-            principal = await self._authenticated(ws, request)
+        if principal is None and not refusal:
+            try:
+                principal = await self._authenticated(ws, request)
+            except TooManyError as error:
+                refusal = str(error)
+        if principal is not None:
+            refusal = self.site.refusal(principal)
+        if refusal:
+            await _say_goodbye(ws, TRY_LATER, refusal)
+            return ws
         if principal is None or transport is None:
             await _say_goodbye(ws, ENDED, "no session: open a link from kju web link NAME")
-            return ws
-        if reason := self.site.refusal(principal):
-            await _say_goodbye(ws, TRY_LATER, reason)
             return ws
         await self.site.serve(PageSocket(ws, transport, principal, self.site))
         return ws
@@ -252,7 +264,11 @@ class WebServer:
     async def _authenticated(
         self, ws: web.WebSocketResponse, request: web.Request
     ) -> Principal | None:
-        """Return the holder of the token in the first message of a socket without a cookie."""
+        """Return the holder of the token in the first message of a socket without a cookie.
+
+        Raises:
+            TooManyError: The holder has too many connections.
+        """
         try:
             first = await ws.receive(FIRST_MESSAGE_TIME)
             number, data = messages.split_frame(

@@ -20,17 +20,16 @@ from .access import (
     SESSION_LIFETIME,
     Access,
     AccessError,
-    Principal,
     WrongPasswordError,
 )
+from .access_list import Principal
 from .attempts import TooManyError, Turns, WrongKeys, WrongPasswords
-from .connections import AUTHENTICATION_TIME, MAX_OF_SESSION, Connections
+from .connections import AUTHENTICATION_TIME, Connections
 from .proxy import Proxy
 from .rules import AllowedHosts
 
 log = logging.getLogger(__name__)
 
-_TOO_MANY = f"this session has {MAX_OF_SESSION} connections, the most allowed: close some pages"
 #: Seconds for the check of a password, whose turn may be behind those of others.
 PASSWORD_TIME = 60.0
 
@@ -88,15 +87,17 @@ class Sessions:
 
         Raises:
             ProxyError: The proxy has named several users, or no valid one.
-            HTTPTooManyRequests: The session has too many connections.
+            TooManyError: The holder has too many connections.
         """
         found, name = None, self.named_by_proxy(request)
         if name:
             found = self._access.of_proxy_user(name)
         else:
             found = self._access.find(request.cookies.get(self.hosts_of(request).cookie, ""))
-        if found is not None and not self._authenticate(request, found):
-            raise web.HTTPTooManyRequests(reason=_TOO_MANY)
+        if found is not None:
+            self._authenticate(request, found)
+        elif self.connections is not None and request.transport is not None:
+            self.connections.release(request.transport)
         return found
 
     def named_by_proxy(self, request: web.Request) -> str:
@@ -109,19 +110,28 @@ class Sessions:
         return proxy.user(request.headers) if proxy else ""
 
     def find_token(self, token: str, request: web.Request) -> Principal | None:
-        """Return the holder of a token that a page has sent."""
+        """Return the holder of a token that a page has sent.
+
+        Raises:
+            TooManyError: The holder has too many connections.
+        """
         found = self._access.find(token)
         if found is not None:
-            return found if self._authenticate(request, found) else None
-        if self._wrong_keys.count(self._client(request), time.monotonic()):
+            self._authenticate(request, found)
+        elif self._wrong_keys.count(self._client(request), time.monotonic()):
             log.warning("too many wrong tokens from %s", self._client(request))
         return found
 
-    def _authenticate(self, request: web.Request, principal: Principal) -> bool:
-        """Count a connection for a session; return False if that has too many."""
+    def _authenticate(self, request: web.Request, principal: Principal) -> None:
+        """Count a connection for its holder.
+
+        Raises:
+            TooManyError: The holder has too many.
+        """
         if self.connections is None:
-            return True
-        return self.connections.authenticate(request.transport, principal.id)
+            return
+        if reason := self.connections.authenticate(request.transport, principal):
+            raise TooManyError(reason)
 
     def _client(self, request: web.Request) -> str:
         address, proxy = request.remote or "", self.proxy_of(request)
@@ -145,7 +155,8 @@ class Sessions:
             return error_response(401, str(error))
         how = "a password" if body.user else "a link"
         log.info("session %s (%s) began with %s", principal.title, principal.role, how)
-        self._authenticate(request, principal)
+        with contextlib.suppress(TooManyError):  # the next request is refused
+            self._authenticate(request, principal)
         if not body.cookie:
             return web.json_response({"token": token})
         response, hosts = web.Response(status=204), self.hosts_of(request)

@@ -14,9 +14,11 @@ from ..serving.served_machine import ServedMachines
 from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
 from ..wire.greeting import Admission, Admit
 from ..wire.messages import SessionHello
-from .access import Access, Principal
+from .access import Access
+from .access_list import Principal
 from .assets import Assets
 from .carrier import WebCarrier
+from .connections import PAGES
 from .messages import WebMachine
 from .page_socket import ENDED, GOING_AWAY, PageSocket
 from .pictures import SmallPictures
@@ -27,8 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at sessions and walls, and between two at the folders of machines.
 TICK, LIST_TICK = 0.25, 1.0
-#: The most sockets in all, and of one session.
-MAX_SOCKETS, MAX_SOCKETS_OF_SESSION = 256, 16
+#: The most sockets in all.
+MAX_SOCKETS = 256
 
 
 class Site:
@@ -141,12 +143,9 @@ class Site:
 
     def refusal(self, principal: Principal) -> str:
         """Return why one more socket of a session is refused; empty if it is not."""
-        theirs = sum(each.principal.id == principal.id for each in self.sockets.values())
         if len(self.sockets) >= MAX_SOCKETS:
             return f"this server has {MAX_SOCKETS} open pages, the most allowed"
-        if theirs >= MAX_SOCKETS_OF_SESSION:
-            return f"this session has {theirs} open pages, the most allowed: close some"
-        return ""
+        return PAGES.refusal(principal, (each.principal for each in self.sockets.values()))
 
     async def serve(self, page: PageSocket) -> None:
         """Serve a socket until it ends."""

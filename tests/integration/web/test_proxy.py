@@ -26,6 +26,7 @@ from kju.remote.trust import Trust
 from kju.web import messages as web
 from kju.web import page_socket
 from kju.web.access import Access
+from kju.web.connections import CONNECTIONS
 from kju.web.listening import WebOptions
 from kju.web.proxy import make_proxy
 from kju.web.server import WebServer
@@ -140,6 +141,26 @@ async def test_a_proxys_connections_are_not_limited_as_those_of_strangers() -> N
             await asyncio.sleep(0.01)
         assert connections.count == (0, 1)
         writer.close()
+
+
+async def test_a_user_of_a_proxy_has_a_limit_of_its_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection of the proxy carries requests of many users: the newest one counts."""
+    monkeypatch.setattr("kju.web.connections._PROXIED", CONNECTIONS._replace(of_user=2))
+    for user in ("ann", "bob"):
+        Access().set_user(user)
+    async with web_server(options=proxied("127.0.0.1")) as server, contextlib.AsyncExitStack() as s:
+        one, two, three = [await s.enter_async_context(Page(direct(server))) for _ in range(3)]
+
+        async def ask_as(page: Page, **headers: str) -> int:
+            return (await page.get("/api/session", Host="kju.example", **headers))[0]
+
+        for page, status in ((one, 200), (two, 200), (two, 200), (three, 429)):
+            assert await ask_as(page, X_Remote_User="ann") == status
+        assert await ask_as(three, X_Remote_User="bob") == 200
+        assert await ask_as(one) == 401  # the same connection, for nobody
+        assert await ask_as(three, X_Remote_User="ann") == 200
 
 
 def test_a_unix_socket_needs_a_proxy(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from kju.web import access as access_module
 from kju.web import messages as web
 from kju.web import page_socket, site
 from kju.web import server as server_module
-from kju.web.access import Access, Principal
-from kju.web.connections import AUTHENTICATION_TIME, MAX_UNAUTHENTICATED
+from kju.web.access import Access
+from kju.web.access_list import Principal
+from kju.web.connections import AUTHENTICATION_TIME, CONNECTIONS, MAX_UNAUTHENTICATED, PAGES
+from kju.web.passwords import hash_password
 from kju.web.server import WebServer
 from kju.wire import messages as wire
 
@@ -222,7 +224,7 @@ async def test_messages_about_a_closed_screen_are_ignored(server: WebServer) -> 
 async def test_a_session_has_a_limit_of_sockets(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site, "MAX_SOCKETS_OF_SESSION", 1)
+    monkeypatch.setattr(site, "PAGES", PAGES._replace(of_session=1))
     async with page_of(server) as page:
         first = page.ws
         await page.connect()
@@ -230,6 +232,27 @@ async def test_a_session_has_a_limit_of_sockets(
         assert "close some" in page.received[-1].reason
         assert first is not None
         await first.close()
+
+
+async def test_the_browsers_of_a_link_have_a_limit_of_sockets(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "PAGES", PAGES._replace(of_link=2))
+    key = new_key(server, uses=3)
+    async with contextlib.AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(Page(server.url)) for _ in range(3)]
+        for page in pages:
+            assert await page.login(key) == 204
+            await page.connect()
+            await until_async(lambda page=page: page.received)  # type: ignore[misc]
+        assert await pages[2].wait_closed() == page_socket.TRY_LATER
+        assert "in all sessions" in pages[2].received[-1].reason
+        async with page_of(server):
+            pass  # another link has its own
+        await pages[0].close()
+        await until_async(lambda: len(server.site.sockets) == 1)
+        await pages[2].connect()
+        await pages[2].wait_for(web.SocketHello)
 
 
 async def test_the_server_has_a_limit_of_sockets(
@@ -330,7 +353,8 @@ async def test_a_slow_request_is_ended(server: WebServer, monkeypatch: pytest.Mo
 async def test_a_session_has_a_limit_of_connections(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kju.web.connections.MAX_OF_SESSION", 3)
+    share = CONNECTIONS._replace(of_session=3)
+    monkeypatch.setattr("kju.web.connections.CONNECTIONS", share)
     async with Page(server.url) as page, contextlib.AsyncExitStack() as stack:
         assert await page.login(new_key(server)) == 204  # its connection is the first
         cookies = "; ".join(f"{each.key}={each.value}" for each in page.http.cookie_jar)
@@ -347,8 +371,34 @@ async def test_a_session_has_a_limit_of_connections(
             answers.append((await reader.readuntil(b"\r\n\r\n")).decode())
         assert [answer.split()[1] for answer in answers] == ["200", "200", "429", "429"]
         assert "connection: close" in answers[-1].lower()
+        # A browser shows a page nothing of an answer in place of a socket.
+        other = await stack.enter_async_context(Page(server.url))
+        await other.connect(Cookie=cookies)
+        assert await other.wait_closed() == page_socket.TRY_LATER
+        assert "this session has 3 connections" in other.received[-1].reason
         async with page_of(server):
             pass  # another session has its own
+
+
+async def test_a_user_has_a_limit_of_connections_in_all_sessions(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = CONNECTIONS._replace(of_user=2)
+    monkeypatch.setattr("kju.web.connections.CONNECTIONS", share)
+    password = "twelve or more"
+    Access().set_user("ann", "view", password=hash_password(password))
+    async with contextlib.AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(Page(server.url)) for _ in range(3)]
+        for page in pages:
+            login = {"user": "ann", "password": password}
+            assert (await page.post("/api/login", login))[0] == 204
+        statuses = [(await page.get("/api/session"))[0] for page in pages]
+        assert statuses == [200, 200, 429]
+        async with page_of(server):
+            pass  # others have their own
+        await pages[0].close()
+        await until_async(lambda: server._sessions.connections.count[1] == 1)  # type: ignore[union-attr]
+        assert (await pages[2].get("/api/session"))[0] == 200
 
 
 # ---- texts for other computers ----

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...client.input_requests import text_requests
 from ...errors import UsageError
-from ..access import Principal
+from ..access_list import Principal
 from ..actions import PIECE, Report, TypedText, allowed_action
 from ..messages import Act
 from .screen import FarScreen

@@ -69,7 +69,8 @@ _SIOCOUTQNSD, _SIOCOUTQ = 0x894B, 0x5411
 #: The last frame of a binary message: RFC 6455, 5.2.
 _BINARY = 0x82
 #: Close codes of RFC 6455, 7.4.1, and 1013 of its registry.
-OK, GOING_AWAY, INVALID, TEXT, TOO_BIG, ENDED, TRY_LATER = 1000, 1001, 1002, 1003, 1009, 1008, 1013
+OK, GOING_AWAY, INVALID, TEXT, TOO_BIG, ENDED = 1000, 1001, 1002, 1003, 1009, 1008
+FAULT, TRY_LATER = 1011, 1013
 
 
 class Served(Protocol):

@@ -20,7 +20,7 @@ from .assets import Assets
 from .carrier import WebCarrier
 from .connections import PAGES
 from .messages import WebMachine
-from .page_socket import ENDED, GOING_AWAY, PageSocket
+from .page_socket import ENDED, FAULT, GOING_AWAY, PageSocket
 from .pictures import SmallPictures
 from .remote.gateway import FarComputer, Gateway, is_remote
 from .remote.screen import FarScreen
@@ -187,11 +187,26 @@ class Site:
         self._pictures.update([*self._machines.served, *self._gateway.live()])
 
     def _end_sessions(self) -> None:
-        """End the sockets of sessions that were revoked or have expired."""
-        for page in list(self.sockets.values()):
-            if not self._is_same(page.principal):
-                del self.sockets[page.id]
-                self._end(page, ENDED, "the session has ended: open another link")
+        """End the sockets of sessions that were revoked or have expired.
+
+        Raises:
+            KjuError: The sessions cannot be read, so none of them is known to be valid: all sockets
+                are ended.
+        """
+        pages = list(self.sockets.values())
+        try:
+            ended = [page for page in pages if not self._is_same(page.principal)]
+        except KjuError:
+            for page in pages:
+                self._drop(page, FAULT, "the server cannot read its sessions: see its log")
+            raise
+        for page in ended:
+            self._drop(page, ENDED, "the session has ended: open another link")
+
+    def _drop(self, page: PageSocket, code: int, reason: str) -> None:
+        """End a socket that counts no more."""
+        del self.sockets[page.id]
+        self._end(page, code, reason)
 
     def _is_same(self, principal: Principal) -> bool:
         """Return whether a session still has the rights that its socket began with."""

@@ -110,6 +110,25 @@ async def test_revoking_a_session_closes_its_sockets(server: WebServer) -> None:
     assert site.TICK < 0.5, took  # the bound of the time, on a computer that is not busy
 
 
+async def test_a_damaged_access_file_ends_all_sockets_until_it_is_repaired(
+    server: WebServer, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    await page.login(new_key(server))
+    await page.connect()
+    await page.wait_for(web.SocketHello)
+    key, file = new_key(server), server.site.access._path
+    content = file.read_bytes()
+    file.write_bytes(b"{" + content)
+    assert await page.wait_closed() == page_socket.FAULT
+    assert page.received[-1] == wire.Goodbye("the server cannot read its sessions: see its log")
+    assert file.name in caplog.text
+    assert await page.login(key) == 500  # nobody is let in
+    file.write_bytes(content)
+    page.received.clear()
+    await page.connect()
+    await page.wait_for(web.SocketHello)
+
+
 async def test_a_host_that_does_not_answer_delays_no_revocation(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

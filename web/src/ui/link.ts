@@ -9,6 +9,7 @@ const WORDS: { readonly [code: number]: Word } = {
   1001: "serverEnded",
   1006: "unreachable",
   1008: "sessionEnded",
+  1011: "serverFault",
   1013: "tooManyPages",
 };
 /** Codes whose text adds nothing to the words. */

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import os
 import socket
@@ -55,6 +56,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not arguments[0].isdecimal():
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return _REFUSED
+    # The modules are 35,000 objects that stay. Collections pass them over from now on: those while
+    # the guest runs, and those at the exit, which took a third as long as the whole start.
+    gc.freeze()
     _system.give_memory_back()
     reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))

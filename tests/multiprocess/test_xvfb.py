@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -328,6 +329,14 @@ def test_running_server_is_attached_by_display_folder_or_file(tmp_path: Path) ->
                 until_equal(machine, where)
         assert child.poll() is None
         assert (place / "Xvfb_screen0").stat().st_size > 4 << 20
+
+
+def test_display_is_found_beside_a_socket_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as other, xservers.server("-fbdir", str(tmp_path)) as shown:
+        other.bind(b"\0kju-test-\xf8-%d" % os.getpid())
+        other.listen()
+        with kju.launch(xvfb=shown[1]) as machine:
+            assert display(machine) == shown[1]
 
 
 def test_running_server_is_attached_by_its_segment() -> None:

@@ -43,7 +43,7 @@ class SetupCheck:
                     [sys.executable, "-m", "kju.cli", "doctor", "--json"],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    text=True,
+                    errors="replace",
                 )
             with self._doctor:
                 return setup_of(json.loads(self._doctor.communicate(timeout=_DOCTOR_SECONDS)[0]))

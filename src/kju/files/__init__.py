@@ -7,6 +7,7 @@
     growing     a file that the user named and that can be read while it is written: a recording
     ownership   whose a file, folder or peer is
     failure     the error for a failed operation; limits of open files and of the bytes read
+    proc        the kernel's texts in /proc
 
 Rules:
 
@@ -34,6 +35,7 @@ from .failure import (
 from .folder import Folder, folder_in, private_folder
 from .growing import GrowingFile
 from .ownership import Peer, peer_of
+from .proc import proc_lines, read_proc, stat_fields
 from .sockets import check_unused
 from .tree import Known, listing, remove_tree, unknown
 from .writing import check_new, is_temporary, make_folders, write_output
@@ -57,9 +59,12 @@ __all__ = [
     "most_descriptors",
     "peer_of",
     "private_folder",
+    "proc_lines",
     "raise_descriptor_limit",
     "read_file",
+    "read_proc",
     "remove_tree",
+    "stat_fields",
     "unknown",
     "write_output",
 ]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FileError, KjuError, LimitError
+from .proc import read_proc
 
 _FILE_MAX = Path("/proc/sys/fs/file-max")
 _READ = os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC
@@ -43,7 +44,7 @@ def descriptor_limit(error: OSError) -> LimitError | None:
         )
     if error.errno == errno.ENFILE:
         try:
-            most = int(_FILE_MAX.read_text())
+            most = int(read_proc(_FILE_MAX))
         except (OSError, ValueError):
             most = 0
         return LimitError(

@@ -80,7 +80,11 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     """
     try:
         done = subprocess.run(
-            [str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True
+            [str(word) for word in command],
+            cwd=cwd,
+            check=False,
+            capture_output=True,
+            errors="replace",
         )
     except FileNotFoundError as error:
         raise GuestError(
@@ -211,7 +215,7 @@ def unpack(package: Path, folder: Path, *patterns: str) -> None:
                 ["tar", "-x", "-C", str(folder), "--wildcards", *patterns],
                 stdin=stream.stdout,
                 stderr=subprocess.PIPE,
-                text=True,
+                errors="replace",
                 check=False,
             )
         if done.returncode:

@@ -22,6 +22,7 @@ from glob import escape
 from pathlib import Path
 
 from ..errors import ConflictError, FormatError, LimitError
+from ..files import stat_fields
 from ..surface import ProducerIdentity
 from .shared import Descriptor, SharedMemory, map_memory
 
@@ -218,8 +219,7 @@ def _namespace() -> int:
 def _start_time(pid: int) -> int | None:
     """Return the start time in clock ticks since boot; None if it has ended (a zombie too)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        fields = stat_fields(f"/proc/{pid}")
     except OSError:
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    return None if fields[0] in ("Z", "X") else int(fields[19])

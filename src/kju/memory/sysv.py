@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 
 from ..errors import ConflictError, LimitError
+from ..files import proc_lines, read_proc
 from ._system import segment_create, segment_remove, segment_status
 from .shared import SharedMemory, map_memory
 
@@ -112,13 +113,13 @@ def sweep_sysv() -> list[str]:
 
 
 def _limit(name: str) -> int:
-    return int((_KERNEL / name).read_text())
+    return int(read_proc(_KERNEL / name))
 
 
 def _table() -> list[tuple[int, int, int, int, int, int, int]]:
     """Return key, id, mode, bytes, creator's pid, users and owner's uid of every segment."""
     try:
-        lines = _TABLE.read_text().splitlines()[1:]
+        lines = proc_lines(_TABLE)[1:]
     except FileNotFoundError:
         raise ConflictError(
             "this system has no System V shared memory; use a file, posix: or memfd surface"

@@ -21,7 +21,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import KjuError, MachineExistsError, MachineNotFoundError, WaitTimeoutError
-from ..files import Folder, descriptor_limit, failing, file_error, limited, remove_tree
+from ..files import (
+    Folder,
+    descriptor_limit,
+    failing,
+    file_error,
+    limited,
+    remove_tree,
+    stat_fields,
+)
 from .paths import (
     NAME,
     RUNTIME_HINT,
@@ -105,23 +113,20 @@ def start_time(pid: int) -> int:
     """Return a process's start time in clock ticks since boot; 0 if it does not exist.
 
     Source:
-        Field 22 of /proc/PID/stat (proc_pid_stat(5)). The name before it may contain
-        spaces and brackets, so fields are counted from the last bracket.
+        Field 22 of /proc/PID/stat (proc_pid_stat(5)).
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return int(stat_fields(f"/proc/{pid}")[19])
     except OSError:
         return 0
-    return int(text.rpartition(")")[2].split()[19])
 
 
 def is_stopped(pid: int) -> bool:
     """Return whether a process is stopped, by SIGSTOP or a debugger."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return stat_fields(f"/proc/{pid}")[0] in ("T", "t")
     except OSError:
         return False
-    return text.rpartition(")")[2].split()[0] in ("T", "t")
 
 
 #: A killed process ends only after the kernel has finished writing for it.

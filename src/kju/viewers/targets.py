@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..client.launching import attach
@@ -19,6 +18,7 @@ from ..client.machine import Machine
 from ..client.surface import Screen, Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, UsageError, WaitTimeoutError
+from ..files import stat_fields
 from ..protocol.values import Role
 from .input.sender import Sender
 
@@ -330,8 +330,7 @@ def cpu_seconds(pid: int) -> float:
     Raises:
         OSError: The process does not exist.
     """
-    # The name of the program, in brackets, may contain spaces and brackets.
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    fields = stat_fields(f"/proc/{pid}")
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -120,7 +120,7 @@ class SimulatedLink:
                 _ip("-n", name, "link", "set", up, "up")
         self._carrier = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, *map(str, tuns)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=tuns,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, errors="replace", pass_fds=tuns,
         )  # fmt: skip
         stack.callback(self._end)
         self.set(self.shape)
@@ -153,7 +153,7 @@ class SimulatedLink:
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+    subprocess.run(["ip", *words], check=True, capture_output=True, errors="replace", timeout=20)
 
 
 def _quietly(*words: str) -> None:

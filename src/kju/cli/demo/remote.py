@@ -168,7 +168,9 @@ def mirrored(machine: Machine) -> Iterator[_Mirrored]:
 def _served(name: str, between: _Route) -> Iterator[str]:
     words = ["--listen", between.place, "--insecure"] if between.place else []
     command = [*between.sender, *_kju(), "serve", name, "--prefix", "demo", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, errors="replace"
+    )
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.startswith("serving "):
@@ -185,7 +187,7 @@ def _mirror(address: str, between: _Route) -> str:
     words = ["--connect", between.place, "--insecure"] if between.place else []
     name = f"mirror-{os.getpid()}"
     command = [*between.mirror, *_kju(), "mirror", address, name, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, errors="replace", timeout=60, check=False)
     if done.returncode:
         raise KjuError(done.stderr.strip().removeprefix("kju: ") or "kju mirror has failed")
     return name

@@ -12,12 +12,12 @@ import re
 import time
 from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...client.targets import all_info
 from ...errors import KjuError
 from ...escaping import one_line
+from ...files import read_proc
 from ...store import definitions
 from ..actions import ActionRunner
 from ..machines.entry import MachineEntry, MachineKey
@@ -153,7 +153,7 @@ def _memory_use(info: dict[str, Any] | None) -> int | None:
     if not isinstance(pid, int) or pid <= 0:
         return None
     try:
-        found = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
+        found = _RESIDENT.search(read_proc(f"/proc/{pid}/status"))
     except OSError:
         return None
     return int(found[1]) << 10 if found else None

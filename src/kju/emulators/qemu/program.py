@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ...errors import KjuError, QemuError
 from ...extras import install_program
-from ...files import Folder
+from ...files import Folder, read_proc
 from ...store.paths import runtime_folder
 from .. import spawn as process
 
@@ -318,7 +318,7 @@ def _sector() -> Iterator[int]:
 def _boot_id() -> str:
     """Return an identifier of this boot of the computer."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return read_proc("/proc/sys/kernel/random/boot_id").strip()
     except OSError:
         return ""
 

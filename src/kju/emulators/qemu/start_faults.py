@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import KjuError, UsageError
+from ...files import proc_lines, read_proc
 from ...store.disk_files import Chain
 from .arguments.user_options import QemuOption, fields, parse
 from .program import output_of
@@ -145,7 +146,7 @@ def _has_open(process: Path, wanted: os.stat_result) -> bool:
 
 
 def _title(process: Path) -> str:
-    words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+    words = read_proc(process / "cmdline").split("\0")[:-1]
     program = Path(words[0]).name if words else "a process"
     options = [option for option in parse(words[1:]) if option.name == "name"]
     name = fields(options[-1].value, "guest").get("guest", "") if options else ""
@@ -289,9 +290,9 @@ def check_memory(size: str) -> None:
         return
     wanted = int(found[1]) << _UNITS[found[2].upper()]
     with contextlib.suppress(OSError, ValueError, KeyError):
-        if Path("/proc/sys/vm/overcommit_memory").read_text().strip() != "0":
+        if read_proc("/proc/sys/vm/overcommit_memory").strip() != "0":
             return
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in proc_lines("/proc/meminfo"))
         kinds = ("MemTotal", "SwapTotal")
         there = sum(int(lines[kind].split()[0]) for kind in kinds) << 10
         if wanted > there:

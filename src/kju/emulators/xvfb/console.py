@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from ...errors import FormatError, UnavailableError, UsageError, XvfbError
-from ...files import peer_of
+from ...files import peer_of, proc_lines, read_proc
 from ...memory import SurfaceProducer
 from ...memory._system import Mapping, segment_remove, segment_status
 from ...memory.shared import Descriptor
@@ -165,7 +165,7 @@ def display_of(pid: int) -> str:
     """Return the display of a server, such as ``:5``; empty if it is not known."""
     with contextlib.suppress(OSError):
         owned = {name for _, name in _links(pid)}
-        for line in Path("/proc/net/unix").read_text().splitlines():
+        for line in proc_lines("/proc/net/unix"):
             # The socket's name, if any, follows the inode.
             if found := _LISTENS.search(line):
                 inode, number = found.groups()
@@ -232,7 +232,7 @@ def _links(pid: int) -> Iterator[tuple[Path, str]]:
 
 def _segments(pid: int) -> list[int]:
     """Return the System V segments that a process uses and has created."""
-    attached = {int(found[1]) for found in _MAPPED.finditer(Path(f"/proc/{pid}/maps").read_text())}
+    attached = {int(found[1]) for found in _MAPPED.finditer(read_proc(f"/proc/{pid}/maps"))}
     created = []
     for number in sorted(attached):
         with contextlib.suppress(OSError):

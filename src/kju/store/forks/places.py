@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import FileError, KjuError, LimitError
-from ...files import Folder, private_folder
+from ...files import Folder, private_folder, proc_lines
 from ..paths import forks_folder, runtime_folder
 from .held_folder import ID, LOCK, HeldFolder
 
@@ -137,7 +137,7 @@ def is_in_memory(path: Path) -> bool:
     """Return whether a path is on a file system in memory (proc_pid_mountinfo(5))."""
     try:
         device = path.stat().st_dev
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        lines = proc_lines("/proc/self/mountinfo")
     except OSError:
         return False
     wanted = f"{os.major(device)}:{os.minor(device)}"

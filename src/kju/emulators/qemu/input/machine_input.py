@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ....errors import InputError, KjuError, QemuError, UsageError
+from ....files import stat_fields
 from ....keys import Step
 from ....surface import NOTHING_TAKEN, Mark
 from ...console import Console
@@ -397,4 +398,4 @@ def _sleeps(thread: Path) -> bool:
         halted = call[0] == b"%d" % _IOCTL
     # On a busy computer a processor that was woken, or that the computer took the time from, is in
     # the same system call for long.
-    return halted and (thread / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"S"
+    return halted and stat_fields(thread)[0] == "S"

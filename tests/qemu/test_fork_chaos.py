@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.accelerator import keep_answer
 from support.forks import make_disk, qemu_io
+from support.guest_disk import SIZE, holds, inserted, reads, write
 from support.wait import HANG, until
 
 import kju
@@ -36,8 +36,6 @@ from kju.store.machine_toml import Definition
 from kju.surface import State
 
 pytestmark = pytest.mark.qemu
-
-SIZE = 64 << 10
 
 
 @pytest.fixture(autouse=True)
@@ -68,34 +66,6 @@ def folders(world: str) -> list[str]:
 def launch(disk: Path, name: str = "web", **options: object) -> kju.Machine:
     """Start a machine whose disk has no system: its firmware says so, and waits."""
     return kju.launch(disk, name=name, memory="32M", **options)  # type: ignore[arg-type]
-
-
-def write(machine: kju.Machine, pattern: int, at: int = 0) -> None:
-    """Write to the disk as the guest does."""
-    for command in (f"write -P {pattern} {at} {SIZE}", "flush"):
-        line = f'qemu-io {inserted(machine)["device"]} "{command}"'
-        machine.qmp("human-monitor-command", **{"command-line": line})
-    assert reads(machine, pattern, at)
-
-
-def reads(machine: kju.Machine, pattern: int, at: int = 0) -> bool:
-    """Return whether the disk has a pattern, read while QEMU has it open."""
-    return holds(inserted(machine)["file"], pattern, at)
-
-
-def holds(disk: str | Path, pattern: int, at: int = 0) -> bool:
-    command = f"read -P {pattern} {at} {SIZE}"
-    done = subprocess.run(
-        ["qemu-io", "-r", "-U", "-f", "qcow2", "-c", command, str(disk)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.returncode == 0 and "failed" not in done.stdout
-
-
-def inserted(machine: kju.Machine) -> dict[str, Any]:
-    """Return QEMU's facts about the disk."""
-    (block,) = [one for one in machine.qmp("query-block") if one.get("inserted", {}).get("file")]
-    return {"device": block["device"], **block["inserted"]}
 
 
 def kill_host(machine: kju.Machine) -> None:
@@ -391,11 +361,9 @@ def test_many_freezes_stay_within_eight_overlays(disk: Path, world: str) -> None
             machine.freeze("ready", spares=0).close()
             assert inserted(machine)["backing_file_depth"] <= MAX_DEPTH
         with machine.fork() as fork:
-            for number in range(MAX_DEPTH + 2):
-                assert reads(fork, number + 1, number * SIZE)
+            assert reads(fork, *range(1, MAX_DEPTH + 3))
     until(lambda: not folders(world))
-    for number in range(MAX_DEPTH + 2):
-        qemu_io(disk, f"read -P {number + 1} {number * SIZE} {SIZE}")
+    assert holds(disk, *range(1, MAX_DEPTH + 3))
 
 
 def test_many_generations_of_forks_stay_within_eight_overlays(disk: Path, world: str) -> None:
@@ -405,12 +373,11 @@ def test_many_generations_of_forks_stay_within_eight_overlays(disk: Path, world:
             write(machine, number + 1, number * SIZE)
             machine = alive.enter_context(machine.fork())
             assert inserted(machine)["backing_file_depth"] <= MAX_DEPTH
-        for number in range(MAX_DEPTH + 3):
-            assert reads(machine, number + 1, number * SIZE)
+        assert reads(machine, *range(1, MAX_DEPTH + 4))
         machine.revert()
-        assert reads(machine, MAX_DEPTH + 3, (MAX_DEPTH + 2) * SIZE)
+        assert reads(machine, MAX_DEPTH + 3, at=(MAX_DEPTH + 2) * SIZE)
     until(lambda: not folders(world))
-    assert holds(disk, 1) and not holds(disk, 2, SIZE)
+    assert holds(disk, 1) and not holds(disk, 2, at=SIZE)
 
 
 def test_fork_with_more_than_eight_overlays_is_flattened(disk: Path) -> None:
@@ -418,12 +385,17 @@ def test_fork_with_more_than_eight_overlays_is_flattened(disk: Path) -> None:
         for number in range(MAX_DEPTH):
             write(machine, number + 1, number * SIZE)
             machine.freeze("ready", spares=0).close()
+
+        def flattened() -> bool:
+            # Its guest reads the same before, during and after the copy.
+            depth = inserted(fork)["backing_file_depth"]
+            assert reads(fork, *range(1, MAX_DEPTH + 1))
+            return bool(depth == 1)
+
         # The base has been frozen before its machine was flattened; a revert begins on it again.
         with kju.open_base("web", "ready") as base, base.fork() as fork:
             for _ in range(2):
-                until(lambda: inserted(fork)["backing_file_depth"] == 1, "one overlay is left")
-                for number in range(MAX_DEPTH):
-                    assert reads(fork, number + 1, number * SIZE)
+                until(flattened, "one overlay is left")
                 fork.revert()
 
 
@@ -436,8 +408,7 @@ def test_flattened_overlay_has_everything_after_sigkill(disk: Path, world: str) 
         kill_host(machine)
     until(lambda: not running_names())
     with launch(disk) as machine:
-        for number in range(MAX_DEPTH):
-            assert reads(machine, number + 1, number * SIZE)
+        assert reads(machine, *range(1, MAX_DEPTH + 1))
     until(lambda: not folders(world))
 
 

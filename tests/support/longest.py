@@ -17,6 +17,7 @@ SECONDS = {
     "qemu/test_cli.py": 80,
     "qemu/test_typing_pace.py": 50,
     "qemu/test_window.py": 47,
+    "qemu/test_fork_chaos.py": 45,
     "qemu/test_examples.py": 42,
     "qemu/test_life.py": 38,
     "qemu/test_vram_guests.py": 29,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..vision.finding import Pixels
 
 #: Seconds for which a target must not have changed before it is used.
-STEADY = 0.1
+_STEADY = 0.1
 #: The largest distance of `near` without another one, in pixels.
 NEAR = 50
 #: The distance of a point beside a target without another one, in heights of the target.
@@ -294,7 +294,7 @@ class Located(Condition["tuple[Found, ...]"]):
         enough: Callable[[int], bool],
         *,
         one: bool = False,
-        steady: float = STEADY,
+        steady: float = _STEADY,
     ) -> None:
         """Prepare the search.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 #: The most labels of one picture.
-MAX_LABELS = 200
+_MAX_LABELS = 200
 #: Sides of boxes from edges, in pixels: smaller ones are noise, larger ones are windows.
 _MIN_SIDE, _MAX_WIDTH, _MAX_HEIGHT = 8, 480, 80
 #: A frame around a text is at most so many times as large as the text.
@@ -135,7 +135,7 @@ def boxes_of(frame: Pixels, region: Rect, text: Text | None) -> list[Label]:
     found = _without_overlaps([*boxes, *((rect, None) for rect in free)])
     found = sorted(found, key=lambda one: (middle(one[0])[1] // _ROW, one[0].x))
     return [
-        Label(number, rect, words) for number, (rect, words) in enumerate(found[:MAX_LABELS], 1)
+        Label(number, rect, words) for number, (rect, words) in enumerate(found[:_MAX_LABELS], 1)
     ]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: The range of normalised coordinates.
-NORMALISED = 1000
+_NORMALISED = 1000
 #: The smallest side of a picture.
 MIN_SIDE = 16
 
@@ -61,7 +61,7 @@ class View:
     def range_words(self) -> str:
         """The range of coordinates, for messages."""
         if self.normalised:
-            return f"x and y are 0 to {NORMALISED}, of the picture's width and height"
+            return f"x and y are 0 to {_NORMALISED}, of the picture's width and height"
         width, height = self.size
         return f"the picture is {self.size}: x is 0 to {width - 1}, y is 0 to {height - 1}"
 
@@ -86,13 +86,13 @@ class View:
             raise GeometryError(
                 f"a point is two numbers, not {x!r:.20}, {y!r:.20}; {self.range_words}"
             )
-        inside = 0 <= value <= NORMALISED if self.normalised else 0 <= value < side
+        inside = 0 <= value <= _NORMALISED if self.normalised else 0 <= value < side
         if not inside:
             raise GeometryError(
                 f"the point {x!r:.20}, {y!r:.20} is outside of the picture; {self.range_words}"
             )
         if self.normalised:
-            return value / NORMALISED
+            return value / _NORMALISED
         return (math.floor(value) + 0.5) / side
 
     def to_picture(self, x: int, y: int) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class View:
             (y, self.region.y, self.region.height, self.size.height),
         ):
             share = min(max((at - begin + 0.5) / span, 0.0), 1.0)
-            units = NORMALISED if self.normalised else side
+            units = _NORMALISED if self.normalised else side
             found.append(min(int(share * units), units if self.normalised else side - 1))
         return found[0], found[1]
 
@@ -131,7 +131,7 @@ class View:
 
     def _edge(self, value: object, side: int, span: int) -> float:
         """Return an edge of a region, in pixels of the part of the screen."""
-        limit = NORMALISED if self.normalised else side
+        limit = _NORMALISED if self.normalised else side
         if not _is_number(value) or not 0 <= value <= limit:
             raise GeometryError(
                 f"an edge of a region is a number inside the picture, not {value!r:.20};"

@@ -144,7 +144,7 @@ SECTIONS = (
 ENTRIES = {entry.name: entry for section in SECTIONS for entry in section.entries}
 
 #: Commands whose words after ``--`` are QEMU's.
-PASSES_ARGUMENTS = ("run", "create")
+_PASSES_ARGUMENTS = ("run", "create")
 #: Their one-letter switches, which may stand together (``-dw``).
 _SWITCHES = set("dwh")
 
@@ -228,7 +228,7 @@ def load(entry: _Entry) -> Any:  # noqa: ANN401  typer's own class has no public
 
 def split_qemu_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part the command's own words from those after ``--`` that QEMU, or Xvfb, gets unchanged."""
-    if words and words[0] in PASSES_ARGUMENTS and "--" in words:
+    if words and words[0] in _PASSES_ARGUMENTS and "--" in words:
         at = list(words).index("--")
         return list(words[:at]), list(words[at + 1 :])
     return list(words), []
@@ -243,7 +243,7 @@ def check_own_options(words: Sequence[str]) -> None:
     Raises:
         UsageError: One is there; the message has the command line that works.
     """
-    if not words or words[0] not in PASSES_ARGUMENTS:
+    if not words or words[0] not in _PASSES_ARGUMENTS:
         return
     for at, word in enumerate(words):
         letters = word[1:].partition("=")[0]

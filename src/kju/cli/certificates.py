@@ -21,7 +21,7 @@ from .command import group
 from .output import print_table
 
 #: Bytes of a key with its certificate and its authority's.
-MAX_BUNDLE = 1 << 20
+_MAX_BUNDLE = 1 << 20
 
 Addresses = Annotated[
     list[str] | None,
@@ -121,7 +121,7 @@ def take(
     Its file can be removed afterwards.
     """
     made = _here()
-    name, kind = made.import_bundle(read_file(file, MAX_BUNDLE))
+    name, kind = made.import_bundle(read_file(file, _MAX_BUNDLE))
     if kind != "user":
         use = "kju router" if kind == "router" else "kju serve"
         print(f"{made.folder}/{kind}.key; this computer is {one_line(name)}: {use}")
@@ -149,7 +149,7 @@ def deny(
     name = ""
     if not key.startswith("SHA256:"):
         try:
-            certificate = certificates.read(read_file(key, MAX_BUNDLE))
+            certificate = certificates.read(read_file(key, _MAX_BUNDLE))
         except OSError as error:
             raise UsageError(
                 f"{key} cannot be read: {error.strerror}; name a certificate's file or SHA256:..."

@@ -298,8 +298,8 @@ def check_rate(rate: float | None) -> float | None:
 
 
 #: Forks that one call starts, and spare forks of one base.
-MAX_FORKS = 1000
-MAX_SPARES = 64
+_MAX_FORKS = 1000
+_MAX_SPARES = 64
 
 
 #: The name of the base of `Machine.fork`.
@@ -316,8 +316,8 @@ def fork_names(count: int | None, name: str | None) -> list[str]:
         check_name(name)
     if count is None:
         return [name or ""]
-    if not 1 <= count <= MAX_FORKS:
-        raise UsageError(f"the number of forks must be 1 to {MAX_FORKS}, not {count}")
+    if not 1 <= count <= _MAX_FORKS:
+        raise UsageError(f"the number of forks must be 1 to {_MAX_FORKS}, not {count}")
     return [check_name(f"{name}-{number}") if name else "" for number in range(1, count + 1)]
 
 
@@ -327,8 +327,8 @@ def check_spares(spares: int) -> int:
     Raises:
         UsageError: It is out of range.
     """
-    if not 0 <= spares <= MAX_SPARES:
-        raise UsageError(f"the number of spare forks must be 0 to {MAX_SPARES}, not {spares}")
+    if not 0 <= spares <= _MAX_SPARES:
+        raise UsageError(f"the number of spare forks must be 0 to {_MAX_SPARES}, not {spares}")
     return spares
 
 
@@ -419,14 +419,14 @@ def plan_of(planned: Planned) -> LaunchPlan:
         raise PeerError(f"the host answered a dry run without {error}", planned) from error
 
 
-def machine_words(name: str) -> str:
+def _machine_words(name: str) -> str:
     """Return the words for a machine in a message; one that starts may have no name yet."""
     return f"the machine {name!r}" if name else "a machine that was starting"
 
 
 def host_words(name: str) -> str:
-    """Return the words for a machine's host in a message: see `machine_words`."""
-    return f"the host of {name!r}" if name else f"the host of {machine_words(name)}"
+    """Return the words for a machine's host in a message: see `_machine_words`."""
+    return f"the host of {name!r}" if name else f"the host of {_machine_words(name)}"
 
 
 def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) -> str:
@@ -436,11 +436,11 @@ def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) 
     if ended is None:
         logs = f"; see kju logs {name}" if name else ""
         return (
-            f"{machine_words(name)} has gone: its host closed the connection without a message"
+            f"{_machine_words(name)} has gone: its host closed the connection without a message"
             f" (was it killed?){logs}"
         )
     log = f"; end of its log: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
-    return f"{machine_words(name)} has ended: {ended.reason}{log}"
+    return f"{_machine_words(name)} has ended: {ended.reason}{log}"
 
 
 def gone_error(name: str, reason: str) -> KjuError:
@@ -449,7 +449,7 @@ def gone_error(name: str, reason: str) -> KjuError:
     It is a `ClosedError` where this process closed it, a `PeerError` where the host refused us.
     """
     if reason == CLOSED:
-        return ClosedError(f"{machine_words(name)} has been closed here")
+        return ClosedError(f"{_machine_words(name)} has been closed here")
     if reason.startswith(f"{host_words(name)} {_REFUSED}"):
         return PeerError(reason)
     return MachineGoneError(reason, name)

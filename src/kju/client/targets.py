@@ -32,7 +32,7 @@ from .surface import Screen, Surface
 #: Seconds that `kju ls` waits for a host; most reply within a millisecond.
 RESPONSE_SECONDS = 2.0
 #: The same on a busy computer.
-BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 10.0
 #: Hosts that are asked at the same time, each on a thread.
 _AT_ONCE = 32
 
@@ -182,13 +182,13 @@ def all_info(names: Sequence[str]) -> list[dict[str, Any] | KjuError]:
 def responds(name: str) -> bool:
     """Check whether the host of a running machine replies.
 
-    A stopped process has `RESPONSE_SECONDS` to reply. A running one has `BUSY_SECONDS`, as the
+    A stopped process has `RESPONSE_SECONDS` to reply. A running one has `_BUSY_SECONDS`, as the
     computer may be busy.
 
     Raises:
         MachineNotFoundError: No running machine has this name.
     """
-    for seconds in (RESPONSE_SECONDS, BUSY_SECONDS):
+    for seconds in (RESPONSE_SECONDS, _BUSY_SECONDS):
         try:
             Link.attach(name, "view", client_name(), seconds).close()
         except WaitTimeoutError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..client.consumer.frame import Frame
 
 #: Recognised text below this confidence is not used.
-CONFIDENT = 0.6
+_CONFIDENT = 0.6
 # Rows above and below a point in which boxes are looked for, and in which a text is beside it.
 _ROWS, _ROW = 64, 8
 # A click beside a text by so many pixels is a click on it.
@@ -133,7 +133,7 @@ class ReadFrame:
 
 def has_letters(word: Word | Phrase) -> bool:
     """Check that a word names something, and was read with confidence."""
-    return sum(c.isalnum() for c in word.text) >= 2 and word.confidence >= CONFIDENT
+    return sum(c.isalnum() for c in word.text) >= 2 and word.confidence >= _CONFIDENT
 
 
 def _is_level(one: Rect, other: Rect) -> bool:

@@ -20,7 +20,7 @@ from ..errors import KjuError
 from ..files import Folder
 
 RELEASE = "bookworm"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 #: The environment variable with the address of a Debian archive, for a computer whose own sources
 #: name none; apt checks the archive's signatures.
 ARCHIVE = "KJU_DEBIAN_ARCHIVE"
@@ -153,7 +153,7 @@ class Apt:
             "-oAcquire::Retries=1",
             "-oAPT::Update::Error-Mode=any",  # otherwise a failed download is a warning
         ]
-        signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
+        signed = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
         addresses = mirrors()
         lines = (f"deb {signed}{address} {RELEASE} main\n" for address in addresses)
         (self._folder / "sources.list").write_text("".join(lines))

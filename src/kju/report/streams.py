@@ -49,7 +49,7 @@ class Streams:
     def __init__(self, view: Machine, input: RecordedInput, began: float) -> None:
         self.input = input
         self._began = began
-        self._serial = RecordedSerial(view)
+        self._serial = _RecordedSerial(view)
         self._events: deque[StoryEvent] = deque(maxlen=_MAX_ENTRIES)
         self._subscription: Events | None = None
         with contextlib.suppress(KjuError):
@@ -96,7 +96,7 @@ class Streams:
             self._subscription.close()
 
 
-class RecordedSerial:
+class _RecordedSerial:
     """The newest output of a machine's serial port.
 
     Attributes:

@@ -130,7 +130,7 @@ def is_stopped(pid: int) -> bool:
 
 
 #: A killed process ends only after the kernel has finished writing for it.
-KILL_TIMEOUT = 10.0
+_KILL_TIMEOUT = 10.0
 
 
 class Claim:
@@ -274,7 +274,7 @@ def kill(name: str) -> int:
         # From here the number cannot be reused: its start time is compared once more.
         if host_pid(name) == number:
             signal.pidfd_send_signal(process, signal.SIGKILL)
-            select.select([process], [], [], KILL_TIMEOUT)
+            select.select([process], [], [], _KILL_TIMEOUT)
     except PermissionError as error:
         raise KjuError(f"the host of {name!r}, process {number}: {error.strerror}") from error
     finally:
@@ -358,13 +358,13 @@ def _settle_logs(machine: Paths, *, failed: bool) -> None:
 
 
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
-MAX_ADDRESS = 107
+_MAX_ADDRESS = 107
 
 
 @contextlib.contextmanager
 def reachable(path: Path) -> Iterator[str]:
     """Yield an address of *path* that is short enough for a Unix socket; valid in the block."""
-    if len(os.fsencode(path)) <= MAX_ADDRESS:
+    if len(os.fsencode(path)) <= _MAX_ADDRESS:
         yield str(path)
         return
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -39,7 +39,7 @@ _LIMITS = {PICTURE: 64 << 20, INPUT: 64 << 20}
 #: Its name in a machine's folder.
 FOLDER = "snapshots"
 #: Snapshots of one disk that are read; QEMU's format allows 65,536.
-MAX_SNAPSHOTS = 4096
+_MAX_SNAPSHOTS = 4096
 _QCOW2_MAGIC = b"QFI\xfb"
 _PARENT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -289,7 +289,7 @@ def _snapshots_of(image: Image) -> dict[str, SavedSnapshot]:
         found = _decode(disk_files.qcow2_information(disk))
     except msgspec.DecodeError as error:
         raise QemuError(f"qemu-img info printed no valid JSON for {disk}: {error}") from error
-    return {each.name: each.saved() for each in found.snapshots[:MAX_SNAPSHOTS]}
+    return {each.name: each.saved() for each in found.snapshots[:_MAX_SNAPSHOTS]}
 
 
 def _is_qcow2(disk: Path) -> bool:

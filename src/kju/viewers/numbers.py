@@ -14,7 +14,7 @@ KEYS = 100
 #: Seconds of updates that the rates are computed from.
 SPAN = 2.0
 #: Seconds after which a key has no answer: the guest did not react to it.
-UNANSWERED = 2.0
+_UNANSWERED = 2.0
 
 
 class Usage(NamedTuple):
@@ -81,7 +81,7 @@ class Numbers:
 
     def pressed(self, now: float) -> None:
         """Note a key event. A key that is pressed before the answer to the last one is ignored."""
-        if self._pressed is None or now - self._pressed > UNANSWERED:
+        if self._pressed is None or now - self._pressed > _UNANSWERED:
             self._pressed, self._answered = now, False
 
     def updated(self, now: float, read: float, damaged: float) -> None:
@@ -100,7 +100,7 @@ class Numbers:
     def painted(self, now: float) -> None:
         """Note that the view has painted the updates so far."""
         if self._answered and self._pressed is not None:
-            if now - self._pressed <= UNANSWERED:
+            if now - self._pressed <= _UNANSWERED:
                 self._times.append(now - self._pressed)
             self._pressed, self._answered = None, False
 

@@ -56,8 +56,8 @@ _UNKNOWN, _PHOTOGRAPHIC, _PLAIN = 0, 1, 2
 _NO_TILES = np.zeros(0, np.intp)
 
 #: Compresses a block of some boxes of the current picture, or of some tiles of the shadow.
-BlockOfBoxes = Callable[[Sequence["Box"]], Block]
-BlockOfTiles = Callable[["npt.NDArray[np.intp]"], Block]
+_BlockOfBoxes = Callable[[Sequence["Box"]], Block]
+_BlockOfTiles = Callable[["npt.NDArray[np.intp]"], Block]
 
 
 class ExactPolicy:
@@ -110,13 +110,13 @@ class ExactPolicy:
         return encode()
 
     def encode_boxes(
-        self, boxes: Sequence[Box], block: BlockOfBoxes, now: float
+        self, boxes: Sequence[Box], block: _BlockOfBoxes, now: float
     ) -> tuple[Block, tuple[Photo, ...]]:
         """Encode changed boxes of the current picture."""
         return block(boxes), ()
 
     def encode_tiles(
-        self, tiles: npt.NDArray[np.intp], block: BlockOfTiles
+        self, tiles: npt.NDArray[np.intp], block: _BlockOfTiles
     ) -> tuple[Block, tuple[Photo, ...], bool]:
         """Encode whole tiles of the shadow.
 
@@ -215,7 +215,7 @@ class PhotoPolicy(ExactPolicy):
     # ---- steps ----
 
     def encode_boxes(
-        self, boxes: Sequence[Box], block: BlockOfBoxes, now: float
+        self, boxes: Sequence[Box], block: _BlockOfBoxes, now: float
     ) -> tuple[Block, tuple[Photo, ...]]:
         """Encode changed boxes of the current picture, photographic areas as photos."""
         self._changed = [Rect(*each) for each in boxes]
@@ -239,7 +239,7 @@ class PhotoPolicy(ExactPolicy):
         return found, made
 
     def encode_tiles(
-        self, tiles: npt.NDArray[np.intp], block: BlockOfTiles
+        self, tiles: npt.NDArray[np.intp], block: _BlockOfTiles
     ) -> tuple[Block, tuple[Photo, ...], bool]:
         """Encode whole tiles of the shadow, rough ones as photos."""
         rough = self.rough[tiles]

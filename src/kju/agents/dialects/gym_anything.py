@@ -38,17 +38,17 @@ _BUTTONS = [
 ]
 
 #: Turns one argument of a device into inputs.
-Maker: TypeAlias = Callable[[Arguments, str, Options], list[AnyInput]]
+_Maker: TypeAlias = Callable[[Arguments, str, Options], list[AnyInput]]
 
 
-def _click(button: str, count: int = 1) -> Maker:
+def _click(button: str, count: int = 1) -> _Maker:
     def make(arguments: Arguments, key: str, options: Options) -> list[AnyInput]:
         return [Click(*arguments.point(key), button, count)]
 
     return make
 
 
-def _drag(button: str) -> Maker:
+def _drag(button: str) -> _Maker:
     def make(arguments: Arguments, key: str, options: Options) -> list[AnyInput]:
         return [Drag(tuple(arguments.points(key, 2, 2)), button)]
 
@@ -90,7 +90,7 @@ def _keys_up(arguments: Arguments, key: str, options: Options) -> list[AnyInput]
 
 
 #: The arguments of each device, in the order in which they are carried out.
-DEVICES: dict[str, dict[str, Maker]] = {
+DEVICES: dict[str, dict[str, _Maker]] = {
     "mouse": {
         "left_click": _click("left"),
         "right_click": _click("right"),

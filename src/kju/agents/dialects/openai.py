@@ -19,11 +19,11 @@ from ...keys import parse_chord
 from .arguments import Arguments, Handler, Options, Plan, planned
 
 #: Pixels of one notch of the wheel.
-PIXELS_PER_NOTCH = 100
+_PIXELS_PER_NOTCH = 100
 #: Seconds of ``wait``.
-WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 2.0
 #: The most pixels of one scroll.
-_MAX_PIXELS = PIXELS_PER_NOTCH * 100
+_MAX_PIXELS = _PIXELS_PER_NOTCH * 100
 #: kju's names of the buttons.
 _BUTTONS = {
     "left": "left",
@@ -73,12 +73,12 @@ def _type(arguments: Arguments, options: Options) -> Plan:
 
 
 def _wait(arguments: Arguments, options: Options) -> Plan:
-    return Plan((Pause(WAIT_SECONDS),))
+    return Plan((Pause(_WAIT_SECONDS),))
 
 
 def notches_of(pixels: float) -> int:
     """Return the notches of the wheel for a distance: at least one for any distance but 0."""
-    notches = max(round(abs(pixels) / PIXELS_PER_NOTCH), 1) if pixels else 0
+    notches = max(round(abs(pixels) / _PIXELS_PER_NOTCH), 1) if pixels else 0
     return notches if pixels > 0 else -notches
 
 

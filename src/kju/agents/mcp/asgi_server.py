@@ -17,12 +17,12 @@ from ...escaping import one_line
 #: Connections at a time.
 MAX_CONNECTIONS = 256
 #: Seconds in which a new connection must send a request, or the rest of one.
-REQUEST_TIMEOUT = 10.0
+_REQUEST_TIMEOUT = 10.0
 #: Seconds for connections to end when the server ends; its calls have ended by then.
 _CLOSING = 2
 
 
-def make_server(app: Any, *, request_timeout: float = REQUEST_TIMEOUT) -> Any:  # noqa: ANN401
+def make_server(app: Any, *, request_timeout: float = _REQUEST_TIMEOUT) -> Any:  # noqa: ANN401
     """Return a `uvicorn.Server` of an ASGI application, which leaves signals to the command.
 
     Args:

@@ -25,9 +25,9 @@ MAX_WAIT, DEFAULT_WAIT = 300.0, 30.0
 #: The times of an answer that `act` takes.
 TIMES = Times._fields
 #: The most steps of `act`.
-MAX_STEPS = 100
+_MAX_STEPS = 100
 #: The smallest scale of a screenshot.
-MIN_SCALE = 0.05
+_MIN_SCALE = 0.05
 
 Call: TypeAlias = Callable[[Attached, Arguments], Awaitable[ToolResult]]
 
@@ -102,7 +102,7 @@ def _input(name: str) -> Call:
 
 async def _act(attached: Attached, arguments: Arguments) -> ToolResult:
     with_picture = arguments.flag("picture", default=True)
-    steps = arguments.maps("steps", MAX_STEPS)
+    steps = arguments.maps("steps", _MAX_STEPS)
     defaults = attached.screen.times
     times = Times(*(arguments.number(key, 0, MAX_WAIT, getattr(defaults, key)) for key in TIMES))
     arguments.finish()
@@ -157,7 +157,7 @@ def _result(outcome: Outcome, with_picture: bool) -> ToolResult:
 async def _screenshot(attached: Attached, arguments: Arguments) -> ToolResult:
     computer = attached.screen
     region = arguments.region("region") if arguments.has("region") else None
-    scale = arguments.number("scale", MIN_SCALE, 1, 1)
+    scale = arguments.number("scale", _MIN_SCALE, 1, 1)
     since = arguments.whole("since", 0, 2**63) if arguments.has("since") else None
     kind = arguments.choice("format", ("png", "jpeg"), "png")
     arguments.finish()

@@ -34,7 +34,7 @@ MAX_BODY = 1 << 20
 #: Sessions of the older protocols.
 MAX_SESSIONS = 64
 #: Seconds without a request after which a session ends.
-SESSION_TIMEOUT = 1800.0
+_SESSION_TIMEOUT = 1800.0
 #: Names of this computer in ``Host`` and ``Origin``.
 _HERE = ("127.0.0.1", "localhost", "::1")
 _PATH = re.compile(r"/mcp(?:/[A-Za-z0-9_.-]{1,64})?/?")
@@ -117,7 +117,7 @@ def _is_here(address: str) -> bool:
         return False
 
 
-def make_app(session: ToolSession, token: str) -> Any:  # noqa: ANN401  an ASGI application
+def _make_app(session: ToolSession, token: str) -> Any:  # noqa: ANN401  an ASGI application
     """Return the ASGI application.
 
     Raises:
@@ -132,7 +132,7 @@ def make_app(session: ToolSession, token: str) -> Any:  # noqa: ANN401  an ASGI 
         make_server(session),
         max_request_body_size=MAX_BODY,
         max_sessions=MAX_SESSIONS,
-        session_idle_timeout=SESSION_TIMEOUT,
+        session_idle_timeout=_SESSION_TIMEOUT,
     )
 
     @contextlib.asynccontextmanager
@@ -158,7 +158,7 @@ async def serve_http(
     Raises:
         MissingError: The extra ``agents`` is not installed.
     """
-    app = make_app(session, token)
+    app = _make_app(session, token)
     server = asgi_server.make_server(app)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

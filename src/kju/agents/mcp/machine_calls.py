@@ -16,9 +16,9 @@ from ..dialects.arguments import ActionError, Arguments
 from .results import MAX_SHOWN, UNTRUSTED, Attached, ToolResult
 
 #: The longest wait for an event, and for output of the serial port, in seconds.
-MAX_LISTEN = 60.0
+_MAX_LISTEN = 60.0
 #: Seconds for a snapshot.
-SNAPSHOT_TIMEOUT = 300.0
+_SNAPSHOT_TIMEOUT = 300.0
 #: Bytes that may follow the first of a character in UTF-8.
 _CONTINUED = 3
 #: Seconds in which the events that have occurred already arrive.
@@ -40,13 +40,13 @@ async def _snapshot(attached: Attached, arguments: Arguments) -> ToolResult:
     if name is None:
         raise ActionError(f"snapshot needs name to {action}")
     act = snapshots.save if action == "save" else snapshots.load
-    await act(name, timeout=SNAPSHOT_TIMEOUT)
+    await act(name, timeout=_SNAPSHOT_TIMEOUT)
     done = "saved" if action == "save" else "loaded"
     return ToolResult(f"{done} {name}", None, {"name": name})
 
 
 async def _serial(attached: Attached, arguments: Arguments) -> ToolResult:
-    seconds = arguments.number("seconds", 0, MAX_LISTEN, 0.2)
+    seconds = arguments.number("seconds", 0, _MAX_LISTEN, 0.2)
     arguments.finish()
     reader, writer = await attached.machine.serial()
     ends, data = time.monotonic() + seconds, b""
@@ -79,7 +79,7 @@ def _characters(data: bytes) -> str:
 
 async def _events(attached: Attached, arguments: Arguments) -> ToolResult:
     since = arguments.whole("since", 0, 2**63) if arguments.has("since") else 0
-    seconds = arguments.number("seconds", 0, MAX_LISTEN, 0)
+    seconds = arguments.number("seconds", 0, _MAX_LISTEN, 0)
     arguments.finish()
     events = await _events_after(attached, since, seconds)
     facts = [{"number": e.sequence, "name": e.name, "data": e.data} for e in events]

@@ -38,7 +38,7 @@ _CLIENT = "kju desktop"
 #: The looks per second at most at a machine that has not changed for these seconds.
 STILL_RATES = ((30.0, 0.5), (5.0, 1.0))
 #: Above this rate a machine that does not change is looked at as often: the pointer is on it.
-EAGER_RATE = 2.0
+_EAGER_RATE = 2.0
 _STATES = {State.LIVE: TileState.LIVE, State.PAUSED: TileState.PAUSED}
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def rate_after(wanted: float, still: float) -> float:
         wanted: The rate at which changes are to be shown.
         still: Seconds since the last change.
     """
-    if wanted > EAGER_RATE:
+    if wanted > _EAGER_RATE:
         return wanted
     return next((min(wanted, rate) for since, rate in STILL_RATES if still >= since), wanted)
 

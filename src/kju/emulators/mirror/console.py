@@ -181,7 +181,7 @@ class MirrorSurface(ConsoleSurface):
             mirror.unhold()
 
 
-class MirrorRunner(SourceRunner):
+class _MirrorRunner(SourceRunner):
     """States the rate of a mirror's clients to the sender; the source itself always runs.
 
     Args:
@@ -253,12 +253,12 @@ class MirrorConsole(Console):
 
         self._kind = _MirrorKind()
         supervisor = Supervisor(surface, SingleSource(self._kind))
-        self._runner = runner = MirrorRunner(supervisor, surface.mirror)
+        self._runner = runner = _MirrorRunner(supervisor, surface.mirror)
         devices = mirror_devices(forward)
         super().__init__(ConsoleFacts(label), surface, runner, devices, request_size)
 
     def rest_if_unviewed(self) -> None:
-        """See `MirrorRunner.rest_if_unviewed`."""
+        """See `_MirrorRunner.rest_if_unviewed`."""
         self._runner.rest_if_unviewed()
 
     @property

@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 #: preallocated memory takes tens of seconds.
 GREETING_TIMEOUT = 120.0
 #: Looks per second at the screens of a paused spare fork, which do not change.
-SPARE_RATE = 0.1
+_SPARE_RATE = 0.1
 
 
 class QemuEmulator(Emulator):
@@ -228,7 +228,7 @@ class QemuEmulator(Emulator):
     async def _show_early(self) -> None:
         """Publish the screens of a spare fork, so that its first client finds a picture."""
         for console in self.consoles:
-            await console.attach(self, SPARE_RATE)
+            await console.attach(self, _SPARE_RATE)
 
     async def begin(self) -> None:
         """Let a spare fork run, if its guest ran when it was frozen."""

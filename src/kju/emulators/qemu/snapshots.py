@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 #: Seconds for a snapshot to be completed when the machine is to end; a gigabyte takes some.
 END_TIMEOUT = 30.0
 #: Seconds for QEMU's event that the guest runs again; it comes with the answer.
-RUN_TIMEOUT = 1.0
+_RUN_TIMEOUT = 1.0
 
 
 class SnapshotContext(NamedTuple):
@@ -149,7 +149,7 @@ class QemuSnapshots:
         Yields:
             Whether the guest was running, and runs again afterwards.
         """
-        async with self._turn, nothing_down(self._devices), paused(self._qmp) as was_running:
+        async with self._turn, _nothing_down(self._devices), paused(self._qmp) as was_running:
             yield was_running
 
     async def settle(self) -> None:
@@ -171,7 +171,7 @@ class QemuSnapshots:
                 f"the snapshot {tag!r} exists already; remove it, or choose another name"
             )
         tree = await self._read_tree(disks)
-        async with nothing_down(self._devices), paused(self._qmp):
+        async with _nothing_down(self._devices), paused(self._qmp):
             picture, note = await self._screens.picture()
             try:
                 await self._run("snapshot-save", tag, disks)
@@ -340,7 +340,7 @@ def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input],
 
 
 @contextlib.asynccontextmanager
-async def nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
+async def _nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
     """Release all keys and buttons for this block: in the loaded guest they would stay down."""
     async with contextlib.AsyncExitStack() as held:
         # No client sends input during the block. Consoles share these locks.
@@ -357,7 +357,7 @@ async def nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIter
 async def _press_again(devices: Sequence[Devices | SharedKeyboard]) -> None:
     """Press everything that clients hold; QEMU may report for a moment that it is still paused."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + RUN_TIMEOUT
+    deadline = loop.time() + _RUN_TIMEOUT
     for each in devices:
         while True:
             try:

@@ -135,7 +135,7 @@ def _own(option: QemuOption) -> list[str]:
         name = fields(option.value, "driver").get("id", "")
         return [flag, f"none,id={quote(name)}"]
     if option.name in _NETWORK and option.value is not None:
-        return [flag, without_forwards(option.value)]
+        return [flag, _without_forwards(option.value)]
     return [flag] if option.value is None else [flag, option.value]
 
 
@@ -144,7 +144,7 @@ def _kind(option: QemuOption, key: str) -> str:
     return fields(option.value, key).get(key, "")
 
 
-def without_forwards(value: str) -> str:
+def _without_forwards(value: str) -> str:
     """Return the value of a network option without the ports that it forwards."""
     if value.lstrip().startswith("{"):
         given = decode_json(value)

@@ -269,7 +269,7 @@ class QemuForks:
                 if not was_running:
                     await migration.activate_disks(qmp, self._original.qemu.version)
                 seconds = time.monotonic() - began
-            media = media_of(await qmp.execute("query-block"))
+            media = _media_of(await qmp.execute("query-block"))
             launch = recipe.with_media(self._original, media)
             made = await asyncio.to_thread(
                 self._make_base, files, disks, tag, name, launch, paused=not was_running
@@ -416,7 +416,7 @@ def launch_from(base: Base, original: PreparedQemu, disks: ForkDisks) -> Prepare
     return recipe.with_disks(original, overlays)._replace(fork_memory=memory)
 
 
-def media_of(blocks: object) -> dict[str, str]:
+def _media_of(blocks: object) -> dict[str, str]:
     """Return the path of the medium in each CD drive of kju's, from an answer to query-block."""
     found = {}
     for block in blocks if isinstance(blocks, list) else []:

@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.002
 #: Seconds for a migration; a gigabyte takes one on an idle computer.
 TIMEOUT = 600.0
 #: Seconds for the end of a migration that was cancelled.
-CANCEL_TIMEOUT = 30.0
+_CANCEL_TIMEOUT = 30.0
 
 
 async def check_blockers(qmp: Qmp) -> None:
@@ -145,7 +145,7 @@ async def _completed(qmp: Qmp, failure: str) -> None:
         why = f"it took longer than {TIMEOUT:.0f} s"
         # Until it has ended, QEMU writes to the file and does not let the guest run.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_TIMEOUT):
+            async with asyncio.timeout(_CANCEL_TIMEOUT):
                 await _failure(qmp)
     if why:
         raise QemuError(f"{failure}: {why}")

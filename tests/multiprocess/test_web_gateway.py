@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import xservers
+from support.background_server import serving
 from support.far_web import NAME, Far, is_listed, near, served
 from support.link_scene import free_port
 from support.trusting import make_lab
@@ -18,7 +19,6 @@ from support.web_page import PageScreen, page_of
 import kju.aio
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.trust import Trust
-from kju.serving.background import serving
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions

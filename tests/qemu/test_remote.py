@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import typed_guest, xservers
+from support.background_server import serving
 from support.link_scene import free_port
 from support.wait import until
 
 import kju
 from kju.acting import Type
 from kju.errors import KjuError, RoleError, UnavailableError, UsageError
-from kju.serving.background import serving
 from kju.serving.server import Server
 
 pytest.importorskip("zenoh")

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from kju.aio import Machine
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.trust import Trust
-from kju.serving.background import serving
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.listening import WebOptions
 from kju.web.remote.gateway import FarComputer
 from kju.web.server import WebServer
 
+from .background_server import serving
 from .link_scene import free_port
 from .wait import until_async
 

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from kju.protocol.messages import Keys
-from kju.serving.background import serving
 from kju.surface.producer import Producer
 from kju.web import messages as web
 from kju.web.access import Access
@@ -24,6 +23,7 @@ from kju.wire import messages as wire
 from kju.wire.greeting import Stage
 from kju.wire.receiver_session import ReceiverSession
 
+from .background_server import serving
 from .wait import HANG, until_async
 from .wire_scene import surface
 

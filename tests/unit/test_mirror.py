@@ -45,7 +45,7 @@ SUITES: dict[str, str] = {
     "integration/desktop/test_main_window.py": (
         "desktop.qt.consoles desktop.qt.main_window desktop.qt.menu_bar "
         "desktop.qt.pages.create_tabs desktop.qt.wall.empty_page "
-        "desktop.qt.wall.first_steps desktop.qt.wall.flow_layout desktop.qt.wall.state_icons "
+        "desktop.qt.wall.first_steps desktop.qt.wall.flow_layout "
         "desktop.qt.wall.text_search desktop.qt.wall.tile_actions desktop.qt.wall.tile_delegate "
         "desktop.qt.wall.tile_pictures desktop.qt.wall.wall desktop.qt.wall.wall_model "
         "desktop.qt.wall.wall_page"
@@ -86,7 +86,6 @@ SUITES: dict[str, str] = {
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "integration/web/test_server.py": "serving.background",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "multiprocess/test_web_gateway.py": (
@@ -150,7 +149,7 @@ SUITES: dict[str, str] = {
     "unit/protocol/test_framing.py": (
         "protocol.dry_run protocol.forks protocol.messages protocol.snapshots protocol.stepping"
     ),
-    "unit/report/test_page.py": ("report.drawing report.markup report.moments report.timeline"),
+    "unit/report/test_page.py": ("report.markup report.moments report.timeline"),
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement
 
-from .drawing import draw
 from .film import FilmPicture
-from .markup import LABELS, data_address, put, seconds, time_of, verdict_of, words_of
+from .markup import LABELS, data_address, draw, put, seconds, time_of, verdict_of, words_of
 from .story import Story, StoryEvent
 
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement
 
-from .drawing import draw, has_places
 from .film import FilmPicture
-from .markup import FAILED, INPUT, WAIT
+from .markup import FAILED, INPUT, WAIT, draw, has_places
 from .moments import add_event
 from .story import Story, StoryEvent
 from .timeline import LANES

@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from support.background_server import serving
 from support.web_page import Page, has_secret, new_key, page_of, web_server
 
 from kju.errors import KjuError, UsageError
-from kju.serving.background import serving
 from kju.web import attempts, page_socket
 from kju.web import messages as web
 from kju.web.access import Access

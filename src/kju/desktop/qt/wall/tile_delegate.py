@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QImage, QPainter, QPalette, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from ....viewers.qt import icons
 from ....viewers.qt.contrast import has_high_contrast
 from ....viewers.qt.painting import BACKGROUND
 from ....viewers.qt.palette import GRID
@@ -21,7 +23,6 @@ from ...machines.entry import (
     note_text,
     state_text,
 )
-from .state_icons import state_icon, warning_icon
 from .wall_model import ENTRY_ROLE
 
 _RADIUS = 6
@@ -29,6 +30,15 @@ _RADIUS = 6
 _ASPECT = (16, 10)
 #: Opacity of the picture of a machine that does not run.
 _OFF_OPACITY = 0.45
+_STATE_ICONS = {
+    MachineState.RUNNING: "start",
+    MachineState.PAUSED: "pause",
+    MachineState.STARTING: "wait",
+    MachineState.OFF: "off",
+    MachineState.ENDED: "end",
+    MachineState.SILENT: "question",
+    MachineState.UNREACHABLE: "disconnected",
+}
 
 
 class _TilePart(NamedTuple):
@@ -135,7 +145,7 @@ class TileDelegate(QStyledItemDelegate):
             icon = QRect(0, 0, side, side)
             icon.moveCenter(place.center())
             painter.setOpacity(1 if has_high_contrast() else 0.5)
-            state_icon(entry.state, on_picture=True).paint(painter, icon)
+            _state_icon(entry.state, on_picture=True).paint(painter, icon)
             self._paint_lack(
                 painter, place.adjusted(GRID, icon.bottom() - place.y(), -GRID, 0), entry
             )
@@ -176,11 +186,11 @@ class TileDelegate(QStyledItemDelegate):
         _draw_elided(painter, parts.name, name_text(entry))
         painter.setFont(option.font)
         mode = QIcon.Mode.Selected if selected else QIcon.Mode.Normal
-        text = _draw_icon(painter, parts.state, state_icon(entry.state), mode)
+        text = _draw_icon(painter, parts.state, _state_icon(entry.state), mode)
         _draw_elided(painter, text, state_text(entry, time.time()))
         note = parts.note
         if entry.warnings:
-            note = _draw_icon(painter, note, warning_icon(), mode)
+            note = _draw_icon(painter, note, _warning_icon(), mode)
         elif not selected:
             high = has_high_contrast()
             role = QPalette.ColorRole.Text if high else QPalette.ColorRole.PlaceholderText
@@ -202,3 +212,20 @@ def _draw_elided(painter: QPainter, place: QRect, text: str) -> None:
     flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, place.width())
     painter.drawText(place, flags, shown)
+
+
+@functools.cache
+def _state_icon(state: MachineState, *, on_picture: bool = False) -> QIcon:
+    """Return the icon of a state; an empty one without icons.
+
+    Args:
+        state: The state.
+        on_picture: It is drawn on the surround of a picture, which is dark in every palette.
+    """
+    return icons.icon(_STATE_ICONS[state], QColor("white") if on_picture else None)
+
+
+@functools.cache
+def _warning_icon() -> QIcon:
+    """Return the icon of a warning."""
+    return icons.icon("warning")

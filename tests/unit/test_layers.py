@@ -81,6 +81,7 @@ CORE = (
     "fleet.keeping",
     "fleet.messages",
     "fleet.placement",
+    "fleet.records",
     "fleet.roster",
     "fleet.specs",
     "desktop.machines.entry",

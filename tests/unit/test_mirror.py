@@ -92,7 +92,7 @@ SUITES: dict[str, str] = {
         "web.remote.actions web.remote.gateway web.remote.mirror_origin"
     ),
     "qemu/test_web.py": "web.actions",
-    "multiprocess/test_fleet.py": "fleet.controller fleet.hosts fleet.keeper",
+    "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_on_ray.py": (
         "fleet fleet.actors fleet.aio.opening fleet.cluster fleet.opening"
     ),

@@ -7,7 +7,7 @@
 | ``opening`` | `open`, `Fleet`, `FleetMachine`; generated from ``aio`` |
 | ``cluster`` | a program's connection to a fleet on Ray |
 | ``actors`` | the controller and the keepers as actors of Ray |
-| ``controller``, ``roster`` | the controller, and its decisions |
+| ``controller``, ``roster``, ``records`` | the controller, and its decisions |
 | ``keeper``, ``keeping`` | the keeper of a node, and its decisions |
 | ``hosts`` | hosts with a lease |
 | ``placement`` | which node gets a machine |

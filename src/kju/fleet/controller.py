@@ -51,19 +51,21 @@ class FleetController:
         first = time.time_ns() // 1_000_000
         recover = now + LEASE + END_TIME if restarted else now
         self._roster = Roster(first_session=first, recover_until=recover)
-        self._changed = asyncio.Condition()
+        #: Those who wait for a change of a machine, by its name: thousands may wait, each for one.
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._changes = 0
 
     async def run(self) -> None:
         """Notice what happens by the passing of time, until this is cancelled."""
         while True:
             await asyncio.sleep(_TICK)
             self._roster.tick(self._clock())
-            await self._after()
+            self._after()
 
     async def report(self, report: KeeperReport) -> Grant | None:
         """Answer the report of a keeper."""
         grant = self._roster.report(report, self._clock())
-        await self._after()
+        self._after()
         return grant
 
     async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
@@ -79,12 +81,12 @@ class FleetController:
         self._roster.submit(specs, self._clock())
         names = [spec.name for spec in specs]
         try:
-            await self._after()
+            self._after()
             return [await self._started(name) for name in names]
         except BaseException:
             for name in names:
                 self._roster.end(name, "another one of its launch did not start", self._clock())
-            await self._after()
+            self._after()
             raise
 
     async def end(self, name: str, reason: str) -> MachineStatus:
@@ -94,7 +96,7 @@ class FleetController:
             MachineNotFoundError: The fleet has no machine of this name.
         """
         self._roster.end(name, reason, self._clock())
-        await self._after()
+        self._after()
         await self._wait(name, lambda status: status.state is FleetState.ENDED)
         return self._roster.status(name)
 
@@ -121,6 +123,7 @@ class FleetController:
     def forget_owner(self, owner: str) -> None:
         """End the machines of an owner: it closes the fleet."""
         self._roster.forget_owner(owner, self._clock())
+        self._after()
 
     def nodes(self) -> dict[str, Node]:
         """Return the nodes, by name."""
@@ -148,14 +151,23 @@ class FleetController:
         )
 
     async def _wait(self, name: str, wanted: Callable[[MachineStatus], bool]) -> MachineStatus:
-        async with self._changed:
-            await self._changed.wait_for(lambda: wanted(self._roster.status(name)))
-        return self._roster.status(name)
+        while not wanted(status := self._roster.status(name)):
+            changed = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(name, []).append(changed)
+            await changed
+        return status
 
-    async def _after(self) -> None:
+    def _after(self) -> None:
         """Send the orders of a decision, and wake those who wait for it."""
         for node, session, order in self._roster.take_orders():
             with contextlib.suppress(Exception):  # it is sent again in the answer to a report
                 self._send(node, session, order)
-        async with self._changed:
-            self._changed.notify_all()
+        changes = self._roster.changes_since(self._changes)
+        names = {status.name for status in changes}
+        if len(changes) < self._roster.change_count - self._changes:
+            names = set(self._waiting)  # more than the roster keeps
+        self._changes = self._roster.change_count
+        for name in names & self._waiting.keys():
+            for changed in self._waiting.pop(name):
+                if not changed.done():
+                    changed.set_result(None)

@@ -11,10 +11,9 @@ Times are those of the caller's clock, which must not go back.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from msgspec import Struct, field
 
 from ..errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
 from .messages import (
@@ -32,13 +31,13 @@ from .messages import (
     MachineStatus,
     StartOrder,
 )
-from .placement import Instance, Node, choose_node
+from .placement import Demand, Instance, Node, choose_node
+from .records import NEVER, MachineRecord, NodeRecord
 
 #: Changes that are kept for those who ask for them.
 MAX_CHANGES = 10_000
 #: Machines that are over and are not forgotten.
 MAX_OVER = 10_000
-_NEVER = float("inf")
 
 
 class SentOrder(NamedTuple):
@@ -53,54 +52,6 @@ class SentOrder(NamedTuple):
     node: str
     session: int
     order: KeeperOrder
-
-
-class _Record(Struct):
-    """One name of the fleet.
-
-    Attributes:
-        spec: The machine.
-        status: Its state.
-        held: Its instance may exist on the node of its status.
-        start: The number of the order to start it in the node's session; 0 for none.
-        ending: Why it is to end; empty if it is not.
-        certain_at: When the end of an instance that was lost from sight is certain.
-        restarts: How often it was started again.
-    """
-
-    spec: MachineSpec
-    status: MachineStatus
-    held: bool = False
-    start: int = 0
-    ending: str = ""
-    certain_at: float = _NEVER
-    restarts: int = 0
-
-    @property
-    def instance(self) -> Instance:
-        return Instance(self.spec.name, self.status.generation)
-
-
-class _Member(Struct):
-    """A node of the fleet.
-
-    Attributes:
-        node: Its room.
-        session: Its session.
-        last: When its last report arrived.
-        keeper: The process of its keeper.
-        report: The number of the last report.
-        orders: The orders that have not arrived, as far as is known.
-        next_order: The number of the next order.
-    """
-
-    node: Node
-    session: int
-    last: float
-    keeper: int
-    report: int
-    orders: dict[int, KeeperOrder] = field(default_factory=dict)
-    next_order: int = 1
 
 
 class Roster:
@@ -118,14 +69,19 @@ class Roster:
     """
 
     def __init__(
-        self, *, lease: float = LEASE, first_session: int = 1, recover_until: float = -_NEVER
+        self, *, lease: float = LEASE, first_session: int = 1, recover_until: float = -NEVER
     ) -> None:
         self.changes: list[MachineStatus] = []
         self.change_count = 0
         self._lease = lease
         self._recover_until = recover_until
-        self._records: dict[str, _Record] = {}
-        self._members: dict[str, _Member] = {}
+        self._records: dict[str, MachineRecord] = {}
+        #: The held ones of each node, by name; the ones whose end will be certain at some time;
+        #: the ones that wait for room. A report and a tick do not look at all machines.
+        self._held: defaultdict[str, dict[str, MachineRecord]] = defaultdict(dict)
+        self._uncertain: dict[str, MachineRecord] = {}
+        self._waiting: dict[str, MachineRecord] = {}
+        self._members: dict[str, NodeRecord] = {}
         self._owners: dict[str, float] = {}
         self._forget_at = MAX_OVER
         #: A name that is used again after it was forgotten does not repeat a generation.
@@ -171,7 +127,7 @@ class Roster:
             old = self._records.get(spec.name)
             generation = old.status.generation if old is not None else self._forgotten
             status = MachineStatus(spec.name, FleetState.PLACING, generation)
-            self._records[spec.name] = record = _Record(spec, status)
+            self._records[spec.name] = record = MachineRecord(spec, status)
             if spec.owner:
                 self._owners.setdefault(spec.owner, now)
             self._start_on(record, node, now)
@@ -199,6 +155,7 @@ class Roster:
                 record.ending = reason
                 self._order(self._members[record.status.node], EndOrder(record.instance))
         elif record.status.state is not FleetState.ENDED:
+            self._waiting.pop(name, None)
             self._change(record, FleetState.ENDED, now, reason)
         return record.status
 
@@ -213,6 +170,11 @@ class Roster:
     def statuses(self) -> list[MachineStatus]:
         """Return the states of all machines, by name."""
         return [record.status for _, record in sorted(self._records.items())]
+
+    def changes_since(self, count: int) -> list[MachineStatus]:
+        """Return the changes after the first *count*, as far as they are kept."""
+        new = self.change_count - count
+        return self.changes[-new:] if new > 0 else []
 
     # ---- Owners
 
@@ -255,7 +217,7 @@ class Roster:
         keep = frozenset(
             record.instance
             for record in self._on(name)
-            if record.certain_at == _NEVER and not record.ending
+            if record.certain_at == NEVER and not record.ending
         )
         return Grant(member.session, keep, tuple(member.orders.values()))
 
@@ -292,24 +254,23 @@ class Roster:
                 reason = f"the node {name} has not reported for {now - member.last:.0f} s"
                 for record in self._on(name):
                     self._ended(record, FleetState.LOST, reason, now)
+                self._held.pop(name, None)
         for owner, last in list(self._owners.items()):
             if now - last > self._lease:
                 self.forget_owner(owner, now)
-        for record in self._records.values():
-            if record.held and now > record.certain_at:
-                reason = record.status.reason
-                self._members[record.status.node].node.release(record.instance)
-                self._ended(record, FleetState.LOST, reason, now)
+        for record in list(self._uncertain.values()):
+            if now > record.certain_at:
+                self._ended(record, FleetState.LOST, record.status.reason, now)
         self._place_waiting(now)
 
     # ---- Reports
 
-    def _begin_session(self, report: KeeperReport, old: _Member | None) -> _Member:
+    def _begin_session(self, report: KeeperReport, old: NodeRecord | None) -> NodeRecord:
         name = report.facts.name
         session, self._next_session = self._next_session, self._next_session + 1
         node = old.node if old is not None else Node(report.facts)
         node.draining = name in self._draining
-        member = _Member(node, session, 0.0, report.keeper, 0)
+        member = NodeRecord(node, session, 0.0, report.keeper, 0)
         self._members[name] = member
         reported = {held.start.instance for held in report.held}
         for record in self._on(name):
@@ -323,7 +284,7 @@ class Roster:
                 self._order(member, EndOrder(record.instance))
         return member
 
-    def _take_gone(self, member: _Member, gone: Gone, now: float) -> None:
+    def _take_gone(self, member: NodeRecord, gone: Gone, now: float) -> None:
         member.node.release(gone.instance)
         record = self._records.get(gone.instance.name)
         if record is None or not self._is_on(member, record, gone.instance):
@@ -331,7 +292,7 @@ class Roster:
         state = FleetState.LOST if gone.kind == "lost" else FleetState.ENDED
         self._ended(record, state, gone.reason, now)
 
-    def _take_held(self, member: _Member, held: Held, now: float) -> None:
+    def _take_held(self, member: NodeRecord, held: Held, now: float) -> None:
         instance, spec = held.start.instance, held.start.spec
         record = self._records.get(instance.name)
         if self.recovering(now) and (
@@ -348,7 +309,7 @@ class Roster:
         if held.running and record.status.state is FleetState.STARTING:
             self._change(record, FleetState.RUNNING, now)
 
-    def _take_in(self, member: _Member, held: Held, now: float) -> _Record:
+    def _take_in(self, member: NodeRecord, held: Held, now: float) -> MachineRecord:
         """Take in a machine that was started by this controller's last process."""
         instance, spec = held.start.instance, held.start.spec
         status = MachineStatus(
@@ -359,21 +320,26 @@ class Roster:
             self._order(self._members[old.status.node], EndOrder(old.instance))
             reason = f"start {instance.generation} of it is on {status.node}"
             self._change(old, FleetState.LOST, now, reason)
-        self._records[spec.name] = record = _Record(spec, status, held=True)
+            self._let_go(old)
+        self._records[spec.name] = record = MachineRecord(spec, status)
+        self._hold(record)
         member.node.take(instance, spec.demand)
         if spec.owner:
             self._owners.setdefault(spec.owner, now)
         self._change(record, FleetState.STARTING, now)
         return record
 
-    def _find_missing(self, member: _Member, report: KeeperReport, seen: int, now: float) -> None:
+    def _find_missing(
+        self, member: NodeRecord, report: KeeperReport, seen: int, now: float
+    ) -> None:
         reported = {held.start.instance for held in report.held}
         for record in self._on(member.node.facts.name):
             if record.instance in reported or record.start > seen:
                 continue
             # Its keeper does not know it, and cannot say whether a process is left of it.
-            if record.certain_at == _NEVER:
+            if record.certain_at == NEVER:
                 record.certain_at = now + self._lease + END_TIME
+                self._uncertain[record.spec.name] = record
                 reason = record.ending or "its node does not find it any more"
                 self._change(record, FleetState.LOST, now, reason)
         for key in [key for key in member.node.taken if key not in reported]:
@@ -383,11 +349,11 @@ class Roster:
 
     # ---- Changes
 
-    def _ended(self, record: _Record, state: FleetState, reason: str, now: float) -> None:
+    def _ended(self, record: MachineRecord, state: FleetState, reason: str, now: float) -> None:
         """Note the certain end of an instance; start the next one if it was lost."""
         if (member := self._members.get(record.status.node)) is not None:
             member.node.release(record.instance)
-        record.held, record.start, record.certain_at = False, 0, _NEVER
+        self._let_go(record)
         if record.ending:
             state, reason = FleetState.ENDED, record.ending
         if (record.status.state, record.status.reason) != (state, reason):
@@ -395,6 +361,7 @@ class Roster:
         allowed = record.spec.max_restarts
         if state is FleetState.LOST and (allowed < 0 or record.restarts < allowed):
             record.restarts += 1
+            self._waiting[record.spec.name] = record
             self._change(record, FleetState.PLACING, now, reason)
         self._place_waiting(now)
 
@@ -403,35 +370,54 @@ class Roster:
         if self.recovering(now):
             return
         nodes = [member.node for member in self._members.values()]
-        for record in self._records.values():
-            if record.status.state is FleetState.PLACING and not record.held:
+        # Placing a machine makes no room: the next one with the same demand has no place either.
+        full: dict[Demand, str] = {}
+        for record in list(self._waiting.values()):
+            demand = record.spec.demand
+            if demand not in full:
                 try:
-                    node = choose_node(nodes, record.spec.demand, spread=record.spec.spread)
+                    node = choose_node(nodes, demand, spread=record.spec.spread)
                 except FleetFullError as error:
-                    if record.status.reason != str(error):
-                        self._change(record, FleetState.PLACING, now, str(error))
+                    full[demand] = str(error)
                 else:
                     self._start_on(record, node, now)
+                    continue
+            if record.status.reason != full[demand]:
+                self._change(record, FleetState.PLACING, now, full[demand])
 
-    def _start_on(self, record: _Record, node: Node, now: float) -> None:
+    def _start_on(self, record: MachineRecord, node: Node, now: float) -> None:
         member = self._members[node.facts.name]
         status = record.status
         record.status = MachineStatus(
             status.name, status.state, status.generation + 1, node.facts.name, now
         )
         node.take(record.instance, record.spec.demand)
-        record.held, record.certain_at = True, _NEVER
+        self._hold(record)
         record.start = self._order(member, StartOrder(record.spec, record.status.generation))
         self._change(record, FleetState.STARTING, now)
 
-    def _change(self, record: _Record, state: FleetState, now: float, reason: str = "") -> None:
+    def _hold(self, record: MachineRecord) -> None:
+        """Note that the instance of a record may exist on its node."""
+        record.held = True
+        self._held[record.status.node][record.spec.name] = record
+        self._waiting.pop(record.spec.name, None)
+
+    def _let_go(self, record: MachineRecord) -> None:
+        """Note that no process of a record's instance is left."""
+        record.held, record.start, record.certain_at = False, 0, NEVER
+        self._held[record.status.node].pop(record.spec.name, None)
+        self._uncertain.pop(record.spec.name, None)
+
+    def _change(
+        self, record: MachineRecord, state: FleetState, now: float, reason: str = ""
+    ) -> None:
         old = record.status
         record.status = MachineStatus(old.name, state, old.generation, old.node, now, reason)
         self.changes.append(record.status)
         self.change_count += 1
         del self.changes[:-MAX_CHANGES]
 
-    def _order(self, member: _Member, what: StartOrder | EndOrder) -> int:
+    def _order(self, member: NodeRecord, what: StartOrder | EndOrder) -> int:
         number = member.next_order
         member.next_order += 1
         member.orders[number] = order = KeeperOrder(number, what)
@@ -455,15 +441,11 @@ class Roster:
 
     # ---- Look-ups
 
-    def _on(self, node: str) -> list[_Record]:
+    def _on(self, node: str) -> list[MachineRecord]:
         """Return the machines that a node may hold."""
-        return [
-            record
-            for record in self._records.values()
-            if record.held and record.status.node == node
-        ]
+        return list(self._held[node].values())
 
-    def _is_on(self, member: _Member, record: _Record, instance: Instance) -> bool:
+    def _is_on(self, member: NodeRecord, record: MachineRecord, instance: Instance) -> bool:
         """Return whether an instance is the one that a record has on a node.
 
         The node is compared too: a restarted controller may repeat a generation.
@@ -471,7 +453,7 @@ class Roster:
         here = record.held and record.status.node == member.node.facts.name
         return here and record.instance == instance
 
-    def _record(self, name: str) -> _Record:
+    def _record(self, name: str) -> MachineRecord:
         try:
             return self._records[name]
         except KeyError:

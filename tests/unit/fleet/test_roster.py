@@ -354,3 +354,14 @@ def test_a_node_that_was_stopped_for_long_and_is_back_has_no_machine_twice():
     first.stopped = False
     world.run(30)
     assert [host.start.generation for _, host in world.living()] == [2]
+
+
+def test_changes_since_a_count_are_the_newer_ones_as_far_as_they_are_kept(monkeypatch):
+    monkeypatch.setattr(rosters, "MAX_CHANGES", 3)
+    roster = OneNode("n").roster
+    assert roster.changes_since(0) == []
+    roster.submit([spec("a"), spec("b")], 100.0)
+    assert [status.name for status in roster.changes_since(1)] == ["b"]
+    assert roster.changes_since(roster.change_count) == []
+    roster.submit([spec("c"), spec("d")], 100.0)
+    assert [status.name for status in roster.changes_since(0)] == ["b", "c", "d"]

@@ -15,10 +15,13 @@ import pytest
 
 from kju.cli.output import Exit, code_of
 from kju.errors import KjuError
-from kju.files import folder, is_temporary, ownership, writing
+from kju.files import filling, folder, is_temporary, ownership, writing
 
-MODULES = (folder, ownership, writing)
-CALLS = ("open", "write", "fsync", "close", "rename", "link", "unlink", "mkdir", "rmdir", "fchmod")
+MODULES = (filling, folder, ownership, writing)
+CALLS = (
+    *("open", "write", "fsync", "close", "rename", "link", "unlink", "mkdir", "rmdir", "fchmod"),
+    "posix_fallocate",
+)
 
 
 class Faults:

@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 import ray
 
 from .controller import FleetController
+from .images.keeping import KeptImages
+from .images.source import FleetImage
+from .images.transfer import RemotePieces, SharedPieces
 from .keeper import Keeper
 from .messages import Grant, KeeperOrder, KeeperReport, MachineSpec, MachineStatus
 from .placement import NodeFacts, Room
@@ -116,14 +119,31 @@ class KeeperActor:
 
     def __init__(self, fleet: str, node: str, resources: dict[str, float]) -> None:
         self._thread = _LoopThread()
+        self._shared = SharedPieces()
+        self._images = KeptImages(
+            node, RemotePieces(lambda other: ray.get_actor(keeper_name(fleet, other), NAMESPACE))
+        )
         self._keeper = Keeper(
-            fleet, node, lambda: node_facts(node, resources), _RemoteController(fleet)
+            fleet,
+            node,
+            lambda: node_facts(node, resources, self._images),
+            _RemoteController(fleet),
+            images=self._images,
         )
         self._thread.begin(self._keeper.run())
 
     async def order(self, session: int, order: KeeperOrder) -> None:
         """Take an order."""
         self._thread.loop.call_soon_threadsafe(self._keeper.order, session, order)
+
+    async def piece(self, image: FleetImage, number: int) -> list[Any]:
+        """Return the reference to a piece of an image of this node: see `SharedPieces.get`."""
+        # In a list: Ray would replace a bare reference by the piece.
+        return [await asyncio.to_thread(self._shared.get, image, number)]
+
+    async def is_likely_here(self, image: FleetImage) -> bool:
+        """Return whether a file here looks like an image: see `KeptImages.is_likely_here`."""
+        return await asyncio.to_thread(self._images.is_likely_here, image)
 
 
 class _RemoteController:
@@ -138,13 +158,15 @@ class _RemoteController:
         return await asyncio.wrap_future(actor.report.remote(report).future())
 
 
-def node_facts(node: str, resources: dict[str, float]) -> NodeFacts:
-    """Return the room of a node: Ray's own resources, and the tmpfs without the object store."""
+def node_facts(node: str, resources: dict[str, float], images: KeptImages) -> NodeFacts:
+    """Return the room of a node: Ray's resources, the tmpfs without the object store, the disk."""
     shm = os.statvfs("/dev/shm") if Path("/dev/shm").is_dir() else None  # noqa: S108  its size only
     tmpfs = shm.f_blocks * shm.f_frsize if shm is not None else 0
+    disk, parts = images.facts()
     room = Room(
         memory=int(resources.get("memory", 0)),
         tmpfs=max(0, tmpfs - int(resources.get("object_store_memory", 0))),
+        disk=disk,
         processors=resources.get("CPU", 0.0),
     )
-    return NodeFacts(node, room, kvm=os.access("/dev/kvm", os.R_OK | os.W_OK))
+    return NodeFacts(node, room, os.access("/dev/kvm", os.R_OK | os.W_OK), parts)

@@ -8,6 +8,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import (
@@ -27,6 +28,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noq
 
 from . import actors  # noqa: E402
 from .actors import NAMESPACE, controller_name, keeper_name  # noqa: E402
+from .images.files import file_identity, open_image  # noqa: E402
+from .images.source import FleetImage  # noqa: E402
 from .messages import REPORT_INTERVAL, MachineSpec, MachineStatus  # noqa: E402
 
 #: Seconds for an actor to start.
@@ -59,6 +62,7 @@ class FleetLink:
         self.fleet = fleet
         self.owner = "" if detach else f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._closed = threading.Event()
+        self._images: dict[Path, FleetImage] = {}
         if not ray.is_initialized():
             try:
                 ray.init(
@@ -86,6 +90,36 @@ class FleetLink:
         """End a machine: see `FleetController.end`."""
         status: MachineStatus = self.get(self._controller.end.remote(name, reason), None)
         return status
+
+    def open_image(self, path: Path) -> tuple[FleetImage | None, frozenset[str]]:
+        """Return an image of this computer, and the nodes that have a file like it at its path.
+
+        Args:
+            path: Absolute.
+
+        Returns:
+            None for a path that only the nodes may have: see `kju.fleet.images.files.open_image`.
+
+        Raises:
+            UsageError: It is not an image, or was changed while it was read.
+        """
+        node = _own_node()
+        if node is None:
+            return None, frozenset()
+        known = self._images.get(path)
+        if known is None or file_identity(path) != known.file:
+            known = open_image(path, node, lambda: not self._closed.is_set())
+            if known is None:
+                return None, frozenset()
+            self._images[path] = known
+        asked: dict[str, Any] = {
+            name: ray.get_actor(keeper_name(self.fleet, name), NAMESPACE).is_likely_here.remote(
+                known
+            )
+            for name in self.ask("nodes")
+        }
+        found = [name for name, answer in asked.items() if self.get(answer, ANSWER_TIMEOUT)]
+        return known, frozenset(found)
 
     def start_keepers(self) -> None:
         """Start a keeper on each node that has none."""
@@ -169,6 +203,15 @@ class FleetLink:
 def _alive_nodes() -> list[dict[str, Any]]:
     untyped: Any = ray
     return [node for node in untyped.nodes() if node["Alive"]]
+
+
+def _own_node() -> str | None:
+    """Return the node of this program; None for a program outside the cluster (Ray Client)."""
+    untyped: Any = ray
+    if untyped.util.client.ray.is_connected():
+        return None
+    own = ray.get_runtime_context().get_node_id()
+    return next((node_name(node) for node in _alive_nodes() if node["NodeID"] == own), None)
 
 
 def node_name(node: dict[str, Any]) -> str:

@@ -8,13 +8,16 @@ import logging
 import os
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import KjuError, MachineGoneError
+from ..errors import KjuError, MachineGoneError, UnavailableError
 from ..protocol.leases import Lease
 from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts
+from .images.keeping import KeptImages
+from .images.source import FleetImage
 from .keeping import Keeping, Todo
 from .messages import (
     LEASE,
@@ -34,6 +37,8 @@ log = logging.getLogger(__name__)
 REPORT_TIMEOUT = 5.0
 #: Hosts that start at the same time. More of them only start later, each and all.
 STARTS = max(4, 2 * (os.cpu_count() or 1))
+#: Seconds between two looks at a machine that waits.
+_LOOK = 0.05
 
 
 class Controlling(Protocol):
@@ -58,6 +63,8 @@ class Keeper:
         starts: Hosts that start at the same time.
         lease: Seconds for which an answer permits machines to run.
         hosts: The node's hosts; those of this computer by default.
+        images: The images of its machines, which this object closes; None for a node to which none
+            is copied.
     """
 
     def __init__(
@@ -70,11 +77,13 @@ class Keeper:
         starts: int = STARTS,
         lease: float = LEASE,
         hosts: NodeHosts | None = None,
+        images: KeptImages | None = None,
     ) -> None:
         self._holder = f"{fleet}/{node}"
         self._facts = facts
         self._controller = controller
         self._node_hosts = hosts or LocalHosts()
+        self._images = images
         self._starts = asyncio.Semaphore(starts)
         self._starting: dict[Instance, HostStart] = {}
         self._unwanted: set[Instance] = set()
@@ -82,6 +91,10 @@ class Keeper:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._found = tuple(self._node_hosts.find(self._holder))
+        # Before anything is copied here, which may remove unused images.
+        for start in self._found:
+            if images is not None and start.spec.image is not None:
+                images.adopt(start.instance, start.spec.image)
         number = random.SystemRandom().randrange(1 << 53)
         self._keeping = Keeping(number, self._found, lease=lease)
 
@@ -104,6 +117,8 @@ class Keeper:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for host in self._hosts.values():
                 await host.close()
+            if self._images is not None:
+                await self._images.close()
 
     def order(self, session: int, order: KeeperOrder) -> None:
         """Take an order that the controller sends at once."""
@@ -146,6 +161,15 @@ class Keeper:
 
     async def _start(self, start: StartOrder) -> None:
         instance = start.instance
+        launch = start.spec.launch
+        if start.spec.image is not None:
+            try:
+                path = await self._get_image(instance, start.spec.image)
+            except Exception as error:  # Ray's errors have no common root
+                log.error("%s did not start: %r", instance.name, error)
+                self._gone(instance, "failed", str(error) or repr(error))
+                return
+            launch = {**launch, "image": str(path)}
         async with self._starts:
             until = self._keeping.until_of[instance]
             # Its turn may come late.
@@ -156,9 +180,8 @@ class Keeper:
                 self._gone(instance, "lost", "its lease ended before it was started")
                 return
             try:
-                starting = self._node_hosts.start(
-                    start.spec.launch, instance.name, self._lease(instance, until)
-                )
+                lease = self._lease(instance, until)
+                starting = self._node_hosts.start(launch, instance.name, lease)
                 self._starting[instance] = starting
                 host = await starting.finish()
             except Exception as error:  # also of a launch that this version of kju does not know
@@ -168,6 +191,24 @@ class Keeper:
             finally:
                 self._starting.pop(instance, None)
         await self._watch(host, instance)
+
+    async def _get_image(self, instance: Instance, image: FleetImage) -> Path:
+        """Return the path of a machine's image, which may have to be copied first.
+
+        It returns at once if the machine is to end, or its lease has ended: `_start` sees to both.
+        """
+        if self._images is None:
+            raise UnavailableError(f"no images are copied to {self._holder}")
+        work = asyncio.create_task(self._images.hold(instance, image))
+        try:
+            while not work.done():
+                await asyncio.wait([work], timeout=_LOOK)
+                is_over = self._node_hosts.clock() >= self._keeping.until_of.get(instance, 0.0)
+                if not work.done() and (is_over or instance in self._unwanted):
+                    return Path(image.path)
+            return work.result()
+        finally:
+            work.cancel()
 
     async def _renew_start(self, starting: HostStart, lease: Lease) -> None:
         with contextlib.suppress(KjuError):  # its host ends with the lease then
@@ -208,12 +249,14 @@ class Keeper:
         self._unwanted.add(instance)
         try:
             while instance in self._keeping.held and instance not in self._hosts:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK)
         finally:
             self._unwanted.discard(instance)
         if (host := self._hosts.get(instance)) is not None:
             await host.stop()
 
     def _gone(self, instance: Instance, kind: EndKind, reason: str) -> None:
+        if self._images is not None:
+            self._images.release(instance)
         self._keeping.gone(Gone(instance, kind, reason))
         self._hurry.set()

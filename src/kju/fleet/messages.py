@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from .images.source import FleetImage
 from .placement import Demand, Instance, NodeFacts
 
 #: Seconds after which a machine ends by itself, unless its lease is renewed.
@@ -49,6 +50,8 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
         owner: The program that it ends with; empty if it is detached.
         max_restarts: How often it is started again after it was lost; -1 for no limit.
         spread: Prefer nodes with few machines.
+        image: Its image, which is looked for on the node, and copied to it; None for one without
+            an image, or with one whose path every node has.
     """
 
     name: str
@@ -57,6 +60,7 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
     owner: str = ""
     max_restarts: int = 0
     spread: bool = False
+    image: FleetImage | None = None
 
 
 class MachineStatus(Struct, frozen=True, omit_defaults=True):

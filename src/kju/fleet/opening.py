@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Self, overload
 
 from ..client.waiting import run_blocking
@@ -115,8 +116,14 @@ class Fleet:
         else:
             stem, wanted = name or self.name, 1 if count is None else check_count(count)
             names = run_blocking(link.ask, "free_names", stem, wanted)
+        given = self._defaults | options
+        image, at_hand = None, frozenset[str]()
+        if given.get("image"):
+            path = Path(str(given["image"])).expanduser().absolute()
+            given["image"] = str(path)
+            image, at_hand = run_blocking(link.open_image, path)
         specs = machine_specs(
-            names, self._defaults | options, owner=link.owner, spread=spread,
+            names, given, image=image, at_hand=at_hand, owner=link.owner, spread=spread,
             max_restarts=max_restarts,
         )  # fmt: skip
         statuses = run_blocking(link.launch, specs)
@@ -208,7 +215,8 @@ def open(
             the cluster that the program is connected to, or one for this program.
         name: The name of the fleet.
         detach: Machines do not end with this program.
-        image: A disk, a CD or a kernel, by its path on every node.
+        image: A disk, a CD or a kernel: a file of this computer, which nodes without it copy; or a
+            path that every node has. Machines do not write to it: their disks end with them.
         **options: Options of `kju.launch` for all machines.
     """
     defaults = dict(options) if image is None else {"image": os.fspath(image), **options}

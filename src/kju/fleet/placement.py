@@ -106,12 +106,14 @@ class Demand(Struct, frozen=True, omit_defaults=True):
         parts: What it shares with other machines of the node.
         kvm: Whether it needs hardware virtualization.
         node: The only node that it may run on; empty for any.
+        at_hand: The nodes on which its parts need no copy: they take no room there.
     """
 
     room: Room = Room()
     parts: Annotated[tuple[Part, ...], Meta(max_length=64)] = ()
     kvm: bool = False
     node: Annotated[str, Meta(max_length=256)] = ""
+    at_hand: Annotated[frozenset[str], Meta(max_length=10_000)] = frozenset()
 
 
 class NodeFacts(Struct, frozen=True, omit_defaults=True):
@@ -153,14 +155,14 @@ class Node(Struct):
     def take(self, instance: Instance, demand: Demand) -> None:
         """Take the room for a machine, even if there is too little."""
         self._used = self._used + self._needed(demand)
-        self._users.update(demand.parts)
+        self._users.update(self._parts(demand))
         self.taken[instance] = demand
 
     def release(self, instance: Instance) -> None:
         """Release the room of a machine. Does nothing if it has none here."""
         if (demand := self.taken.pop(instance, None)) is None:
             return
-        self._users.subtract(demand.parts)
+        self._users.subtract(self._parts(demand))
         self._users = +self._users
         # From the beginning: sums of floats do not return to what they were.
         self._used = sum((each.room for each in self.taken.values()), Room())
@@ -181,13 +183,19 @@ class Node(Struct):
         """Return the bytes of the machine's parts that do not lie here."""
         here = self.facts.parts
         return sum(
-            part.size for part in demand.parts if part.key not in here and not self._users[part]
+            part.size
+            for part in self._parts(demand)
+            if part.key not in here and not self._users[part]
         )
 
     def _needed(self, demand: Demand) -> Room:
         """Return the room that a machine takes in addition to the parts in use."""
-        new = (part.room for part in demand.parts if not self._users[part])
+        new = (part.room for part in self._parts(demand) if not self._users[part])
         return sum(new, demand.room)
+
+    def _parts(self, demand: Demand) -> tuple[Part, ...]:
+        """Return the parts of a machine that take room here."""
+        return () if self.facts.name in demand.at_hand else demand.parts
 
 
 def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) -> Node:

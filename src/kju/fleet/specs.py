@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from ..errors import UsageError
 from ..protocol.launch_options import launch_message
 from ..store.paths import check_name
+from .images.source import FleetImage
 from .messages import MachineSpec
 from .placement import Demand, Room
 
@@ -39,6 +40,8 @@ def machine_specs(
     names: Sequence[str],
     options: Mapping[str, Any],
     *,
+    image: FleetImage | None = None,
+    at_hand: Iterable[str] = (),
     owner: str = "",
     spread: bool = False,
     max_restarts: int = 0,
@@ -47,7 +50,10 @@ def machine_specs(
 
     Args:
         names: Their names.
-        options: Options of `kju.launch`, with ``image``.
+        options: Options of `kju.launch`, with ``image``: a path that every node has if there is no
+            *image*.
+        image: Their image.
+        at_hand: The nodes that have it without a copy.
         owner: The program that they end with; empty for none.
         spread: Prefer nodes with few machines.
         max_restarts: How often a lost one is started again.
@@ -57,16 +63,21 @@ def machine_specs(
         TypeError: An option is unknown.
     """
     given = dict(options)
-    image = str(given.pop("image", ""))
+    path = str(given.pop("image", "") or "")
     for refused in ("name", "detach", "surface"):
         if given.pop(refused, None):
             raise UsageError(f"{refused} is not an option of a fleet's machines")
-    launch = msgspec.to_builtins(launch_message(image, owner, given))  # type: ignore[arg-type]
+    launch = msgspec.to_builtins(launch_message(path, owner, given))  # type: ignore[arg-type]
     launch = {key: value for key, value in launch.items() if key not in ("type", "client")}
     memory = memory_bytes(given.get("memory"), guest="emulator" not in launch)
-    demand = Demand(Room(memory=memory + OVERHEAD))
+    if path:
+        # An image is many machines', and those that start again begin with it.
+        launch["overlays"] = True
+    parts = () if image is None else (image.part,)
+    demand = Demand(Room(memory=memory + OVERHEAD), parts, at_hand=frozenset(at_hand))
     return [
-        MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread) for name in names
+        MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread, image)
+        for name in names
     ]
 
 

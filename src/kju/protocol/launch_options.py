@@ -312,6 +312,7 @@ class Launch(Request, frozen=True, tag="launch"):
             machine that boots. The base has all options of the guest.
         spare: Whether the machine waits, paused and not listed, for `Begin`.
         lease: The machine ends with it, unless it is renewed; None without one.
+        overlays: Whether the guest writes to overlays over its disks, which end with the machine.
     """
 
     machine: Name = ""
@@ -335,6 +336,7 @@ class Launch(Request, frozen=True, tag="launch"):
     base: Name = ""
     spare: bool = False
     lease: Lease | None = None
+    overlays: bool = False
 
 
 class Detach(Request, frozen=True, tag="detach"):

@@ -23,6 +23,19 @@ def base(key="base", tmpfs=1):
     return Part(key, Room(tmpfs=tmpfs * GIB))
 
 
+def test_a_part_takes_no_room_on_a_node_that_has_it_at_hand():
+    image = Part("image", Room(disk=GIB))
+    full, other = node("full"), node("other")
+    wanted = demand(parts=(image,), at_hand=frozenset({"full"}))
+    assert choose_node([other, full], wanted) is full
+    full.take("a", wanted)
+    assert (full.used.disk, full.bytes_to_copy(wanted)) == (0, 0)
+    full.release("a")
+    assert full.used == Room()
+    with pytest.raises(FleetFullError, match="other lacks 1 GiB of disk"):
+        choose_node([other], wanted)
+
+
 def test_a_part_takes_its_room_once_from_the_first_machine_to_the_last():
     one = node()
     one.take("a", demand(parts=(base(),)))

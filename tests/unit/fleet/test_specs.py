@@ -3,6 +3,8 @@
 import pytest
 
 from kju.errors import UsageError
+from kju.fleet.images.source import FleetImage
+from kju.fleet.placement import Part, Room
 from kju.fleet.specs import (
     DEFAULT_MEMORY,
     MAX_COUNT,
@@ -11,6 +13,7 @@ from kju.fleet.specs import (
     machine_specs,
     memory_bytes,
 )
+from kju.store.forks.description import FileIdentity
 
 
 def test_options_become_the_fields_of_a_launch_and_a_demand():
@@ -21,10 +24,20 @@ def test_options_become_the_fields_of_a_launch_and_a_demand():
         "memory": "2G",
         "cpus": 2,
         "arguments": ["-nic", "none"],
+        # Several machines have one image: none of them writes to it.
+        "overlays": True,
     }
     assert one.demand.room.memory == (2 << 30) + OVERHEAD
     assert (one.name, one.owner, one.max_restarts, one.spread) == ("a-1", "me", 3, True)
     assert (two.name, two.launch) == ("a-2", one.launch)
+
+
+def test_an_image_to_copy_takes_room_for_its_copy():
+    image = FleetImage("0" * 64, FileIdentity(1, 2, 5000, 3, 4), "/images/a.qcow2", "n1")
+    (one,) = machine_specs(["a"], {"image": image.path}, image=image, at_hand=["n1"])
+    assert one.image == image
+    assert one.demand.parts == (Part("0" * 64 + ".qcow2", Room(disk=5000)),)
+    assert one.demand.at_hand == {"n1"}
 
 
 def test_a_machine_without_a_guest_needs_no_guest_memory():

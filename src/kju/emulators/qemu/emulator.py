@@ -38,7 +38,7 @@ from .cd_drive import QemuCdDrive
 from .display.display import Display
 from .display.screenshot import SnapshotScreens
 from .forks.machine_forks import ForksOf, QemuForks
-from .forks.prepared_fork import PreparedFork
+from .forks.prepared_fork import PreparedFork, over_images
 from .input.stepper import QemuStepper
 from .launch import PreparedQemu, choose_accelerator, make_variables, prepare
 from .power_button import loss_reason
@@ -465,7 +465,12 @@ def _create(
     if isinstance(prepared, PreparedFork):
         return _create_fork(claim, prepared, events)
     make_variables(prepared)
-    return QemuEmulator(claim, prepared, choose_accelerator(prepared), events)
+    accelerator = choose_accelerator(prepared)
+    if not prepared.request.overlays:
+        return QemuEmulator(claim, prepared, accelerator, events)
+    made, disks = over_images(claim.name, prepared)
+    forks = QemuForks(claim.name, prepared, accelerator, disks=disks)
+    return QemuEmulator(claim, made, accelerator, events, forks)
 
 
 def _create_fork(claim: Claim, prepared: PreparedFork, events: MachineEvents) -> QemuEmulator:

@@ -188,7 +188,8 @@ class PreparedQemu(NamedTuple):
         for index, (image, chain) in enumerate(zip(images, self.chains, strict=True)):
             option = "image" if self.image and not index else "disks"
             if image.kind is not Kind.KERNEL:
-                yield DiskUse(chain, image.read_only or temporary, option)
+                only_read = image.read_only or temporary or self.request.overlays
+                yield DiskUse(chain, only_read, option)
         for path, disk_format in own_disks(self.request.arguments):
             # Whether it is written is not known: what applies to a read-only one applies to both.
             yield DiskUse(Chain((Layer(path, disk_format, "disk"),)), True, "arguments")
@@ -222,6 +223,8 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
             return disk_files.new_disk(Path(path))
         with _about("disks" if further else "image"):
             image = _read_disk(path) if further else read_image(path)
+            if request.overlays and image.kind is Kind.DISK:
+                image = image._replace(read_only=False)  # the guest writes to an overlay
             return disk_files.checked(
                 image, trusted=request.trust_disk, made=definitions.layers_made
             )

@@ -1,6 +1,7 @@
 """SHELL: the disks of a running machine that is frozen, and of a fork.
 
-A frozen machine begins on the user's disks. Each freeze puts an empty overlay over every writable
+A frozen machine begins on the user's disks. (One of a fleet begins on overlays over them, as a fork
+does.) Each freeze puts an empty overlay over every writable
 disk; the files below do not change from then on, and belong to the base. A fork begins on overlays
 over the files of its base. All overlays of one machine lie in one folder, and stay there: a base
 whose disks include some of them holds the folder too.
@@ -82,6 +83,23 @@ class ForkDisks:
         """
         files = [_LayerFile(Path(path).resolve(), kind) for path, kind in disks]
         return cls(machine, [_Disk((file,)) for file in files])
+
+    @classmethod
+    def over_files(cls, machine: str, disks: Iterable[tuple[str, str]]) -> Self:
+        """Return the disks of a machine that does not write to its images: overlays over them.
+
+        The images must not change while the machine, or a base or a fork of it, exists.
+
+        Args:
+            machine: The machine's name.
+            disks: Path and format of each writable disk; an empty format if QEMU probes it.
+
+        Raises:
+            UsageError: A disk cannot have an overlay.
+            QemuError: qemu-img cannot read a disk of an unusual format.
+            FileError: An overlay could not be written; nothing is left.
+        """
+        return cls.over(machine, FrozenDisks(tuple(_unchanged(*disk) for disk in disks)))
 
     @classmethod
     def over(cls, machine: str, base: FrozenDisks) -> Self:
@@ -332,6 +350,19 @@ def _known(disk: _Disk) -> _Disk:
     if not size:
         raise UsageError(f"the disk {path} is empty: a machine with it cannot be frozen")
     return disk._replace(layers=(_LayerFile(path, kind),), size=size)
+
+
+def _unchanged(path: str, kind: str) -> BaseDisk:
+    """Return an image as the disk of a base."""
+    file = _LayerFile(Path(path).resolve(), kind)
+    try:
+        disk = _known(_Disk((file,)))
+        found = identity(file.path, own=False)
+    except OSError as error:
+        raise UsageError(f"the disk {path} cannot be read: {error}") from error
+    if found is None:
+        raise UsageError(f"the disk {path} is missing")
+    return BaseDisk((DiskLayer(str(file.path), disk.layers[0].format, found),), disk.size)
 
 
 def _frozen(disk: _Disk) -> Iterable[DiskLayer]:

@@ -146,8 +146,8 @@ class QemuForks:
         if self._disks is None or not self._disks.has_overlays:
             return ""
         return (
-            f"{self._name} was frozen or is a fork: its disks are overlays, whose snapshots are"
-            " lost when it ends or is frozen again; older ones are in the disks below"
+            f"{self._name} was frozen, is a fork, or is of a fleet: its disks are overlays, whose"
+            " snapshots are lost when it ends or is frozen again; older ones are in the disks below"
         )
 
     @property

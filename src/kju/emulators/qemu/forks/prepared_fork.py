@@ -1,4 +1,7 @@
-"""SHELL: a checked launch of a fork: the base's recipe, in place of an examination."""
+"""SHELL: a checked launch of a fork: the base's recipe, in place of an examination.
+
+A machine that does not write to its images has the disks of a fork, without a base.
+"""
 
 from __future__ import annotations
 
@@ -85,3 +88,20 @@ class PreparedFork:
         """
         disks = ForkDisks.over(name, self.base.disks)
         return launch_from(self.base, self.original, disks), disks
+
+
+def over_images(name: str, prepared: PreparedQemu) -> tuple[PreparedQemu, ForkDisks]:
+    """Return the launch of a machine that writes to overlays over its images, and these.
+
+    Args:
+        name: The machine's name.
+        prepared: Its launch.
+
+    Raises:
+        UsageError: An image cannot have an overlay.
+        QemuError: qemu-img cannot read an image of an unusual format.
+        FileError: An overlay cannot be made; nothing is left.
+    """
+    disks = ForkDisks.over_files(name, recipe.writable_disks(prepared))
+    overlays = [(str(path), 1) for path in disks.paths]
+    return recipe.with_disks(prepared, overlays), disks

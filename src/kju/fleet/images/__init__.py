@@ -1,0 +1,10 @@
+"""Images of a fleet's machines: found on a node, or copied to it and cached there.
+
+| module | holds |
+|---|---|
+| ``source`` | `FleetImage`: an image that a program has opened, by its SHA-256 |
+| ``files`` | files of images: their hashes, and pieces of them |
+| ``cache`` | the copies on one computer: filled once, checked, bounded |
+| ``keeping`` | the images of the machines of one keeper |
+| ``transfer`` | pieces from one node to others, over Ray's object store |
+"""

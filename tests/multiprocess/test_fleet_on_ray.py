@@ -6,17 +6,19 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import xservers
+from support import guests, xservers
 from support.wait import until
 
 import kju
 import kju.aio
 from kju.errors import FleetFullError, MachineLostError, UsageError
 from kju.fleet import FleetState
+from kju.fleet.images.source import PIECE
 from kju.store import running
 
 ray = pytest.importorskip("ray")
@@ -31,10 +33,12 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore")]
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     xservers.need()
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
             folder = tmp_path_factory.mktemp(name)
             folder.chmod(0o700)
             patch.setenv(name, str(folder))
+        # The processes of a node have the folder in which the node was started.
+        patch.chdir(tmp_path_factory.mktemp("here"))
         # The workers import the kju that is tested, and the functions of this file.
         paths = (Path(kju.__file__).parents[1], Path(__file__).parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
@@ -86,6 +90,12 @@ def shape(machine: kju.Machine) -> tuple[str, tuple[int, ...], int]:
 
 async def role(machine: kju.aio.Machine) -> str:
     return machine.role
+
+
+def disk(machine: kju.Machine) -> str:
+    """Return the file below the overlay of a machine's disk."""
+    blocks = [block for block in machine.qmp("query-block") if block["device"] == "kju-disk"]
+    return str(blocks[0]["inserted"]["image"]["backing-filename"])
 
 
 def fail(machine: kju.Machine) -> None:
@@ -150,6 +160,45 @@ def test_machines_of_a_killed_node_run_again_elsewhere(fleet: Fleet, cluster: An
     assert state(fleet, kept.name) == (FleetState.RUNNING, 1, kept.node)
     with pytest.raises(MachineLostError, match="has left"):
         list(fleet.map(task(shape), [lost]))
+
+
+def node_numbers() -> set[str]:
+    """Return the ends of the names of all nodes."""
+    return {node["NodeID"][:6] for node in ray.nodes() if node["Alive"]}
+
+
+@pytest.fixture
+def far_node(cluster: Any, tmp_path: Path) -> Iterator[str]:
+    """Add a node without the files of this program's folder; return the end of its name."""
+    known = node_numbers()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        node = cluster.add_node(num_cpus=2, memory=2 << 30, object_store_memory=STORE)
+    (number,) = node_numbers() - known
+    yield number
+    cluster.remove_node(node)
+
+
+def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
+    far_node: str, fleet: Fleet
+) -> None:
+    guests.qemu()
+    # Each process has another file under this path, or none.
+    image = Path("/proc/self/cwd/disk.raw")
+    image.write_bytes(os.urandom(3 * PIECE + 5000))
+    for node in fleet._link.ask("nodes"):
+        if not node.endswith(far_node):
+            fleet.drain(node)
+    options = {"memory": "64M", "args": ["-accel", "tcg", "-nic", "none"]}
+    machines = fleet.launch(2, xvfb=False, image=image, **options)
+    assert {machine.node[-6:] for machine in machines} == {far_node}
+    (copy,) = Path(os.environ["XDG_CACHE_HOME"], "kju", "images").glob("*.raw")
+    assert copy.read_bytes() == image.read_bytes()
+    assert {result for _, result in fleet.map(task(disk), machines)} == {str(copy)}
+    # A change is noticed, and nothing of it is used.
+    image.write_bytes(os.urandom(PIECE))
+    fleet.launch(xvfb=False, image=image, **options)
+    assert copy.with_name(f"{sha256(image.read_bytes()).hexdigest()}.raw").exists()
 
 
 def test_a_fleet_needs_a_valid_name() -> None:

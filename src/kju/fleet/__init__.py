@@ -11,6 +11,7 @@
 | ``keeper``, ``keeping`` | the keeper of a node, and its decisions |
 | ``hosts`` | hosts with a lease |
 | ``placement`` | which node gets a machine |
+| ``images`` | the images of machines: found on a node, or copied to it |
 | ``specs``, ``messages`` | the machines of a launch; messages of controller and keepers |
 """
 

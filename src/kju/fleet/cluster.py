@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -112,14 +113,20 @@ class FleetLink:
             if known is None:
                 return None, frozenset()
             self._images[path] = known
-        asked: dict[str, Any] = {
-            name: ray.get_actor(keeper_name(self.fleet, name), NAMESPACE).is_likely_here.remote(
-                known
-            )
-            for name in self.ask("nodes")
-        }
-        found = [name for name, answer in asked.items() if self.get(answer, ANSWER_TIMEOUT)]
-        return known, frozenset(found)
+        return known, self._nodes_with(known)
+
+    def _nodes_with(self, image: FleetImage) -> frozenset[str]:
+        asked, found = {}, set()
+        for name in self.ask("nodes"):
+            with contextlib.suppress(ValueError):  # its keeper is being started
+                keeper: Any = ray.get_actor(keeper_name(self.fleet, name), NAMESPACE)
+                asked[name] = keeper.is_likely_here.remote(image)
+        for name, answer in asked.items():
+            # A node that does not answer gets a copy, or no machine.
+            with contextlib.suppress(ray.exceptions.RayError):
+                if ray.get(answer, timeout=ANSWER_TIMEOUT):
+                    found.add(name)
+        return frozenset(found)
 
     def start_keepers(self) -> None:
         """Start a keeper on each node that has none."""

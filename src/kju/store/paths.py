@@ -8,6 +8,7 @@
 | ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
 | ``$XDG_STATE_HOME/kju/views/NAME.json`` | place, size and scale of windows |
 | ``$XDG_STATE_HOME/kju/web/access.json`` | links and sessions of `kju web` |
+| ``$XDG_CACHE_HOME/kju/images/`` | copies of images for a fleet: `kju.fleet.images.cache` |
 
 The runtime folder has mode 0700 and its owner is checked, so its contents can be trusted.
 """

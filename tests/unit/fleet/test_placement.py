@@ -23,6 +23,20 @@ def base(key="base", tmpfs=1):
     return Part(key, Room(tmpfs=tmpfs * GIB))
 
 
+def test_a_node_with_a_full_disk_gets_no_machine_with_an_image_to_copy():
+    image = Part("image", Room(disk=GIB))
+    full, roomy = node("full"), Node(NodeFacts("roomy", Room(memory=9 * GIB, disk=3 * GIB // 2)))
+    assert choose_node([full, roomy], demand(parts=(image,))) is roomy
+    assert choose_node([full, roomy], demand()) is full
+    with pytest.raises(FleetFullError, match="full lacks 1 GiB of disk"):
+        choose_node([full], demand(parts=(image,)))
+    roomy.take("a", demand(parts=(image,)))
+    # The same image needs no more room; another one has none.
+    assert choose_node([full, roomy], demand(parts=(image,))) is roomy
+    with pytest.raises(FleetFullError, match=r"roomy lacks 0\.5 GiB of disk"):
+        choose_node([roomy], demand(parts=(Part("other", Room(disk=GIB)),)))
+
+
 def test_a_part_takes_no_room_on_a_node_that_has_it_at_hand():
     image = Part("image", Room(disk=GIB))
     full, other = node("full"), node("other")

@@ -71,6 +71,33 @@ def test_forks_read_the_base_and_write_their_own(disk: Path) -> None:
     release(one, two, base, disks)
 
 
+def test_a_machine_that_does_not_write_to_its_image_begins_on_an_overlay(
+    disk: Path, roots: Path
+) -> None:
+    raw = make_disk(roots / "other.raw", "raw")
+    before = [path.stat().st_mtime_ns for path in (disk, raw)]
+    machines = [ForkDisks.over_files(name, [(str(disk), ""), (str(raw), "raw")]) for name in "ab"]
+    for pattern, disks in enumerate(machines, 0x22):
+        assert disks.has_overlays
+        for path in disks.paths:
+            qemu_io(path, "read -P 0x11 0 64k", f"write -P {pattern} 0 64k")
+    # It can be frozen, and forked.
+    base = freeze(disks=machines[0])
+    fork = ForkDisks.over("fork", base.disks)
+    qemu_io(fork.paths[0], "read -P 0x22 0 64k")
+    release(*machines, base, fork)
+    assert folders(roots) == []
+    assert [path.stat().st_mtime_ns for path in (disk, raw)] == before
+
+
+def test_an_image_that_cannot_have_an_overlay_is_refused(disk: Path, roots: Path) -> None:
+    (roots / "empty.raw").write_bytes(b"")
+    for missing in ("empty.raw", "missing.raw"):
+        with pytest.raises(UsageError, match=missing):
+            ForkDisks.over_files("a", [(str(disk), ""), (str(roots / missing), "raw")])
+    assert folders(roots) == []
+
+
 def test_a_fork_of_a_fork_has_both_overlays(disk: Path, roots: Path) -> None:
     disks = own(disk)
     base = freeze(disks=disks)

@@ -15,7 +15,7 @@ from kju.errors import WaitTimeoutError
 
 from . import guests
 from .measure import Figure, cpu_share, own_memory
-from .start import _until_size
+from .start import until_size
 
 MIB = 1 << 20
 
@@ -31,7 +31,7 @@ def _quiet(machine: kju.Machine) -> None:
 
 def resting() -> Iterator[Figure]:
     with kju.launch(name="kju-bench", args=guests.paint("still", "virtio-vga")) as machine:
-        _until_size(machine, (1280, 800))
+        until_size(machine, (1280, 800))
         _quiet(machine)
         pid = machine.info()["host"]["pid"]
         yield Figure("host", "host at rest, guest still", cpu_share(pid, 20), "% of a core", 1, "")
@@ -41,7 +41,7 @@ def moving() -> Iterator[Figure]:
     minutes = float(os.environ.get("KJU_BENCH_MINUTES", "2"))
     arguments = guests.paint("animate", "virtio-vga")
     with kju.launch(name="kju-bench", args=arguments) as machine:
-        _until_size(machine, (1280, 800))
+        until_size(machine, (1280, 800))
         info = machine.info()
         host, qemu = info["host"]["pid"], info["qemu"]["pid"]
         start, version = time.monotonic(), machine.screen.version

@@ -65,7 +65,7 @@ def attaching() -> Iterator[Figure]:
             machine.screen.frame()
 
     with kju.launch(name="kju-bench", args=guests.paint("still", "virtio-vga")) as machine:
-        _until_size(machine, (1280, 800))
+        until_size(machine, (1280, 800))
         first = [_seconds(_FIRST) for _ in range(15)]
         times = [once(attach) for _ in range(50)]
     yield Figure("start", "attach by name to first pixels (1280x800), a process's first",
@@ -74,7 +74,8 @@ def attaching() -> Iterator[Figure]:
                  f"before {statistics.median(times) * 1e3:.2f} ms")  # fmt: skip
 
 
-def _until_size(machine: kju.Machine, size: tuple[int, int]) -> None:
+def until_size(machine: kju.Machine, size: tuple[int, int]) -> None:
+    """Wait until the screen has a size: the guest draws."""
     end = time.monotonic() + 90
     for change in machine.screen.changes(timeout=60):
         if (change.mode.width, change.mode.height) == size:

@@ -21,7 +21,7 @@ with harness.instrumented():
     from kju.surface.consumer import Consumer
     from kju.surface.producer import Producer
     from kju.web import messages
-    from kju.web.access import Principal
+    from kju.web.access_list import Principal
     from kju.web.carrier import WebCarrier
     from kju.web.page_socket import PageSocket
     from kju.wire.encoder import Encoders

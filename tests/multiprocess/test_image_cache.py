@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from support.fleet_images import contents
 from kju.fleet.images.cache import ImageCache
-from kju.fleet.images.files import open_image
+from kju.fleet.images.opening import open_image
 cache, image, begun, stops = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 def pieces():
     for number, piece in enumerate(contents(found)):

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from kju.fleet.images.files import open_image, read_piece
+from kju.fleet.images.files import read_piece
+from kju.fleet.images.opening import open_image
 from kju.fleet.images.source import PIECE, FleetImage
 
 

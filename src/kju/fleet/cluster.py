@@ -29,7 +29,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noq
 
 from . import actors  # noqa: E402
 from .actors import NAMESPACE, controller_name, keeper_name  # noqa: E402
-from .images.files import file_identity, open_image  # noqa: E402
+from .images.files import file_identity  # noqa: E402
+from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
 from .messages import REPORT_INTERVAL, MachineSpec, MachineStatus  # noqa: E402
 
@@ -99,7 +100,7 @@ class FleetLink:
             path: Absolute.
 
         Returns:
-            None for a path that only the nodes may have: see `kju.fleet.images.files.open_image`.
+            None for a path that only the nodes may have: see `kju.fleet.images.opening.open_image`.
 
         Raises:
             UsageError: It is not an image, or was changed while it was read.

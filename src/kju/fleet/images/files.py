@@ -12,7 +12,6 @@ from pathlib import Path
 from msgspec import structs
 
 from ...errors import KjuError, UnavailableError, UsageError
-from ...store import definitions, disk_files
 from ...store.forks.description import FileIdentity, change
 from .source import PIECE, FleetImage
 
@@ -24,31 +23,6 @@ _BLOCK = 1 << 20
 def always() -> bool:
     """Return true: the work is not to be given up."""
     return True
-
-
-def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) -> FleetImage | None:
-    """Return an image of this computer that can be copied to others.
-
-    Args:
-        path: The image, absolute.
-        node: This node.
-        is_wanted: Returns false to give up.
-
-    Returns:
-        None for a path that only the nodes may have: it is missing here, or not a regular file; and
-        for a disk in several files, which are not copied.
-
-    Raises:
-        UsageError: It is not an image, cannot be read, or was changed meanwhile.
-    """
-    if not path.is_file():
-        return None
-    image = disk_files.read_image(str(path))
-    _, chain = disk_files.checked(image, trusted=True, made=definitions.layers_made)
-    if len(chain.layers) > 1:
-        return None
-    sha256, file = hash_file(path, is_wanted)
-    return FleetImage(sha256, file, str(path), node)
 
 
 def hash_file(path: Path, is_wanted: Callable[[], bool] = always) -> tuple[str, FileIdentity]:

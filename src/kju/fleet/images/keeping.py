@@ -15,7 +15,8 @@ from ...errors import KjuError
 from ...store.forks.description import FileIdentity
 from ..placement import Instance
 from .cache import ImageCache
-from .files import file_identity, hash_file, require_same
+from .files import file_identity, require_same
+from .hashes import sha256_of
 from .source import FleetImage
 
 log = logging.getLogger(__name__)
@@ -171,6 +172,6 @@ class KeptImages:
             self._read[str(path)] = (found, image.key)
             return True
         if self._read.get(str(path), (None, ""))[0] != found:
-            sha256, found = hash_file(path, is_wanted)
+            sha256, found = sha256_of(path, is_wanted)
             self._read[str(path)] = (found, FleetImage(sha256, found, image.path, "").key)
         return self._read[str(path)][1] == image.key

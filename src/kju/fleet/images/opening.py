@@ -1,0 +1,36 @@
+"""SHELL: an image of the computer of a program that launches machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...store import definitions, disk_files
+from .files import always
+from .hashes import sha256_of
+from .source import FleetImage
+
+
+def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) -> FleetImage | None:
+    """Return an image of this computer that can be copied to others.
+
+    Args:
+        path: The image, absolute.
+        node: This node.
+        is_wanted: Returns false to give up.
+
+    Returns:
+        None for a path that only the nodes may have: it is missing here, or not a regular file; and
+        for a disk in several files, which are not copied.
+
+    Raises:
+        UsageError: It is not an image, cannot be read, or was changed meanwhile.
+    """
+    if not path.is_file():
+        return None
+    image = disk_files.read_image(str(path))
+    _, chain = disk_files.checked(image, trusted=True, made=definitions.layers_made)
+    if len(chain.layers) > 1:
+        return None
+    sha256, file = sha256_of(path, is_wanted)
+    return FleetImage(sha256, file, str(path), node)

@@ -6,7 +6,6 @@ kju web uses TLS there, as it must; noVNC and QEMU's WebSocket use none. This ne
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import statistics
 import subprocess
@@ -35,8 +34,11 @@ def figures(folder: str) -> Iterator[Figure]:
         one, other = link.one, link.other
         ours = stack.enter_context(rig.of_kju(folder, arguments, "kju-bench-link"))
         port = 5700 + random.randrange(200)
-        shown = ["-vnc", f"{one.address}:1,websocket={port}"]
-        theirs = stack.enter_context(_qemu(folder, [*arguments, *shown], one.before))
+        shown = ["-display", "none", "-vnc", f"{one.address}:1,websocket={port}"]
+        here = Path(folder) / "theirs"
+        here.mkdir()
+        theirs = stack.enter_context(rig.plain(here, [*arguments, *shown], one.before))
+        theirs.line.tell("still")
         _certify(one.address)
         web = stack.enter_context(pages.kju_web(one.before, f"{one.address}:0"))
         socket = f"ws://{one.address}:{port}/"
@@ -62,24 +64,6 @@ def _certify(address: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode and words[0] == "web":
             raise RuntimeError(done.stderr)
-
-
-@contextlib.contextmanager
-def _qemu(folder: str, arguments: list[str], before: tuple[str, ...]) -> Iterator[rig.Rig]:
-    here = Path(folder) / "theirs"
-    here.mkdir()
-    program = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
-    words = [*before, program, "-nodefaults", *arguments, *rig.lines(here), "-display", "none"]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-    try:
-        made = rig.Rig(here, None, process.pid)
-        with contextlib.closing(made):
-            made.line.until("kju: ready")
-            made.line.tell("still")
-            yield made
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _report(

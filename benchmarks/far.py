@@ -67,19 +67,10 @@ def served(name: str, end: End) -> Iterator[tuple[str, str]]:
 def qemu(folder: str, arguments: list[str], end: End) -> Iterator[rig.Rig]:
     """Run the guest in plain QEMU at one end, with a VNC server."""
     here = Path(tempfile.mkdtemp(dir=folder))
-    program = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     shown = ["-display", "none", "-vnc", f"{end.address}:1"]
-    words = [*end.before, program, "-nodefaults", *arguments, *rig.lines(here), *shown]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-    try:
-        made = rig.Rig(here, None, process.pid)
-        with contextlib.closing(made):
-            made.line.until("kju: ready")
-            made.line.tell("still")
-            yield made
-    finally:
-        process.kill()
-        process.wait()
+    with rig.plain(here, [*arguments, *shown], end.before) as made:
+        made.line.tell("still")
+        yield made
 
 
 def pressed(end: End, *words: str) -> list[float]:

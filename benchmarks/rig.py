@@ -12,7 +12,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,6 @@ def of_qemu(
         x11: Its environment, for ``gtk``.
     """
     here = Path(tempfile.mkdtemp(dir=folder))
-    qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     spice = f"unix=on,addr={here}/spice,disable-ticketing=on"
     shown = {
         "vnc": ["-display", "none", "-vnc", f"unix:{here}/vnc"],
@@ -120,10 +119,30 @@ def of_qemu(
         "gtk": ["-display", "gtk,full-screen=on,zoom-to-fit=on"],
         "none": ["-display", "none"],
     }[display]
-    words = [qemu, "-nodefaults", *arguments, *lines(here), *shown]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=x11)
+    with plain(here, [*arguments, *shown], environment=x11) as rig:
+        yield rig
+
+
+@contextlib.contextmanager
+def plain(
+    folder: Path,
+    arguments: list[str],
+    before: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
+) -> Iterator[Rig]:
+    """Run the guest by QEMU alone.
+
+    Args:
+        folder: The guest's own, for the lines.
+        arguments: QEMU's, with its display.
+        before: The command that runs QEMU; empty to run it directly.
+        environment: QEMU's; None for this process's.
+    """
+    qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
+    words = [*before, qemu, "-nodefaults", *arguments, *lines(folder)]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
     try:
-        rig = Rig(here, None, process.pid)
+        rig = Rig(folder, None, process.pid)
         with contextlib.closing(rig):
             rig.line.until("kju: ready")
             yield rig

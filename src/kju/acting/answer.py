@@ -17,7 +17,7 @@ import numpy as np
 
 from ..surface import Mark
 from ..surface.geometry import Rect, Region, bounding
-from ..vision.areas import check_rect, cut_out, pixel_words
+from ..vision.areas import bounds_of, check_rect, cut_out, differing
 from ..vision.looking import Condition, Seen
 from ..vision.pixels import Movement
 from .checks import check_seconds
@@ -204,15 +204,10 @@ def changed_boxes(
     # Only the part around all of them is examined: most changes are small.
     part = _around(bounding(places), Rect(0, 0, after.shape[1], after.shape[0]))
     differs = np.zeros((part.height, part.width), bool)
+    hidden = list(ignored)
     for rect in places:
         inside = rect._replace(x=rect.x - part.x, y=rect.y - part.y)
-        cut_out(differs, inside)[...] = pixel_words(cut_out(before, rect)) != pixel_words(
-            cut_out(after, rect)
-        )
-    for rect in ignored:
-        if hidden := rect.intersection(part):
-            inside = hidden._replace(x=hidden.x - part.x, y=hidden.y - part.y)
-            cut_out(differs, inside)[...] = False
+        cut_out(differs, inside)[...] = differing(before, after, rect, hidden)
     boxes: list[Rect] = []
     for cells in _groups(_cells(differs)):
         rows, columns = [row for row, _ in cells], [column for _, column in cells]
@@ -220,8 +215,12 @@ def changed_boxes(
         right = min((max(columns) + 1) * _CELL, part.width)
         bottom = min((max(rows) + 1) * _CELL, part.height)
         boxes.append(Rect(left, top, right - left, bottom - top))
-    found = (_tight(differs, box) for box in _joined(boxes))
-    return [box._replace(x=box.x + part.x, y=box.y + part.y) for box in found]
+    found = []
+    for box in _joined(boxes):
+        if tight := bounds_of(cut_out(differs, box)):
+            x, y = part.x + box.x + tight.x, part.y + box.y + tight.y
+            found.append(tight._replace(x=x, y=y))
+    return found
 
 
 def _around(rect: Rect, whole: Rect) -> Rect:
@@ -264,12 +263,3 @@ def _joined(boxes: list[Rect]) -> list[Rect]:
         else:
             done.append(box)
     return sorted(done, key=lambda box: (box.y, box.x))
-
-
-def _tight(differs: npt.NDArray[np.bool_], box: Rect) -> Rect:
-    """Return the smallest rectangle around the differences in a box that has one."""
-    part = cut_out(differs, box)
-    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-    x, y = int(columns[0]), int(rows[0])
-    width, height = int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
-    return Rect(box.x + x, box.y + y, width, height)

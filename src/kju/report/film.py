@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .. import encoding
-from ..vision.areas import pixel_words
+from ..vision.areas import bounds_of, pixel_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -126,9 +126,8 @@ class Film:
         late = time - self._turned > _BLINK_SECONDS
         if late or before is None or not _same(before, frame) or last.shape != frame.shape:
             return False
-        differs = pixel_words(last) != pixel_words(frame)
-        rows, columns = (np.flatnonzero(differs.any(axis)) for axis in (1, 0))
-        if np.ptp(rows) >= _BLINK_HEIGHT or np.ptp(columns) >= _BLINK_WIDTH:
+        box = bounds_of(pixel_words(last) != pixel_words(frame))
+        if box is None or box.width > _BLINK_WIDTH or box.height > _BLINK_HEIGHT:
             return False
         self._before, self._last, self._turned = last, before, time
         return True

@@ -1,7 +1,8 @@
-"""Rectangles of pictures: checks, views, comparable pixels, and text for messages."""
+"""Rectangles of pictures: checks, views, differences, and text for messages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,38 @@ def pixel_words(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         return np.asarray(pixels)
     words = np.ascontiguousarray(pixels).view(np.ndarray).view("<u4")[..., 0]
     return words & np.uint32(0x00FFFFFF)
+
+
+def differing(
+    before: npt.NDArray[np.uint8],
+    after: npt.NDArray[np.uint8],
+    rect: Rect,
+    ignored: Iterable[Rect] = (),
+) -> npt.NDArray[np.bool_]:
+    """Return where two pictures differ in a rectangle; shape ``(rect.height, rect.width)``.
+
+    Args:
+        before: A picture.
+        after: Another one of the same size.
+        rect: The rectangle; inside both.
+        ignored: Rectangles that are not compared.
+    """
+    mask: npt.NDArray[np.bool_]
+    mask = pixel_words(cut_out(before, rect)) != pixel_words(cut_out(after, rect))
+    for hidden in ignored:
+        if part := hidden.intersection(rect):
+            cut_out(mask, part._replace(x=part.x - rect.x, y=part.y - rect.y))[...] = False
+    return mask
+
+
+def bounds_of(mask: npt.NDArray[np.bool_]) -> Rect | None:
+    """Return the smallest rectangle around the True elements of a mask; None without any."""
+    rows = np.flatnonzero(mask.any(1))
+    if not rows.size:
+        return None
+    columns = np.flatnonzero(mask.any(0))
+    x, y = int(columns[0]), int(rows[0])
+    return Rect(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
 
 
 def rect_text(rect: Rect) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import UsageError
 from ..surface import Change, Mark
 from ..surface.geometry import Rect, bounding
-from .areas import check_rect, cut_out, pixel_words, rect_text
+from .areas import bounds_of, check_rect, cut_out, differing, pixel_words, rect_text
 from .looking import Condition, Seen
 from .timeout import Best
 
@@ -266,20 +266,9 @@ def _differing(
         damage: Rectangles in which they may differ; inside both.
         ignore: Rectangles that are not compared.
     """
-    found = []
-    for rect in damage:
-        mask = pixel_words(cut_out(before, rect)) != pixel_words(cut_out(after, rect))
-        for hidden in ignore:
-            part = hidden.intersection(rect)
-            if part:
-                cut_out(mask, part._replace(x=part.x - rect.x, y=part.y - rect.y))[...] = False
-        rows = np.flatnonzero(mask.any(1))
-        if rows.size:
-            columns = np.flatnonzero(mask.any(0))
-            x, y = int(columns[0]), int(rows[0])
-            width, height = int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
-            found.append(Rect(rect.x + x, rect.y + y, width, height))
-    return found
+    hidden = list(ignore)
+    found = ((rect, bounds_of(differing(before, after, rect, hidden))) for rect in damage)
+    return [box._replace(x=rect.x + box.x, y=rect.y + box.y) for rect, box in found if box]
 
 
 def _picture(pixels: Pixels, rect: Rect) -> bytes:

@@ -9,25 +9,18 @@ Needs what the tests of the page need (tools/setup check).
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from desktop import save
-from displays import KJU, PYTHONPATH, ROOT, SECONDS, homes, wait  # first: it says what is missing
+from displays import KJU, PYTHONPATH, SECONDS, wait  # first: it says what is missing
 from guest_machines import Machines
-from PIL import Image
+from pictures import Picture, take
 from playwright.sync_api import Browser, Page, sync_playwright
 
-IMAGES = ROOT / "docs" / "images"
 #: The machines of the wall that run.
 RUNNING = ("linux", "invaders", "memtest", "grub")
 #: Milliseconds.
@@ -173,20 +166,6 @@ def login(lab: Machines, browser: Browser, **options: object) -> bytes:
         return page.screenshot()
 
 
-class Picture(NamedTuple):
-    """One picture.
-
-    Attributes:
-        scene: Makes it.
-        options: Its arguments.
-        page: Its name in docs/images; empty for a picture that the docs do not show.
-    """
-
-    scene: Callable[..., bytes]
-    options: dict[str, object]
-    page: str = ""
-
-
 DARK = {"color_scheme": "dark"}
 PICTURES = {
     "machine": Picture(machine, {"do": use}, "browser"),
@@ -205,29 +184,14 @@ PICTURES = {
 }
 
 
-def main() -> None:
-    """Take the pictures that the command line names."""
-    folder = Path(sys.argv[1]) if sys.argv[1:] else None
-    for name in sys.argv[2:]:
-        if name not in PICTURES:
-            sys.exit(f"no picture {name!r}; there are: {', '.join(PICTURES)}")
-    names = sys.argv[2:] or [name for name, one in PICTURES.items() if folder or one.page]
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+def prepare(lab: Machines, stack: contextlib.ExitStack) -> tuple[Machines, Browser]:
+    """Start the browser."""
+    playwright = stack.enter_context(sync_playwright())
     arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with tempfile.TemporaryDirectory() as home:
-        os.environ |= homes(Path(home))
-        with Machines(Path(home)) as lab, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=arguments
-            )
-            for name in names:
-                scene, options, page = PICTURES[name]
-                data = scene(lab, browser, **options)
-                picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-                save(picture, folder / f"{name}.png" if folder else IMAGES / f"{page}.png")
-            browser.close()
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+    stack.callback(browser.close)
+    return lab, browser
 
 
 if __name__ == "__main__":
-    main()
+    take(PICTURES, prepare)

@@ -15,16 +15,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
-from displays import KJU, ROOT, Display, display, homes, wait  # first: it says what is missing
+from displays import KJU, Display, display, homes, wait  # first: it says what is missing
 from guest_machines import Machines, say, until_bright
-from PIL import Image
+from pictures import Picture, take
 from support import guests
 
 import kju
@@ -36,7 +35,6 @@ from kju.desktop.machines.remote_addresses import (
 from kju.errors import QemuError
 
 Pixels = np.ndarray
-IMAGES = ROOT / "docs" / "images"
 #: Offers its argument as the clipboard's text.
 CLIPBOARD = """
 import sys
@@ -202,20 +200,6 @@ def is_bright(screen: Display, corner: tuple[int, int]) -> bool:
 # ---- The table
 
 
-class Picture(NamedTuple):
-    """One picture.
-
-    Attributes:
-        scene: Makes it.
-        options: Its arguments.
-        page: Its name in docs/images; empty for a picture that the docs do not show.
-    """
-
-    scene: Callable[..., Pixels]
-    options: dict[str, object]
-    page: str = ""
-
-
 PICTURES = {
     "empty": Picture(empty, {}),
     "empty-dark": Picture(empty, {"dark": True}),
@@ -253,34 +237,5 @@ PICTURES = {
 }
 
 
-def save(picture: Pixels, path: Path) -> None:
-    """Store a picture with a palette: windows have few colours."""
-    image = Image.fromarray(picture)
-    if len(image.getcolors(1 << 24) or []) > 256:
-        image = image.quantize(256, dither=Image.Dither.NONE)
-    else:
-        image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
-    image.save(path, optimize=True)
-    print(path, flush=True)
-
-
-def main() -> None:
-    """Take the pictures that the command line names."""
-    folder = Path(sys.argv[1]) if sys.argv[1:] else None
-    for name in sys.argv[2:]:
-        if name not in PICTURES:
-            sys.exit(f"no picture {name!r}; there are: {', '.join(PICTURES)}")
-    names = sys.argv[2:] or [name for name, one in PICTURES.items() if folder or one.page]
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home:
-        os.environ |= homes(Path(home))
-        with Machines(Path(home)) as lab:
-            for name in names:
-                scene, options, page = PICTURES[name]
-                picture = scene(lab, **options)
-                save(picture, folder / f"{name}.png" if folder else IMAGES / f"{page}.png")
-
-
 if __name__ == "__main__":
-    main()
+    take(PICTURES, lambda lab, _: (lab,))

@@ -139,6 +139,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def page(browser: Browser, web: Web) -> Iterator[Page]:
+    """An empty page in a browser of its own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
 def open_page(browser: Browser, web: Web) -> Iterator[Callable[..., Page]]:
     """Open the page in a browser of its own, with a link for a role.
 

@@ -53,13 +53,6 @@ def web(place: str) -> Iterator[Web]:
         yield made
 
 
-@pytest.fixture
-def page(browser: Browser, web: Web) -> Iterator[Page]:
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
-
-
 def test_far_machine_is_on_the_wall_and_its_page_has_its_pixels(
     machine: kju.Machine, web: Web, page: Page
 ):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from support.wait import until
 
 from .conftest import Web, own_folders, serve
@@ -20,13 +20,6 @@ PASSWORD = "correct horse battery"
 def web(tmp_path: Path) -> Iterator[Web]:
     with own_folders(tmp_path), serve() as made:
         yield made
-
-
-@pytest.fixture
-def page(browser: Browser, web: Web) -> Iterator[Page]:
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
 
 
 def kju(*words: str, given: str = "") -> None:

@@ -7,16 +7,15 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import guests
+from support.tool_calls import call, refused
 from support.wait import until_async
 
 import kju.aio
 from kju.acting.answer import Times
 from kju.agents.mcp import launching
-from kju.agents.mcp.results import ToolResult
 from kju.agents.mcp.session import ToolSession
 from kju.client.targets import running_names
 from kju.protocol.input_log import Input
@@ -51,18 +50,6 @@ async def session(images: Path) -> AsyncIterator[ToolSession]:
     made = ToolSession(launch=images, times=QUICK)
     yield made
     await made.close()
-
-
-async def call(session: ToolSession, name: str, /, **values: Any) -> ToolResult:
-    result = await session.call(name, values)
-    assert not result.is_error, result.text
-    return result
-
-
-async def refused(session: ToolSession, name: str, /, **values: Any) -> str:
-    result = await session.call(name, values)
-    assert result.is_error
-    return result.text
 
 
 async def test_only_images_of_the_folder_are_launched(session: ToolSession, images: Path) -> None:

@@ -5,8 +5,6 @@ Also: guests that do not read, and typing clients that are killed.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 import sys
 import textwrap
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import guests, typed_guest
+from support.load import busy_computer
 from support.typed_guest import Typed, sample
 from support.wait import until
 
@@ -40,19 +39,6 @@ def shell(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory)
     """One with a PS/2 keyboard."""
     with typed_guest.shell(tmp_path_factory.mktemp("ps2")) as guest:
         yield guest
-
-
-@contextlib.contextmanager
-def busy_computer() -> Iterator[None]:
-    """Run a busy loop for each processor."""
-    spin = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def check(guest: Typed, length: int) -> None:
@@ -122,7 +108,7 @@ def test_other_keyboards_lose_no_character(
 def test_text_field_on_a_busy_computer_receives_every_character(
     shared_runtime_folder: None, tmp_path: Path
 ) -> None:
-    with typed_guest.field(tmp_path) as guest, busy_computer():
+    with typed_guest.field(tmp_path) as guest, busy_computer(1):
         check(guest, LONG)
 
 

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 from support.background_server import serving
-from support.web_page import Page, has_secret, new_key, page_of, web_server
+from support.web_page import Page, has_secret, new_key, page_of
 
 from kju.errors import KjuError, UsageError
 from kju.web import attempts, page_socket
@@ -24,18 +23,6 @@ from kju.web.listening import WebOptions
 from kju.web.server import WebServer
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WebServer]:
-    async with web_server() as made:
-        yield made
-
-
-@pytest.fixture
-async def page(server: WebServer) -> AsyncIterator[Page]:
-    async with Page(server.url) as made:
-        yield made
 
 
 def error_of(body: bytes) -> str:

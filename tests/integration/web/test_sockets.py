@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from support.wait import until_async
@@ -26,18 +25,6 @@ from kju.web.server import WebServer
 from kju.wire import messages as wire
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WebServer]:
-    async with web_server() as made:
-        yield made
-
-
-@pytest.fixture
-async def page(server: WebServer) -> AsyncIterator[Page]:
-    async with Page(server.url) as made:
-        yield made
 
 
 async def closed(writer: asyncio.StreamWriter) -> None:

@@ -13,6 +13,7 @@ import pytest
 from support.acting_host import ActingMachine, acting_host, animated
 from support.fake_host import FakeHost
 from support.gym_host import gym_host
+from support.tool_calls import call, refused
 from support.wait import until_async
 
 import kju.aio
@@ -21,7 +22,7 @@ from kju.acting.answer import Times
 from kju.agents.aio.computer import Computer
 from kju.agents.mcp import session as session_module
 from kju.agents.mcp.calls import CALLS, MAKERS
-from kju.agents.mcp.results import UNTRUSTED, ToolResult
+from kju.agents.mcp.results import UNTRUSTED
 from kju.agents.mcp.session import QUOTED, ToolSession
 from kju.agents.mcp.tools import MAX_CHARACTERS, TOOLS
 from kju.agents.pictures import Picture
@@ -47,18 +48,6 @@ async def session(host: ActingMachine, tmp_path: Path) -> AsyncIterator[ToolSess
     made = ToolSession(images=tmp_path, serial=True, times=QUICK)
     yield made
     await made.close()
-
-
-async def call(session: ToolSession, name: str, /, **values: Any) -> ToolResult:
-    result = await session.call(name, values)
-    assert not result.is_error, result.text
-    return result
-
-
-async def refused(session: ToolSession, name: str, /, **values: Any) -> str:
-    result = await session.call(name, values)
-    assert result.is_error and result.picture is None
-    return result.text
 
 
 def test_descriptions_are_short() -> None:

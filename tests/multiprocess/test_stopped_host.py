@@ -112,7 +112,7 @@ def test_error_of_a_host_that_is_killed_while_it_starts_has_no_empty_name(
     starting = Starting(Launch(emulator="xvfb"))
     os.killpg(starting._child.pid, signal.SIGKILL)
     with pytest.raises(
-        MachineGoneError, match=r"^a machine that was starting has gone: "
+        MachineGoneError, match=r"^a machine that was starting has ended: "
     ) as caught:
         starting.ask(Begin(), 60)
     assert "''" not in str(caught.value)

@@ -95,7 +95,7 @@ async def test_a_fork_is_used_and_ends_with_the_server(tmp_path: Path) -> None:
     async with await kju.aio.launch(guests.modes(tmp_path), name="base"):
         await call(session, "key", keys="a")
         fork = await call(session, "fork", name="copy")
-        assert fork.text == "copy goes on from base"
+        assert fork.text == "copy continues from base"
         shots = [await call(session, "screenshot", machine=name) for name in ("base", "copy")]
         assert shots[0].facts is not None and shots[1].facts is not None
         assert shots[0].facts["size"] == shots[1].facts["size"]

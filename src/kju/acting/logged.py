@@ -41,7 +41,7 @@ class LoggedAction(NamedTuple):
         began: Time of its begin, on the log's clock.
         ended: Time of its end.
         input: The action. A `Type` has one character, a `Click` is a single one.
-        approached: Time at which the pointer came near the action's first pixel; `began` for an
+        approached: Time at which the pointer was near the action's first pixel; `began` for an
             action without one.
     """
 

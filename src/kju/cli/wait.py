@@ -117,7 +117,7 @@ def wait(
         str,
         typer.Option(
             metavar="PNG",
-            help="On a timeout, write the last screen to PNG, marked with what was expected.",
+            help="On a timeout, write the last screen, with marks, to PNG.",
         ),
     ] = "",
     console: Console = 0,

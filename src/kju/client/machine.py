@@ -304,7 +304,7 @@ class Machine:
             UsageError: *tag* or *spares* is not valid.
             ForkError: The machine cannot be forked; the message has the reason. It is unchanged.
             LimitError: There is too little memory for the base.
-            QemuError: QEMU could not save the guest's state. The machine goes on.
+            QemuError: QEMU could not save the guest's state. The machine continues.
             RoleError: This client has the view role.
             MachineGoneError: The machine has ended.
         """

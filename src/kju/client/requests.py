@@ -436,7 +436,7 @@ def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) 
     if ended is None:
         logs = f"; see kju logs {name}" if name else ""
         return (
-            f"{_machine_words(name)} has gone: its host closed the connection without a message"
+            f"{_machine_words(name)} has ended: its host closed the connection without a message"
             f" (was it killed?){logs}"
         )
     log = f"; end of its log: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""

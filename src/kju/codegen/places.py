@@ -76,7 +76,7 @@ def choose_place(point: Point, shown: ReadFrame, clear: ReadFrame) -> ChosenPlac
     Args:
         point: The pixel.
         shown: The screen when the pixel was clicked.
-        clear: The screen before the pointer came near, whose cursor may cover the place.
+        clear: The screen before the pointer was near, whose cursor may cover the place.
     """
     around = Rect(point[0] - _HALVES[2], point[1] - _HALVES[2], 2 * _HALVES[2], 2 * _HALVES[2])
     stale = clear is not shown and clear.differs(shown, around) > _MAX_CHANGED

@@ -43,7 +43,7 @@ class Views(NamedTuple):
 
     Attributes:
         shown: When the step began.
-        clear: Before the pointer came near its place.
+        clear: Before the pointer was near its place.
         after: When the step was complete, for the echo of a text.
     """
 

@@ -27,7 +27,7 @@ class ScriptStep(NamedTuple):
         began: Time of its begin, seconds.
         ended: Time of its end.
         input: The action.
-        approached: Time at which the pointer came near the action's first pixel.
+        approached: Time at which the pointer was near the action's first pixel.
         times: Repetitions of a chord.
     """
 

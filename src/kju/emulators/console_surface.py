@@ -144,7 +144,7 @@ class ConsoleSurface:
         old.close(State.SUPERSEDED)
 
     def begin_replacement(self) -> None:
-        """Fill a new surface from now on: the guest's memory behind the old one is gone.
+        """Fill a new surface from now on: the guest's memory behind the old one no longer exists.
 
         Clients see the old one until `end_replacement`, unless it has a name.
 

@@ -74,12 +74,12 @@ class EnvOptions(TypedDict, total=False):
         on_mode_change: ``scale`` the picture if the guest sets another mode within an episode, or
             ``truncate`` the episode. Default: ``scale``.
         stepping: `Free` (default), `Settled` or `Lockstep`. Each machine uses a copy of it.
-        reset: The name of a snapshot, or a `Reset`. Without it the machine goes on as it is.
+        reset: The name of a snapshot, or a `Reset`. Without it the machine continues as it is.
         reward: Returns the reward of a step. Default: 0.
         ended: Returns whether the episode has ended. Default: never.
         max_steps: The steps after which an episode is truncated. Default: no limit.
         serial: Read the guest's serial port, for `Moment.serial`. A step reads at most 1 MiB; the
-            next one goes on there. Default: no.
+            next one continues there. Default: no.
     """
 
     actions: Actions

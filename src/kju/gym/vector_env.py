@@ -278,7 +278,7 @@ def vector_of(num_envs: int, machine: MachineSource, **options: Any) -> VectorEn
         **options: As of `VectorEnv`.
 
     Raises:
-        UsageError: One machine is to be several.
+        UsageError: One machine is given for several environments.
     """
     if num_envs != 1 and isinstance(machine, Machine | str):
         raise UsageError(

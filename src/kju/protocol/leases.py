@@ -25,7 +25,7 @@ class Lease(Struct, frozen=True, omit_defaults=True, kw_only=True):
         holder: The keeper that renews it: ``FLEET/NODE``.
         generation: The number of this start of the machine in its fleet.
         until: When it ends.
-        facts: What the holder has to know of the machine when it finds it again.
+        facts: Facts about the machine, for a holder that finds it again.
     """
 
     holder: Name

@@ -283,7 +283,7 @@ class Info(Reply, frozen=True, tag="info-reply"):
 
 
 class SurfaceHandle(Reply, frozen=True, tag="surface-reply"):
-    """The answer to `GetSurface`; one read-only descriptor comes with it.
+    """The answer to `GetSurface`; one read-only descriptor is sent with it.
 
     Attributes:
         address: The file of a surface in a named file; otherwise empty.
@@ -295,7 +295,7 @@ class SurfaceHandle(Reply, frozen=True, tag="surface-reply"):
 
 
 class LiveHandle(Reply, frozen=True, tag="live-reply"):
-    """The answer to `GetLive`; one read-only descriptor comes with it."""
+    """The answer to `GetLive`; one read-only descriptor is sent with it."""
 
     console: int
 
@@ -311,7 +311,7 @@ class Executed(Reply, frozen=True, tag="executed"):
 
 
 class SerialHandle(Reply, frozen=True, tag="serial-reply"):
-    """The answer to `GetSerial`; a connected socket comes with it.
+    """The answer to `GetSerial`; a connected socket is sent with it.
 
     Attributes:
         writable: Whether bytes written there are sent to the guest.

@@ -30,7 +30,7 @@ class Reply(Message, frozen=True, kw_only=True):
     """The base of all replies.
 
     Attributes:
-        descriptors: The number of descriptors that come with this reply.
+        descriptors: The number of descriptors that are sent with this reply.
     """
 
     descriptors: Annotated[int, Meta(ge=0, le=4)] = 0

@@ -176,7 +176,7 @@ def _stale_time(rate: float | None) -> float:
 
 
 class StatedRate:
-    """The rate at which a mirror's viewers look, as the sender was told.
+    """The rate at which a mirror's viewers look, as it was reported to the sender.
 
     Attributes:
         rate: Looks per second; 0: nobody looks; None: the sender's own pace.

@@ -1,7 +1,7 @@
 """The tree of a machine's snapshots: each one's parent, and the machine's own place. I/O-free.
 
 - The parent of a snapshot is the one that was saved or loaded last before it was saved, on these
-  disks: a machine that ended and was started again goes on from the same place.
+  disks: a machine that ended and was started again continues from the same place.
 - A snapshot of unknown origin has no parent: it was saved before parents were recorded, or by
   another program. It can be the parent of others.
 - If a snapshot is removed, its children get its parent; so does the machine, if it was there.

@@ -12,7 +12,7 @@ class Badge(NamedTuple):
     """A badge.
 
     Attributes:
-        text: What it says, whole; the view elides it.
+        text: Its whole text; the view elides it.
         icon: Name of an icon.
         command: Command of its button; None for no button.
         label: The button's text.

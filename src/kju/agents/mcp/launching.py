@@ -107,7 +107,7 @@ class ToolLauncher:
             fork = await attached.machine.fork(name=name)
             self._machines[fork.name] = fork
         base = attached.machine.name
-        return ToolResult(f"{fork.name} goes on from {base}", facts={"machine": fork.name})
+        return ToolResult(f"{fork.name} continues from {base}", facts={"machine": fork.name})
 
     async def _check_number(self) -> None:
         await self._close_ended()

@@ -110,7 +110,7 @@ class ToolSession:
     async def call(self, name: str, values: Mapping[str, Any], *, client: str = "") -> ToolResult:
         """Carry out a call. Errors are results, with a text that says what to do.
 
-        A cancelled call goes on until its keys and buttons are released. The caller may be
+        A cancelled call continues until its keys and buttons are released. The caller may be
         cancelled at every `await`, so the call is a task of its own.
 
         Args:

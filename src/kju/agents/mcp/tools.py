@@ -226,7 +226,7 @@ TOOLS = {
         ),
         Tool(
             "fork",
-            "Start a copy of the machine that goes on from this instant; return its name.",
+            "Start a copy of the machine that continues from this instant; return its name.",
             {"name": {"type": "string", "description": "Of the copy"}},
         ),
         Tool(

@@ -60,7 +60,7 @@ def fork(
 ) -> None:
     """Start forks of a machine, in the background.
 
-    Each goes on from the instant of the freeze, with disks of its own.
+    Each continues from the instant of the freeze, with disks of its own.
     """
     several = count if count > 1 else None
     with progress(f"forking {name}"):

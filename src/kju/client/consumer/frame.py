@@ -51,7 +51,7 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
         incarnation: The producer's incarnation, in which the version counts.
         mode: The surface's mode at that time.
         consistent: True if it holds exactly that version.
-        live: True if it is the surface's memory itself, which goes on changing.
+        live: True if it is the surface's memory itself, which still changes.
     """
 
     version: int = 0

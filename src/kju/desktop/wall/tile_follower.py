@@ -48,7 +48,7 @@ def rate_after(wanted: float, still: float) -> float:
     """Return the looks per second at a machine.
 
     Args:
-        wanted: The rate at which changes are to be shown.
+        wanted: The rate at which changes must be shown.
         still: Seconds since the last change.
     """
     if wanted > _EAGER_RATE:
@@ -158,7 +158,7 @@ class TileFollower:
     # ---- The connection
 
     async def _run(self) -> None:
-        """Attach whenever the machine is to be looked at."""
+        """Attach whenever the machine's screen is viewed."""
         while True:
             while not self.rate:
                 self._news.clear()

@@ -1,7 +1,7 @@
 """SHELL: write the data of a frozen machine's overlays back into the user's disk.
 
 The disk of a frozen machine lies below the machine's forks and must not change while one runs. So
-the machine goes on over an overlay. When the last process has released the overlay's folder, its
+the machine continues over an overlay. When the last process has released the overlay's folder, its
 contents are written into the disk (``qemu-img commit``) and the folder is removed. ``disks.json``
 in the folder names disk and overlays.
 

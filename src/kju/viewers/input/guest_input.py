@@ -248,7 +248,7 @@ class GuestInput:
         self._on_change()
 
     def _apply(self) -> None:
-        """Grab what the guest has to have now."""
+        """Grab the keyboard and the pointer as the guest needs them now."""
         on = self.grabbed and not self._popup
         keyboard = on and self._grab.policy is not GrabPolicy.NEVER and not self._keys.lifted
         wanted = keyboard, on and not self.absolute

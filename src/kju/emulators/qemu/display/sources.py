@@ -7,7 +7,7 @@
 - For viewers that look rarely (thumbnails) screenshots show it: no listener is registered for them.
 
 A listener costs QEMU less than screenshots, but QEMU 10.0.2 never frees a disconnected listener:
-its socket stays open and goes on waking QEMU (ui/dbus-listener.c: listener and connection reference
+its socket stays open and still wakes QEMU (ui/dbus-listener.c: listener and connection reference
 each other; 7.2 frees it). So a firmware's text and a short mode get no listener.
 """
 

@@ -1,10 +1,10 @@
 """SHELL: the base that one QEMU was frozen as or started from, and its disks.
 
 - A freeze is refused before anything is changed, if its forks could not start.
-- The frozen machine goes on in the same QEMU. It writes to new overlays from then on: its disks are
-  the base's. Its memory is the base's copy's original; nothing is shared with its forks.
+- The frozen machine continues in the same QEMU. It writes to new overlays from then on: its disks
+  are the base's. Its memory is the base's copy's original; nothing is shared with its forks.
 - A freeze is completed even if its client disconnects, and before the machine ends.
-- After a failed freeze the machine goes on; its disks may have one overlay more.
+- After a failed freeze the machine continues; its disks may have one overlay more.
 - A base has no keys or buttons down, whatever clients hold.
 
 Source:
@@ -118,7 +118,7 @@ class QemuForks:
         Raises:
             ForkError: It cannot be frozen; nothing has changed.
             LimitError: There is too little memory for the base; nothing has changed.
-            QemuError: QEMU could not save its state; the machine goes on.
+            QemuError: QEMU could not save its state; the machine continues.
         """
         task = asyncio.create_task(self._in_turn(qmp, snapshots, tag), name="freeze")
         self._running.add(task)

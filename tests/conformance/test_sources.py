@@ -15,9 +15,9 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 from support.fake_display import FakeQemu, memfd
+from support.pattern_source import PatternSource, picture
 
 from kju.memory._system import Mapping
-from kju.sources import pattern
 from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
 from kju.sources.display1.source import Display1Source, socket_pair
 from kju.sources.framebuffer import FramebufferSource
@@ -69,13 +69,13 @@ class Feed:
 
 class Pattern(Feed):
     def make(self, producer: Producer, on_status: OnStatus) -> None:
-        self.drawn = pattern.PatternSource(producer, on_status, size=(WIDTH, HEIGHT), rate=0)
-        self.source, self.picture = self.drawn, pattern.picture((WIDTH, HEIGHT), 0)
+        self.drawn = PatternSource(producer, on_status, size=(WIDTH, HEIGHT))
+        self.source, self.picture = self.drawn, picture((WIDTH, HEIGHT), 0)
 
     def draw(self) -> None:
         if self.source.status.phase is Phase.RUNNING:  # it needs no emulator
             self.drawn.step()
-            self.picture = pattern.picture((WIDTH, HEIGHT), self.drawn.frame)
+            self.picture = picture((WIDTH, HEIGHT), self.drawn.frame)
 
 
 class Window(Feed):

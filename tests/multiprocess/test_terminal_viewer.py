@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from support.pattern_source import PatternSource, picture
 from support.ptys import InTerminal
 from support.vt import Terminal
 
 from kju.memory import SurfaceProducer
-from kju.sources.pattern import PatternSource, picture
 from kju.surface import State
 from kju.viewers.geometry import Scaling, place
 from kju.viewers.terminal.canvas import Canvas
@@ -24,7 +24,7 @@ TRUE = Ability(Colours.TRUE)
 @pytest.fixture
 def pattern(tmp_path):
     with SurfaceProducer.create(tmp_path / "screen", capacity=1 << 20) as producer:
-        source = PatternSource(producer, size=(320, 200), rate=0)
+        source = PatternSource(producer, size=(320, 200))
         source.start()
         yield source
 
@@ -98,7 +98,7 @@ def test_resize_of_the_terminal_redraws_the_picture(pattern, viewer):
 def test_mode_change_redraws_the_picture(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
-    other = PatternSource(pattern.producer, size=(128, 256), rate=0)
+    other = PatternSource(pattern.producer, size=(128, 256))
     other.start()
     terminal.until(shows(terminal, frame(other)), "the picture of the new mode")
 
@@ -164,7 +164,7 @@ def test_follow_shows_the_next_producer(pattern, viewer, tmp_path):
     pattern.producer.close()
     terminal.until(lambda: "has closed" in terminal.screen.text()[-1], "the state")
     with SurfaceProducer.create(tmp_path / "screen", capacity=1 << 20) as producer:
-        again = PatternSource(producer, size=(128, 128), rate=0)
+        again = PatternSource(producer, size=(128, 128))
         again.start()
         terminal.until(shows(terminal, frame(again)), "the picture of the next one")
     terminal.type(b"q")

@@ -1,4 +1,4 @@
-"""SHELL: a source for tests and demonstrations with known pictures and known damage.
+"""A source with known pictures and known damage.
 
 Frame *n* is a pure function of *n* and the size (`picture`), so that a consumer can check every
 pixel. Only the box and the counter change between two frames.
@@ -6,14 +6,13 @@ pixel. Only the box and the counter change between two frames.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..surface.geometry import Rect
-from ..surface.producer import Producer
-from .base import OnStatus, Phase, Source, SourceStatus
+from kju.sources.base import OnStatus, Phase, Source, SourceStatus
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +36,6 @@ class PatternSource(Source):
         on_status: OnStatus | None = None,
         *,
         size: tuple[int, int] = (640, 480),
-        rate: float = 60.0,
     ) -> None:
         """Prepare to draw.
 
@@ -45,15 +43,10 @@ class PatternSource(Source):
             producer: The producer to fill.
             on_status: Receives every new status.
             size: Width and height, at least 64 pixels each, so that counter and box fit.
-            rate: Frames a second; 0 draws only when `step` is called.
         """
         super().__init__(producer, "pattern", on_status)
         self._size = size
-        self.rate = rate
         self.frame = 0
-        self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,51 +54,37 @@ class PatternSource(Source):
         return self._size
 
     def _begin(self) -> None:
-        """Publish frame 0, then further frames at the given rate."""
+        """Publish frame 0."""
         self.retarget(self.producer)
         self._set_status(SourceStatus(Phase.RUNNING, "pattern"))
-        if self.rate > 0:
-            self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)
-            self._thread.start()
 
     def stop(self) -> None:
-        """End; nothing more is drawn once this returns."""
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join()
+        """End."""
         self._set_status(SourceStatus(Phase.ENDED, "pattern"))
 
     def retarget(self, producer: Producer) -> None:
         """Publish the current frame in another surface and continue there."""
-        with self._lock:
-            self.producer = producer
-            source = np.ascontiguousarray(picture(self.size, self.frame))
-            producer.set_mode(*self.size, source=source)
-            producer.set_state(self.live_state)
+        self.producer = producer
+        source = np.ascontiguousarray(picture(self.size, self.frame))
+        producer.set_mode(*self.size, source=source)
+        producer.set_state(self.live_state)
 
     def set_paused(self, paused: bool) -> None:
         """Publish the new state. The source continues to draw: it has no guest to pause."""
-        with self._lock:
-            super().set_paused(paused)
-            self.producer.set_state(self.live_state)
+        super().set_paused(paused)
+        self.producer.set_state(self.live_state)
 
-    def step(self) -> list[Rect]:
-        """Publish the next frame; returns the rectangles that may differ, and no others."""
-        with self._lock:
-            self.frame += 1
-            image = picture(self.size, self.frame)
-            rects = damage(self.size, self.frame)
-            self.producer.begin()
-            pixels = self.producer.pixels
-            for x, y, width, height in rects:
-                part = np.s_[y : y + height, x : x + width]
-                pixels[part] = image[part]
-            self.producer.publish(rects)
-            return rects
-
-    def _run(self) -> None:
-        while not self._ending.wait(1 / self.rate):
-            self.step()
+    def step(self) -> None:
+        """Publish the next frame."""
+        self.frame += 1
+        image = picture(self.size, self.frame)
+        rects = _damage(self.size, self.frame)
+        self.producer.begin()
+        pixels = self.producer.pixels
+        for x, y, width, height in rects:
+            part = np.s_[y : y + height, x : x + width]
+            pixels[part] = image[part]
+        self.producer.publish(rects)
 
 
 def picture(size: tuple[int, int], frame: int) -> npt.NDArray[np.uint8]:
@@ -120,7 +99,7 @@ def picture(size: tuple[int, int], frame: int) -> npt.NDArray[np.uint8]:
     return image
 
 
-def damage(size: tuple[int, int], frame: int) -> list[Rect]:
+def _damage(size: tuple[int, int], frame: int) -> list[Rect]:
     """Return rectangles outside of which frame *frame* equals the one before it."""
     rects = [Rect(*_box(size, frame - 1), BOX, BOX), Rect(*_box(size, frame), BOX, BOX)]
     return [rects[0].union(rects[1]), Rect(0, 0, 64, MARGIN)]

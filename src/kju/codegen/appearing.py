@@ -99,10 +99,17 @@ def _lasting(line: Line) -> list[str]:
 
 
 def _is_echo(words: str, typed: str) -> bool:
-    """Check whether a text contains one that was typed, as words of its own."""
-    lines = [line.split() for line in typed.split("\n")]
-    shown = f" {words} "
-    return any(f" {' '.join(line)} " in shown for line in lines if line)
+    """Check whether a text shows what was typed: a whole line of it, or the begin of one.
+
+    The begin is at the end of a text, after the prompt: a number, a gap or the end of the row cuts
+    the text there. A script that waited for it would type on before the guest has answered.
+    """
+    shown = words.split()
+    ends = [" ".join(shown[first:]) for first in range(len(shown))]
+    for line in (" ".join(line.split()) for line in typed.split("\n")):
+        if line and (f" {line} " in f" {words} " or any(line.startswith(end) for end in ends)):
+            return True
+    return False
 
 
 def asks_for_password(before: ReadFrame, after: ReadFrame, typed: str) -> bool:

@@ -42,6 +42,23 @@ def test_a_part_of_the_typed_text_is_counted() -> None:
     assert appeared(before, only, "read -p Password: secret\n") in (None, Appeared(None))
 
 
+def test_the_begin_of_a_typed_line_is_not_waited_for() -> None:
+    before = shown("root@kju:~#")
+    for typed in (
+        "echo once >> /tmp/f; read -p Password: secret\n",  # the gap in ">>" cuts the text
+        "sleep 5; read -p Password: secret\n",  # the number does
+        "read -r -s -t 60 -p Password: secret of the day\n",  # its length does
+    ):
+        after = shown(f"root@kju:~# {typed.strip()}", "Password:")
+        assert appeared(before, after, typed) == Appeared("Password:", 2), typed
+    row = "cat /etc/a-long-name-that-goes-on-into-the-next-row/of-the-screen-that-is-80-wide"
+    wrapped = f"root@kju:~# {row}"
+    after = shown(wrapped[:80], wrapped[80:], "no such file")
+    assert appeared(before, after, f"{row}\n") == Appeared("no such file")
+    after = shown(wrapped[:80], wrapped[80:])
+    assert appeared(before, after, f"{row}\n") in (None, Appeared(None))
+
+
 def test_statements() -> None:
     assert Appeared("a").code(1) == 'kju.expect(screen.text("a")).to_be_visible()'
     assert Appeared("a", 2).code(1) == 'kju.expect(screen.text("a")).to_have_count(2)'

@@ -4,7 +4,8 @@
 - A client that breaks the protocol or does not read its replies is disconnected; the machine
   continues.
 - Requests of one client start in order and may finish out of order. One that does not have to wait
-  is answered in the turn of the loop that reads it. At the limit of open and waiting requests
+  is answered in the turn of the loop that reads it. A client may cancel a request, except one that
+  only releases keys or buttons: they would stay down. At the limit of open and waiting requests
   nothing more is read from the client, so its socket fills up and it waits.
 - A client that sends no greeting is disconnected after `GREETING_TIMEOUT`, or earlier if another
   client needs its place. Some places are reserved for clients that control.
@@ -108,7 +109,7 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[OutgoingData] = deque()
         self._unsent_bytes = 0
-        self._tasks: dict[asyncio.Task[None], int] = {}
+        self._tasks: dict[asyncio.Task[None], NumberedRequest] = {}
         # Read, not started yet; the last chunk read can exceed the limit.
         self._waiting: deque[NumberedRequest] = deque()
         # Set while nothing is read: notices that the client has disconnected.
@@ -141,12 +142,14 @@ class Client:
         self._begin_waiting()
 
     def _cancel(self, number: int) -> None:
-        for task, task_number in self._tasks.items():
-            if task_number == number:
+        """Cancel a request, unless it only releases."""
+        for task, open_request in self._tasks.items():
+            if open_request.number == number and not open_request.request.only_releases:
                 task.cancel()
         for waiting in [each for each in self._waiting if each.number == number]:
-            self._waiting.remove(waiting)
-            self._fail(number, KjuError(_CANCELLED))
+            if not waiting.request.only_releases:
+                self._waiting.remove(waiting)
+                self._fail(number, KjuError(_CANCELLED))
 
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._tasks) < MAX_REQUESTS:
@@ -154,14 +157,14 @@ class Client:
             if not self._tasks and self._answer_at_once(numbered):
                 continue
             task = self._loop.create_task(self._answer(numbered))
-            self._tasks[task] = numbered.number
+            self._tasks[task] = numbered
             task.add_done_callback(self._answered)
         enough = len(self._waiting) > MAX_WAITING
         if enough != (self._disconnect_poll is not None):
             self._stop_reading() if enough else self._resume_reading()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        number = self._tasks.pop(task)
+        number = self._tasks.pop(task).number
         if task.cancelled():
             # Not in `_answer`: a task that is cancelled before its first step does not run at all.
             self._fail(number, KjuError(_CANCELLED))

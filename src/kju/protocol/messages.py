@@ -36,6 +36,7 @@ from .values import (
     Request,
     Role,
     Side,
+    is_release,
 )
 
 
@@ -99,6 +100,11 @@ class Keys(Request, frozen=True, tag="keys"):
     console: Console = 0
     interval: Annotated[int, Meta(ge=0, le=10_000)] | None = None
 
+    @property
+    def only_releases(self) -> bool:
+        """True if every step releases a key."""
+        return bool(self.steps) and not any(down for _, down in self.steps)
+
 
 class Point(Request, frozen=True, tag="point"):
     """Use the pointer, in this order. Answered by `Done` when the last action is sent.
@@ -109,6 +115,11 @@ class Point(Request, frozen=True, tag="point"):
 
     actions: Annotated[list[Action], Meta(max_length=256)]
     console: Console = 0
+
+    @property
+    def only_releases(self) -> bool:
+        """True if every action releases a button or lifts a finger."""
+        return bool(self.actions) and all(map(is_release, self.actions))
 
 
 class Resize(Request, frozen=True, tag="resize"):
@@ -143,7 +154,8 @@ class GetLamps(Request, frozen=True, tag="lamps"):
 class Cancel(Request, frozen=True, tag="cancel"):
     """Cancel the request of this frame's number: the client no longer waits for it.
 
-    It has no answer of its own: the request is answered, by `Failed` if it was cancelled.
+    It has no answer of its own: the request is answered, by `Failed` if it was cancelled. A request
+    that only releases keys or buttons is carried out all the same: they would stay down.
     """
 
 

@@ -25,6 +25,11 @@ class Message(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only
 class Request(Message, frozen=True, kw_only=True):
     """The base of all requests."""
 
+    @property
+    def only_releases(self) -> bool:
+        """True if it releases keys or buttons, and does nothing else."""
+        return False
+
 
 class Reply(Message, frozen=True, kw_only=True):
     """The base of all replies.
@@ -175,6 +180,18 @@ class Finger(Struct, frozen=True, array_like=True, tag="finger"):
 
 Action = To | By | Button | TurnWheel | Finger
 
+
+def is_release(action: Action) -> bool:
+    """Return whether an action releases a button or lifts a finger."""
+    match action:
+        case Button(down=down):
+            return not down
+        case Finger(state=state):
+            return state == "end"
+        case _:
+            return False
+
+
 # -- the start of the last chord or gesture of a request
 #
 # A guest may react to a key, or a click, at its press or at its release. A mark taken before the
@@ -205,17 +222,15 @@ def last_gesture(actions: Sequence[Action]) -> int:
     down: set[tuple[type, int]] = set()
     released = False
     for at, action in enumerate(actions):
-        is_release = False
+        releases = is_release(action)
         idle = not down
         if isinstance(action, Button):
-            is_release = not action.down
-            (down.discard if is_release else down.add)((Button, action.button))
+            (down.discard if releases else down.add)((Button, action.button))
         elif isinstance(action, Finger):
-            is_release = action.state == "end"
-            (down.discard if is_release else down.add)((Finger, action.finger))
-        if idle and not (is_release and released):
+            (down.discard if releases else down.add)((Finger, action.finger))
+        if idle and not (releases and released):
             begin = at
-        released = is_release
+        released = releases
     return begin
 
 

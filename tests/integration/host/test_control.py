@@ -14,6 +14,8 @@ from support.wait import until
 import kju
 from kju.errors import PeerError
 from kju.host import control
+from kju.protocol import messages
+from kju.protocol.framing import ClientSide
 from kju.store import running
 
 
@@ -84,3 +86,19 @@ def test_places_are_reserved_for_control_clients(
     finally:
         for viewer in viewers:
             viewer.close()
+
+
+def test_a_release_is_carried_out_though_its_client_cancels_it(host: FakeHost) -> None:
+    """The cancellation is read together with the request, before that has begun."""
+    side = ClientSide()
+    (raw,) = connect(1)
+    with raw:
+        _, hello = side.request(messages.Hello(role="control"))
+        _, press = side.request(messages.Keys(steps=[(30, True)]))
+        raw.sendall(hello + press)
+        until(lambda: host.machine.steps == [(30, True)], "the key is down")
+        typed, chord = side.request(messages.Keys(steps=[(31, True), (31, False)]))
+        released, release = side.request(messages.Keys(steps=[(30, False)]))
+        raw.sendall(chord + side.cancel(typed) + release + side.cancel(released))
+        until(lambda: len(host.machine.steps) > 1, "the key is up")
+        assert host.machine.steps == [(30, True), (30, False)]

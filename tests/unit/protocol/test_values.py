@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
+from kju.protocol.messages import GetInfo, Keys, Point
 from kju.protocol.values import (
     ROLES,
     Button,
@@ -86,3 +87,20 @@ def test_another_size_is_refused(size: object) -> None:
 def test_a_plain_number_is_memory_in_mib_but_no_disk_size() -> None:
     assert size_fault("memory", "2048") == ""
     assert size_fault("disk", "2048")
+
+
+def test_a_request_that_only_releases_is_known() -> None:
+    lift, touch = Finger(0, "end", 1, 1), Finger(0, "begin", 1, 1)
+    assert Keys(steps=[(30, False), (42, False)]).only_releases
+    assert Point(actions=[UP, lift]).only_releases
+    for other in (
+        Keys(steps=[(30, True), (30, False)]),
+        Keys(steps=[]),
+        Point(actions=[DOWN, UP]),
+        Point(actions=[To(1, 1), UP]),
+        Point(actions=[touch]),
+        Point(actions=[TurnWheel(1)]),
+        Point(actions=[]),
+        GetInfo(),
+    ):
+        assert not other.only_releases, other

@@ -17,14 +17,15 @@ import numpy as np
 import kju
 from kju.errors import WaitTimeoutError
 
-STILL, BOOTED = 0.5, 3.0  # seconds without a change, after a key and after the boot
-ANSWER = 2.0  # seconds for the guest to react to a key
+STILL, BOOTED = 1.0, 3.0  # seconds without a change, after a key and after the boot
+ANSWER = 10.0  # seconds for the guest to react to a key, also on a busy computer
+LIMIT = 300  # seconds for anything else; an idle computer boots in 5
 PICTURES = Path("explored")
 
 
 def settled(screen: kju.Screen, seconds: float = STILL) -> str:
     """Wait until the screen is still, and return its name: the hash of its pixels."""
-    pixels = screen.wait_stable(seconds, timeout=60)
+    pixels = screen.wait_stable(seconds, timeout=LIMIT)
     return "s" + hashlib.sha256(np.ascontiguousarray(pixels[..., :3])).hexdigest()[:8]
 
 
@@ -83,7 +84,7 @@ def main() -> None:
     depth, keys = int(rest[0]) if rest else 2, rest[1:] or ["down", "up", "ret"]
     PICTURES.mkdir(exist_ok=True)
     with kju.launch(disk, name="explore", memory="256M") as machine:
-        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=60)
+        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=LIMIT)
         found = explore(machine, depth, keys)
     print("\n".join(["", *tree(found), "", f"{len(found)} screens"]))
 

@@ -18,6 +18,7 @@ import kju
 KERNEL = "/boot/invaders.exec"
 INVADERS, PIXELS = 40, 38  # the number of invaders, and the pixels of each
 TAP = 0.06  # the game reads its keys 18 times a second
+LIMIT = 300  # seconds for the boot, or a change; an idle computer needs 4
 WIDE, ENOUGH = 90, 0.6  # width of a shot's target in pixels; part of the best target that suffices
 
 
@@ -51,14 +52,14 @@ def play(kernel: str, seconds: float, player: str) -> int:
     """Play, and return the number of invaders that were shot."""
     with kju.launch(kernel, memory="64M", name="play-invaders") as machine:
         screen = machine.screen
-        screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=60)
+        screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=LIMIT)
         until = time.monotonic() + seconds
         {"bot": bot, "random": at_random, "nothing": lambda *_: time.sleep(seconds)}[player](
             machine, until
         )
         # Two invaders may overlap, so the maximum of one second is their number.
         most = 0
-        for _ in screen.changes(timeout=5):
+        for _ in screen.changes(timeout=LIMIT):
             most = max(most, int(seen(screen.frame())[0].sum()) // PIXELS)
             if time.monotonic() > until + 1:
                 return INVADERS - most

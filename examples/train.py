@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(arguments)
     with kju.launch(args.kernel, memory="64M", name="train") as machine:
-        machine.screen.wait_for(lambda frame: pixels(frame)[2], timeout=120)  # the ship
+        machine.screen.wait_for(lambda frame: pixels(frame)[2], timeout=300)  # the ship
         machine.pause()
         with machine.freeze("begin", spares=0) as base:
             envs = VectorEnv(

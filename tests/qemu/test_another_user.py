@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 import kju
 from kju.store.paths import Paths
@@ -25,7 +26,7 @@ CONNECT = """
 import socket, sys
 try:
     link = socket.socket(socket.AF_UNIX)
-    link.settimeout(10)
+    link.settimeout(HANG)
     link.connect(sys.argv[1])
     try:
         link.sendall(bytes.fromhex(sys.argv[2]))
@@ -68,7 +69,7 @@ def as_nobody(script: str, *arguments: str) -> str:
     return subprocess.run(
         ["/usr/bin/python3", "-I", "-c", script, *arguments],
         user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={},
-        capture_output=True, text=True, check=True, timeout=30,
+        capture_output=True, text=True, check=True, timeout=HANG,
     ).stdout.strip()  # fmt: skip
 
 

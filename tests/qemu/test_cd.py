@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.wait import HANG
 
 import kju
 from kju.cli import app
@@ -40,7 +41,7 @@ def machine(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_cd_is_changed_and_stays_over_a_reset(machine: kju.Machine, tmp_path: Path) -> None:
     second = iso(tmp_path / "second.iso")
-    with machine.events(timeout=60) as events:
+    with machine.events(timeout=HANG) as events:
         machine.change_cd(second)
         assert medium(machine) == str(second)
         machine.reset()

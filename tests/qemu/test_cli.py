@@ -13,12 +13,11 @@ import pytest
 from PIL import Image
 from support import accelerator, guests
 from support.ptys import InTerminal
-from support.wait import until
+from support.wait import HANG, until
 
 pytestmark = pytest.mark.qemu
 
 KJU = (sys.executable, "-m", "kju.cli")
-PATIENCE = 60.0
 #: Sources of a text mode: at first, and after it has lasted.
 SOURCE = re.compile("screendump|display1")
 
@@ -45,7 +44,7 @@ def invaders(folder):
 
 def kju(*words, check=True, **options):
     done = subprocess.run(
-        [*KJU, *map(str, words)], capture_output=True, timeout=PATIENCE, check=False, **options
+        [*KJU, *map(str, words)], capture_output=True, timeout=HANG, check=False, **options
     )
     if check:
         assert done.returncode == 0, done.stderr
@@ -287,7 +286,7 @@ def test_signal_to_a_foreground_run_ends_the_machine(folder, number):
         info = json.loads(kju("info", name, "--json").stdout)
         process.send_signal(number)
         expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
-        assert process.wait(PATIENCE) == expected
+        assert process.wait(HANG) == expected
     until(lambda: not any(map(alive, pids(info))), "the machine's end")
     assert kju("ls", "--json").stdout == b"[]\n"
     assert names(folder) == []
@@ -300,7 +299,7 @@ def test_foreground_run_ends_with_its_machine(folder):
         name = process.stdout.readline().split()[0].decode()
         info = json.loads(kju("info", name, "--json").stdout)
         os.kill(info["qemu"]["pid"], signal.SIGKILL)
-        assert process.wait(PATIENCE) == 5
+        assert process.wait(HANG) == 5
         assert b"SIGKILL" in process.stderr.read()
     assert names(folder) == []
 
@@ -319,7 +318,7 @@ def test_watch_ends_with_its_machine(invaders):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
         kju("stop", "--now", invaders)
-        assert process.wait(PATIENCE) == 8
+        assert process.wait(HANG) == 8
         assert b"has ended" in process.stderr.read()
 
 
@@ -351,7 +350,7 @@ def test_record_writes_a_video_that_plays(invaders):
     kju("key", invaders, "spc")
     until(lambda: Path("game.mp4.input.jsonl").stat().st_size > 0)
     child.send_signal(signal.SIGINT)
-    out, error = child.communicate(timeout=PATIENCE)
+    out, error = child.communicate(timeout=HANG)
     assert (child.returncode, out.decode().strip()) == (0, "game.mp4"), error
     with VideoReader("game.mp4") as reader:
         assert reader.picture(len(reader.timeline.times) - 1).any()

@@ -14,7 +14,7 @@ from support import guests, xservers
 from support.accessibility import SHOWING, Node, accessibility_bus
 from support.posts import Posts
 from support.view_window import asked
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.desktop import first_steps
@@ -49,7 +49,7 @@ def desktop(managed: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield begin
     for one in started:
         one.terminate()
-        one.communicate(timeout=60)
+        one.communicate(timeout=HANG)
 
 
 def windows(display: str) -> list[str]:
@@ -94,7 +94,7 @@ def test_without_a_display_the_error_says_so(desktop):
         environment.pop(name, None)
     done = subprocess.run(
         [sys.executable, "-m", "kju.cli", "desktop"],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=HANG, check=False,
     )  # fmt: skip
     assert done.returncode
     assert "without a display" in done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.errors import ConflictError, UsageError
@@ -38,7 +38,7 @@ def disk(tmp_path: Path) -> Path:
 def boots(image: Path, bus: str, *arguments: str, **wishes: object) -> kju.Machine:
     """Start an image, wait for its text, check its bus, and return the ended machine."""
     with kju.launch(image, args=[*guests.TCG, "-m", "64", *arguments], **wishes) as machine:
-        machine.screen.wait_text(TEXT, timeout=60)
+        machine.screen.wait_text(TEXT, timeout=HANG)
         (found,) = [d for d in machine.info()["disks"] if d["path"] == str(image)]
         assert found["bus"] == bus, found
         assert found["reason"]
@@ -66,7 +66,7 @@ def test_bios_starts_a_disk_on_another_bus(disk: Path, bus: str) -> None:
 def test_disk_formats_boot(disk: Path, kind: str) -> None:
     image = disk.with_suffix(f".{kind}")
     command = ["qemu-img", "convert", "-f", "raw", "-O", kind, str(disk), str(image)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG)
     boots(image, "ide")
 
 
@@ -74,7 +74,7 @@ def test_cd_boots(tmp_path: Path) -> None:
     guests.memtest()
     (iso, *_) = sorted(Path("/usr/lib/memtest86+").glob("*x64*.iso"))
     with kju.launch(iso, args=guests.TCG, memory="256M") as machine:
-        machine.screen.wait_text("Memtest86+", timeout=60)
+        machine.screen.wait_text("Memtest86+", timeout=HANG)
         (found,) = machine.info()["disks"]
         assert found["bus"] == "ide"
 
@@ -105,7 +105,7 @@ def test_error_for_a_compressed_image_names_the_command_to_unpack_it(
     if shutil.which(packer) is None:
         pytest.skip(f"{packer} is not installed")
     packed = disk.with_name(disk.name + PACKERS[packer])
-    done = subprocess.run([packer, "-c", disk], capture_output=True, check=True, timeout=60)
+    done = subprocess.run([packer, "-c", disk], capture_output=True, check=True, timeout=HANG)
     packed.write_bytes(done.stdout)
     if renamed:
         packed = packed.rename(disk.with_name("renamed.qcow2"))
@@ -113,7 +113,7 @@ def test_error_for_a_compressed_image_names_the_command_to_unpack_it(
         kju.launch(packed)
     disk.unlink()
     command = str(caught.value).split("unpack it first: ")[1]
-    subprocess.run(command, shell=True, check=True, timeout=60)
+    subprocess.run(command, shell=True, check=True, timeout=HANG)
     if renamed:
         disk.with_name("renamed-expanded.qcow2").rename(disk)
     boots(disk, "ide")
@@ -131,7 +131,7 @@ def stranger(disk: Path) -> Path:
     path = disk.parent / "downloads" / "stranger.qcow2"
     path.parent.mkdir()
     command = ["qemu-img", "create", "-f", "qcow2", "-b", "../one-sector.img", "-F", "raw"]
-    subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=HANG)
     return path
 
 
@@ -155,7 +155,7 @@ def test_disk_with_a_foreign_backing_file_is_rejected_until_trusted(
     with pytest.raises(UsageError, match=r"outside its folder .*--trust-disk"):
         kju.launch(image, args=[*guests.TCG, *arguments])
     with kju.launch(image, args=[*guests.TCG, *arguments], trust_disk=True) as machine:
-        machine.screen.wait_text(TEXT, timeout=60)
+        machine.screen.wait_text(TEXT, timeout=HANG)
         if image:
             (found,) = machine.info()["disks"]
             assert [layer["role"] for layer in found["layers"]] == ["disk", "backing"]
@@ -171,7 +171,7 @@ def test_clone_starts_with_its_base_in_another_folder(
     for name, below in (("one", "base"), ("two", "one")):
         defining.clone(below, name)
     with kju.start("two") as machine:
-        machine.screen.wait_text(TEXT, timeout=60)
+        machine.screen.wait_text(TEXT, timeout=HANG)
         (found,) = machine.info()["disks"]
         assert [Path(layer["path"]).name for layer in found["layers"]] == [
             "one-sector.qcow2",
@@ -192,9 +192,9 @@ def test_raw_disk_below_a_layer_without_format_is_not_probed(tmp_path: Path, dis
     """A qcow does not name its backing format, and data in the raw disk must not choose it."""
     top = tmp_path / "top.qcow"
     command = ["qemu-img", "create", "-f", "qcow", "-b", disk.name, "-F", "raw", str(top)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG)
     with kju.launch(top, args=[*guests.TCG, "-m", "64"]) as machine:
-        machine.screen.wait_text(TEXT, timeout=60)
+        machine.screen.wait_text(TEXT, timeout=HANG)
         until(lambda: machine.info()["disks"], "its disks")
         added = [" ".join(part["arguments"]) for part in machine.info()["appended"]]
         assert any(",backing.driver=raw," in words for words in added)
@@ -204,13 +204,13 @@ def test_raw_disk_below_a_layer_without_format_is_not_probed(tmp_path: Path, dis
 def test_temporary_snapshots_are_announced(tmp_path: Path, disk: Path, temporary: bool) -> None:
     image = disk.with_suffix(".qcow2")
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG)
     arguments = [*guests.TCG, "-m", "64", *(["-snapshot"] if temporary else [])]
     with kju.launch(image, args=arguments, name="short") as machine:
-        machine.screen.wait_text(TEXT, timeout=60)
+        machine.screen.wait_text(TEXT, timeout=HANG)
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "snapshot", "save", "short", "tag"],
-            capture_output=True, text=True, check=True, timeout=120, env=ENVIRONMENT | os.environ,
+            capture_output=True, text=True, check=True, timeout=HANG, env=ENVIRONMENT | os.environ,
         )  # fmt: skip
         assert ("lost when the machine ends" in done.stderr) is temporary
         assert done.stderr.count("lost") == temporary

@@ -254,5 +254,5 @@ async def test_end_of_qemu_ends_source_and_bus(tmp_path):
         await rig.qmp.execute("quit")
         await rig.until(lambda: source.status.phase == Phase.ENDED, "the end")
         assert "hung up" in source.status.reason
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             await asyncio.shield(rig.bus.closed)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 from kju.cli.output import Exit
 from kju.client.targets import running_names
@@ -35,7 +36,7 @@ def refused(code: Exit, *words: object, **environment: str) -> str:
     """Run a command that fails, and return its one line of output."""
     done = subprocess.run(
         [sys.executable, "-m", "kju.cli", *map(str, words)],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment,
+        capture_output=True, text=True, timeout=HANG, check=False, env=os.environ | environment,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -128,7 +129,7 @@ def test_launch_needs_no_temporary_folder() -> None:
     ):
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", *words],
-            capture_output=True, timeout=60, check=False, env=environment,
+            capture_output=True, timeout=HANG, check=False, env=environment,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, b"")
 

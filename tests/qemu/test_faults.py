@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.client.targets import running_names
@@ -110,7 +110,7 @@ def wait_for_the_end(screen: kju.Screen) -> tuple[float, str]:
     """Wait for changes until the end; return its time in seconds and its reason."""
     began = time.monotonic()
     with pytest.raises(ProducerGoneError) as caught:
-        for _ in screen.changes(timeout=60):
+        for _ in screen.changes(timeout=HANG):
             pass
     return time.monotonic() - began, str(caught.value)
 
@@ -122,12 +122,12 @@ def launched() -> kju.Machine:
 def test_kill_of_qemu_ends_the_machine() -> None:
     with launched() as machine:
         screen = machine.screen
-        screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         os.kill(machine.info()["qemu"]["pid"], signal.SIGKILL)
         seconds, reason = wait_for_the_end(screen)
         assert seconds < NOTICED
         assert "SIGKILL" in reason
-        assert machine.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
         assert "QEMU was killed by SIGKILL" in (machine.end_reason or "")
         with pytest.raises(MachineGoneError, match="SIGKILL"):
             machine.info()
@@ -140,7 +140,7 @@ def test_kill_of_qemu_ends_the_machine() -> None:
 def test_kill_of_the_host_ends_qemu_and_viewers() -> None:
     with launched() as machine:
         screen = machine.screen
-        screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         qemu = machine.info()["qemu"]["pid"]
         os.kill(machine.host_pid, signal.SIGKILL)
         seconds, reason = wait_for_the_end(screen)
@@ -163,7 +163,7 @@ def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
         qemu, host = info["qemu"]["pid"], machine.host_pid
         assert Path(f"/proc/{qemu}").stat().st_uid != 0
         assert any("second process" in note for note in info["notes"])
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         if blow == "the host":
             os.kill(host, signal.SIGKILL)
         else:
@@ -179,7 +179,7 @@ def test_guard_ends_with_its_machine() -> None:
     with kju.launch(guests.INVADERS, name="m", memory="64M", args=args) as machine:
         assert sorted(ours().values())[-1].startswith("qemu")
         assert len(ours()) == 3
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     assert not ours()
 
 
@@ -187,7 +187,7 @@ def test_guard_ends_with_its_machine() -> None:
 def test_signal_to_the_host_stops_the_machine(number: signal.Signals) -> None:
     with launched() as machine:
         os.kill(machine.host_pid, number)
-        assert machine.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
         assert number.name in (machine.end_reason or "")
         machine.close()
         assert machine._child
@@ -214,7 +214,7 @@ def test_kill_of_a_viewer_leaves_the_machine() -> None:
         child.kill()
         until(lambda: machine.info()["consoles"][0]["keys_held"] == [])
         until(lambda: len(machine.info()["clients"]) == 1)
-        machine.screen.wait(timeout=60)
+        machine.screen.wait(timeout=HANG)
 
 
 def test_stop_ends_a_qemu_that_hangs() -> None:
@@ -245,7 +245,7 @@ def test_concurrent_launches_of_a_name_start_one_machine() -> None:
         thread.join(60)
     assert (len(won), len(lost)) == (1, 2)
     assert all(isinstance(error, MachineExistsError) for error in lost)
-    won[0].screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    won[0].screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     won[0].close()
 
 
@@ -266,7 +266,7 @@ def test_detached_machine_outlives_its_terminal() -> None:
         os.waitpid(pid, 0)
     with kju.attach("m") as machine:
         assert machine.host_pid == int(text.split()[0])
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         machine.stop()
 
 

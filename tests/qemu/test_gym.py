@@ -16,7 +16,7 @@ pytest.importorskip("gymnasium")
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.errors import KjuError
@@ -46,8 +46,8 @@ def menu(name: str, folder: Path) -> Iterator[kju.Machine]:
     disk = folder / f"{name}.qcow2"
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", image[1], str(disk)], check=True)
     with kju.launch(str(disk), name=name, memory="64M") as machine:
-        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=120)
-        machine.screen.wait_stable(3, timeout=120)
+        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=HANG)
+        machine.screen.wait_stable(3, timeout=HANG)
         machine.snapshots.save("menu")
         yield machine
 

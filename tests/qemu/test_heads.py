@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 
@@ -29,7 +29,7 @@ CARD = "virtio-vga,id=card,max_outputs=2"
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kju.cli", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=HANG, check=False,
     )  # fmt: skip
 
 

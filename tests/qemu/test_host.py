@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 import kju.aio
@@ -76,7 +76,7 @@ def test_guest_is_shown_and_receives_keys(machine: kju.Machine) -> None:
 
 
 def test_info_is_json(machine: kju.Machine) -> None:
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     info = json.loads(json.dumps(machine.info()))
     assert info["qemu"]["arguments"] == TCG
     assert all(part["reason"] for part in info["appended"])
@@ -95,7 +95,7 @@ def test_info_is_json(machine: kju.Machine) -> None:
 def test_several_viewers_share_a_screen(machine: kju.Machine) -> None:
     others = [kju.attach(machine.name, "view") for _ in range(3)]
     assert len(machine.info()["clients"]) == 4
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     marks = {other.screen.incarnation for other in others}
     assert marks == {machine.screen.incarnation}
     for other in others:
@@ -145,14 +145,14 @@ def test_consistent_frame_and_refresh(machine: kju.Machine) -> None:
     with machine.screen._origin.hold():
         version = machine.screen.version
         assert machine.screen.version == version
-    machine.screen.wait(timeout=60)
+    machine.screen.wait(timeout=HANG)
 
 
 def test_hold_of_a_screen_times_out(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720)
     held = machine.screen._origin.hold()
     held.__enter__()
-    machine.screen.wait(timeout=60)
+    machine.screen.wait(timeout=HANG)
     held.__exit__(None, None, None)
 
 
@@ -195,11 +195,11 @@ def test_stop_tells_every_client_the_reason(machine: kju.Machine) -> None:
     pid = machine.info()["qemu"]["pid"]
     machine.stop()
     assert not Path(f"/proc/{pid}").exists()
-    assert other.wait_ended(timeout=60)
+    assert other.wait_ended(timeout=HANG)
     assert "stopped it" in (other.end_reason or "")
     with pytest.raises(ProducerGoneError):
         while True:
-            screen.wait(timeout=60)
+            screen.wait(timeout=HANG)
     assert running_names() == []
     machine.stop()
     other.close()
@@ -219,7 +219,7 @@ def test_each_output_is_a_console() -> None:
         first, second = machine.screens[:]
         assert first.incarnation != second.incarnation
         assert (first.console, second.console) == (0, 1)
-        first.wait(kju.Mark(0, 0, 0), timeout=60)
+        first.wait(kju.Mark(0, 0, 0), timeout=HANG)
         machine.screens[1].keyboard.chord("a")
         with pytest.raises(IndexError):
             machine.screens[2]
@@ -253,20 +253,20 @@ def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
         until(lambda: out.read_bytes().endswith(b"Hello 42\r"), "the text has arrived")
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "type", "blind", "Again"],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=HANG, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"Again"), "the command's text has arrived")
         boot = "<wait50ms>x<leftShiftOn>y<leftShiftOff><bs>1<lt>2<enter>"
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "type", "blind", "--boot-command", boot],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=HANG, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), "the boot command has arrived")
         done = subprocess.run(
             [sys.executable, "-m", "kju.cli", "screenshot", "blind", "x.png"],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=HANG, check=False,
         )  # fmt: skip
         assert done.returncode != 0 and "has no screen" in done.stderr
 
@@ -276,7 +276,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
     with kju.launch(guests.INVADERS, memory="64M", args=TCG, surface=path) as machine:
         assert machine.info()["consoles"][0]["address"] == str(path)
         with kju.Surface(path) as surface:
-            surface.wait(kju.Mark(0, 0, 0), timeout=60)
+            surface.wait(kju.Mark(0, 0, 0), timeout=HANG)
             assert surface.incarnation == machine.screen.incarnation
         # A client's descriptor cannot write, though the host's own can.
         number = machine.screen._memory.fileno()
@@ -296,7 +296,7 @@ def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
         screen = machine.screen
         assert machine.info()["state"] == "paused"
         assert screen.state[0] == kju.State.PAUSED
-        screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         assert screen.state[0] == kju.State.PAUSED
         monitor.execute("cont")
         until(lambda: screen.state[0] == kju.State.LIVE)
@@ -358,7 +358,7 @@ def test_used_name_is_rejected_and_a_default_name_gets_a_number(machine: kju.Mac
 
 def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
     with kju.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
-        machine.screen.wait(timeout=60)
+        machine.screen.wait(timeout=HANG)
         with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
             machine.powerdown()
         assert machine.is_alive
@@ -367,7 +367,7 @@ def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
 async def test_asyncio_drives_a_machine() -> None:
     async with await kju.aio.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
         changes = 0
-        async for _ in machine.screen.changes(timeout=60):
+        async for _ in machine.screen.changes(timeout=HANG):
             changes += 1
             if changes == 5:
                 break
@@ -375,7 +375,7 @@ async def test_asyncio_drives_a_machine() -> None:
         await asyncio.gather(machine.keyboard.type("ab"), machine.info())
         second = await kju.aio.attach(machine.name, "view")
         await machine.stop()
-        assert await second.wait_ended(timeout=60)
+        assert await second.wait_ended(timeout=HANG)
         await second.close()
 
 
@@ -390,7 +390,7 @@ def test_detached_machine_outlives_its_program_and_session(folder: Path) -> None
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=True,
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
@@ -399,7 +399,7 @@ def test_detached_machine_outlives_its_program_and_session(folder: Path) -> None
     assert running_names() == ["d"]
     with kju.attach("d") as machine:
         assert machine.host_pid == host
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         os.kill(host, 1)  # SIGHUP, as from a terminal that closes
         assert machine.info()["detached"]
         links = {os.readlink(f"/proc/{host}/fd/{fd}") for fd in range(3)}

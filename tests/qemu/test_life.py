@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import guests
 from support.ptys import InTerminal
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 import kju.aio
@@ -53,14 +53,14 @@ def echo(folder: Path) -> Path:
 
 
 def command(*words: object, check: bool = True, **options: object) -> subprocess.CompletedProcess:
-    done = subprocess.run([*KJU, *map(str, words)], capture_output=True, timeout=60, **options)
+    done = subprocess.run([*KJU, *map(str, words)], capture_output=True, timeout=HANG, **options)
     assert not check or done.returncode == 0, done.stderr
     return done
 
 
 def heard(line: object, text: bytes) -> bytes:
     """Read a serial line until a text."""
-    line.settimeout(20)
+    line.settimeout(HANG)
     said = b""
     while text not in said:
         part = line.recv(4096)
@@ -82,7 +82,7 @@ def machine(
 
 
 def test_pause_resume_and_reset_are_events(machine: kju.Machine) -> None:
-    with machine.events(timeout=60) as events:
+    with machine.events(timeout=HANG) as events:
         machine.pause()
         machine.pause()
         assert machine.info()["state"] == "paused"
@@ -94,7 +94,7 @@ def test_pause_resume_and_reset_are_events(machine: kju.Machine) -> None:
 
 
 def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None:
-    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=60) as events:
+    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=HANG) as events:
         first = next(events)
         assert (first.sequence, first.name) == (1, "started")
         assert abs(first.time - time.time()) < 600
@@ -102,10 +102,10 @@ def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None
         assert [event.sequence for event in seen] == [1, 2, 3, 4, 5]
         came = next(event for event in seen if event.name == "client-connected")
         assert came.data["pid"] == os.getpid() and came.data["role"] == "control"
-        with viewer.events(since=3, timeout=60) as later:
+        with viewer.events(since=3, timeout=HANG) as later:
             assert next(later) == seen[3]
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
-    with machine.events(since=0, timeout=60) as events:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
+    with machine.events(since=0, timeout=HANG) as events:
         mode = next(event for event in events if event.name == "mode")
         assert mode.data["console"] == 0 and mode.data["width"] >= 640
     with machine.events(timeout=0.05) as events, pytest.raises(WaitTimeoutError, match="echo"):
@@ -115,7 +115,7 @@ def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None
 
 async def test_asyncio_has_power_events_snapshots_and_serial(machine: kju.Machine) -> None:
     async with await kju.aio.attach("echo") as same:
-        events = same.events(since=0, timeout=60)
+        events = same.events(since=0, timeout=HANG)
         assert (await anext(events)).name == "started"
         await same.pause()
         async for event in events:
@@ -129,7 +129,7 @@ async def test_asyncio_has_power_events_snapshots_and_serial(machine: kju.Machin
             await same.snapshots.save("a")
         reader, writer = await same.serial()
         writer.write(b"async")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             await reader.readuntil(b"async")
         writer.close()
         await writer.wait_closed()
@@ -157,7 +157,7 @@ def test_qmp_commands_are_answered_or_rejected(machine: kju.Machine) -> None:
 
 def test_host_needs_little_memory(machine: kju.Machine) -> None:
     """Check the private memory of a host: eight of them, viewed for two minutes, had 25 MB each."""
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     lines = Path(f"/proc/{machine.host_pid}/smaps_rollup").read_text().splitlines()
     own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
     assert own < 40_000
@@ -170,7 +170,7 @@ def test_panic_of_the_guest_is_an_event(runtime_folder: None, tmp_path: Path) ->
     args = [*guests.TCG, "-m", "32", "-device", "pvpanic", "-S"]
     with kju.launch(disk, name="panics", args=args) as machine:
         assert machine.info()["state"] == "paused"
-        with machine.events(timeout=30) as events:
+        with machine.events(timeout=HANG) as events:
             machine.resume()
             told = {event.name: event.data for event in events}
         assert [name for name in told if name != "mode"][:4] == [
@@ -291,7 +291,7 @@ def test_snapshot_of_a_defined_machine_and_its_clone(runtime_folder: None, tmp_p
         assert "if=pflash,unit=1,format=qcow2" in appended
         saved = machine.snapshots.save("a")
         assert Path(saved.picture) == folder / "snapshots" / "a" / "screen.png"
-        with machine.events(timeout=60) as events:
+        with machine.events(timeout=HANG) as events:
             machine.snapshots.load("a")
             assert "snapshot-loaded" in [next(events).name for _ in range(2)]
     done = command("clone", "base", "leaf").stdout.decode()

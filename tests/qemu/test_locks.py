@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
-PATIENCE = 90.0
 TEXT = "echo 'Hello WORLD 42 {a|B} #~'"
 
 
@@ -23,15 +22,15 @@ async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboar
         kju.launch(args=guest.arguments, name=f"locks-{keyboard}") as machine,
         guests.Serial(guest) as serial,
     ):
-        serial.wait("^kju: ready", PATIENCE)
-        machine.screen.wait_text("kju$", timeout=PATIENCE)
+        serial.wait("^kju: ready", HANG)
+        machine.screen.wait_text("kju$", timeout=HANG)
         before = machine.keyboard.lamps()
         assert before is not None and not before.caps
 
         machine.keyboard.chord("caps_lock")
         with kju.report.recording(machine) as record:
             machine.keyboard.type(TEXT + "\n")
-            machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=PATIENCE)
+            machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=HANG)
         typed = [event.words for event in record.story().events if event.kind == "text"]
         assert "".join(typed) == TEXT
         assert machine.keyboard.lamps() == before._replace(caps=True)
@@ -39,7 +38,7 @@ async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboar
 
         machine.keyboard.chord("caps_lock")
         machine.keyboard.type("clear; echo Off Again\n")
-        machine.screen.wait_text("\nOff Again\n", timeout=PATIENCE)
+        machine.screen.wait_text("\nOff Again\n", timeout=HANG)
         assert machine.keyboard.lamps() == before
 
         # A key that does not pass through kju, as another program sends it.
@@ -49,4 +48,4 @@ async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboar
         async with await kju.aio.attach(machine.name) as other:
             assert (await other.keyboard.lamps()).caps
             await other.keyboard.type("clear; echo From Asyncio\n")
-        machine.screen.wait_text("\nFrom Asyncio\n", timeout=PATIENCE)
+        machine.screen.wait_text("\nFrom Asyncio\n", timeout=HANG)

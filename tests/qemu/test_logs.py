@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.errors import QemuError
@@ -33,7 +33,7 @@ def folder(runtime_folder: Path) -> Iterator[None]:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kju.cli", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=HANG, check=False,
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> Non
 def test_logs_are_kept_after_a_kill() -> None:
     with launched() as machine:
         os.kill(machine.host_pid, signal.SIGKILL)
-        assert machine.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
         assert "see kju logs m" in (machine.end_reason or "")
     done = command("logs", "m")
     assert done.returncode == 0
@@ -73,7 +73,7 @@ def test_logs_are_kept_after_a_kill() -> None:
 def test_logs_are_kept_after_a_crash_and_a_failed_start() -> None:
     with launched() as machine:
         os.kill(machine.info()["qemu"]["pid"], signal.SIGSEGV)
-        assert machine.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
     assert "QEMU was killed by SIGSEGV" in command("logs", "m").stdout
     with pytest.raises(QemuError, match="nonsense"):
         kju.launch(guests.INVADERS, name="m", args=[*TCG, "-device", "nonsense"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.qemu
 
 
 async def started(machine: HostedMachine) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG):
         await machine._started.wait()
 
 
@@ -49,25 +50,25 @@ async def test_broken_display_connection_is_reopened(
         await emulator.display.consoles[0].attach("test")
         before = emulator.display.bus
         before.close("broken by the test")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while emulator.display.bus is before:
                 await asyncio.sleep(0.01)
         await emulator.display.consoles[0].devices.keyboard.press(
             "test", [(30, True), (30, False)], 0
         )
         version = emulator.display.consoles[0].producer.version
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while emulator.display.consoles[0].producer.version == version:
                 await asyncio.sleep(0.01)
         # A source that ends is replaced too.
         source = emulator.display.consoles[0].runner.supervisor.source
         assert source is not None
         source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while emulator.display.consoles[0].runner.supervisor.source is source:
                 await asyncio.sleep(0.01)
         version = emulator.display.consoles[0].producer.version
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             while emulator.display.consoles[0].producer.version == version:
                 await asyncio.sleep(0.01)
         machine.end("the test is over")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 from kju.emulators.qemu.arguments.user_options import FLAGS
 
@@ -19,7 +20,7 @@ NAME = re.compile(r"-{1,2}([\w-]+)")
 
 def names(qemu: Path) -> set[str]:
     """Return every option in QEMU's help."""
-    said = subprocess.run([qemu, "-h"], capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run([qemu, "-h"], capture_output=True, text=True, timeout=HANG).stdout
     # "-h or -help", "-fda/-fdb file", "-initrd file"
     heads = (re.match(r"-\S+( or -\S+)?", line) for line in said.splitlines())
     return {name for head in heads if head for name in NAME.findall(head[0].replace("/", " "))}
@@ -29,7 +30,7 @@ def stands_alone(qemu: Path, name: str) -> bool:
     """Return whether QEMU takes an option without a value: it parses all options before it acts."""
     command = [qemu, "-version", f"-{name}"]
     done = subprocess.run(
-        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=HANG
     )
     if "requires an argument" in done.stderr:
         return False

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 import kju
 import kju.aio
 from kju.errors import PowerButtonError
 
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.timeout(300),
-    pytest.mark.usefixtures("runtime_folder"),
-]
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 #: Longer than a test may take: a test that waits for it fails.
 NEVER = 3600.0
 BOARDS = ["pc", "q35"]
-BOOT = 120.0
 
 
 def uefi() -> list[str]:
@@ -36,7 +32,7 @@ def test_guest_without_acpi_is_ended_at_once(board: str) -> None:
     args = [*guests.invaders(), "-machine", board]
     with kju.launch(args=args, name="game") as machine, kju.attach("game") as other:
         running(machine)
-        with other.events(timeout=60) as events:
+        with other.events(timeout=HANG) as events:
             assert machine.shutdown(timeout=NEVER) is False
             assert "powerdown" not in [event.name for event in events]
 
@@ -46,13 +42,13 @@ def test_uefi_without_a_system_is_ended_at_once(board: str) -> None:
     """On `pc`, OVMF places the registers at another address than SeaBIOS."""
     args = [*guests.TCG, "-m", "128", "-machine", board, *uefi()]
     with kju.launch(args=args) as machine:
-        machine.screen.wait(timeout=BOOT)
+        machine.screen.wait(timeout=HANG)
         assert machine.shutdown(timeout=NEVER) is False
 
 
 def running(machine: kju.Machine) -> None:
     """Wait until the game runs, so the firmware has finished."""
-    machine.screen.wait_text("-*-", timeout=BOOT)
+    machine.screen.wait_text("-*-", timeout=HANG)
 
 
 def test_machine_whose_firmware_has_not_started_is_ended_at_once() -> None:
@@ -70,9 +66,9 @@ def test_linux_receives_the_power_button(board: str, firmware: str, tmp_path: Pa
     guest = guests.paint(tmp_path, "still", device="VGA", efi=firmware == "uefi")
     args = [*guest.arguments, "-machine", board, *(uefi() if firmware == "uefi" else [])]
     with kju.launch(args=args) as machine, guests.Serial(guest) as serial:
-        serial.wait("kju: ready", timeout=BOOT)
+        serial.wait("kju: ready", timeout=HANG)
         machine.powerdown()
-        serial.wait("kju: key 116 down", timeout=BOOT)
+        serial.wait("kju: key 116 down", timeout=HANG)
 
 
 def test_guest_that_ignores_the_button_is_ended_after_the_timeout(tmp_path: Path) -> None:
@@ -83,9 +79,9 @@ def test_guest_that_ignores_the_button_is_ended_after_the_timeout(tmp_path: Path
         kju.attach("slow") as other,
         guests.Serial(guest) as serial,
     ):
-        serial.wait("kju: ready", timeout=BOOT)
+        serial.wait("kju: ready", timeout=HANG)
         machine.pause()
-        with other.events(timeout=60) as events:
+        with other.events(timeout=HANG) as events:
             assert machine.shutdown(timeout=0.2) is False
             names = [event.name for event in events]
         assert names[0] == "powerdown" and "ending" in names
@@ -95,23 +91,23 @@ def test_stop_command_names_its_reason_not_to_wait() -> None:
     with kju.launch(args=guests.invaders(), name="game") as machine:
         running(machine)
         command = [sys.executable, "-m", "kju.cli", "stop", "game", "--timeout", str(NEVER)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
         assert done.returncode == 0
         assert done.stderr == (
             "the guest of game cannot receive the power button: ACPI is off in the guest:"
             " ended at once\n"
         )
-        assert machine.wait_ended(timeout=BOOT)
+        assert machine.wait_ended(timeout=HANG)
 
 
 async def test_asyncio_ends_such_a_guest_at_once_too() -> None:
     async with await kju.aio.launch(args=guests.invaders()) as machine:
-        await machine.screen.wait(timeout=BOOT)
+        await machine.screen.wait(timeout=HANG)
         assert await machine.shutdown(timeout=NEVER) is False
 
 
 def test_guest_of_an_old_qemu_is_ended_at_once_too() -> None:
     qemu = str(guests.qemu72())
     with kju.launch(args=guests.invaders(), qemu=qemu) as machine:
-        machine.screen.wait(timeout=BOOT)
+        machine.screen.wait(timeout=HANG)
         assert machine.shutdown(timeout=NEVER) is False

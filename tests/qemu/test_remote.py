@@ -18,7 +18,7 @@ import pytest
 from support import typed_guest, xservers
 from support.background_server import serving
 from support.link_scene import free_port
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.acting import Type
@@ -62,7 +62,7 @@ def is_stale(mirror: kju.Machine) -> bool:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=HANG, check=False)
 
 
 def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
@@ -73,15 +73,15 @@ def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
             until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
             guest.keyboard = mirror.keyboard
             mark = guest.keyboard.type("true\n")
-            assert mirror.screen.after(mark, timeout=60).rects
-            answer = mirror.act(Type("echo $((6*7))\n"), first=60, limit=60)
+            assert mirror.screen.after(mark, timeout=HANG).rects
+            answer = mirror.act(Type("echo $((6*7))\n"), first=HANG, limit=HANG)
             assert answer.changed and answer.settled
             kju.expect(mirror.screen.text("42")).to_be_visible()
             text = typed_guest.sample(300)
             guest.begin()
             guest.keyboard.type(text)
             assert guest.arrived() == text
-            mirror.screen.wait_text("kju", timeout=30)
+            mirror.screen.wait_text("kju", timeout=HANG)
             until(lambda: equal(mirror, guest.machine), "the mirror shows the guest")
             with pytest.raises(KjuError, match="pixel"):
                 mirror.pointer.click(5000, 5000)
@@ -141,13 +141,13 @@ async def test_asyncio_serves_and_mirrors_a_machine_until_its_end(tmp_path: Path
         display = (await machine.info())["xvfb"]["display"]
         command = ["xsetroot", "-display", display, "-solid", "#123456"]
         await asyncio.to_thread(subprocess.run, command, check=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             async for _ in mirror.screen.changes():
                 if mirror.screen.view()[5, 5, :3].tolist() == [0x56, 0x34, 0x12]:
                     break
         await machine.close()
         with pytest.raises(UnavailableError, match=r"stale|ended"):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG):
                 while True:
                     await mirror.screen.frame()
                     await asyncio.sleep(0.05)

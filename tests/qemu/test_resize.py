@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.client.launching import attach
@@ -91,7 +91,7 @@ def test_command_asks_the_guest(followed) -> None:
     def resize(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "kju.cli", "resize", machine.name, *words],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=HANG, check=False,
         )  # fmt: skip
 
     assert resize("1111x666").returncode == 0

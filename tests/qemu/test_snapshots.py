@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from support import guests
 from support.paint_guest import Guest, booted
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.cli.machines import running as machines
@@ -344,7 +344,7 @@ def test_kill_of_qemu_during_a_save_keeps_earlier_snapshots(
         saving.join(20)
         assert isinstance(errors[0], MachineGoneError | QemuError)
         assert "ending" in [event.name for event in events]
-        assert machine.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
         assert "SIGKILL" in machine.end_reason
     # Unused clusters are harmless (status 3); an error is status 2.
     assert subprocess.run(["qemu-img", "check", "-q", str(disk)], check=False).returncode in (0, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.acting import Click, KeyDown, KeyUp, Pause
@@ -30,7 +30,7 @@ def game(
         kju.launch(args=[*guests.invaders(), *monitor.arguments], name="stepped") as machine,
         monitor,
     ):
-        machine.screen.wait_for(lambda frame: ship(frame) >= 0, timeout=120)
+        machine.screen.wait_for(lambda frame: ship(frame) >= 0, timeout=HANG)
         machine.screen.set_rate(0)
         yield machine, monitor
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 import kju
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
-
-PATIENCE = 90.0
 
 
 def test_text_is_read_in_every_mode_of_a_vga_bios(tmp_path: Path) -> None:
@@ -22,7 +21,7 @@ def test_text_is_read_in_every_mode_of_a_vga_bios(tmp_path: Path) -> None:
     with kju.launch(args=arguments, name="text-modes") as machine:
         screen = machine.screen
         for name, _, size in guests.TEXT_MODES:
-            screen.wait_text(re.compile(rf"#\n{name}$"), timeout=PATIENCE)
+            screen.wait_text(re.compile(rf"#\n{name}$"), timeout=HANG)
             text = screen.read_text()
             assert text.reader == "glyphs", name
             assert str(text) == f"{guests.PRINTED}\n{name}"
@@ -38,19 +37,19 @@ def test_text_of_uefi_firmware_is_read_on_screens_of_any_size(size: tuple[int, i
     arguments = [*guests.TCG, "-m", "128", "-bios", firmware, "-vga", "none", "-device", card]
     with kju.launch(args=[*arguments, "-nic", "none"], name="uefi") as machine:
         screen, keyboard = machine.screen, machine.keyboard
-        screen.wait_text("Shell>", timeout=PATIENCE)
+        screen.wait_text("Shell>", timeout=HANG)
         keyboard.type("mode 80 25\n")  # clears the screen, and moves the text area
         keyboard.type('echo "l1I| O0 ~{}"\n')
-        screen.wait_text('"\nl1I| O0 ~{}\nShell>', timeout=PATIENCE)
+        screen.wait_text('"\nl1I| O0 ~{}\nShell>', timeout=HANG)
         text = screen.read_text()
         assert text.reader == "glyphs"
         assert "�" not in str(text)
         assert (screen.mode.width, screen.mode.height) == size
         keyboard.type("exit\n")
-        chosen = screen.wait_text("Boot Manager", timeout=PATIENCE)
+        chosen = screen.wait_text("Boot Manager", timeout=HANG)
         assert chosen.text == "Boot Manager"
         keyboard.press("down")
         keyboard.press("down")
         keyboard.press("enter")
-        screen.wait_text("Use the <↑> and <↓> keys to choose a boot option", timeout=PATIENCE)
+        screen.wait_text("Use the <↑> and <↓> keys to choose a boot option", timeout=HANG)
         assert "│                                Boot Manager" in str(screen.read_text())

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.client.targets import running_names
@@ -71,7 +71,7 @@ def must_work(*words: str) -> None:
 
 
 def command(*words: str) -> str:
-    done = subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=HANG, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -85,7 +85,7 @@ def denied(how: str, theirs: Path) -> Iterator[tuple[kju.Machine, Monitor, guest
     run = ["run", "--detach", "--name", "deaf", "--", *paint.arguments, *monitor.arguments]
     subprocess.run(
         [*wrapper, *KJU, *run, "-run-with", "user=nobody"],
-        check=True, timeout=60, stdin=subprocess.DEVNULL,
+        check=True, timeout=HANG, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         with kju.attach("deaf") as machine, monitor, guests.Serial(paint) as serial:

@@ -16,7 +16,7 @@ import pytest
 from support import guests
 from support.monitor import Monitor
 from support.paint_guest import MIB, booted, video_memory
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.errors import (
@@ -113,7 +113,7 @@ def console_of(machine: kju.Machine) -> dict[str, object]:
 def test_load_of_a_snapshot_is_followed(tmp_path: Path) -> None:
     disk = tmp_path / "modes.qcow2"
     convert = ["qemu-img", "convert", "-O", "qcow2", str(guests.modes(tmp_path)), str(disk)]
-    subprocess.run(convert, check=True, timeout=30)
+    subprocess.run(convert, check=True, timeout=HANG)
     with graphics(disk) as (machine, monitor):
         hmp: Callable[[str], object] = lambda line: monitor.execute(  # noqa: E731
             "human-monitor-command", **{"command-line": line}
@@ -144,7 +144,7 @@ def test_every_client_learns_of_qemus_end(tmp_path: Path, how: str) -> None:
                     if snapshots:
                         screen.frame()
                     else:
-                        screen.wait(timeout=60)
+                        screen.wait(timeout=HANG)
             except (KjuError, OSError) as error:
                 heard.append(error)
 
@@ -166,14 +166,14 @@ def test_every_client_learns_of_qemus_end(tmp_path: Path, how: str) -> None:
             until(lambda: machine.screen.state[0] != kju.State.LIVE, "it is said")
             with contextlib.suppress(OSError, ValueError, AssertionError):
                 monitor.execute("screendump", filename=str(tmp_path / "last"))
-        assert machine.wait_ended(timeout=60)
-        assert viewer.wait_ended(timeout=60)
+        assert machine.wait_ended(timeout=HANG)
+        assert viewer.wait_ended(timeout=HANG)
         assert re.search(
             "SIGKILL|signal 9" if how == "killed" else "SIGBUS|signal 7", machine.end_reason
         )
         with pytest.raises(ProducerGoneError):
             while True:
-                viewer.screen.wait(timeout=60)
+                viewer.screen.wait(timeout=HANG)
         live.sum()  # the former memory of the guest still reads as a picture, or as zeros
         if how == "killed":
             # The last picture stays; only waits end.
@@ -206,7 +206,7 @@ def test_listener_is_the_source_without_access_to_the_memory(
     guests.invaders()
     args = [*guests.TCG, *more]
     with kju.launch(guests.INVADERS, memory="64M", args=args, name="deaf", **how) as machine:
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         console = console_of(machine)
         assert str(console["source"]).startswith("display1")
         assert says in str(console["no_vram"])
@@ -222,7 +222,7 @@ def test_screen_of_a_qemu_as_another_user_is_published(tmp_path: Path) -> None:
     guests.invaders()
     args = [*guests.TCG, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, memory="64M", args=args, name="other") as machine:
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         until(lambda: machine.screen.mode[:2] == (720, 400))
         reason = str(console_of(machine)["no_vram"])
         assert not reason or "another user" in reason

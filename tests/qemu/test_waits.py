@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 import kju
 import kju.aio
@@ -22,7 +23,6 @@ from kju.vision import Needle, ScreenTimeoutError
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "wait_for_text.py"
-PATIENCE = 90.0
 
 
 @pytest.fixture(params=["vram", "drm"])
@@ -34,24 +34,24 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kju.Machin
         kju.launch(args=words, name=f"shell-{request.param}") as machine,
         guests.Serial(guest) as serial,
     ):
-        serial.wait("^kju: ready", PATIENCE)
+        serial.wait("^kju: ready", HANG)
         yield machine
 
 
 def test_text_wait_works_beside_a_blinking_cursor(shell: kju.Machine, tmp_path: Path) -> None:
     screen = shell.screen
-    screen.wait_text("kju$", timeout=PATIENCE)
+    screen.wait_text("kju$", timeout=HANG)
     mark = screen.mark
     for _ in range(4):  # the cursor blinks
-        mark = screen.wait_change(timeout=PATIENCE).mark
-    assert screen.wait_stable(1.5, timeout=PATIENCE).version >= mark.version
+        mark = screen.wait_change(timeout=HANG).mark
+    assert screen.wait_stable(1.5, timeout=HANG).version >= mark.version
 
     environment = {**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])}
     done = subprocess.run(
         [sys.executable, str(EXAMPLE), shell.name, "kju$", "echo 'is it' $((6*7))?"],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG,
         env=environment,
         cwd=tmp_path,
         check=False,
@@ -71,29 +71,29 @@ async def test_grubs_menu_is_found_by_text_and_by_image(tmp_path: Path) -> None:
 
     async with await kju.aio.launch(args=guests.grub(), name="grub") as machine:
         screen = machine.screen
-        entry = (await screen.wait_text("Another one", timeout=PATIENCE)).rect
-        await screen.wait_stable(0.5, timeout=PATIENCE)
+        entry = (await screen.wait_text("Another one", timeout=HANG)).rect
+        await screen.wait_stable(0.5, timeout=HANG)
         assert (await screen.read_text()).reader == "tesseract"
         around = kju.Rect(entry.x - 4, entry.y - 2, entry.width + 8, entry.height + 4)
         resting = Needle.cut(await screen.frame(), around)
-        assert (await screen.wait_image(resting, timeout=PATIENCE)).score == 1.0
+        assert (await screen.wait_image(resting, timeout=HANG)).score == 1.0
         mark = screen.mark
         await machine.keyboard.chord("down", "down")
-        await screen.wait_change(around, since=mark, timeout=PATIENCE)
-        await screen.wait_stable(0.5, timeout=PATIENCE)
+        await screen.wait_change(around, since=mark, timeout=HANG)
+        await screen.wait_stable(0.5, timeout=HANG)
         selected = Needle.cut(await screen.frame(), around)
         assert await screen.find_image(resting) is None
         await machine.keyboard.chord("up")
-        match = await screen.wait_image([selected, resting], around, timeout=PATIENCE)
+        match = await screen.wait_image([selected, resting], around, timeout=HANG)
         path = tmp_path / "entry.png"
         resting.save(path)
-        match = await screen.wait_image(path, timeout=PATIENCE)
+        match = await screen.wait_image(path, timeout=HANG)
         assert match.rect == around
 
         # The bar hides the letters of its own entry from Tesseract, so this is another one.
         locator = screen.text("Nothing at all")
-        await kju.aio.expect(locator.above(screen.text("Reset"))).to_be_visible(timeout=PATIENCE)
-        answer = await machine.act(Chord("down"), first=PATIENCE, region=around)
+        await kju.aio.expect(locator.above(screen.text("Reset"))).to_be_visible(timeout=HANG)
+        answer = await machine.act(Chord("down"), first=HANG, region=around)
         assert answer.changed and any(around.intersection(rect) for rect in answer.rects)
         with pytest.raises(ExpectationError, match="most similar: 'Nothing at all"):
             await kju.aio.expect(screen.text("Nothing et al")).to_be_visible(timeout=1)

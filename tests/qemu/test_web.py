@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from PIL import Image
-from support.wait import until_async
+from support.wait import HANG, until_async
 from support.web_page import Page, page_of, web_server
 
 import kju.aio
@@ -104,7 +104,7 @@ async def test_keys_are_released_when_the_page_is_gone(
             clients = (await machine.info())["clients"]
             return not [c for c in clients if c["name"].startswith("viewer")]
 
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(HANG):
             while not await is_gone():
                 await asyncio.sleep(0.05)
         # The host takes a key of its own accord: it is up, so it goes down again.
@@ -193,7 +193,7 @@ async def test_snapshot_of_a_page_has_a_picture(tmp_path: Path) -> None:
     disk = tmp_path / "disk.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
     async with await kju.aio.launch(disk, name="guest", memory="64M") as machine:
-        await machine.screen.wait_text("SeaBIOS", timeout=60)
+        await machine.screen.wait_text("SeaBIOS", timeout=HANG)
         async with web_server() as server, page_of(server, "manage") as page:
             result = await page.act(1, "guest", "snapshot", how="save", tag="one")
             assert result.error == "", result.reason

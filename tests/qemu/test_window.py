@@ -16,7 +16,7 @@ import pytest
 from support import guests, xservers
 from support.paint_guest import MODE, Guest
 from support.view_window import STARTS, Window, asked, elsewhere
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.viewers.geometry import Scaling, device_size, place
@@ -258,7 +258,7 @@ def test_window_without_a_display_is_an_error(guest: Guest):
     }
     done = subprocess.run(
         [sys.executable, "-m", "kju.cli", "view", guest.machine.name],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=HANG, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "without a display" in done.stderr

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from support import guests, xservers
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.viewers import settings
@@ -74,7 +74,7 @@ class View:
     def run(self, *words: str) -> str:
         return subprocess.run(
             ["xdotool", *words], env=xservers.environment(self.display),
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True, text=True, timeout=HANG, check=False,
         ).stdout  # fmt: skip
 
     @property

@@ -127,6 +127,7 @@ def test_paused_guest_rejects_typing_and_gets_due_releases(shell: Typed) -> None
     name = shell.machine.name
     with kju.attach(name) as other:
         other.keyboard.press("shift")
+        other.qmp("query-status")  # answered after QEMU has taken the key
         shell.monitor.execute("stop")
         until(lambda: shell.machine.info()["state"] == "paused", "the pause")
         for text in ("a", "more than the queue of a keyboard holds"):

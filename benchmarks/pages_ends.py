@@ -18,7 +18,6 @@ from pathlib import Path
 
 import aiohttp
 
-from kju.serving.background import serving
 from kju.serving.carrier import ServedViewer
 from kju.serving.served_screen import ServedScreen
 from kju.web import messages as web
@@ -45,10 +44,15 @@ async def serve(rate: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = WebServer([], WebOptions(), access=Access(Path(folder)))
         server.site.carrier = lambda machine, console: carrier  # type: ignore[method-assign]
-        async with serving(server):
+
+        def ready() -> None:
             key = server.site.access.make_link("view", machines=[], lifetime=3600, uses=99)[1]
             print(f"{server.url} {key}", flush=True)
+
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.run(ready))
             await animation.run(3600)
+            serving.cancel()
 
 
 class Taker:

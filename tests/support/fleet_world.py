@@ -282,8 +282,8 @@ class World:
         assert said == running
         for status in self.roster.statuses():
             assert status.state is not FleetState.STARTING, status
-            if status.state in (FleetState.PLACING, FleetState.LOST, FleetState.ENDED):
-                assert status.reason, status
+            over = status.state in (FleetState.PLACING, FleetState.LOST, FleetState.ENDED)
+            assert bool(status.reason) == over, status
 
     def check_changes(self):
         """Check that no machine was started again without a word about its last start."""

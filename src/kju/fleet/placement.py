@@ -138,11 +138,13 @@ class Node(Struct):
     Attributes:
         facts: The newest report.
         draining: It gets no further machines.
+        silent: It has not reported for a while; it gets a machine if no other node has room.
         taken: The demands of its machines, by instance.
     """
 
     facts: NodeFacts
     draining: bool = False
+    silent: bool = False
     taken: dict[Instance, Demand] = field(default_factory=dict)
     _used: Room = Room()
     _users: Counter[Part] = field(default_factory=Counter)
@@ -201,8 +203,9 @@ class Node(Struct):
 def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) -> Node:
     """Return the node for a machine.
 
-    Of the nodes with room it is one that has the machine's parts, or has to copy the fewest bytes;
-    of these the one with the least memory left, so that large machines find a place later.
+    Of the nodes with room, those that report come first. Of these it is one that has the machine's
+    parts, or has to copy the fewest bytes; then the one with the least memory left, so that large
+    machines find a place later.
 
     Args:
         nodes: The nodes.
@@ -217,10 +220,10 @@ def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) 
     if not fitting:
         raise _full({node.facts.name: node.lacks(demand) for node in nodes}, demand)
 
-    def cost(node: Node) -> tuple[int, int, int, str]:
+    def cost(node: Node) -> tuple[bool, int, int, int, str]:
         left = room_left(node.facts.total, node.used)
         machines = len(node.taken) if spread else 0
-        return machines, node.bytes_to_copy(demand), left.memory, node.facts.name
+        return node.silent, machines, node.bytes_to_copy(demand), left.memory, node.facts.name
 
     return min(fitting, key=cost)
 

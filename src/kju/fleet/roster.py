@@ -209,6 +209,8 @@ class Roster:
             seen = report.seen
         member.last, member.report = now, report.number
         member.node.facts = report.facts
+        if member.node.silent:
+            self._set_silent(member, False, now)
         member.orders = {n: order for n, order in member.orders.items() if n > seen}
         for held in report.held:
             self._take_held(member, held, now)
@@ -237,10 +239,6 @@ class Roster:
         """Return the nodes, by name."""
         return {name: member.node for name, member in sorted(self._members.items())}
 
-    def silent(self, now: float) -> list[str]:
-        """Return the nodes that have not reported for a while, and whose machines may be lost."""
-        return [name for name, member in self._members.items() if now - member.last > SILENT_AFTER]
-
     def take_orders(self) -> list[SentOrder]:
         """Return the orders to send now; each is returned once."""
         sent, self._sent = self._sent, []
@@ -255,6 +253,8 @@ class Roster:
                 for record in self._on(name):
                     self._ended(record, FleetState.LOST, reason, now)
                 self._held.pop(name, None)
+            elif now - member.last > SILENT_AFTER and not member.node.silent:
+                self._set_silent(member, True, now)
         for owner, last in list(self._owners.items()):
             if now - last > self._lease:
                 self.forget_owner(owner, now)
@@ -283,6 +283,18 @@ class Roster:
             if record.ending:
                 self._order(member, EndOrder(record.instance))
         return member
+
+    def _set_silent(self, member: NodeRecord, silent: bool, now: float) -> None:
+        """Note that a node is silent, or reports again, and tell of it at its machines.
+
+        They may go on: nothing is started elsewhere before the node's last grant has run out.
+        """
+        member.node.silent = silent
+        name = member.node.facts.name
+        reason = f"its node {name} has not reported for {SILENT_AFTER:.0f} s" if silent else ""
+        for record in self._on(name):
+            if record.status.state in (FleetState.STARTING, FleetState.RUNNING):
+                self._change(record, record.status.state, now, reason)
 
     def _take_gone(self, member: NodeRecord, gone: Gone, now: float) -> None:
         member.node.release(gone.instance)
@@ -412,7 +424,8 @@ class Roster:
         self, record: MachineRecord, state: FleetState, now: float, reason: str = ""
     ) -> None:
         old = record.status
-        record.status = MachineStatus(old.name, state, old.generation, old.node, now, reason)
+        since = old.since if state is old.state else now
+        record.status = MachineStatus(old.name, state, old.generation, old.node, since, reason)
         self.changes.append(record.status)
         self.change_count += 1
         del self.changes[:-MAX_CHANGES]

@@ -186,12 +186,32 @@ def test_a_lost_machine_waits_for_room_and_says_so():
     assert (fleet.state(), fleet.roster.status("a").node) == (STARTING, "m")
 
 
-def test_a_silent_node_is_named_before_its_machines_are_lost():
+def test_machines_of_a_silent_node_have_a_reason_until_it_reports_again():
     fleet = OneNode("n")
+    fleet.submit(spec("a"))
+    fleet.report(seen=1, held=[held()])
+    since = fleet.roster.status("a").since
     fleet.tick(SILENT_AFTER)
-    assert fleet.roster.silent(fleet.now) == []
+    assert (fleet.state(), fleet.roster.status("a").reason) == (RUNNING, "")
     fleet.tick(0.1)
-    assert fleet.roster.silent(fleet.now) == ["n"]
+    fleet.tick(0.1)
+    status = fleet.roster.status("a")
+    assert (status.state, status.since) == (RUNNING, since)
+    assert status.reason == "its node n has not reported for 7 s"
+    assert fleet.roster.nodes()["n"].silent
+    assert fleet.roster.change_count == 3
+    fleet.report(seen=1, held=[held()])
+    assert (fleet.state(), fleet.roster.status("a").reason) == (RUNNING, "")
+    assert not fleet.roster.nodes()["n"].silent
+    assert fleet.roster.change_count == 4
+
+
+def test_a_silent_node_gets_a_machine_only_if_no_other_has_room():
+    fleet = OneNode("n", "m")
+    fleet.tick(SILENT_AFTER + 0.1)
+    fleet.report("n")
+    fleet.submit(spec("a", 3), spec("b", 3))
+    assert [fleet.roster.status(name).node for name in "ab"] == ["n", "m"]
 
 
 def test_a_restarted_keeper_that_does_not_find_a_machine_leaves_its_name_taken():

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import os
+import re
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from hashlib import sha256
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import guests, xservers
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 import kju.aio
-from kju.errors import FleetFullError, MachineLostError, UsageError
+from kju.cli.app import run
+from kju.errors import ClosedError, FleetFullError, MachineLostError, UnavailableError, UsageError
 from kju.fleet import FleetState
 from kju.fleet.images.source import PIECE
+from kju.fleet.messages import LEASE
 from kju.store import running
+from kju.store.leased import lease_clock
 
 ray = pytest.importorskip("ray")
 from kju.fleet import Fleet  # noqa: E402  it needs Ray
+from kju.fleet.cluster import FleetLink  # noqa: E402
 
 STORE = 80_000_000
 #: Ray takes a minute to start two nodes on a busy computer, and warns of its own code.
@@ -58,7 +72,7 @@ def cluster(folders: None) -> Iterator[Any]:
     made = Cluster(initialize_head=False)
     try:
         for _ in range(2):
-            made.add_node(num_cpus=2, memory=2 << 30, object_store_memory=STORE)
+            add_node(made)
         ray.init(made.address, namespace="kju", log_to_driver=False)
         yield made
     finally:
@@ -66,22 +80,50 @@ def cluster(folders: None) -> Iterator[Any]:
         made.shutdown()
 
 
+def add_node(cluster: Any) -> None:
+    # One processor: Ray starts a worker for each, before it is needed.
+    cluster.add_node(
+        num_cpus=1, memory=2 << 30, object_store_memory=STORE,
+        include_dashboard=False, include_log_monitor=False,
+    )  # fmt: skip
+
+
+def node_numbers() -> set[str]:
+    """Return the ends of the names of all nodes."""
+    return {node["NodeID"][:6] for node in ray.nodes() if node["Alive"]}
+
+
+@pytest.fixture(scope="module")
+def opened(cluster: object) -> Iterator[Fleet]:
+    """The fleet of all tests: Ray takes seconds to start its actors."""
+    with kju.fleet.open(name="lab", xvfb=True) as opened:
+        yield opened
+
+
 @pytest.fixture
-def fleet(cluster: object, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    name = request.node.name.removeprefix("test_")[:30]
-    with kju.fleet.open(name=name, xvfb=True) as opened:
-        try:
-            yield opened
-        finally:
-            link = opened._link
-            opened.close()
-            until(lambda: running.names() == [], "no machine is left")
-            link.end_fleet()
+def fleet(opened: Fleet) -> Iterator[Fleet]:
+    yield opened
+    with contextlib.suppress(ClosedError, UnavailableError):  # the test has ended it
+        for status in opened.machines():
+            opened.machine(status.name).stop()
+    assert running.names() == []
 
 
 def state(fleet: Fleet, name: str) -> tuple[FleetState, int, str]:
     (found,) = [status for status in fleet.machines() if status.name == name]
     return found.state, found.generation, found.node
+
+
+def command(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run ``kju fleet`` in this process, which is connected to Ray; return what it prints."""
+    capsys.readouterr()
+    assert run(["fleet", *words, "--fleet", "lab"]) == 0
+    return capsys.readouterr().out
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(command(capsys, *words, "--json"))
+    return found
 
 
 def shape(machine: kju.Machine) -> tuple[str, tuple[int, ...], int]:
@@ -106,10 +148,24 @@ def leave(machine: kju.Machine) -> None:
     os._exit(3)
 
 
+def wait(began: Path, machine: kju.Machine) -> None:
+    began.touch()
+    time.sleep(HANG)
+
+
 def task(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that Ray sends by value: workers do not have this module."""
     ray.cloudpickle.register_pickle_by_value(__import__("sys").modules[__name__])
     return function
+
+
+def test_an_address_without_a_cluster_is_refused_at_once() -> None:
+    if ray.is_initialized():
+        pytest.skip("Ray ignores the address once it is connected")
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        address = "{}:{}".format(*listening.getsockname())
+    with pytest.raises(UnavailableError, match=address), kju.fleet.open(address):
+        pass
 
 
 def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
@@ -129,11 +185,28 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     assert machines[0].status().state is FleetState.RUNNING
     with pytest.raises(FleetFullError, match="GiB of memory"):
         fleet.launch(xvfb=False, memory="8G")
+    with machines[0].attach() as attached:
+        assert (attached.name, attached.role) == (machines[0].name, "control")
+        assert attached.info()["lease"]["generation"] == 1
     # Not the handle of the launch: another program would have none.
     fleet.machine(machines[0].name).stop()
     assert running.names() == [machines[1].name]
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
+        machines[0].attach()
+    with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         list(fleet.map(task(shape), machines[:1]))
+
+
+def test_a_machine_of_another_computer_is_not_attached(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = fleet.launch(name="far")
+    # Another computer has no such machine, or another one of this name.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(UnavailableError, match=f"'far' is on {machine.node}"):
+        machine.attach()
+    with kju.launch(xvfb=True, name="far"), pytest.raises(MachineLostError, match="no longer on"):
+        machine.attach()
 
 
 def test_a_killed_keeper_comes_back_to_its_machines(fleet: Fleet) -> None:
@@ -141,42 +214,86 @@ def test_a_killed_keeper_comes_back_to_its_machines(fleet: Fleet) -> None:
     host = running.host_pid("kept")
     keeper = ray.get_actor(f"kju-keeper-{fleet.name}-{machine.node}", "kju")
     ray.kill(keeper, no_restart=False)
-    # Longer than a lease: another keeper renews it.
-    began = time.monotonic()
-    until(lambda: time.monotonic() > began + 17, "the first lease would have ended")
+    last_end = lease_clock() + LEASE
+
+    def end() -> float:
+        with kju.attach("kept", role="view") as attached:
+            left: float = attached.info()["lease"]["seconds"]
+            return lease_clock() + left
+
+    # No grant to the first keeper permits it to run so long: another keeper renews its lease.
+    until(lambda: end() > last_end, "another keeper has taken it over")
     assert state(fleet, "kept") == (FleetState.RUNNING, 1, machine.node)
     assert running.host_pid("kept") == host
 
 
-def test_machines_of_a_killed_node_run_again_elsewhere(fleet: Fleet, cluster: Any) -> None:
-    machines = fleet.launch(2, spread=True, max_restarts=1)
-    # Not the head: Ray ends with that.
-    head = ray.get_runtime_context().get_node_id()[:6]
-    (lost,) = [machine for machine in machines if not machine.node.endswith(head)]
-    (kept,) = [machine for machine in machines if machine is not lost]
-    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-    until(lambda: state(fleet, lost.name)[:2] == (FleetState.RUNNING, 2), "it runs again")
-    assert state(fleet, lost.name)[2] == kept.node
-    assert state(fleet, kept.name) == (FleetState.RUNNING, 1, kept.node)
+#: A program with a machine. It prints the machine's name, and does nothing more.
+OWNER = """
+import sys, time, kju.fleet
+with kju.fleet.open(sys.argv[1], name="lab", xvfb=True) as fleet:
+    print(fleet.launch(name="orphan").name, flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_a_killed_nodes_machine_runs_again_and_a_killed_programs_machine_ends(
+    fleet: Fleet, cluster: Any, tmp_path: Path
+) -> None:
+    # Both in one test: each of them waits for a lease.
+    command = [sys.executable, "-c", OWNER, cluster.address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            lost, kept = fleet.launch(2, name="twice", spread=True, max_restarts=1)
+            # Not the head: Ray ends with that.
+            if lost.node.endswith(ray.get_runtime_context().get_node_id()[:6]):
+                lost, kept = kept, lost
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == "orphan\n"
+        finally:
+            owner.kill()
+    assert state(fleet, "orphan")[0] is FleetState.RUNNING
+    with ThreadPoolExecutor(1) as pool:
+        began = tmp_path / "began"
+        waits = task(functools.partial(wait, began))
+        tasks = pool.submit(lambda: list(fleet.map(waits, [lost])))
+        until(began.exists, "a task runs beside the machine")
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        with pytest.raises(MachineLostError, match=f"the node {lost.node} of .* has left"):
+            tasks.result(HANG)
     with pytest.raises(MachineLostError, match="has left"):
         list(fleet.map(task(shape), [lost]))
+    with closing(fleet.changes()) as changes:
+        told = (each for each in changes if each.name == lost.name)
+        again = (FleetState.RUNNING, 2)
+        seen = list(takewhile(lambda each: (each.state, each.generation) != again, told))
+    assert [key for key, _ in groupby((each.state, each.generation) for each in seen)] == [
+        (FleetState.STARTING, 1), (FleetState.RUNNING, 1), (FleetState.LOST, 1),
+        (FleetState.PLACING, 1), (FleetState.STARTING, 2),
+    ]  # fmt: skip
+    assert f"its node {lost.node} has not reported for 7 s" in [each.reason for each in seen]
+    assert state(fleet, lost.name)[2] == kept.node
+    assert state(fleet, kept.name) == (FleetState.RUNNING, 1, kept.node)
+    until(lambda: state(fleet, "orphan")[0] is FleetState.ENDED, "it ends with its program")
+    assert "its owner" in fleet.machine("orphan").status().reason
+    assert sorted(running.names()) == sorted([lost.name, kept.name])
 
 
-def node_numbers() -> set[str]:
-    """Return the ends of the names of all nodes."""
-    return {node["NodeID"][:6] for node in ray.nodes() if node["Alive"]}
-
-
-@pytest.fixture
-def far_node(cluster: Any, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def far_node(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Add a node without the files of this program's folder; return the end of its name."""
     known = node_numbers()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        node = cluster.add_node(num_cpus=2, memory=2 << 30, object_store_memory=STORE)
+        patch.chdir(tmp_path_factory.mktemp("far"))
+        add_node(cluster)
     (number,) = node_numbers() - known
-    yield number
-    cluster.remove_node(node)
+    return number
+
+
+def test_a_node_that_joins_gets_machines(far_node: str, fleet: Fleet) -> None:
+    until(lambda: any(node.endswith(far_node) for node in fleet._link.ask("nodes")), "its keeper")
+    machines = fleet.launch(2, spread=True)
+    assert len({machine.node for machine in machines}) == 2
+    assert any(machine.node.endswith(far_node) for machine in machines)
 
 
 def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
@@ -188,6 +305,7 @@ def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
     image.write_bytes(os.urandom(3 * PIECE + 5000))
     for node in fleet._link.ask("nodes"):
         if not node.endswith(far_node):
+            # For the rest of this file.
             fleet.drain(node)
     options = {"memory": "64M", "args": ["-accel", "tcg", "-nic", "none"]}
     machines = fleet.launch(2, xvfb=False, image=image, **options)
@@ -199,6 +317,49 @@ def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
     image.write_bytes(os.urandom(PIECE))
     fleet.launch(xvfb=False, image=image, **options)
     assert copy.with_name(f"{sha256(image.read_bytes()).hexdigest()}.raw").exists()
+
+
+def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    machine = fleet.launch(name="listed")
+    assert [row for row in listed(capsys, "ls") if row["name"] == "listed"] == [
+        {
+            "name": "listed", "state": "running", "generation": 1, "node": machine.node,
+            "reason": "",
+        }
+    ]  # fmt: skip
+    assert re.search(rf"^listed +running +1 +{machine.node}$", command(capsys, "ls"), re.M)
+    (node,) = [row for row in listed(capsys, "nodes") if row["name"] == machine.node]
+    assert (node["machines"], node["draining"]) == (["listed"], False)
+    assert node["memory_used"] < node["memory"]
+    assert re.search(rf"^{machine.node} +1 .* ready$", command(capsys, "nodes"), re.M)
+    assert command(capsys, "stop", "listed") == ""
+    assert running.names() == []
+    events = map(json.loads, command(capsys, "events", "--json").splitlines())
+    assert [each["state"] for each in events if each["name"] == "listed"] == [
+        "starting", "running", "ended",
+    ]  # fmt: skip
+
+
+def test_a_restarted_controller_knows_its_machines_and_a_command_ends_the_fleet(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = fleet.launch(name="known")
+    host = running.host_pid("known")
+    ray.kill(ray.get_actor(f"kju-controller-{fleet.name}", "kju"), no_restart=False)
+    # The controller is being restarted now: calls wait for it.
+    until(lambda: fleet.machines(), "the keeper has reported the machine")
+    until(lambda: state(fleet, "known") == (FleetState.RUNNING, 1, machine.node), "it is known")
+    assert running.host_pid("known") == host
+    # In one test, because a restarted controller launches nothing for 17 s.
+    assert command(capsys, "drain", machine.node) == "known\n"
+    assert {row["name"]: row["draining"] for row in listed(capsys, "nodes")}[machine.node]
+    assert command(capsys, "down") == ""
+    assert running.names() == []
+    with pytest.raises(UnavailableError, match="controller"):
+        fleet.machines()
+    fleet.close()
+    with pytest.raises(UnavailableError, match="no fleet 'lab'"):
+        FleetLink(None, "lab", detach=True, start=False)
 
 
 def test_a_fleet_needs_a_valid_name() -> None:

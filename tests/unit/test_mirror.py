@@ -94,7 +94,8 @@ SUITES: dict[str, str] = {
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_on_ray.py": (
-        "fleet fleet.images.transfer fleet.actors fleet.aio.opening fleet.cluster fleet.opening"
+        "cli.fleet fleet fleet.actors fleet.aio.opening fleet.cluster fleet.images.transfer"
+        " fleet.near fleet.opening"
     ),
     "multiprocess/test_leases.py": "store.leased",
     "qemu/test_web_gateway.py": "web.remote.screen",

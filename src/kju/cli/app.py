@@ -127,6 +127,7 @@ SECTIONS = (
             _Entry("web", "web", "Serve machines to browsers, and make links for them."),
             _Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
             _Entry("router", "network", "Forward messages between senders and viewers."),
+            _Entry("fleet", "fleet", "List and end the machines of a fleet on a Ray cluster."),
             _Entry("cert", "certificates", "Make and list keys and certificates."),
             _Entry("trust", "certificates", "List the users here, or set one user's role."),
         ),

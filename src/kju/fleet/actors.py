@@ -9,19 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .controller import FleetController
 from .images.keeping import KeptImages
 from .images.source import FleetImage
 from .images.transfer import RemotePieces, SharedPieces
 from .keeper import Keeper
-from .messages import Grant, KeeperOrder, KeeperReport, MachineSpec, MachineStatus
+from .messages import (
+    REPORT_INTERVAL,
+    Grant,
+    KeeperOrder,
+    KeeperReport,
+    MachineSpec,
+    MachineStatus,
+)
 from .placement import NodeFacts, Room
 
 log = logging.getLogger(__name__)
@@ -39,6 +48,34 @@ def controller_name(fleet: str) -> str:
 def keeper_name(fleet: str, node: str) -> str:
     """Return the name of the keeper of a node."""
     return f"kju-keeper-{fleet}-{node}"
+
+
+def alive_nodes() -> dict[str, dict[str, Any]]:
+    """Return Ray's nodes, by the names that a fleet gives them."""
+    untyped: Any = ray
+    return {_node_name(node): node for node in untyped.nodes() if node["Alive"]}
+
+
+def _node_name(node: dict[str, Any]) -> str:
+    """Return the name of a node: its computer's, and a part of its number."""
+    host = re.sub(r"[^A-Za-z0-9-]+", "-", node["NodeManagerHostname"].split(".")[0])
+    return f"{host.strip('-') or 'node'}-{node['NodeID'][:6]}"
+
+
+def start_controller(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
+    """Return the controller of a fleet; start it on the head node if there is none.
+
+    The cluster ends with its head. On any other node the controller could be lost with that node.
+    """
+    return (
+        ray.remote(ControllerActor)
+        .options(
+            name=controller_name(fleet), namespace=NAMESPACE, lifetime="detached",
+            get_if_exists=True, num_cpus=0, resources={"node:__internal_head__": 0.001},
+            max_restarts=-1, max_concurrency=10_000,
+        )
+        .remote(fleet)
+    )  # fmt: skip
 
 
 class _LoopThread:
@@ -77,6 +114,7 @@ class ControllerActor:
         self._thread = _LoopThread()
         self._controller = FleetController(self._send, restarted=restarted)
         self._thread.begin(self._controller.run())
+        self._thread.begin(self._start_keepers())
 
     async def report(self, report: KeeperReport) -> Grant | None:
         """Answer the report of a keeper."""
@@ -92,16 +130,37 @@ class ControllerActor:
         """Start machines: see `FleetController.launch`."""
         return await self._thread.call(self._controller.launch(specs))
 
+    # Both do the same when they are repeated. Ray does that if this process was restarted.
+    @ray.method(max_task_retries=-1)
     async def end(self, name: str, reason: str) -> MachineStatus:
         """End a machine: see `FleetController.end`."""
         return await self._thread.call(self._controller.end(name, reason))
 
+    @ray.method(max_task_retries=-1)
     async def ask(self, what: str, *arguments: Any) -> Any:  # noqa: ANN401  any method's result
         """Call a method of the controller that does not wait."""
         return await self._thread.call(self._ask(getattr(self._controller, what), arguments))
 
     async def _ask(self, method: Callable[..., T], arguments: tuple[object, ...]) -> T:
         return method(*arguments)
+
+    async def _start_keepers(self) -> None:
+        """Start a keeper on each node that has none; nodes join at any time."""
+        while True:
+            try:
+                await asyncio.to_thread(self._start_missing, self._controller.nodes().keys())
+            except Exception as error:  # Ray's errors have no common root
+                log.warning("the keepers of %s were not started: %r", self._fleet, error)
+            await asyncio.sleep(REPORT_INTERVAL)
+
+    def _start_missing(self, known: Collection[str]) -> None:
+        for name, node in alive_nodes().items():
+            if name not in known:
+                strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                ray.remote(KeeperActor).options(
+                    name=keeper_name(self._fleet, name), namespace=NAMESPACE, lifetime="detached",
+                    get_if_exists=True, num_cpus=0, max_restarts=-1, scheduling_strategy=strategy,
+                ).remote(self._fleet, name, node["Resources"])  # fmt: skip
 
     def _send(self, node: str, session: int, order: KeeperOrder) -> None:
         if (keeper := self._keepers.get(node)) is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
+import logging
 import os
 import re
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,9 +16,7 @@ from typing import Any
 
 from ..errors import (
     KjuError,
-    MachineGoneError,
     MachineLostError,
-    MachineNotFoundError,
     UnavailableError,
     UsageError,
 )
@@ -27,17 +27,23 @@ require("fleet", "a fleet")
 import ray  # noqa: E402  after the check, whose message names the extra
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from . import actors  # noqa: E402
-from .actors import NAMESPACE, controller_name, keeper_name  # noqa: E402
+from .actors import NAMESPACE, alive_nodes, controller_name, keeper_name, start_controller  # noqa: E402
 from .images.files import file_identity  # noqa: E402
 from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
-from .messages import REPORT_INTERVAL, MachineSpec, MachineStatus  # noqa: E402
+from .messages import REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
+from .near import run_near  # noqa: E402
+
+log = logging.getLogger(__name__)
 
 #: Seconds for an actor to start.
 START_TIMEOUT = 120.0
+#: Seconds for a connection to the cluster.
+CONNECT_TIMEOUT = 10.0
 #: Seconds for an answer of the controller that waits for nothing.
 ANSWER_TIMEOUT = 30.0
+#: Seconds between two looks for changes.
+LOOK = 0.5
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -49,14 +55,18 @@ class FleetLink:
             one that the program has connected to, or starts one for the program.
         fleet: The name of the fleet.
         detach: Machines that are launched do not end with this program.
+        start: Start the fleet if it does not exist.
 
     Raises:
         UsageError: The name is not valid.
         MissingError: Ray is not installed.
-        UnavailableError: The cluster cannot be reached, or an actor did not start.
+        UnavailableError: The cluster cannot be reached, an actor did not start, or there is no
+            such fleet.
     """
 
-    def __init__(self, address: str | None, fleet: str, *, detach: bool) -> None:
+    def __init__(
+        self, address: str | None, fleet: str, *, detach: bool, start: bool = True
+    ) -> None:
         if not _FLEET.fullmatch(fleet):
             raise UsageError(
                 f"{fleet!r} cannot be a fleet's name: use up to 32 letters, digits, '_' and '-'"
@@ -66,16 +76,17 @@ class FleetLink:
         self._closed = threading.Event()
         self._images: dict[Path, FleetImage] = {}
         if not ray.is_initialized():
+            _check_address(address)
             try:
                 ray.init(
                     address, namespace=NAMESPACE, include_dashboard=None if address else False,
-                    log_to_driver=False,
+                    log_to_driver=False, logging_level=logging.WARNING,
                 )  # fmt: skip
             except (ConnectionError, RuntimeError) as error:
                 raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
-        self._controller = self._start_controller()
-        self.start_keepers()
-        self._wait_for_nodes()
+        self._controller: Any = start_controller(fleet) if start else _controller_of(fleet)
+        if start:
+            self._wait_for_nodes()
         if self.owner:
             self.ask("renew_owner", self.owner)
             threading.Thread(target=self._stay, name="kju-owner", daemon=True).start()
@@ -129,46 +140,65 @@ class FleetLink:
                     found.add(name)
         return frozenset(found)
 
-    def start_keepers(self) -> None:
-        """Start a keeper on each node that has none."""
-        for node in _alive_nodes():
-            name = node_name(node)
-            strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ray.remote(actors.KeeperActor).options(
-                name=keeper_name(self.fleet, name), namespace=NAMESPACE, lifetime="detached",
-                get_if_exists=True, num_cpus=0, max_restarts=-1, scheduling_strategy=strategy,
-            ).remote(self.fleet, name, node["Resources"])  # fmt: skip
+    def changes(self, mark: tuple[int, int] | None) -> Changes:
+        """Return the changes of machines: see `FleetController.changes`."""
+        found: Changes = self.ask("changes", mark)
+        return found
+
+    def later_changes(self, mark: tuple[int, int]) -> Changes | None:
+        """Wait a moment, and return the changes since a mark; None if the link is closed."""
+        return None if self._closed.wait(LOOK) else self.changes(mark)
+
+    def end_machines(self, reason: str) -> None:
+        """End all machines; return when they have ended."""
+        ending = [
+            self._controller.end.remote(status.name, reason) for status in self.ask("statuses")
+        ]
+        for answer in ending:
+            self.get(answer, None)
 
     def run_on(self, function: Callable[[Any], Any], name: str, node: str, generation: int) -> Any:  # noqa: ANN401  Ray's reference to the result
         """Run a function with a machine, on the machine's node; return Ray's reference."""
-        found = [each for each in _alive_nodes() if node_name(each) == node]
-        if not found:
-            raise MachineLostError(f"the node {node} of {name!r} has left", name, generation, node)
-        strategy = NodeAffinitySchedulingStrategy(found[0]["NodeID"], soft=False)
+        found = alive_nodes().get(node)
+        if found is None:
+            raise _node_left(name, node, generation)
+        strategy = NodeAffinitySchedulingStrategy(found["NodeID"], soft=False)
         # Never twice: the guest has seen the input of the first time.
-        task = ray.remote(_run_near).options(max_retries=0, scheduling_strategy=strategy)
+        task = ray.remote(run_near).options(max_retries=0, scheduling_strategy=strategy)
         return task.remote(function, name, f"{self.fleet}/{node}", generation)
 
     def close(self) -> None:
-        """End the machines of this program, and the connection to the fleet."""
-        if not self._closed.is_set():
-            self._closed.set()
-            if self.owner:
+        """End the machines of this program, and the connection to the fleet.
+
+        They end with the program's lease if the controller does not answer.
+        """
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        # Without the check Ray would start a cluster for the call.
+        if self.owner and ray.is_initialized():
+            try:
                 self.ask("forget_owner", self.owner)
+            except UnavailableError as error:
+                log.warning("the machines of %s end with its lease: %s", self.owner, error)
 
     def end_fleet(self) -> None:
         """End the fleet: all of its actors. Its machines end with their leases."""
         self._closed.set()
-        for name in self.ask("nodes"):
-            ray.kill(ray.get_actor(keeper_name(self.fleet, name), NAMESPACE))
+        names = self.ask("nodes")
+        # First: it would start the keepers again.
         ray.kill(self._controller)
+        for name in names:
+            with contextlib.suppress(ValueError):  # it has ended with its node
+                ray.kill(ray.get_actor(keeper_name(self.fleet, name), NAMESPACE))
 
     @staticmethod
     def get(reference: Any, seconds: float | None) -> Any:  # noqa: ANN401  Ray's own types
-        """Return the result of a call.
+        """Return the controller's answer.
 
         Raises:
-            KjuError: The call failed with it, or the actor cannot be reached.
+            KjuError: The call failed with it.
+            UnavailableError: The controller cannot be reached.
         """
         try:
             return ray.get(reference, timeout=seconds)
@@ -176,41 +206,49 @@ class FleetLink:
             if isinstance(error.cause, KjuError):
                 raise error.cause from None
             raise
-        except ray.exceptions.RayActorError as error:
-            raise UnavailableError(f"the fleet's controller has ended: {error}") from error
         except ray.exceptions.GetTimeoutError as error:
             raise UnavailableError("the fleet's controller does not answer") from error
+        except ray.exceptions.ActorUnavailableError as error:
+            raise UnavailableError(
+                f"the fleet's controller was restarted during the call: see the fleet's machines"
+                f" for what was done ({error})"
+            ) from error
+        except ray.exceptions.RayError as error:
+            raise UnavailableError(f"the fleet's controller has ended: {error}") from error
 
-    def _start_controller(self) -> Any:  # noqa: ANN401  Ray's own type
-        return (
-            ray.remote(actors.ControllerActor)
-            .options(
-                name=controller_name(self.fleet), namespace=NAMESPACE, lifetime="detached",
-                get_if_exists=True, num_cpus=0, max_restarts=-1, max_concurrency=10_000,
-            )
-            .remote(self.fleet)
-        )  # fmt: skip
+    @staticmethod
+    def result(task: Any, name: str, node: str, generation: int) -> Any:  # noqa: ANN401  Ray's own types
+        """Return the result of `run_on`.
+
+        Raises:
+            MachineLostError: The machine is no longer on its node.
+            Exception: The function's own, or Ray's for a worker that has ended.
+        """
+        try:
+            return ray.get(task)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, KjuError):
+                raise error.cause from None
+            raise
+        except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError) as error:
+            raise _node_left(name, node, generation) from error
 
     def _wait_for_nodes(self) -> None:
         """Wait until the keepers of all nodes have reported."""
-        wanted = {node_name(node) for node in _alive_nodes()}
-        waiting = threading.Event()
-        for _ in range(int(START_TIMEOUT / 0.1)):
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
             here = self.get(self._controller.ask.remote("nodes"), START_TIMEOUT)
-            if wanted <= here.keys():
+            # Asked each time: a node may leave meanwhile.
+            if not (missing := alive_nodes().keys() - here.keys()):
                 return
-            waiting.wait(0.1)
-        raise UnavailableError(f"nodes without a keeper: {', '.join(sorted(wanted - here.keys()))}")
+            if time.monotonic() >= deadline:
+                raise UnavailableError(f"nodes without a keeper: {', '.join(sorted(missing))}")
+            time.sleep(0.1)
 
     def _stay(self) -> None:
         """Renew the lease of this program's machines."""
-        while not self._closed.wait(REPORT_INTERVAL):
+        while not self._closed.wait(REPORT_INTERVAL) and ray.is_initialized():
             self._controller.ask.remote("renew_owner", self.owner)
-
-
-def _alive_nodes() -> list[dict[str, Any]]:
-    untyped: Any = ray
-    return [node for node in untyped.nodes() if node["Alive"]]
 
 
 def _own_node() -> str | None:
@@ -219,13 +257,27 @@ def _own_node() -> str | None:
     if untyped.util.client.ray.is_connected():
         return None
     own = ray.get_runtime_context().get_node_id()
-    return next((node_name(node) for node in _alive_nodes() if node["NodeID"] == own), None)
+    return next((name for name, node in alive_nodes().items() if node["NodeID"] == own), None)
 
 
-def node_name(node: dict[str, Any]) -> str:
-    """Return the name of a node: its computer's, and a part of its number."""
-    host = re.sub(r"[^A-Za-z0-9-]+", "-", node["NodeManagerHostname"].split(".")[0])
-    return f"{host.strip('-') or 'node'}-{node['NodeID'][:6]}"
+def _check_address(address: str | None) -> None:
+    """Raise an error for an address that refuses connections: Ray would try it for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
+
+
+def _controller_of(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
+    try:
+        return ray.get_actor(controller_name(fleet), NAMESPACE)
+    except ValueError as error:
+        raise UnavailableError(
+            f"the cluster has no fleet {fleet!r}; a program opens one with kju.fleet.open"
+        ) from error
 
 
 def next_done(references: Iterable[Any]) -> Any:  # noqa: ANN401  Ray's own type
@@ -234,44 +286,5 @@ def next_done(references: Iterable[Any]) -> Any:  # noqa: ANN401  Ray's own type
     return done[0] if done else None
 
 
-def _run_near(function: Callable[[Any], Any], name: str, holder: str, generation: int) -> Any:  # noqa: ANN401
-    """Run a function with a machine of this node."""
-    if inspect.iscoroutinefunction(function):
-        import asyncio
-
-        return asyncio.run(_run_near_async(function, name, holder, generation))
-    from ..client.launching import attach
-
-    try:
-        machine = attach(name)
-    except (MachineGoneError, MachineNotFoundError) as error:
-        raise _lost(name, holder, generation) from error
-    with machine:
-        _check(machine.info(), name, holder, generation)
-        return function(machine)
-
-
-async def _run_near_async(
-    function: Callable[[Any], Any], name: str, holder: str, generation: int
-) -> Any:  # noqa: ANN401
-    from ..client.aio.launching import attach
-
-    try:
-        machine = await attach(name)
-    except (MachineGoneError, MachineNotFoundError) as error:
-        raise _lost(name, holder, generation) from error
-    async with machine:
-        _check(await machine.info(), name, holder, generation)
-        return await function(machine)
-
-
-def _check(info: dict[str, Any], name: str, holder: str, generation: int) -> None:
-    lease = info.get("lease", {})
-    if (lease.get("holder"), lease.get("generation")) != (holder, generation):
-        raise _lost(name, holder, generation)
-
-
-def _lost(name: str, holder: str, generation: int) -> MachineLostError:
-    node = holder.partition("/")[2]
-    text = f"start {generation} of {name!r} is no longer on {node}"
-    return MachineLostError(text, name, generation, node)
+def _node_left(name: str, node: str, generation: int) -> MachineLostError:
+    return MachineLostError(f"the node {node} of {name!r} has left", name, generation, node)

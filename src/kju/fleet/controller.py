@@ -11,6 +11,7 @@ from ..errors import MachineLostError
 from .messages import (
     END_TIME,
     LEASE,
+    Changes,
     FleetState,
     Grant,
     KeeperOrder,
@@ -48,7 +49,7 @@ class FleetController:
         self._clock = clock
         now = clock()
         # Milliseconds of the wall clock: a restarted controller does not repeat a session.
-        first = time.time_ns() // 1_000_000
+        first = self._process = time.time_ns() // 1_000_000
         recover = now + LEASE + END_TIME if restarted else now
         self._roster = Roster(first_session=first, recover_until=recover)
         #: Those who wait for a change of a machine, by its name: thousands may wait, each for one.
@@ -115,6 +116,18 @@ class FleetController:
     def statuses(self) -> list[MachineStatus]:
         """Return the states of all machines, by name."""
         return self._roster.statuses()
+
+    def changes(self, mark: tuple[int, int] | None) -> Changes:
+        """Return the changes of machines since a mark; without one all that are kept.
+
+        A mark of the controller's last process stands for the begin of this one.
+        """
+        since = mark[1] if mark is not None and mark[0] == self._process else 0
+        kept = self._roster.changes_since(since)
+        count = self._roster.change_count
+        # Without a mark nothing was missed: the caller sees the fleet for the first time.
+        missed = count - since - len(kept) if mark is not None else 0
+        return Changes((self._process, count), tuple(kept), missed)
 
     def renew_owner(self, owner: str) -> None:
         """Note that an owner is alive."""

@@ -72,7 +72,8 @@ class MachineStatus(Struct, frozen=True, omit_defaults=True):
         generation: The number of its newest start.
         node: The node that it is on, or was on last.
         since: When it entered the state, by the controller's clock.
-        reason: Why it is lost, ended or not placed yet; empty otherwise.
+        reason: Why it is lost, ended or not placed yet; of one that starts or runs, why it may be
+            lost: its node is silent. Empty otherwise.
     """
 
     name: str
@@ -81,6 +82,20 @@ class MachineStatus(Struct, frozen=True, omit_defaults=True):
     node: str = ""
     since: float = 0.0
     reason: str = ""
+
+
+class Changes(Struct, frozen=True):
+    """Changes of a fleet's machines, the oldest first.
+
+    Attributes:
+        mark: The controller's process, and the number of the newest change.
+        statuses: The states that the machines entered.
+        missed: Changes since the last mark that are no longer kept.
+    """
+
+    mark: tuple[int, int]
+    statuses: tuple[MachineStatus, ...] = ()
+    missed: int = 0
 
 
 class StartOrder(Struct, frozen=True, tag=True):

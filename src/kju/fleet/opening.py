@@ -8,10 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, overload
 
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.waiting import run_blocking
-from ..errors import ClosedError
+from ..errors import (
+    ClosedError,
+    MachineGoneError,
+    MachineNotFoundError,
+    UnavailableError,
+)
+from ..protocol.values import Role
 from .cluster import FleetLink, next_done
-from .messages import MachineStatus
+from .messages import Changes, FleetState, MachineStatus
+from .near import check_start, lost
 from .specs import check_count, machine_specs
 
 
@@ -42,6 +51,34 @@ class FleetMachine:
         """
         status: MachineStatus = run_blocking(self._link.ask, "status", self.name)
         return status
+
+    def attach(self, *, role: Role = "control") -> Machine:
+        """Connect to the machine. It has to be on this computer: see `Fleet.map` for others.
+
+        Args:
+            role: ``control``, or ``view`` for a connection that only looks.
+
+        Raises:
+            MachineLostError: This start of the machine has ended.
+            UnavailableError: It is on another computer, or the fleet's controller does not answer.
+        """
+        holder = f"{self._link.fleet}/{self.node}"
+        try:
+            machine = attach(self.name, role=role)
+        except (MachineGoneError, MachineNotFoundError) as error:
+            status = self.status()
+            if (status.state, status.generation) == (FleetState.RUNNING, self.generation):
+                raise UnavailableError(
+                    f"{self.name!r} is on {self.node}, and not on this computer; run a function"
+                    " beside it with Fleet.map"
+                ) from error
+            raise lost(self.name, holder, self.generation) from error
+        try:
+            check_start(machine.info(), self.name, holder, self.generation)
+        except BaseException:
+            machine.close()
+            raise
+        return machine
 
     def stop(self) -> None:
         """End the machine; return when it has ended.
@@ -147,6 +184,22 @@ class Fleet:
         """
         return list(run_blocking(self._link.ask, "statuses"))
 
+    def changes(self) -> Iterator[MachineStatus]:
+        """Yield each change of a machine's state: first those that the controller keeps.
+
+        It keeps the last 10,000. A controller that was restarted begins anew, with the machines
+        that it finds. The iteration ends when the fleet is closed.
+
+        Raises:
+            UnavailableError: The fleet's controller does not answer.
+        """
+        link = self._link
+        found: Changes | None = run_blocking(link.changes, None)
+        while found is not None:
+            for status in found.statuses:
+                yield status
+            found = run_blocking(link.later_changes, found.mark)
+
     def map(
         self, function: Callable[[Any], Any], machines: Iterable[FleetMachine]
     ) -> Iterator[tuple[str, Any]]:
@@ -170,11 +223,15 @@ class Fleet:
         link, running = self._link, {}
         for each in machines:
             task = run_blocking(link.run_on, function, each.name, each.node, each.generation)
-            running[task] = each.name
+            running[task] = each
         while running:
             task = run_blocking(next_done, list(running))
             if task is not None:
-                yield running.pop(task), run_blocking(link.get, task, None)
+                each = running.pop(task)
+                yield (
+                    each.name,
+                    run_blocking(link.result, task, each.name, each.node, each.generation),
+                )
 
     def drain(self, node: str) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.

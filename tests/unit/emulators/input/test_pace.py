@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from kju.emulators.input import pace as pace_module
 from kju.emulators.input.pace import Gauge, NotStarted, Pace, Processors, cut
-from kju.emulators.qemu.input.gauges import BiosBuffer, NoKeyboard, Ps2
+from kju.emulators.qemu.input.gauges import BiosBuffer, Gauges, NoKeyboard, Ps2
 from kju.emulators.qemu.input.usb import Usb
 from kju.emulators.qemu.stderr import Traces
-from kju.errors import InputError
+from kju.errors import InputError, QemuError
 from kju.keys import Step
 
 
@@ -326,3 +326,18 @@ def test_traces_are_removed_however_the_bytes_are_split(sizes: list[int]) -> Non
     rest += traces.receive_data(b"\n")
     assert heard == [b"wanted 1\n", b"wanted\n", b"wanted 4\n"]
     assert rest == b"hello\nwant\nunwanted 2\nlast wanted 3\nwan\n"
+
+
+async def test_keyboard_of_a_machine_without_usb_is_observed() -> None:
+    class Qmp:
+        async def execute(self, command: str, arguments: object = None) -> object:
+            assert command == "x-query-virtio"
+            return []
+
+        async def monitor(self, line: str) -> str:
+            if line == "info usb":
+                raise QemuError("QEMU could not run 'info usb': Error: USB support not enabled")
+            assert line == "i /1bx 0x64"
+            return "portb[0x0064] = 0x18\r\n"
+
+    assert isinstance(await Gauges(Qmp(), None).keyboard(), Ps2)  # type: ignore[arg-type]

@@ -265,6 +265,14 @@ async def _has_keyboard(qmp: Qmp) -> bool:
     return True
 
 
+async def _usb_devices(qmp: Qmp) -> str:
+    """Return QEMU's list of USB devices; empty if the machine has no USB, which is an error."""
+    try:
+        return await qmp.monitor("info usb")
+    except QemuError:
+        return ""
+
+
 async def _or_timed(gauge: Gauge) -> Gauge:
     """Return this gauge, or a timed one if QEMU does not have its trace events."""
     try:
@@ -307,7 +315,7 @@ class Gauges:
                     self._virtio = Virtio(self._qmp, path)
                 return self._virtio
         with contextlib.suppress(KjuError):
-            if address := _KEYBOARD.search(await self._qmp.monitor("info usb")):
+            if address := _KEYBOARD.search(await _usb_devices(self._qmp)):
                 # Keys that wait while the guest gives the keyboard its address are lost.
                 return await _or_timed(self._usb) if int(address[1]) else NotStarted("usb")
             if await self._ps2.exists():
@@ -329,7 +337,7 @@ class Gauges:
             if "PS/2" in name:
                 return self._ps2_mouse
             if "HID" in name and self._usb_tablet is not None:
-                if at := _TABLET.search(await self._qmp.monitor("info usb")):
+                if at := _TABLET.search(await _usb_devices(self._qmp)):
                     self._usb_tablet.set_address(*at.groups())
                     return await _or_timed(self._usb_tablet)
             elif path := await started_virtio(self._qmp, "virtio-tablet-device"):

@@ -118,10 +118,18 @@ async def test_machines_read_one_copy_and_write_their_own_overlays(scene: Scene)
             assert "failed" not in str(answer).lower(), answer
     # The copy is in use: there is no room for another one.
     other = make_image(scene.folder / "other.raw", SIZE, seed=2)
-    with pytest.raises(LimitError, match="1 MiB are in use"):
+    with pytest.raises(LimitError, match="holds 1 MiB that stay"):
         scene.cache.fill(other, lambda: iter(()), lambda: True)
+    async with await kju.aio.attach("a") as one:
+        base = await one.freeze("later", spares=0)
     for name in ("a", "b"):
         await scene.controller.end(name, "the end")
+    # The base has outlived its machine, and needs the image.
+    with pytest.raises(LimitError, match="holds 1 MiB that stay"):
+        scene.cache.fill(other, lambda: iter(()), lambda: True)
+    async with await base.fork() as fork:
+        await write(fork, 0x44)
+    await base.close()
     assert folders(scene.folder) == []
     assert hashlib.sha256(copy.read_bytes()).hexdigest() == scene.image.sha256
     # It stays for the next machine, which begins with the image.

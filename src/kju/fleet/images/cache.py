@@ -7,7 +7,8 @@
 | ``.lock`` | the lock of the folder, held for moments |
 
 A copy gets its name after its SHA-256 was compared and it is on the disk. One that is in use has a
-shared flock(2), which ends with the process that holds it. The oldest unused copies are removed
+shared flock(2), which ends with the process that holds it; or it is below the disk of a base of
+forks, which may outlive its machine. The oldest unused copies are removed
 when a new one needs room. Both happen under the folder's lock, so that a copy that was found is not
 removed before it is locked.
 """
@@ -26,6 +27,7 @@ from typing import Self
 
 from ...errors import FileError, KjuError, LimitError, UnavailableError, UsageError
 from ...files import FillingFile, Folder, failing
+from ...store.forks.listing import bases_on
 from .source import FleetImage
 
 _COPY = re.compile(r"[0-9a-f]{64}(\.[A-Za-z0-9]{1,16})?")
@@ -210,15 +212,17 @@ class ImageCache:
                 del sizes[name]
         # Nothing is removed for an image that has no room in any case.
         possible = image.size <= self._room(sum(sizes.values()))
-        for name in self._by_age(sizes) if possible else ():
-            if self._lacks(sizes, image) and self._remove_unlocked(name):
-                del sizes[name]
+        if possible and self._lacks(sizes, image):
+            in_bases = {path.name for path in bases_on(self.path.resolve())}
+            for name in self._by_age(sizes.keys() - in_bases):
+                if self._lacks(sizes, image) and self._remove_unlocked(name):
+                    del sizes[name]
         if self._lacks(sizes, image):
             used = sum(sizes.values())
             room = self._room(used)
             raise LimitError(
-                f"the image {image.path} needs {_mib(image.size)} in {self.path}, which may have"
-                f" {_mib(room)}, of which {_mib(used)} are in use: free space on the disk, or raise"
+                f"the image {image.path} needs {_mib(image.size)} in {self.path}, which may hold"
+                f" {_mib(room)} and holds {_mib(used)} that stay: free space on the disk, or raise"
                 " KJU_IMAGE_CACHE on this node",
                 "bytes of images",
                 max(0, room - used),

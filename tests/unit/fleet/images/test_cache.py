@@ -18,6 +18,13 @@ from kju.fleet.images.source import FleetImage
 SIZE = 8192
 
 
+@pytest.fixture(autouse=True)
+def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for bases of forks in the test's own folder."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[[int], FleetImage]:
     """Return a function that makes different images of `SIZE` bytes."""

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.qemu
 
 QEMU = ("-accel", "tcg", "-m", "16", "-S")
 RUN = (sys.executable, "-m", "kju.cli", "run", "--detach", "--name", "m", "--", *QEMU)
-MOMENTS = 12
+#: One in each of as many parts of a launch.
+MOMENTS = 8
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +72,8 @@ def test_machine_of_an_interrupted_command_is_reported_or_ends(
     number: signal.Signals, seconds: float, tmp_path: Path
 ) -> None:
     choose, outcomes = random.Random(int(number)), set()
-    for _ in range(MOMENTS):
-        moment = choose.uniform(0.2, 1.2) * seconds
+    for part in range(MOMENTS):
+        moment = (0.2 + (part + choose.random()) / MOMENTS) * seconds
         with started() as command:
             time.sleep(moment)
             command.send_signal(number)
@@ -88,9 +89,9 @@ def test_machine_of_an_interrupted_command_is_reported_or_ends(
 def test_machine_of_a_cancelled_task_is_returned_or_ends(seconds: float, tmp_path: Path) -> None:
     choose = random.Random(7)
 
-    async def launch_and_cancel() -> bool:
+    async def launch_and_cancel(part: int) -> bool:
         launching = asyncio.create_task(kju.aio.launch(args=QEMU, name="m", detach=True))
-        await asyncio.sleep(choose.uniform(0.0, 1.0) * seconds)
+        await asyncio.sleep((part + choose.random()) / MOMENTS * seconds)
         launching.cancel()
         try:
             machine = await launching
@@ -101,8 +102,8 @@ def test_machine_of_a_cancelled_task_is_returned_or_ends(seconds: float, tmp_pat
         await machine.close()
         return True
 
-    for attempt in range(MOMENTS):
-        end_or_check(asyncio.run(launch_and_cancel()), attempt, str(tmp_path))
+    for part in range(MOMENTS):
+        end_or_check(asyncio.run(launch_and_cancel(part)), part, str(tmp_path))
 
 
 def test_only_the_launcher_detaches_a_machine() -> None:

@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def invaders(folder):
     guests.invaders()
-    kju("run", "--detach", "--name", "game", guests.INVADERS, "--", *guests.TCG)
+    kju("run", "--detach", "--name", "game", guests.INVADERS, "--", *guests.PACED)
     return "game"
 
 
@@ -102,7 +102,7 @@ def test_run_screenshot_and_stop_a_machine(invaders, folder):
     assert info["name"] == invaders and info["detached"]
     assert listed[0]["qemu_pid"] == info["qemu"]["pid"]
     assert all(map(alive, pids(info)))
-    assert info["qemu"]["arguments"] == list(guests.TCG)
+    assert info["qemu"]["arguments"] == list(guests.PACED)
     assert {"width", "height", "source", "version"} <= info["consoles"][0].keys()
     assert SOURCE.search(kju("info", invaders).stdout.decode())
 
@@ -224,7 +224,7 @@ def test_wrong_files_and_texts_are_rejected(invaders):
 
 def test_surface_is_read_by_its_path(folder):
     guests.invaders()
-    kju("run", "-d", "--name", "f", "--surface", "it.kju", guests.INVADERS, "--", *guests.TCG)
+    kju("run", "-d", "--name", "f", "--surface", "it.kju", guests.INVADERS, "--", *guests.PACED)
     until(lambda: shows_game("./it.kju"), "the game")
     facts = json.loads(kju("dump", "it.kju", "--json").stdout)
     assert facts["width"] == 720 and facts["producer_alive"] and facts["state"] == "live"
@@ -280,7 +280,7 @@ def test_ctrl_c_ends_the_demo_and_its_processes(folder, moment):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_signal_to_a_foreground_run_ends_the_machine(folder, number):
     guests.invaders()
-    command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
+    command = [*KJU, "run", guests.INVADERS, "--", *guests.PACED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         name = process.stdout.readline().split()[0]
         info = json.loads(kju("info", name, "--json").stdout)
@@ -294,7 +294,7 @@ def test_signal_to_a_foreground_run_ends_the_machine(folder, number):
 
 def test_foreground_run_ends_with_its_machine(folder):
     guests.invaders()
-    command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
+    command = [*KJU, "run", guests.INVADERS, "--", *guests.PACED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         name = process.stdout.readline().split()[0].decode()
         info = json.loads(kju("info", name, "--json").stdout)

@@ -28,14 +28,14 @@ from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
 
-TCG = ["-accel", "tcg"]
+PACED = list(guests.PACED)
 ROUNDS = int(os.environ.get("KJU_FAULT_ROUNDS", "9"))
 #: A dead producer is noticed within a second; the bound allows for a busy computer.
 NOTICED = 3.0
 
 SCRIPT = f"""
 import sys, kju
-with kju.launch({str(guests.INVADERS)!r}, name="m", memory="64M", args={TCG!r}) as machine:
+with kju.launch({str(guests.INVADERS)!r}, name="m", memory="64M", args={PACED!r}) as machine:
     print(machine.host_pid, machine.info()["qemu"]["pid"], flush=True)
     machine.keyboard.press("a")
     for change in machine.screen.changes():
@@ -116,7 +116,7 @@ def wait_for_the_end(screen: kju.Screen) -> tuple[float, str]:
 
 
 def launched() -> kju.Machine:
-    return kju.launch(guests.INVADERS, name="m", memory="64M", args=TCG)
+    return kju.launch(guests.INVADERS, name="m", memory="64M", args=PACED)
 
 
 def test_kill_of_qemu_ends_the_machine() -> None:
@@ -157,7 +157,7 @@ def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
     """A change of user clears the parent-death signal in the kernel."""
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
-    args = [*TCG, "-run-with", "user=nobody"]
+    args = [*PACED, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, name="m", memory="64M", args=args) as machine:
         info = machine.info()
         qemu, host = info["qemu"]["pid"], machine.host_pid
@@ -175,7 +175,7 @@ def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
 def test_guard_ends_with_its_machine() -> None:
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
-    args = [*TCG, "-run-with", "user=nobody"]
+    args = [*PACED, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, name="m", memory="64M", args=args) as machine:
         assert sorted(ours().values())[-1].startswith("qemu")
         assert len(ours()) == 3

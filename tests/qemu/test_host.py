@@ -42,7 +42,7 @@ from kju.store import paths, running
 
 pytestmark = pytest.mark.qemu
 
-TCG = ["-accel", "tcg"]
+PACED = list(guests.PACED)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def folder(runtime_folder: Path) -> Path:
 @pytest.fixture
 def machine() -> Iterator[kju.Machine]:
     guests.invaders()
-    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as running:
+    with kju.launch(guests.INVADERS, memory="64M", args=PACED) as running:
         yield running
 
 
@@ -78,7 +78,7 @@ def test_guest_is_shown_and_receives_keys(machine: kju.Machine) -> None:
 def test_info_is_json(machine: kju.Machine) -> None:
     machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
     info = json.loads(json.dumps(machine.info()))
-    assert info["qemu"]["arguments"] == TCG
+    assert info["qemu"]["arguments"] == PACED
     assert all(part["reason"] for part in info["appended"])
     (console,) = info["consoles"]
     assert console["source"] == "screendump"  # text, and not for long yet
@@ -213,7 +213,7 @@ def test_log_is_private_and_has_command_and_process(machine: kju.Machine) -> Non
 
 
 def test_each_output_is_a_console() -> None:
-    args = [*TCG, "-device", "virtio-vga,max_outputs=2"]
+    args = [*PACED, "-device", "virtio-vga,max_outputs=2"]
     with kju.launch(guests.INVADERS, memory="64M", args=args) as machine:
         assert len(machine.screens) == 2
         first, second = machine.screens[:]
@@ -228,7 +228,7 @@ def test_each_output_is_a_console() -> None:
 
 
 def test_machine_without_a_screen_is_an_error_for_its_screen() -> None:
-    with kju.launch(guests.INVADERS, memory="64M", args=[*TCG, "-vga", "none"]) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=[*PACED, "-vga", "none"]) as machine:
         assert len(machine.screens) == 0
         with pytest.raises(UsageError, match=r"no screen: .*-vga none.*Typing works"):
             _ = machine.screen
@@ -245,7 +245,7 @@ def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
     disk, out = tmp_path / "keys.img", tmp_path / "out"
     disk.write_bytes(program.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
     drive = f"if=ide,format=raw,file={disk}"
-    args = [*TCG, "-m", "32", "-vga", "none", "-drive", drive, "-serial", f"file:{out}"]
+    args = [*PACED, "-m", "32", "-vga", "none", "-drive", drive, "-serial", f"file:{out}"]
     with kju.launch(args=args, name="blind") as machine:
         # The BIOS empties its buffer before it boots.
         until(lambda: machine.keyboard.type(".") and out.read_bytes(), "the guest reads keys")
@@ -273,7 +273,7 @@ def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
 
 def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
     path = tmp_path / "screen"
-    with kju.launch(guests.INVADERS, memory="64M", args=TCG, surface=path) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=PACED, surface=path) as machine:
         assert machine.info()["consoles"][0]["address"] == str(path)
         with kju.Surface(path) as surface:
             surface.wait(kju.Mark(0, 0, 0), timeout=HANG)
@@ -283,7 +283,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             os.write(number, b"x")
         with pytest.raises(ConflictError):
-            kju.launch(guests.INVADERS, memory="64M", args=TCG, surface=path, name="second")
+            kju.launch(guests.INVADERS, memory="64M", args=PACED, surface=path, name="second")
     with kju.Surface(path) as surface:
         assert surface.state[0] in (kju.State.CLOSED, kju.State.GONE)
         assert surface.frame().size
@@ -291,7 +291,7 @@ def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
 
 def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path)
-    args = [*TCG, "-S", *monitor.arguments]
+    args = [*PACED, "-S", *monitor.arguments]
     with kju.launch(guests.INVADERS, memory="64M", args=args) as machine, monitor:
         screen = machine.screen
         assert machine.info()["state"] == "paused"
@@ -316,12 +316,12 @@ def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
         ({"args": ["-display", "gtk"]}, ConflictError, "kju watch"),
         ({"args": "-m 64"}, UsageError, "list"),
         ({"args": ["-m", "1"], "memory": "1G"}, ConflictError, "-m"),
-        ({"args": [*TCG, "-device", "nonsense"]}, QemuError, "status 1: .*nonsense"),
-        ({"args": [*TCG, "-nosuch"]}, QemuError, "nosuch"),
-        ({"args": [*TCG, "-m", "64P"]}, QemuError, "QEMU"),
+        ({"args": [*PACED, "-device", "nonsense"]}, QemuError, "status 1: .*nonsense"),
+        ({"args": [*PACED, "-nosuch"]}, QemuError, "nosuch"),
+        ({"args": [*PACED, "-m", "64P"]}, QemuError, "QEMU"),
         ({"qemu": "/bin/true"}, QemuError, "is not a QEMU"),
         ({"qemu": "/no/qemu"}, QemuError, "does not exist"),
-        ({"surface": "/no/folder/file", "args": TCG}, UsageError, "make it first"),
+        ({"surface": "/no/folder/file", "args": PACED}, UsageError, "make it first"),
     ],
 )
 def test_failed_start_is_a_one_line_error(
@@ -336,7 +336,7 @@ def test_failed_start_is_a_one_line_error(
 
 @pytest.mark.parametrize("module", ["kju", "kju.aio"])
 def test_name_is_free_after_a_failed_start(module: str) -> None:
-    wish = {"name": "m", "args": [*TCG, "-device", "nonsense"], "detach": True}
+    wish = {"name": "m", "args": [*PACED, "-device", "nonsense"], "detach": True}
     for _ in range(3):
         with pytest.raises(QemuError, match="nonsense"):
             if module == "kju":
@@ -348,8 +348,8 @@ def test_name_is_free_after_a_failed_start(module: str) -> None:
 
 def test_used_name_is_rejected_and_a_default_name_gets_a_number(machine: kju.Machine) -> None:
     with pytest.raises(MachineExistsError, match="kju stop invaders"):
-        kju.launch(guests.INVADERS, name="invaders", args=TCG)
-    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as second:
+        kju.launch(guests.INVADERS, name="invaders", args=PACED)
+    with kju.launch(guests.INVADERS, memory="64M", args=PACED) as second:
         assert second.name == "invaders-2"
         assert running_names() == ["invaders", "invaders-2"]
     with pytest.raises(MachineNotFoundError, match="running machines: invaders"):
@@ -357,7 +357,7 @@ def test_used_name_is_rejected_and_a_default_name_gets_a_number(machine: kju.Mac
 
 
 def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
-    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=PACED) as machine:
         machine.screen.wait(timeout=HANG)
         with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
             machine.powerdown()
@@ -365,7 +365,7 @@ def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
 
 
 async def test_asyncio_drives_a_machine() -> None:
-    async with await kju.aio.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
+    async with await kju.aio.launch(guests.INVADERS, memory="64M", args=PACED) as machine:
         changes = 0
         async for _ in machine.screen.changes(timeout=HANG):
             changes += 1
@@ -382,7 +382,7 @@ async def test_asyncio_drives_a_machine() -> None:
 def test_detached_machine_outlives_its_program_and_session(folder: Path) -> None:
     program = (
         "import kju, sys\n"
-        f"m = kju.launch({str(guests.INVADERS)!r}, name='d', memory='64', args={TCG!r},"
+        f"m = kju.launch({str(guests.INVADERS)!r}, name='d', memory='64', args={PACED!r},"
         " detach=True)\n"
         "print(m.host_pid, flush=True)"
     )
@@ -424,7 +424,7 @@ def test_machines_are_launched_from_many_threads_and_outlive_them(folder: Path) 
         together.wait(60)
         # The name of two is taken from the same image.
         name = f"m{number}" if number % 3 else None
-        return kju.launch(args=[*TCG, "-m", "16", "-S"], name=name, detach=bool(number % 2))
+        return kju.launch(args=[*PACED, "-m", "16", "-S"], name=name, detach=bool(number % 2))
 
     before = set(os.listdir("/proc/self/fd"))
     with ThreadPoolExecutor(4) as pool:
@@ -445,7 +445,7 @@ def test_qemu_program_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     link = tmp_path / "qemu-system-x86_64"
     link.symlink_to(qemu.locate())
     monkeypatch.setenv("KJU_QEMU", str(link))
-    with kju.launch(guests.INVADERS, memory="64M", args=TCG) as machine:
+    with kju.launch(guests.INVADERS, memory="64M", args=PACED) as machine:
         assert machine.info()["qemu"]["path"] == str(link)
 
 

@@ -74,7 +74,7 @@ def machine(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[kju.Machine]:
     disk = echo(tmp_path_factory.mktemp("echo"))
-    with kju.launch(disk, name="echo", memory="32M", args=guests.TCG) as running:
+    with kju.launch(disk, name="echo", memory="32M", args=guests.PACED) as running:
         yield running
 
 
@@ -216,7 +216,7 @@ def test_serial_command_works_in_a_pipe_and_in_a_terminal(machine: kju.Machine) 
 
 
 def test_serial_port_of_the_users_own_is_left_alone(runtime_folder: None, tmp_path: Path) -> None:
-    args = [*guests.TCG, "-m", "32", "-serial", f"file:{tmp_path}/said"]
+    args = [*guests.PACED, "-m", "32", "-serial", f"file:{tmp_path}/said"]
     with kju.launch(echo(tmp_path), args=args, name="own") as machine:
         with pytest.raises(UsageError, match="user's own"):
             machine.serial()
@@ -238,8 +238,7 @@ def test_defined_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path)
         "-m",
         "32",
         "--",
-        "-accel",
-        "tcg",
+        *guests.PACED,
     ).stdout.decode()
     assert "accelerator: " in said and "kju start web" in said
     row = json.loads(command("ls", "--json").stdout)[0]

@@ -20,7 +20,7 @@ from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
 
-TCG = ["-accel", "tcg"]
+PACED = list(guests.PACED)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def launched(**wish: object) -> kju.Machine:
-    return kju.launch(guests.INVADERS, name="m", memory="64M", args=TCG, **wish)  # type: ignore[arg-type]
+    return kju.launch(guests.INVADERS, name="m", memory="64M", args=PACED, **wish)  # type: ignore[arg-type]
 
 
 def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_logs_are_kept_after_a_crash_and_a_failed_start() -> None:
         assert machine.wait_ended(timeout=HANG)
     assert "QEMU was killed by SIGSEGV" in command("logs", "m").stdout
     with pytest.raises(QemuError, match="nonsense"):
-        kju.launch(guests.INVADERS, name="m", args=[*TCG, "-device", "nonsense"])
+        kju.launch(guests.INVADERS, name="m", args=[*PACED, "-device", "nonsense"])
     assert "nonsense" in command("logs", "--qemu", "m").stdout
     assert "ERROR" in command("logs", "m").stdout
 

@@ -36,7 +36,7 @@ def ignore_signals() -> None:
 @pytest.fixture
 def command() -> Iterator[subprocess.Popen[str]]:
     """Start `nohup kju run` and wait until its machine runs."""
-    words = ["run", "--name", "m", "--memory", "64M", str(guests.INVADERS), "--", *guests.TCG]
+    words = ["run", "--name", "m", "--memory", "64M", str(guests.INVADERS), "--", *guests.PACED]
     with subprocess.Popen(
         [*KJU, *words],
         stdout=subprocess.PIPE,

@@ -204,7 +204,7 @@ def test_listener_is_the_source_without_access_to_the_memory(
 ) -> None:
     how = {"qemu": str(guests.qemu72())} if old else {}
     guests.invaders()
-    args = [*guests.TCG, *more]
+    args = [*guests.PACED, *more]
     with kju.launch(guests.INVADERS, memory="64M", args=args, name="deaf", **how) as machine:
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         console = console_of(machine)
@@ -220,7 +220,7 @@ def test_screen_of_a_qemu_as_another_user_is_published(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root may have QEMU change its user")
     guests.invaders()
-    args = [*guests.TCG, "-run-with", "user=nobody"]
+    args = [*guests.PACED, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, memory="64M", args=args, name="other") as machine:
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=HANG)
         until(lambda: machine.screen.mode[:2] == (720, 400))

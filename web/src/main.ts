@@ -12,7 +12,7 @@ import { MachinePage } from "./ui/machine_page";
 import { WallPage } from "./ui/wall";
 import { LANGUAGE, say } from "./ui/words";
 import { oneLine } from "./wire/escaping";
-import type { Machine } from "./wire/messages";
+import type { Machine } from "./wire/socket_messages";
 
 /** Why the page was loaded again. */
 const PROBLEM = "kju-problem";

@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { decodeScreenMessage, decodeServerMessage, splitFrame } from "../src/wire/messages";
+import { splitFrame } from "../src/wire/frames";
 import { decode, encode, PeerError, type Value } from "../src/wire/msgpack";
+import { decodeScreenMessage } from "../src/wire/screen_messages";
+import { decodeServerMessage } from "../src/wire/socket_messages";
 
 function survives(run: () => unknown): void {
   try {

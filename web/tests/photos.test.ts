@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Decoder } from "../src/screen/decoder";
 import { checkJpeg } from "../src/wire/jpeg";
 import { decode, encode, PeerError, type Value } from "../src/wire/msgpack";
-import { type PhotoDecoder, type Picture, ScreenSession } from "../src/wire/session";
+import type { PhotoDecoder, Picture } from "../src/wire/picture_stream";
+import { ScreenSession } from "../src/wire/session";
 
 /** Made by `kju.wire.jpeg.compress`: 24 x 16. */
 const COLOUR = Uint8Array.from(

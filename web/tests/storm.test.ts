@@ -7,9 +7,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { Decoder } from "../src/screen/decoder";
-import { decodeServerMessage, splitFrame } from "../src/wire/messages";
+import { splitFrame } from "../src/wire/frames";
 import { decode, encode, PeerError, type Value } from "../src/wire/msgpack";
 import { ScreenSession } from "../src/wire/session";
+import { decodeServerMessage } from "../src/wire/socket_messages";
 
 const MESSAGES = 1_000_000;
 const WIDTH = 64;

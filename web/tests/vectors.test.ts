@@ -1,8 +1,10 @@
 /** Every message of the specification, from the vectors that the server's tests use too. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { decodeScreenMessage, decodeServerMessage, splitFrame } from "../src/wire/messages";
+import { splitFrame } from "../src/wire/frames";
 import { decode, encode, type Value } from "../src/wire/msgpack";
+import { decodeScreenMessage } from "../src/wire/screen_messages";
+import { decodeServerMessage } from "../src/wire/socket_messages";
 
 interface Vector {
   name: string;

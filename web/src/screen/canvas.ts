@@ -1,6 +1,6 @@
 /** Draws a screen's pixels on a canvas as soon as they arrive. */
 
-import type { Rects } from "../wire/session";
+import type { Rects } from "../wire/picture_stream";
 import type { Decoder } from "./decoder";
 
 /** Above so many rectangles one call for the area around them all is cheaper. */

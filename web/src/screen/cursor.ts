@@ -1,6 +1,6 @@
 /** The guest's cursor, shown by the browser at the pointer's own place: it never lags. */
 
-import type { Cursor } from "../wire/session";
+import type { Cursor } from "../wire/picture_stream";
 
 export class CursorShape {
   private url = "";

@@ -1,7 +1,7 @@
 /** The pixels of one screen in WebAssembly: `wasm/screen.c`. */
 
 import { PeerError } from "../wire/msgpack";
-import type { Picture, Rects } from "../wire/session";
+import type { Picture, Rects } from "../wire/picture_stream";
 
 interface Exports {
   readonly memory: WebAssembly.Memory;

@@ -1,7 +1,7 @@
 /** Decodes photos, which are JPEGs, by the browser's `ImageDecoder`, outside the page's thread. */
 
 import { PeerError } from "../wire/msgpack";
-import type { PhotoDecoder } from "../wire/session";
+import type { PhotoDecoder } from "../wire/picture_stream";
 
 const FORMAT = "BGRX";
 let isUsable: boolean | null = null;

@@ -1,15 +1,21 @@
 /** The WebSocket to the server: screens, machines, actions, small pictures, and its return. */
 
 import { oneLine } from "../wire/escaping";
-import * as messages from "../wire/messages";
+import { frame, SUBPROTOCOL, splitFrame } from "../wire/frames";
 import { PeerError } from "../wire/msgpack";
+import type { PhotoDecoder, Picture } from "../wire/picture_stream";
+import type { ScreenSession, SessionEvents } from "../wire/session";
 import {
-  type PhotoDecoder,
-  type Picture,
-  ScreenSession,
-  type SessionEvents,
-} from "../wire/session";
+  authenticate,
+  decodeServerMessage,
+  type Machine,
+  type Role,
+  type ServerMessage,
+  wall,
+} from "../wire/socket_messages";
+import { type ActionArguments, ActionError, Actions } from "./actions";
 import { BASE } from "./place";
+import { Screens } from "./screens";
 import { WorkQueue } from "./work";
 
 /** Milliseconds before the first attempt to connect again, and the longest pause. */
@@ -40,37 +46,12 @@ export interface SmallPicture {
 
 export interface ConnectionEvents {
   linkChanged(state: LinkState, reason: LinkReason): void;
-  machinesChanged(machines: readonly messages.Machine[]): void;
+  machinesChanged(machines: readonly Machine[]): void;
   pictureArrived(picture: SmallPicture): void;
 }
 
-/** The server refused an action. */
-export class ActionError extends Error {
-  constructor(
-    readonly kind: string,
-    reason: string,
-  ) {
-    super(reason);
-  }
-}
-
-interface PendingAction {
-  resolve(data: unknown): void;
-  reject(error: Error): void;
-  progress(done: number, total: number): void;
-}
-
-interface OpenedScreen {
-  readonly machine: string;
-  readonly console: number;
-  readonly role: "view" | "control";
-  readonly events: SessionEvents;
-  readonly picture: Picture;
-  session: ScreenSession;
-}
-
 export class Connection {
-  role: messages.Role = "view";
+  role: Role = "view";
   server = "";
   private socket: WebSocket | null = null;
   private socketId = "";
@@ -80,16 +61,17 @@ export class Connection {
   private goodbye = "";
   private pause = FIRST_PAUSE;
   private timer = 0;
-  private lastScreen = 0;
-  private lastAction = 0;
   private wallNames: readonly string[] = [];
-  private readonly screens = new Map<number, OpenedScreen>();
-  private readonly actions = new Map<number, PendingAction>();
+  private readonly actions = new Actions((bytes) => this.send(bytes));
+  private readonly screens = new Screens(() => ({
+    send: (bytes) => this.send(bytes),
+    now: () => performance.now(),
+    photos: this.photos(),
+    failed: (error) => this.fail(error),
+  }));
   private readonly work = new WorkQueue<Uint8Array>(
     (bytes) => this.take(bytes),
-    () => {
-      for (const screen of this.screens.values()) screen.session.acknowledge();
-    },
+    () => this.screens.acknowledge(),
   );
 
   /**
@@ -108,13 +90,13 @@ export class Connection {
   open(): void {
     this.events.linkChanged(this.socketId ? "lost" : "connecting", this.reason);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}${BASE}socket`, messages.SUBPROTOCOL);
+    const socket = new WebSocket(`${scheme}://${location.host}${BASE}socket`, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     let isAccepted = false;
     socket.onopen = () => {
       isAccepted = true;
-      if (this.token) this.send(messages.frame(0, messages.authenticate(this.token)));
+      if (this.token) this.send(frame(0, authenticate(this.token)));
     };
     socket.onmessage = (event) => {
       if (event.data instanceof ArrayBuffer) this.work.add(new Uint8Array(event.data));
@@ -155,72 +137,38 @@ export class Connection {
     picture: Picture,
     events: SessionEvents,
   ): number {
-    const number = this.freeNumber();
-    const session = this.newSession(number, picture, events);
-    const screen = { machine, console, role, events, picture, session };
-    this.screens.set(number, screen);
-    if (this.isOpen) this.begin(number, screen, "");
+    const number = this.screens.add(machine, console, role, picture, events);
+    if (this.isOpen) this.screens.begin(number, "");
     return number;
   }
 
   /** The session of an open screen: another one after each loss of the link. */
   session(number: number): ScreenSession | null {
-    return this.screens.get(number)?.session ?? null;
+    return this.screens.session(number);
   }
 
   closeScreen(number: number): void {
-    const screen = this.screens.get(number);
-    this.screens.delete(number);
-    screen?.session.close("the page closed the screen");
+    this.screens.close(number);
   }
 
   /** The machines whose small pictures are in view. */
   setWall(names: readonly string[]): void {
     if (names.join("\n") === this.wallNames.join("\n")) return;
     this.wallNames = names;
-    if (this.isOpen) this.send(messages.frame(0, messages.wall(names)));
+    if (this.isOpen) this.send(frame(0, wall(names)));
   }
 
   /** Carry out an action. Rejects with `ActionError`. */
   act(
     machine: string,
     action: string,
-    args: { readonly [name: string]: string | number | boolean | null } = {},
+    args: ActionArguments = {},
     progress: (done: number, total: number) => void = () => {},
     signal?: AbortSignal,
   ): Promise<unknown> {
-    const number = ++this.lastAction;
-    return new Promise((resolve, reject) => {
-      if (!this.isOpen) {
-        reject(new ActionError("LinkError", "there is no connection to the server"));
-        return;
-      }
-      this.actions.set(number, { resolve, reject, progress });
-      this.send(messages.frame(0, messages.act(number, machine, action, args)));
-      signal?.addEventListener("abort", () => {
-        if (this.actions.has(number)) this.send(messages.frame(0, messages.cancel(number)));
-      });
-    });
-  }
-
-  private freeNumber(): number {
-    do this.lastScreen = (this.lastScreen % messages.MAX_SCREEN) + 1;
-    while (this.screens.has(this.lastScreen));
-    return this.lastScreen;
-  }
-
-  private newSession(number: number, picture: Picture, events: SessionEvents): ScreenSession {
-    return new ScreenSession(number, picture, events, {
-      send: (bytes) => this.send(bytes),
-      now: () => performance.now(),
-      photos: this.photos(),
-      failed: (error) => this.fail(error),
-    });
-  }
-
-  private begin(number: number, screen: OpenedScreen, previous: string): void {
-    this.send(messages.frame(0, messages.openScreen(number, screen.machine, screen.console)));
-    screen.session.begin(screen.role, previous);
+    if (!this.isOpen)
+      return Promise.reject(new ActionError("LinkError", "there is no connection to the server"));
+    return this.actions.begin(machine, action, args, progress, signal);
   }
 
   private send(bytes: Uint8Array<ArrayBuffer>): void {
@@ -229,9 +177,9 @@ export class Connection {
 
   private take(bytes: Uint8Array): void {
     try {
-      const [number, data] = messages.splitFrame(bytes);
-      if (number === 0) this.takeOwn(messages.decodeServerMessage(data));
-      else this.screens.get(number)?.session.receive(data);
+      const [number, data] = splitFrame(bytes);
+      if (number === 0) this.takeOwn(decodeServerMessage(data));
+      else this.screens.take(number, data);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.fail(error);
@@ -244,7 +192,7 @@ export class Connection {
     this.lose({ code: INVALID, text: error.message });
   }
 
-  private takeOwn(message: messages.ServerMessage): void {
+  private takeOwn(message: ServerMessage): void {
     switch (message.type) {
       case "socket-hello":
         if (this.build && message.build !== this.build) {
@@ -256,21 +204,12 @@ export class Connection {
       case "machines":
         this.events.machinesChanged(message.machines);
         break;
-      case "closed": {
-        const screen = this.screens.get(message.screen);
-        this.screens.delete(message.screen);
-        screen?.events.ended(message.reason);
+      case "closed":
+        this.screens.closed(message.screen, message.reason);
         break;
-      }
-      case "result": {
-        const action = this.actions.get(message.number);
-        this.actions.delete(message.number);
-        if (message.error) action?.reject(new ActionError(message.error, message.reason));
-        else action?.resolve(message.data);
-        break;
-      }
+      case "result":
       case "progress":
-        this.actions.get(message.number)?.progress(message.done, message.total);
+        this.actions.take(message);
         break;
       case "picture":
         this.events.pictureArrived(message);
@@ -281,7 +220,7 @@ export class Connection {
     }
   }
 
-  private welcome(hello: messages.ServerMessage & { type: "socket-hello" }): void {
+  private welcome(hello: ServerMessage & { type: "socket-hello" }): void {
     const before = this.socketId;
     this.role = hello.role;
     this.server = hello.server;
@@ -290,11 +229,8 @@ export class Connection {
     this.pause = FIRST_PAUSE;
     this.reason = NO_REASON;
     this.events.linkChanged("open", this.reason);
-    for (const [number, screen] of this.screens) {
-      screen.session = this.newSession(number, screen.picture, screen.events);
-      this.begin(number, screen, before ? `${before}.${number}` : "");
-    }
-    if (this.wallNames.length > 0) this.send(messages.frame(0, messages.wall(this.wallNames)));
+    this.screens.beginAll(before);
+    if (this.wallNames.length > 0) this.send(frame(0, wall(this.wallNames)));
   }
 
   private lose(reason: LinkReason): void {
@@ -303,10 +239,8 @@ export class Connection {
     this.goodbye = "";
     this.isOpen = false;
     this.work.clear();
-    for (const screen of this.screens.values()) screen.session.abandon();
-    for (const action of this.actions.values())
-      action.reject(new ActionError("LinkError", "the connection to the server was lost"));
-    this.actions.clear();
+    this.screens.abandon();
+    this.actions.fail();
     if (reason.code === SESSION_ENDED) {
       this.events.linkChanged("ended", reason);
       return;

@@ -1,7 +1,7 @@
 /** Actions on a machine: which the role and the state allow, and how they are confirmed. */
 
 import type { Connection } from "../shell/connection";
-import type { Machine, Role } from "../wire/messages";
+import type { Machine, Role } from "../wire/socket_messages";
 import { confirmed, notify } from "./dialog";
 import { icons } from "./icons";
 import { say, type Word } from "./words";

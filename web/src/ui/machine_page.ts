@@ -8,7 +8,7 @@ import { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
 import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
 import type { Connection, LinkReason, LinkState } from "../shell/connection";
-import type { Machine, Role } from "../wire/messages";
+import type { Machine, Role } from "../wire/socket_messages";
 import { FULL_RATE, type SessionEvents } from "../wire/session";
 import { actionsOn, carryOut, isRemote } from "./actions";
 import { notify } from "./dialog";

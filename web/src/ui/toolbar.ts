@@ -3,7 +3,7 @@
 import { SCALE_MODES, type ScaleMode } from "../screen/scale";
 import type { Connection } from "../shell/connection";
 import { oneLine } from "../wire/escaping";
-import type { Machine, Role } from "../wire/messages";
+import type { Machine, Role } from "../wire/socket_messages";
 import { actionsOn, carryOut, isRemote } from "./actions";
 import { h, icon, iconButton } from "./dom";
 import { icons } from "./icons";

@@ -3,7 +3,7 @@
 import type { Connection, LinkReason, LinkState, SmallPicture } from "../shell/connection";
 import { machinePath } from "../shell/place";
 import { oneLine } from "../wire/escaping";
-import type { Machine } from "../wire/messages";
+import type { Machine } from "../wire/socket_messages";
 import { actionsOn, carryOut } from "./actions";
 import { h, iconButton } from "./dom";
 import { icons } from "./icons";

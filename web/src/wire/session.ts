@@ -3,71 +3,35 @@
  * its own.
  */
 
-import { checkJpeg } from "./jpeg";
+import { frame } from "./frames";
+import { encode, PeerError, type Value } from "./msgpack";
+import {
+  type PhotoDecoder,
+  type Picture,
+  type PictureEvents,
+  PictureStream,
+} from "./picture_stream";
 import {
   ack,
   decodeScreenMessage,
-  frame,
   goodbye,
   hello,
   input,
   rate,
   type ScreenMessage,
-} from "./messages";
-import { encode, PeerError, type Value } from "./msgpack";
+} from "./screen_messages";
 
 /** Bytes that the server may have on the way to this page. */
 const CREDIT = 1 << 20;
-/** Bytes that may wait behind a photo that is decoded: more than the credit and all else together. */
-const MAX_BACKLOG = 4 << 20;
-/** Pixels of the photos of one message. */
-const MAX_PHOTO_PIXELS = 1 << 20;
 /** Inputs without an answer. The sender ends a session that has 64. */
 const MAX_INPUTS = 48;
 
 /** Pictures per second that a display shows. The answer to an input does not wait for its turn. */
 export const FULL_RATE = 60;
 
-/** Four numbers of each rectangle: x, y, width, height. */
-export type Rects = Uint32Array;
-
-/** The pixels of a screen. */
-export interface Picture {
-  /** Begin with a black picture. Throws if it is too large. */
-  mode(width: number, height: number, grey: boolean): void;
-  /** Draw a block; return what has changed. Throws if it is invalid; nothing is drawn then. */
-  draw(data: Uint8Array, size: number, raw: boolean): Rects;
-  /** Draw pixels, B, G, R, X, at a place inside the picture. */
-  drawPhoto(x: number, y: number, width: number, height: number, pixels: Uint8Array): void;
-  /** Decompress bytes. Throws if they are not `size` bytes. */
-  unpack(data: Uint8Array, size: number, raw: boolean): Uint8Array;
-}
-
-/** Decodes a JPEG, which was checked, to B, G, R, X of each pixel. Rejects with `PeerError`. */
-export type PhotoDecoder = (data: Uint8Array, width: number, height: number) => Promise<Uint8Array>;
-
-export interface Cursor {
-  readonly visible: boolean;
-  readonly x: number;
-  readonly y: number;
-  readonly hotX: number;
-  readonly hotY: number;
-  readonly width: number;
-  readonly height: number;
-  /** B, G, R, A of each pixel; null if the shape is the one before. */
-  readonly shape: Uint8Array | null;
-}
-
 /** Takes what happens. */
-export interface SessionEvents {
+export interface SessionEvents extends PictureEvents {
   welcomed(role: "view" | "control"): void;
-  modeChanged(width: number, height: number): void;
-  drawn(rects: Rects): void;
-  cursorChanged(cursor: Cursor): void;
-  /** States are those of kju/surface.h: 1 live, 2 paused, 3 unavailable, 5 and 6 ended. */
-  stateChanged(state: number, reason: string): void;
-  /** The whole picture was received once; before, some of it is black. */
-  completed(): void;
   /** An input has an answer; `error` is empty for success. */
   answered(error: string, reason: string): void;
   /** Milliseconds from an input to the first pixels after it. */
@@ -87,9 +51,6 @@ export interface SessionShell {
   failed(error: PeerError): void;
 }
 
-type LossySegment = ScreenMessage & { type: "lossy-segment" };
-type Serial = ScreenMessage & { serial: number };
-
 interface SentInput {
   readonly at: number;
   /** The screen's version before the input; -1 until the answer. */
@@ -97,11 +58,7 @@ interface SentInput {
 }
 
 export class ScreenSession {
-  private codec = "raw";
-  private epoch = -1;
-  private version = 0;
-  private isComplete = false;
-  private serial = 0;
+  private readonly stream: PictureStream;
   private acknowledged = 0;
   private openedAt = 0;
   private inputs = 0;
@@ -111,18 +68,21 @@ export class ScreenSession {
   private readonly waiting = new Map<number, SentInput>();
   private reactions: SentInput[] = [];
   private isOver = false;
-  private size = { width: 0, height: 0, grey: false };
-  private isDecoding = false;
-  private backlog: [Serial, number][] = [];
-  private backlogBytes = 0;
 
   /** @param screen The number of the screen on the socket. */
   constructor(
     readonly screen: number,
-    private readonly picture: Picture,
+    picture: Picture,
     private readonly events: SessionEvents,
     private readonly shell: SessionShell,
-  ) {}
+  ) {
+    this.stream = new PictureStream(picture, events, {
+      photos: shell.photos,
+      changed: () => this.react(),
+      takenLater: () => this.acknowledge(),
+      failed: (error) => shell.failed(error),
+    });
+  }
 
   /** Ask for the session. `previous` is the id of this viewer's last one, or empty. */
   begin(role: "view" | "control", previous: string): void {
@@ -138,7 +98,7 @@ export class ScreenSession {
   /** Do nothing more: the socket is another one. */
   abandon(): void {
     this.isOver = true;
-    this.backlog = [];
+    this.stream.abandon();
   }
 
   /** State how often this viewer looks; 0 for not at all, null for each change. */
@@ -172,15 +132,15 @@ export class ScreenSession {
     const message = decodeScreenMessage(data);
     if (!("serial" in message)) this.take(message);
     else if (this.openedAt === 0) throw new PeerError("a picture before the welcome");
-    else if (this.isDecoding) this.keep(message, data.length);
-    else this.takeSerial(message);
+    else this.stream.receive(message, data.length);
   }
 
   /** Acknowledge what was drawn. Call it after drawing, once for several messages. */
   acknowledge(): void {
-    if (this.isOver || this.serial === this.acknowledged) return;
-    this.acknowledged = this.serial;
-    this.write(ack(this.serial, CREDIT, Math.floor(this.shell.now() - this.openedAt)));
+    const { serial } = this.stream;
+    if (this.isOver || serial === this.acknowledged) return;
+    this.acknowledged = serial;
+    this.write(ack(serial, CREDIT, Math.floor(this.shell.now() - this.openedAt)));
   }
 
   private take(message: ScreenMessage): void {
@@ -188,7 +148,7 @@ export class ScreenSession {
       case "welcome":
         if (message.lossy && this.shell.photos === null)
           throw new PeerError("the sender chose what was not offered");
-        this.codec = message.codec;
+        this.stream.begin(message.codec);
         this.takesRates = message.rates;
         this.openedAt = this.shell.now();
         this.events.welcomed(message.role);
@@ -198,117 +158,12 @@ export class ScreenSession {
         break;
       case "refused":
       case "goodbye":
-        this.isOver = true;
+        this.abandon();
         this.events.ended(message.reason);
         break;
       default:
         break;
     }
-  }
-
-  private takeSerial(message: Serial): void {
-    if (message.serial <= this.serial) return;
-    switch (message.type) {
-      case "lossy-segment":
-        this.beginPhotos(message);
-        return;
-      case "mode":
-        this.picture.mode(message.width, message.height, message.grey);
-        this.size = message;
-        this.epoch = message.epoch;
-        this.events.modeChanged(message.width, message.height);
-        break;
-      case "segment":
-        this.draw(message, []);
-        break;
-      case "cursor":
-        this.events.cursorChanged({ ...message, shape: this.shape(message) });
-        break;
-      case "state":
-        this.events.stateChanged(message.state, message.reason);
-        break;
-      default:
-        break;
-    }
-    this.serial = message.serial;
-  }
-
-  /** Keep a message until the photos before it are drawn: the order is the sender's. */
-  private keep(message: Serial, bytes: number): void {
-    this.backlogBytes += bytes;
-    if (this.backlogBytes > MAX_BACKLOG) throw new PeerError("too much waits behind a photo");
-    this.backlog.push([message, bytes]);
-  }
-
-  private beginPhotos(message: LossySegment): void {
-    const { photos } = this.shell;
-    if (photos === null) throw new PeerError("a photo that was not offered");
-    if (message.epoch !== this.epoch) {
-      this.serial = message.serial;
-      return;
-    }
-    let pixels = 0;
-    for (const { x, y, width, height, data } of message.photos) {
-      if (x + width > this.size.width || y + height > this.size.height)
-        throw new PeerError("a photo outside the picture");
-      pixels += width * height;
-      if (pixels > MAX_PHOTO_PIXELS) throw new PeerError("photos of too many pixels");
-      checkJpeg(data, width, height, this.size.grey);
-    }
-    this.isDecoding = true;
-    const decoded = message.photos.map((each) => photos(each.data, each.width, each.height));
-    Promise.all(decoded)
-      .then((found) => this.endPhotos(message, found))
-      .catch((error: unknown) => {
-        if (!(error instanceof PeerError)) throw error;
-        if (!this.isOver) this.shell.failed(error);
-      });
-  }
-
-  /** Draw a lossy segment whose photos are decoded, and then what has waited behind it. */
-  private endPhotos(message: LossySegment, pixels: readonly Uint8Array[]): void {
-    this.isDecoding = false;
-    if (this.isOver) return;
-    this.draw(message, pixels);
-    this.serial = message.serial;
-    while (!this.isDecoding && !this.isOver) {
-      const next = this.backlog.shift();
-      if (next === undefined) break;
-      this.backlogBytes -= next[1];
-      this.takeSerial(next[0]);
-    }
-    this.acknowledge();
-  }
-
-  private draw(
-    message: ScreenMessage & { type: "segment" | "lossy-segment" },
-    photos: readonly Uint8Array[],
-  ): void {
-    if (message.epoch !== this.epoch) return;
-    let rects = this.picture.draw(message.data, message.size, this.codec === "raw");
-    if (message.type === "lossy-segment") rects = this.drawPhotos(message, photos, rects);
-    this.version = message.version;
-    this.events.drawn(rects);
-    if (message.completeVersion > 0 && !this.isComplete) {
-      this.isComplete = true;
-      this.events.completed();
-    }
-    if (rects.length > 0) this.react();
-  }
-
-  private drawPhotos(message: LossySegment, photos: readonly Uint8Array[], rects: Rects): Rects {
-    const drawn = [...rects];
-    message.photos.forEach(({ x, y, width, height }, i) => {
-      this.picture.drawPhoto(x, y, width, height, photos[i] ?? new Uint8Array());
-      drawn.push(x, y, width, height);
-    });
-    return Uint32Array.from(drawn);
-  }
-
-  private shape(message: ScreenMessage & { type: "cursor" }): Uint8Array | null {
-    if (message.shape === null) return null;
-    const size = message.width * message.height * 4;
-    return this.picture.unpack(message.shape, size, this.codec === "raw");
   }
 
   private answer(message: ScreenMessage & { type: "done" }): void {
@@ -327,7 +182,7 @@ export class ScreenSession {
   private react(): void {
     const now = this.shell.now();
     this.reactions = this.reactions.filter((sent) => {
-      if (this.version <= sent.version) return true;
+      if (this.stream.version <= sent.version) return true;
       this.events.reacted(now - sent.at);
       return false;
     });

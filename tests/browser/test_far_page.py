@@ -75,10 +75,22 @@ def test_far_machine_is_on_the_wall_and_its_page_has_its_pixels(
     screen_is_shown(page)
 
 
-def test_key_that_may_only_view_makes_every_page_view_only(place: str, browser: Browser):
+def test_key_that_may_only_view_makes_every_page_view_only(
+    machine: kju.Machine, place: str, browser: Browser
+):
     with serve(0, "lab/debian", "--connect", place, "--user", "vic") as web:
         page = browser.new_context().new_page()
         page.goto(web.link.replace("/#", "/m/lab/debian#"))
         screen_is_shown(page)
         until(lambda: "view only" in page.locator("header").inner_text(), "the role")
+        for name in ("Send keys", "Paste as typing", "Type with this device's keyboard"):
+            assert page.get_by_role("button", name=name).count() == 0
+        assert page.locator("header kbd, textarea").locator("visible=true").count() == 0
+        canvas = page.locator("canvas.picture")
+        assert canvas.get_attribute("role") == "img"
+        canvas.click()
+        page.keyboard.press("a")
+        xservers.do(machine.info()["xvfb"]["display"], "xsetroot", "-solid", "#00ff00")
+        until(lambda: bool((pixels_of(page) == (0, 255, 0)).all()), "the screen")
+        assert page.locator(".notice").count() == 0  # nothing was sent, so nothing was refused
         page.context.close()

@@ -8,6 +8,12 @@ export class CursorShape {
 
   constructor(private readonly element: HTMLElement) {}
 
+  /** Show the browser's arrow, until the guest's cursor is known. */
+  reset(): void {
+    this.url = "";
+    this.element.style.cursor = "";
+  }
+
   /** Show a cursor of the guest. Without one the browser's arrow is shown. */
   show(cursor: Cursor): void {
     if (cursor.shape !== null && cursor.width > 0 && cursor.height > 0) {

@@ -1,32 +1,27 @@
 /** One machine: its picture, its bar, and what stands over the picture when something is amiss. */
 
-import { followText } from "../input/text_mode";
-import { type TextChannel, TextQueue } from "../input/text_queue";
 import { ScreenCanvas } from "../screen/canvas";
 import { CursorShape } from "../screen/cursor";
 import { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
-import { type ScaleMode, type Size, scaleMode, shownSize } from "../screen/scale";
+import type { ScaleMode } from "../screen/scale";
 import type { Connection, LinkReason, LinkState } from "../shell/connection";
-import type { Machine, Role } from "../wire/socket_messages";
 import { FULL_RATE, type SessionEvents } from "../wire/session";
-import { actionsOn, carryOut, isRemote } from "./actions";
+import type { Machine, Role } from "../wire/socket_messages";
+import { isRemote } from "./actions";
+import { Badge } from "./badge";
 import { notify } from "./dialog";
 import { h } from "./dom";
-import { staleText, wordsOf } from "./link";
-import { layoutOf, showPaste } from "./paste_dialog";
-import { ScreenInput } from "./screen_input";
-import { readSetting, writeSetting } from "./settings";
+import { followFullScreen, toggleFullScreen } from "./full_screen";
+import { GuestInput } from "./guest_input";
+import { showPaste } from "./paste_dialog";
+import { PictureArea } from "./picture_area";
 import { Toolbar, type ToolbarTarget } from "./toolbar";
 import { say } from "./words";
 
-/** Chromium's: gives the page in full screen the keys of the browser and the desktop. */
-const { keyboard } = navigator as { keyboard?: { lock(): Promise<void>; unlock(): void } };
 /** The states of a surface, from kju/surface.h. */
 const UNAVAILABLE = 3;
 const GONE = 5;
-/** Milliseconds between two looks at the guest's kind of pointer. */
-const POINTER_TIME = 2000;
 /** Milliseconds before a screen that has ended is opened again. */
 const REOPEN_TIME = 1000;
 /** Milliseconds between two latencies in the bar. */
@@ -34,30 +29,15 @@ const LATENCY_TIME = 500;
 
 export class MachinePage implements ToolbarTarget, SessionEvents {
   readonly element: HTMLElement;
-  readonly canControl: boolean;
-  scale: ScaleMode;
-  private readonly canvas = h("canvas", { class: "picture", tabindex: "0" });
-  private readonly area = h("div", { class: "area" }, this.canvas);
-  private readonly badge = h("div", { class: "badge", role: "status" });
-  private readonly textField = h("textarea", {
-    class: "text-field",
-    "aria-label": say("textField"),
-    autocapitalize: "off",
-    autocomplete: "off",
-    spellcheck: "false",
-  });
-  /** Names the key that releases the pointer, as long as the guest has it. */
-  private readonly capture = h("div", { class: "capture", role: "status", hidden: true });
+  private readonly picture: PictureArea;
+  private readonly badge: Badge;
   private readonly toolbar: Toolbar;
   private readonly decoder: Decoder;
   private readonly painter: ScreenCanvas;
   private readonly cursor: CursorShape;
-  private readonly input: ScreenInput | null;
+  private readonly input: GuestInput;
   private readonly timers: number[] = [];
-  private readonly observer = new ResizeObserver(() => this.layOut());
   private readonly ends = new AbortController();
-  private size: Size = { width: 0, height: 0 };
-  private zoomed = 1;
   private screen = 0;
   private link: LinkState = "open";
   private linkReason: LinkReason = { code: 0, text: "" };
@@ -67,8 +47,6 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private isComplete = false;
   private known: Machine | undefined;
   private recording: Recording | null = null;
-  private readonly texts: TextQueue;
-  private granted: "view" | "control" = "control";
 
   /**
    * @param back Goes to the wall; null if there is none.
@@ -82,15 +60,12 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     readonly back: (() => void) | null,
     private readonly go: (console: number) => void,
   ) {
-    this.canControl = connection.role !== "view";
-    this.scale = scaleMode(readSetting(`scale-${name}`));
-    this.canvas.setAttribute("aria-label", say("picture", { name }));
-    // An application: a screen reader passes its keys on.
-    this.canvas.setAttribute("role", this.canControl ? "application" : "img");
-    if (this.canControl) this.canvas.setAttribute("aria-description", say("releaseKey"));
+    this.picture = new PictureArea(name);
     this.decoder = new Decoder(module);
-    this.painter = new ScreenCanvas(this.canvas, this.decoder);
-    this.cursor = new CursorShape(this.canvas);
+    this.painter = new ScreenCanvas(this.picture.canvas, this.decoder);
+    this.cursor = new CursorShape(this.picture.canvas);
+    this.input = this.makeInput();
+    this.badge = new Badge(connection, name, back !== null);
     this.toolbar = new Toolbar(name, this);
     this.element = h(
       "main",
@@ -99,26 +74,24 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       h(
         "div",
         { class: "stage" },
-        this.area,
-        this.badge,
-        this.capture,
-        this.canControl && this.textField,
+        this.picture.element,
+        this.badge.element,
+        this.input.capture,
+        this.input.textField,
       ),
     );
-    this.texts = new TextQueue(this.textChannel());
-    this.input = this.canControl ? this.listen() : null;
-    this.observer.observe(this.area);
+    this.input.allow(connection.role !== "view");
     const options = { signal: this.ends.signal };
     document.addEventListener("visibilitychange", () => this.setRate(), options);
-    document.addEventListener("fullscreenchange", () => this.fullScreenChanged(), options);
+    followFullScreen(this.ends.signal);
     this.timers.push(window.setInterval(() => this.showBadge(), 1000));
     this.open();
   }
 
   close(): void {
-    this.input?.close();
+    this.input.close();
     this.recording?.end();
-    this.observer.disconnect();
+    this.picture.close();
     this.ends.abort();
     for (const timer of this.timers) clearInterval(timer);
     this.connection.closeScreen(this.screen);
@@ -127,11 +100,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
 
   /** Give the picture the keyboard. */
   focus(): void {
-    this.canvas.focus();
-  }
-
-  machine(): Machine | undefined {
-    return this.known;
+    this.picture.canvas.focus();
   }
 
   setMachine(machine: Machine | undefined): void {
@@ -145,9 +114,9 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   setLink(state: LinkState, reason: LinkReason): void {
     if (state !== "open" && this.link === "open") {
       this.lostAt = performance.now();
-      this.input?.releasePointer();
+      this.input.releasePointer();
     }
-    if (state === "open" && this.link !== "open") this.input?.forget();
+    if (state === "open" && this.link !== "open") this.input.forget();
     this.link = state;
     this.linkReason = reason;
     this.showBadge();
@@ -157,7 +126,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
 
   welcomed(role: "view" | "control"): void {
     // The key of the server at another computer may have the role view only.
-    this.granted = role;
+    this.input.allow(role === "control");
+    this.cursor.reset();
     this.toolbar.showState(this.known, this.role);
     this.problem = "";
     this.setRate();
@@ -165,9 +135,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   modeChanged(width: number, height: number): void {
-    this.size = { width, height };
     this.painter.resize(width, height);
-    this.layOut();
+    this.picture.resize(width, height);
   }
 
   drawn(rects: Uint32Array): void {
@@ -191,8 +160,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
 
   answered(error: string, reason: string): void {
     if (error) notify(reason || error);
-    this.input?.flush();
-    this.texts.flush();
+    this.input.flush();
   }
 
   reacted(milliseconds: number): void {
@@ -212,18 +180,27 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.timers.push(window.setTimeout(() => this.reopen(), REOPEN_TIME));
   }
 
-  // ---- the bar's actions
+  // ---- the bar's questions and actions
+
+  machine(): Machine | undefined {
+    return this.known;
+  }
+
+  get canControl(): boolean {
+    return this.input.isAllowed;
+  }
+
+  get scale(): ScaleMode {
+    return this.picture.scale;
+  }
 
   setScale(mode: ScaleMode): void {
-    this.scale = mode;
-    this.zoomed = 1;
-    writeSetting(`scale-${this.name}`, mode);
-    this.layOut();
+    this.picture.setScale(mode);
   }
 
   sendChord(codes: readonly string[]): void {
-    this.input?.keyboard.chord(codes);
-    this.canvas.focus();
+    this.input.chord(codes);
+    this.focus();
   }
 
   paste(): void {
@@ -231,31 +208,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   toggleFullScreen(): void {
-    if (document.fullscreenElement !== null) {
-      void document.exitFullscreen();
-      return;
-    }
-    this.enterFullScreen().catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      notify(say("failed", { action: say("fullScreen"), reason }));
-    });
-  }
-
-  private async enterFullScreen(): Promise<void> {
-    await this.element.requestFullscreen();
-    this.canvas.focus();
-    // With it the guest gets Alt+Tab and the like; Esc, held down, leaves.
-    if (keyboard === undefined) return;
-    await keyboard.lock();
-    notify(say("grabbed"));
-  }
-
-  private fullScreenChanged(): void {
-    if (document.fullscreenElement === null) keyboard?.unlock();
+    void toggleFullScreen(this.element, () => this.focus());
   }
 
   screenshot(): void {
-    saveScreenshot(this.canvas, this.name);
+    saveScreenshot(this.picture.canvas, this.name);
   }
 
   toggleRecording(): boolean {
@@ -264,21 +221,21 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       this.recording = null;
       return false;
     }
-    this.recording = Recording.begin(this.canvas, this.name);
+    this.recording = Recording.begin(this.picture.canvas, this.name);
     if (this.recording === null) notify(say("noRecording"));
     return this.recording !== null;
   }
 
   typeText(): void {
-    this.textField.focus();
+    this.input.textField.focus();
   }
 
   get isTouchpad(): boolean {
-    return this.input?.gestures.wantsTouchpad ?? false;
+    return this.input.isTouchpad;
   }
 
   toggleTouchpad(): void {
-    if (this.input !== null) this.input.gestures.wantsTouchpad = !this.isTouchpad;
+    this.input.toggleTouchpad();
   }
 
   openScreen(console: number): void {
@@ -288,17 +245,17 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   // ---- parts
 
   private get role(): Role {
-    if (this.granted === "view") return "view";
+    if (!this.canControl) return "view";
     return this.known !== undefined && isRemote(this.known) ? "control" : this.connection.role;
   }
 
   private open(): void {
     if (this.screen !== 0) this.connection.closeScreen(this.screen);
     this.isComplete = false;
-    const role = this.canControl ? "control" : "view";
+    const role = this.connection.role === "view" ? "view" : "control";
     this.screen = this.connection.openScreen(this.name, this.console, role, this.decoder, this);
-    this.input?.forget();
-    this.texts.clear();
+    this.input.forget();
+    this.input.clearTexts();
   }
 
   private reopen(): void {
@@ -311,25 +268,13 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.connection.session(this.screen)?.setRate(document.hidden ? 0 : FULL_RATE);
   }
 
-  private textChannel(): TextChannel {
-    const session = () => this.connection.session(this.screen);
-    return {
-      type: (text) => this.type(text),
-      key: (step) => this.input?.send.key(step),
-      get isIdle() {
-        return (session()?.inputsUnderWay ?? 0) === 0;
-      },
-    };
-  }
-
-  private listen(): ScreenInput {
-    const made = new ScreenInput({
-      picture: this.canvas,
-      area: this.area,
-      size: () => this.size,
-      channel: () => this.connection.session(this.screen),
-      zoom: (factor, x, y) => this.zoom(factor, x, y),
-      captured: (isCaptured) => this.showCapture(isCaptured),
+  private makeInput(): GuestInput {
+    return new GuestInput({
+      connection: this.connection,
+      machine: this.name,
+      console: this.console,
+      picture: this.picture,
+      session: () => this.connection.session(this.screen),
       commands: {
         KeyF: () => this.toggleFullScreen(),
         KeyM: () => this.toolbar.openMenu(),
@@ -339,93 +284,17 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
       },
       released: () => this.toolbar.focus(),
     });
-    followText(
-      this.textField,
-      (text) => this.texts.text(text),
-      (step) => this.texts.key(step),
-    );
-    const ask = async () => {
-      if (this.link !== "open" || document.hidden || this.screen === 0) return;
-      try {
-        const found = await this.connection.act(this.name, "input", { console: this.console });
-        made.isAbsolute = (found as { absolute?: boolean }).absolute !== false;
-      } catch {
-        // The machine may have ended; its state says so.
-      }
-    };
-    this.timers.push(window.setInterval(ask, POINTER_TIME));
-    void ask();
-    return made;
-  }
-
-  private showCapture(isCaptured: boolean): void {
-    // With the keyboard lock of full screen, only a long press of Esc reaches the browser.
-    const isLocked = document.fullscreenElement !== null && keyboard !== undefined;
-    this.capture.textContent = say(isLocked ? "grabbed" : "captured");
-    this.capture.hidden = !isCaptured;
-  }
-
-  private async type(text: string): Promise<void> {
-    const args = { text, layout: layoutOf(this.name), console: this.console };
-    try {
-      await this.connection.act(this.name, "type", args);
-    } catch (error) {
-      notify(error instanceof Error ? error.message : String(error));
-    }
-  }
-
-  private zoom(factor: number, x: number, y: number): void {
-    const before = this.canvas.getBoundingClientRect();
-    const [column, row] = [(x - before.left) / before.width, (y - before.top) / before.height];
-    this.zoomed = Math.min(Math.max(this.zoomed * factor, 1), 8);
-    this.layOut();
-    const after = this.canvas.getBoundingClientRect();
-    this.area.scrollBy(after.left + column * after.width - x, after.top + row * after.height - y);
-  }
-
-  private layOut(): void {
-    if (this.size.width === 0) return;
-    const room = { width: this.area.clientWidth, height: this.area.clientHeight };
-    const ratio = window.devicePixelRatio;
-    const { width, height } = shownSize(this.size, room, this.scale, ratio);
-    this.canvas.style.width = `${width * this.zoomed}px`;
-    this.canvas.style.height = `${height * this.zoomed}px`;
-    const factor = ((width * this.zoomed) / this.size.width) * ratio;
-    this.canvas.classList.toggle("sharp", Math.abs(factor - Math.round(factor)) < 1e-3);
   }
 
   private showBadge(): void {
-    const parts: (Node | string)[] = [];
-    const isOff = this.known !== undefined && this.known.state === "off";
-    const isStale = this.link === "lost" || this.link === "connecting";
-    if (this.link === "ended") {
-      parts.push(wordsOf(this.linkReason));
-      const again = () => location.reload();
-      if (this.back) parts.push(h("button", { type: "button", onclick: again }, say("newLink")));
-    } else if (isStale) {
-      const retry = () => this.connection.retry();
-      parts.push(staleText(this.lostAt, this.linkReason));
-      parts.push(h("button", { type: "button", onclick: retry }, say("retry")));
-    } else if (isOff) {
-      parts.push(say("isOff", { name: this.name }));
-      const { known } = this;
-      if (known !== undefined)
-        for (const action of actionsOn(known, this.connection.role))
-          parts.push(
-            h(
-              "button",
-              { type: "button", onclick: () => carryOut(this.connection, known, action) },
-              say(action.word),
-            ),
-          );
-    } else if (this.problem) parts.push(this.problem);
-    else if (!this.isComplete) parts.push(say("waiting"));
-    else if (this.known?.state === "paused") parts.push(say("paused"));
-    const shown = parts.map((part) => (typeof part === "string" ? part : part.textContent)).join();
-    this.element.classList.toggle("stale", isStale || this.link === "ended" || isOff);
-    if (this.badge.dataset.shown === shown) return;
-    this.badge.dataset.shown = shown;
-    this.badge.replaceChildren(...parts);
-    this.badge.hidden = parts.length === 0;
+    const isStale = this.badge.show({
+      link: this.link,
+      linkReason: this.linkReason,
+      lostAt: this.lostAt,
+      machine: this.known,
+      problem: this.problem,
+      isComplete: this.isComplete,
+    });
+    this.element.classList.toggle("stale", isStale);
   }
 }

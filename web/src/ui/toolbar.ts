@@ -50,6 +50,8 @@ export class Toolbar {
   private readonly others = h("span", { class: "others", hidden: true });
   private readonly latency = h("span", { class: "latency" });
   private readonly recordButton: HTMLButtonElement;
+  /** Not for a role that only looks. */
+  private readonly inputOnly: HTMLElement[];
   /** Not for machines of other computers. */
   private readonly ownOnly: HTMLElement[];
   private readonly menu: HTMLElement;
@@ -61,6 +63,12 @@ export class Toolbar {
     const { connection } = target;
     this.recordButton = iconButton(say("record"), icons.record, () => this.record());
     this.menu = menuButton(say("more"), icons.more, () => this.more());
+    this.inputOnly = [
+      menuButton(say("send"), icons.keys, () => this.chords()),
+      iconButton(say("paste"), icons.paste, () => target.paste()),
+      iconButton(say("textMode"), icons.text, () => target.typeText()),
+    ];
+    const releaseKey = h("kbd", {}, say("releaseKey"));
     const manage = connection.role === "manage";
     this.ownOnly = [
       iconButton(say("snapshots"), icons.save, () => {
@@ -77,10 +85,8 @@ export class Toolbar {
       this.role,
       this.others,
       this.latency,
-      h("span", { class: "space" }, target.canControl && h("kbd", {}, say("releaseKey"))),
-      target.canControl && menuButton(say("send"), icons.keys, () => this.chords()),
-      target.canControl && iconButton(say("paste"), icons.paste, () => target.paste()),
-      target.canControl && iconButton(say("textMode"), icons.text, () => target.typeText()),
+      h("span", { class: "space" }, releaseKey),
+      ...this.inputOnly,
       menuButton(say("scale"), icons.scale, () => this.scales()),
       iconButton(say("fullScreen"), icons.full, () => target.toggleFullScreen()),
       iconButton(say("screenshot"), icons.picture, () => target.screenshot()),
@@ -88,12 +94,15 @@ export class Toolbar {
       ...this.ownOnly,
       this.menu,
     );
+    this.inputOnly.push(releaseKey);
   }
 
-  showState(machine: Machine | undefined, role: Role | "view"): void {
+  /** @param role The role in the screen's session: less than the page's, if a key may only view. */
+  showState(machine: Machine | undefined, role: Role): void {
     this.state.textContent = machine ? say(machine.state) : "";
     this.element.dataset.state = machine?.state ?? "off";
     this.showOthers((machine?.pages ?? 0) - 1);
+    for (const part of this.inputOnly) part.hidden = role === "view";
     for (const button of this.ownOnly) button.hidden = machine !== undefined && isRemote(machine);
     this.role.textContent = say(role === "view" ? "viewOnly" : role);
   }

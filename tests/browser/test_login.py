@@ -58,6 +58,16 @@ def test_page_without_users_takes_links_only(web: Web, page: Page):
     page.get_by_role("searchbox").wait_for()
 
 
+def test_used_link_is_named_beside_the_page_of_the_session(web: Web, page: Page):
+    link = web.new_link()
+    page.goto(link)
+    page.get_by_role("searchbox").wait_for()
+    page.goto("about:blank")
+    page.goto(link)
+    page.get_by_role("searchbox").wait_for()
+    page.locator(".notice.shown", has_text="this link is not valid: it was used").wait_for()
+
+
 def test_logged_out_user_sees_the_login_page(web: Web, page: Page):
     add_user("ann")
     page.goto(web.url)

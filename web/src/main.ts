@@ -4,7 +4,7 @@ import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkReason, type LinkState } from "./shell/connection";
 import { endSession, exchange, hasSession, keyOfLink, takeKey } from "./shell/login";
 import { BASE, machineOfPath, machinePath } from "./shell/place";
-import { notify } from "./ui/dialog";
+import { notify, showPage } from "./ui/dialog";
 import { h } from "./ui/dom";
 import { wordsOf } from "./ui/link";
 import { loginPage } from "./ui/login_page";
@@ -74,7 +74,7 @@ class App {
     const words = wordsOf(reason);
     const text = state === "ended" ? words : `${say("connecting")} ${words}`;
     const retry = () => (state === "ended" ? location.reload() : this.connection.retry());
-    document.body.replaceChildren(
+    showPage(
       h(
         "main",
         { class: "login", role: "status" },
@@ -126,7 +126,7 @@ class App {
       this.page = new WallPage(this.connection, open, leave);
       this.page.setMachines(this.machines);
     }
-    document.body.replaceChildren(this.page.element);
+    showPage(this.page.element);
     if (this.page instanceof MachinePage) this.page.focus();
   }
 }
@@ -153,7 +153,7 @@ async function start(): Promise<void> {
   compiling.catch(() => {}); // it is reported below
   const { token, problem } = await signIn();
   if (token === null) {
-    document.body.replaceChildren(loginPage(problem, () => location.reload()));
+    showPage(loginPage(problem, () => location.reload()));
     return;
   }
   if (problem) notify(problem);
@@ -163,8 +163,8 @@ async function start(): Promise<void> {
 
 start().catch((error: unknown) => {
   const text = error instanceof Error ? error.message : String(error);
-  document.body.replaceChildren(h("p", { class: "problem", role: "alert" }, text));
-  document.body.append(
+  showPage(
+    h("p", { class: "problem", role: "alert" }, text),
     h("button", { type: "button", onclick: () => location.reload() }, say("retry")),
   );
 });

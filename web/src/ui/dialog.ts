@@ -39,6 +39,11 @@ export function confirmed(question: string, action: string): Promise<boolean> {
   });
 }
 
+/** Show another page. A short message that is shown stays. */
+export function showPage(...parts: readonly Node[]): void {
+  document.body.replaceChildren(...parts, ...(notice === null ? [] : [notice]));
+}
+
 let notice: HTMLElement | null = null;
 let noticeTimer = 0;
 

@@ -27,6 +27,7 @@ class App {
   private machines: readonly Machine[] | null = null;
   private module: WebAssembly.Module | null = null;
   private readonly connection: Connection;
+  private readonly ends = new AbortController();
   private waitTimer = 0;
 
   /** Connect. What needs the decoder waits for `start`. */
@@ -43,18 +44,27 @@ class App {
       document.documentElement.dataset.build ?? "",
       photoDecoder,
     );
-    window.addEventListener("popstate", () => this.show());
-    window.addEventListener("online", () => this.connection.retry());
+    const options = { signal: this.ends.signal };
+    window.addEventListener("popstate", () => this.show(), options);
+    window.addEventListener("online", () => this.connection.retry(), options);
     // Another link was pasted into the address.
-    window.addEventListener("hashchange", () => {
+    const reload = () => {
       if (keyOfLink(location.href)) location.reload();
-    });
+    };
+    window.addEventListener("hashchange", reload, options);
     this.connection.open();
   }
 
   start(module: WebAssembly.Module): void {
     this.module = module;
     if (this.machines !== null) this.show();
+  }
+
+  /** Connect no more. */
+  close(): void {
+    this.ends.abort();
+    clearTimeout(this.waitTimer);
+    this.connection.close();
   }
 
   private linkChanged(state: LinkState, reason: LinkReason): void {
@@ -131,18 +141,24 @@ class App {
   }
 }
 
-/** Sign in. Returns a token, or an empty text with a cookie; null if there is no session. */
-async function signIn(): Promise<{ token: string | null; problem: string }> {
+/** The result of a link in the address. */
+interface Exchanged {
+  /** The token of an embedded page; empty with a cookie; null without a link that is valid. */
+  readonly token: string | null;
+  /** Why the link is not valid, or why the page was loaded again. */
+  readonly problem: string;
+}
+
+async function exchangeLink(): Promise<Exchanged> {
   const key = takeKey();
-  let problem = isEmbedded ? "" : (sessionStorage.getItem(PROBLEM) ?? "");
+  const problem = isEmbedded ? "" : (sessionStorage.getItem(PROBLEM) ?? "");
   if (problem) sessionStorage.removeItem(PROBLEM);
-  if (key)
-    try {
-      return { token: await exchange(key, !isEmbedded), problem };
-    } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
-    }
-  return { token: (await hasSession()) ? "" : null, problem };
+  if (!key) return { token: null, problem };
+  try {
+    return { token: await exchange(key, !isEmbedded), problem };
+  } catch (error) {
+    return { token: null, problem: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 async function start(): Promise<void> {
@@ -151,14 +167,21 @@ async function start(): Promise<void> {
   const url = document.querySelector<HTMLLinkElement>("#screen")?.href ?? `${BASE}screen.wasm`;
   const compiling = WebAssembly.compileStreaming(fetch(url));
   compiling.catch(() => {}); // it is reported below
-  const { token, problem } = await signIn();
-  if (token === null) {
-    showPage(loginPage(problem, () => location.reload()));
-    return;
+  const { token, problem } = await exchangeLink();
+  const app = new App(token ?? "");
+  try {
+    // Without a link the browser may have a cookie. The socket connects meanwhile.
+    if (token === null && !(await hasSession())) {
+      app.close();
+      showPage(loginPage(problem, () => location.reload()));
+      return;
+    }
+    if (problem) notify(problem);
+    app.start(await compiling);
+  } catch (error) {
+    app.close();
+    throw error;
   }
-  if (problem) notify(problem);
-  const app = new App(token);
-  app.start(await compiling);
 }
 
 start().catch((error: unknown) => {

@@ -108,6 +108,16 @@ export class Connection {
     };
   }
 
+  /** Disconnect for good, without an event. */
+  close(): void {
+    const { socket } = this;
+    this.socket = null;
+    clearTimeout(this.timer);
+    if (socket === null) return;
+    socket.onmessage = null;
+    socket.close();
+  }
+
   /**
    * Reload, if the server has a page of another version: it refuses the subprotocol of an older one,
    * and a browser does not tell a page why.

@@ -65,6 +65,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.painter = new ScreenCanvas(this.picture.canvas, this.decoder);
     this.cursor = new CursorShape(this.picture.canvas);
     this.input = this.makeInput();
+    // Early: the server opens the screen while the rest of the page is made.
+    this.open();
     this.badge = new Badge(connection, name, back !== null);
     this.toolbar = new Toolbar(name, this);
     this.element = h(
@@ -85,7 +87,6 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     document.addEventListener("visibilitychange", () => this.setRate(), options);
     followFullScreen(this.ends.signal);
     this.timers.push(window.setInterval(() => this.showBadge(), 1000));
-    this.open();
   }
 
   close(): void {

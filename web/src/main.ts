@@ -1,8 +1,16 @@
 /** The page: signs in, connects, and shows the wall or a machine. */
 
+import { Decoder } from "./screen/decoder";
 import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkReason, type LinkState } from "./shell/connection";
-import { endSession, exchange, hasSession, keyOfLink, takeKey } from "./shell/login";
+import {
+  endSession,
+  exchange,
+  hasSession,
+  keyOfAddress,
+  keyOfLink,
+  removeKey,
+} from "./shell/login";
 import { BASE, machineOfPath, machinePath } from "./shell/place";
 import { notify, showPage } from "./ui/dialog";
 import { h } from "./ui/dom";
@@ -26,6 +34,8 @@ class App {
   /** Null before the server's first list. */
   private machines: readonly Machine[] | null = null;
   private module: WebAssembly.Module | null = null;
+  /** For the first screen, made while the socket connects. */
+  private prepared: Decoder | null = null;
   private readonly connection: Connection;
   private readonly ends = new AbortController();
   private waitTimer = 0;
@@ -58,6 +68,7 @@ class App {
   start(module: WebAssembly.Module): void {
     this.module = module;
     if (this.machines !== null) this.show();
+    else if (this.address().machine) this.prepared = new Decoder(module);
   }
 
   /** Connect no more. */
@@ -128,7 +139,9 @@ class App {
     if (machine) {
       const back = isEmbedded ? null : () => this.go(BASE);
       const go = (screen: number) => this.go(`${path}?screen=${screen + 1}`);
-      this.page = new MachinePage(this.connection, this.module, machine, console, back, go);
+      const decoder = this.prepared ?? new Decoder(this.module);
+      this.prepared = null;
+      this.page = new MachinePage(this.connection, decoder, machine, console, back, go);
       this.page.setMachine(this.find(machine));
     } else {
       const leave = isEmbedded ? null : () => void endSession().then(() => location.reload());
@@ -150,12 +163,14 @@ interface Exchanged {
 }
 
 async function exchangeLink(): Promise<Exchanged> {
-  const key = takeKey();
+  const key = keyOfAddress();
+  const exchanging = key ? exchange(key, !isEmbedded) : Promise.resolve(null);
+  // After the request: the browser needs milliseconds for each of these.
+  if (key) removeKey();
   const problem = isEmbedded ? "" : (sessionStorage.getItem(PROBLEM) ?? "");
   if (problem) sessionStorage.removeItem(PROBLEM);
-  if (!key) return { token: null, problem };
   try {
-    return { token: await exchange(key, !isEmbedded), problem };
+    return { token: await exchanging, problem };
   } catch (error) {
     return { token: null, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -4,12 +4,15 @@ import { BASE } from "./place";
 
 const KEY = /^[A-Za-z0-9_-]{43}$/;
 
-/** Take the key from the address, so that it is in no history and no screenshot. */
-export function takeKey(): string {
+/** Return the key in the address; empty if there is none. */
+export function keyOfAddress(): string {
   const key = location.hash.slice(1);
-  if (!KEY.test(key)) return "";
+  return KEY.test(key) ? key : "";
+}
+
+/** Take the key from the address, so that it is in no history and no screenshot. */
+export function removeKey(): void {
   history.replaceState(null, "", location.pathname + location.search);
-  return key;
 }
 
 /** Return the key of a pasted link; empty if there is none. */

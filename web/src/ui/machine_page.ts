@@ -2,7 +2,7 @@
 
 import { ScreenCanvas } from "../screen/canvas";
 import { CursorShape } from "../screen/cursor";
-import { Decoder } from "../screen/decoder";
+import type { Decoder } from "../screen/decoder";
 import { Recording, saveScreenshot } from "../screen/recording";
 import type { ScaleMode } from "../screen/scale";
 import type { Connection, LinkReason, LinkState } from "../shell/connection";
@@ -32,7 +32,6 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private readonly picture: PictureArea;
   private readonly badge: Badge;
   private readonly toolbar: Toolbar;
-  private readonly decoder: Decoder;
   private readonly painter: ScreenCanvas;
   private readonly cursor: CursorShape;
   private readonly input: GuestInput;
@@ -54,15 +53,14 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
    */
   constructor(
     readonly connection: Connection,
-    module: WebAssembly.Module,
+    private readonly decoder: Decoder,
     private readonly name: string,
     private readonly console: number,
     readonly back: (() => void) | null,
     private readonly go: (console: number) => void,
   ) {
     this.picture = new PictureArea(name);
-    this.decoder = new Decoder(module);
-    this.painter = new ScreenCanvas(this.picture.canvas, this.decoder);
+    this.painter = new ScreenCanvas(this.picture.canvas, decoder);
     this.cursor = new CursorShape(this.picture.canvas);
     this.input = this.makeInput();
     // Early: the server opens the screen while the rest of the page is made.

@@ -35,7 +35,9 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")
 
 MENU = ChordActions("", "down", "up", hold=False)
 DOWN, UP = 1, 2
-SETTLED = Settled(first=2.0, still=0.4, limit=20)
+SETTLED = Settled(first=5.0, still=0.4, limit=60)
+#: For steps that the guest answers, however late.
+ANSWERED = Settled(first=HANG, still=0.4, limit=HANG)
 
 
 @contextlib.contextmanager
@@ -85,7 +87,7 @@ def test_reset_by_forks_and_by_a_revert(shared_runtime_folder: None, tmp_path: P
     with menu("forked", tmp_path) as machine, machine.freeze("begin") as base:
         resets = {"fork": ForkReset(base), "revert": RevertReset()}
         for name, reset in resets.items():
-            with Env(base.fork, actions=MENU, reset=reset, stepping=SETTLED) as env:
+            with Env(base.fork, actions=MENU, reset=reset, stepping=ANSWERED) as env:
                 first, _ = env.reset()
                 before = env.machine
                 for _ in range(2):

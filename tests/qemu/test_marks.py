@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from support import guests
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 import kju.aio
@@ -27,8 +27,6 @@ ROUNDS = 12
 COUNTER = (63, 67)
 #: The pixels that an answer changes.
 STAMP = kju.Rect(64, 63, 4, 1)
-#: A bound on a hang.
-SEEN = 20.0
 
 Input = Callable[[kju.Machine], Mark]
 
@@ -82,7 +80,7 @@ class Plain:
         for _ in range(ROUNDS):
             before = self.answers
             mark = act(self.machine)
-            self.machine.screen.wait_change(since=mark, timeout=SEEN)
+            self.machine.screen.wait_change(since=mark, timeout=HANG)
             until(lambda before=before: self.answers > before, "the guest has answered")
             if after is not None:
                 after(self.machine)
@@ -117,7 +115,7 @@ def test_answer_to_a_release_is_after_its_mark(plain: Plain, name: str) -> None:
         PRESSES[name](plain.machine)
         before = plain.answers
         mark = RELEASES[name](plain.machine)
-        plain.machine.screen.wait_change(since=mark, timeout=SEEN)
+        plain.machine.screen.wait_change(since=mark, timeout=HANG)
         until(lambda before=before: plain.answers > before, "the guest has answered")
 
 
@@ -128,9 +126,9 @@ async def test_asyncio_marks_are_from_before_the_answer(plain: Plain, when: str)
     async with await kju.aio.attach("plain") as machine:
         for _ in range(ROUNDS):
             mark = await machine.keyboard.chord("a")
-            await machine.screen.wait_change(since=mark, timeout=SEEN)
+            await machine.screen.wait_change(since=mark, timeout=HANG)
             mark = await machine.pointer.click()
-            await machine.screen.wait_change(since=mark, timeout=SEEN)
+            await machine.screen.wait_change(since=mark, timeout=HANG)
 
 
 @pytest.mark.parametrize("one", [Chord("a"), Click(), MoveBy(3, 4), Type("ab")], ids=str)
@@ -140,7 +138,7 @@ def test_frame_shows_the_answer(plain: Plain, one: AnyInput) -> None:
     screen = plain.machine.screen
     shown = count_in(screen.frame(sync=True, pixels="bgrx"))
     for _ in range(5):
-        answer = plain.machine.act(one, first=SEEN, still=0.1, limit=SEEN, pixels="bgrx")
+        answer = plain.machine.act(one, first=HANG, still=0.1, limit=HANG, pixels="bgrx")
         assert answer.changed and answer.settled
         assert answer.rects and all(STAMP.contains(rect) for rect in answer.rects)
         assert count_in(answer.frame) > shown
@@ -151,7 +149,7 @@ def test_frame_shows_the_answer(plain: Plain, one: AnyInput) -> None:
 async def test_asyncio_act_returns_the_answer(plain: Plain) -> None:
     plain.answer("press")
     async with await kju.aio.attach("plain") as machine:
-        answer = await machine.act(Chord("a"), first=SEEN, still=0.1)
+        answer = await machine.act(Chord("a"), first=HANG, still=0.1, limit=HANG)
         assert answer.changed and answer.version >= answer.frame.version
 
 
@@ -160,7 +158,7 @@ def test_guest_that_does_not_answer_changes_nothing(plain: Plain) -> None:
     plain.answer("release")
     answer = plain.machine.act(KeyDown("a"), first=0.2, still=0.1)
     assert (answer.changed, answer.settled, answer.rects) == (False, True, ())
-    answer = plain.machine.act(KeyUp("a"), first=SEEN, still=0.1)
+    answer = plain.machine.act(KeyUp("a"), first=HANG, still=0.1, limit=HANG)
     assert answer.changed
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import guests
+from support.wait import HANG
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
@@ -17,14 +18,14 @@ pytestmark = pytest.mark.machine(args={args!r}, scope="module")
 names = set()
 
 def test_one(machine):
-    machine.screen.wait_text("Another one", timeout=90)
+    machine.screen.wait_text("Another one", timeout={hang})
     names.add(machine.host_pid)
 
 def test_two(machine, launch_machine):
     names.add(machine.host_pid)
     assert len(names) == 1  # the same as before
     other = launch_machine(args={game!r})
-    other.screen.wait_change(timeout=60)
+    other.screen.wait_change(timeout={hang})
     machine.keyboard.chord("down")
     machine.screen.wait_text("not there", timeout=0.5)
 
@@ -36,7 +37,7 @@ def test_three(machine):
 
 
 def test_plugin_shares_machines_and_reports_a_failure(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(SUITE.format(args=guests.grub(), game=guests.invaders()))
+    pytester.makepyfile(SUITE.format(args=guests.grub(), game=guests.invaders(), hang=HANG))
     words = ("-p", "pytest_kju", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:timeout")
     # A process of its own: some of its imports, such as Tesseract, cannot be imported twice.
     result = pytester.runpytest_subprocess(*words, "--kju-artifacts=kept")

@@ -93,7 +93,7 @@ async def test_grubs_menu_is_found_by_text_and_by_image(tmp_path: Path) -> None:
         # The bar hides the letters of its own entry from Tesseract, so this is another one.
         locator = screen.text("Nothing at all")
         await kju.aio.expect(locator.above(screen.text("Reset"))).to_be_visible(timeout=HANG)
-        answer = await machine.act(Chord("down"), first=HANG, region=around)
+        answer = await machine.act(Chord("down"), first=HANG, limit=HANG, region=around)
         assert answer.changed and any(around.intersection(rect) for rect in answer.rects)
         with pytest.raises(ExpectationError, match="most similar: 'Nothing at all"):
             await kju.aio.expect(screen.text("Nothing et al")).to_be_visible(timeout=1)

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 _CREATE, _DELETE, _MOVED, _CLOSE_WRITE = 0x100, 0x200, 0xC0, 0x8
@@ -43,15 +44,20 @@ class FolderWatch:
         """Return the descriptor; it is readable after a change."""
         return self._descriptor
 
-    def watch(self, folders: set[Path]) -> None:
-        """Watch exactly these folders from now on."""
+    def watch(self, folders: Callable[[], set[Path]]) -> None:
+        """Watch exactly these folders from now on.
+
+        Args:
+            folders: Returns them. It is called again after they are watched, until its answer stays
+                the same: of a folder that was made meanwhile no event may report anything.
+        """
+        wanted = _existing_of(folders())
         while True:
-            wanted = {_existing(folder) for folder in folders}
             self._watch(wanted)
-            # A folder that was made after the look has no watch yet, and its making may have
-            # been before the watch of its ancestor: no event reports either.
-            if wanted == {_existing(folder) for folder in folders}:
+            newest = _existing_of(folders())
+            if newest == wanted:
                 return
+            wanted = newest
 
     def _watch(self, wanted: set[Path]) -> None:
         for number, folder in list(self._folders.items()):
@@ -90,6 +96,10 @@ class FolderWatch:
         if descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def _existing_of(folders: set[Path]) -> set[Path]:
+    return {_existing(folder) for folder in folders}
 
 
 def _existing(folder: Path) -> Path:

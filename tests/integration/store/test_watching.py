@@ -33,20 +33,29 @@ def test_folder_made_just_before_its_ancestor_is_watched(watch: FolderWatch, tmp
     folder = tmp_path / "a" / "b"
     real = watch._libc
     watch._libc = _Library(real, lambda: folder.mkdir(parents=True))  # type: ignore[assignment]
-    watch.watch({folder})
+    watch.watch(lambda: {folder})
     assert watch._folders and set(watch._folders.values()) == {folder}
     watch.read()
     (folder / "file").write_text("x")
     assert watch.read()
 
 
+def test_folder_listed_after_the_first_look_is_watched(watch: FolderWatch, tmp_path: Path):
+    made = tmp_path / "made"
+    watch._libc = _Library(watch._libc, made.mkdir)  # type: ignore[assignment]
+    watch.watch(lambda: {tmp_path, *tmp_path.iterdir()})
+    watch.read()
+    (made / "file").write_text("x")
+    assert watch.read()
+
+
 def test_missing_folder_is_reported_when_it_is_made(watch: FolderWatch, tmp_path: Path):
     folder = tmp_path / "a" / "b"
-    watch.watch({folder})
+    watch.watch(lambda: {folder})
     assert not watch.read()
     folder.mkdir(parents=True)
     assert watch.read()
-    watch.watch({folder})
+    watch.watch(lambda: {folder})
     watch.read()
     (folder / "file").touch()
     assert watch.read()
@@ -56,8 +65,8 @@ def test_folder_that_is_no_longer_wanted_is_not_reported(watch: FolderWatch, tmp
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()
-    watch.watch({old})
-    watch.watch({new})
+    watch.watch(lambda: {old})
+    watch.watch(lambda: {new})
     watch.read()
     (old / "file").touch()
     assert not watch.read()

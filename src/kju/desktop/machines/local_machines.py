@@ -161,8 +161,11 @@ class LocalMachines:
         """Read both folders, and add new machines."""
         with contextlib.suppress(KjuError, OSError):
             here = runtime_folder(create=False)
-            # Folders without a definition too: one that is written after this look is reported.
-            folders = {here, definitions_folder(), *definitions.folders()}
+
+            def folders() -> set[Path]:
+                # Folders without a definition too: one that is written after this look is reported.
+                return {here, definitions_folder(), *definitions.folders()}
+
             watch.watch(folders)  # before reading: a change from here on is reported
             self._read_definitions()
             for name in _names_in(here):

@@ -26,7 +26,6 @@ CONNECT = """
 import socket, sys
 try:
     link = socket.socket(socket.AF_UNIX)
-    link.settimeout(HANG)
     link.connect(sys.argv[1])
     try:
         link.sendall(bytes.fromhex(sys.argv[2]))

@@ -25,6 +25,7 @@ CHARACTERS = string.ascii_letters + string.digits + " .,;:-_=+/()[]{}!@#$%&*?<>'
 INSIDE = (200, 400)
 WHITE = [255, 255, 255]
 BOOTED = 90.0
+_SAVED = r"begin\n(.*?)end\n"
 
 
 def sample(length: int, seed: int = 1) -> str:
@@ -55,19 +56,31 @@ class Typed(abc.ABC):
     def said(self, pattern: str) -> re.Match[str]:
         """Wait until the guest has said this, behind what was waited for before."""
         found: list[re.Match[str]] = []
-
-        def look() -> bool:
-            text = self._out.read_bytes().decode(errors="replace").replace("\r", "")
-            found.extend(re.compile(pattern, re.DOTALL).finditer(text, self._read))
-            return bool(found)
-
-        until(look, f"the guest says {pattern!r}")
-        self._read = found[0].end()
+        until(
+            lambda: found.extend(filter(None, [self._heard(pattern)])) or found,
+            f"the guest says {pattern!r}",
+        )
         return found[0]
 
+    def _heard(self, pattern: str) -> re.Match[str] | None:
+        text = self._out.read_bytes().decode(errors="replace").replace("\r", "")
+        found = re.compile(pattern, re.DOTALL).search(text, self._read)
+        if found:
+            self._read = found.end()
+        return found
+
     def saved(self) -> str:
-        """What the guest has saved."""
-        return base64.b64decode(self.said(r"begin\n(.*?)end\n")[1]).decode(errors="replace")
+        """Wait until the guest has saved something, and return it."""
+        return _decoded(self.said(_SAVED))
+
+    def saved_already(self) -> str:
+        """Return the next thing that the guest has saved; empty if that is nothing."""
+        found = self._heard(_SAVED)
+        return _decoded(found) if found else ""
+
+
+def _decoded(saved: re.Match[str]) -> str:
+    return base64.b64decode(saved[1]).decode(errors="replace")
 
 
 class Shell(Typed):

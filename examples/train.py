@@ -14,8 +14,8 @@ down, and how many of its shots fly: the game allows five. In the first round al
 random, and fewer in each later round. Its table counts what followed each action in each state; the
 values are computed from these counts after each round.
 
-A step ends when the game has drawn its next picture. So a busy computer makes the game slow, but
-not different.
+A step ends when the game has drawn its next picture, so a busy computer makes the game slow. It
+learns less there: with a load of 20 on 2 processors the score rose by 0.7 in place of 2.
 """
 
 import argparse

@@ -201,9 +201,15 @@ def run_loop(app: QApplication) -> int:
     asked: list[int] = []
 
     def end(number: int, frame: object) -> None:
+        # Python runs this between any two instructions, such as those of a paint event, in which a
+        # window that is closed ends the process by SIGSEGV.
         asked.append(128 + number)
-        app.setProperty(ENDING, True)
-        app.closeAllWindows()
+
+    def wake() -> None:
+        ours.recv(64)
+        if asked:
+            app.setProperty(ENDING, True)
+            app.closeAllWindows()
 
     # Python runs signal handlers between its own instructions, and Qt's loop executes none while
     # it sleeps: the wake-up descriptor makes it run one.
@@ -212,7 +218,7 @@ def run_loop(app: QApplication) -> int:
         ours.setblocking(False)
         theirs.setblocking(False)
         waker = QSocketNotifier(ours.fileno(), QSocketNotifier.Type.Read)
-        waker.activated.connect(lambda: ours.recv(64))
+        waker.activated.connect(wake)
         before = signal.set_wakeup_fd(theirs.fileno())
         for number in ending_signals():
             signal.signal(number, end)

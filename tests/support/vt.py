@@ -12,9 +12,9 @@ import pyte
 from pyte.graphics import FG_BG_256
 
 EMPTY = (" ", None, None)
-#: Kitty's keyboard protocol, which pyte does not parse: push, pop and query.
 #: A sequence that its writer was interrupted in: a terminal drops it at the next escape.
-_CUT = re.compile(rb"\x1b\[[0-9;]*(?=\x1b)")
+_CUT = re.compile(rb"\x1b(?:\[[0-9;?<>]*)?(?=\x1b)")
+#: Kitty's keyboard protocol, which pyte does not parse: push, pop and query.
 _KITTY = re.compile(rb"\x1b\[(?:>(\d+)|(<)|(\?))u")
 _HALVES = {
     " ": lambda front, back: (back, back),

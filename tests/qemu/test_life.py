@@ -74,7 +74,7 @@ def machine(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[kju.Machine]:
     disk = echo(tmp_path_factory.mktemp("echo"))
-    with kju.launch(disk, name="echo", memory="32M", args=guests.PACED) as running:
+    with kju.launch(disk, name="echo", memory="32M", args=guests.TCG) as running:
         yield running
 
 

@@ -35,6 +35,7 @@ COMMAND_LINE = f"{QUICK} vt.global_cursor_default=0 iomem=relaxed"
 TCG = ("-accel", "tcg")  # /dev/kvm may open and its guests still hang: see design, accelerators
 #: For a guest that never halts, such as invaders. Each instruction takes 128 ns of its time, and
 #: QEMU sleeps when that is ahead of the real time: a tenth of a processor, instead of a whole one.
+#: Not for one that is paused or loads snapshots: its time is then far from the real one.
 PACED = (*TCG, "-icount", "shift=7,align=on")
 
 

@@ -99,7 +99,7 @@ def _lasting(line: Line) -> list[str]:
 
 
 def _is_echo(words: str, typed: str) -> bool:
-    """Check whether a text shows what was typed: a whole line of it, or the begin of one.
+    """Check whether a text shows a typed line: all of it, or its begin.
 
     The begin is at the end of a text, after the prompt: a number, a gap or the end of the row cuts
     the text there. A script that waited for it would type on before the guest has answered.

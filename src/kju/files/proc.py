@@ -28,7 +28,7 @@ def proc_lines(path: str | Path) -> list[str]:
 
 
 def stat_fields(process: str | Path) -> list[str]:
-    """Return what follows the name in a process's or thread's ``stat``: its state is the first.
+    """Return the fields of a process's or thread's ``stat`` after the name; the first is the state.
 
     Args:
         process: The folder in /proc. Field N of proc_pid_stat(5) has the index N - 3.

@@ -63,7 +63,7 @@ def _node_name(node: dict[str, Any]) -> str:
 
 
 def start_controller(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
-    """Return the controller of a fleet; start it on the head node if there is none.
+    """Return the controller of a fleet; start a missing one on the head node.
 
     The cluster ends with its head. On any other node the controller could be lost with that node.
     """

@@ -210,8 +210,8 @@ class FleetLink:
             raise UnavailableError("the fleet's controller does not answer") from error
         except ray.exceptions.ActorUnavailableError as error:
             raise UnavailableError(
-                f"the fleet's controller was restarted during the call: see the fleet's machines"
-                f" for what was done ({error})"
+                "the fleet's controller was restarted during the call, which may have worked:"
+                f" list the fleet's machines ({error})"
             ) from error
         except ray.exceptions.RayError as error:
             raise UnavailableError(f"the fleet's controller has ended: {error}") from error

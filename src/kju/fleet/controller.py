@@ -35,7 +35,7 @@ class FleetController:
     Args:
         send: Sends an order; it may be lost.
         restarted: A controller of this fleet has run before: its machines may run still.
-        clock: Returns seconds, and never goes back.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(

@@ -203,9 +203,9 @@ class Node(Struct):
 def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) -> Node:
     """Return the node for a machine.
 
-    Of the nodes with room, those that report come first. Of these it is one that has the machine's
-    parts, or has to copy the fewest bytes; then the one with the least memory left, so that large
-    machines find a place later.
+    Nodes without room are left out. The others are ordered: nodes that report before silent ones,
+    then by the bytes to copy, the fewest first, then by the memory left, the least first, so that
+    large machines find a place later.
 
     Args:
         nodes: The nodes.

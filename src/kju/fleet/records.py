@@ -1,4 +1,4 @@
-"""What a roster knows of one machine, and of one node. I/O-free."""
+"""The records of a roster: a machine, a node. I/O-free."""
 
 from __future__ import annotations
 

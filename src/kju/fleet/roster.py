@@ -285,7 +285,7 @@ class Roster:
         return member
 
     def _set_silent(self, member: NodeRecord, silent: bool, now: float) -> None:
-        """Note that a node is silent, or reports again, and tell of it at its machines.
+        """Record that a node is silent, or reports again, and report that for its machines.
 
         They may go on: nothing is started elsewhere before the node's last grant has run out.
         """

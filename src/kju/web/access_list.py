@@ -1,4 +1,4 @@
-"""The file of links, sessions and users: what it holds, which of that is valid, and for whom."""
+"""The file of links, sessions and users: its structure, its valid entries, and their holders."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ would leave nobody time for a request. So silent connections and slow requests (
 to nothing, and a page still loads. With TLS a connection counts from its first byte: asyncio's own
 servers report it after the handshake only.
 
-An authenticated connection counts for its holder, who has a share of them (`CONNECTIONS`). One of a
-proxy counts for the holder of its newest request.
+An authenticated connection counts for its holder's share (`CONNECTIONS`). A proxy's connection
+counts for the holder of its newest request.
 """
 
 from __future__ import annotations

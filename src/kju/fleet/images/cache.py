@@ -116,7 +116,7 @@ class ImageCache:
         pieces: Callable[[], Iterable[bytes]],
         is_wanted: Callable[[], bool],
     ) -> int:
-        """Return the lock of a whole copy, which the caller closes; write it if there is none.
+        """Return the lock of a whole copy, which the caller closes; write a missing copy.
 
         However many processes ask at the same time, one writes and the others wait.
 
@@ -201,7 +201,7 @@ class ImageCache:
         return FillingFile(self._folder, name, image.size)
 
     def _make_room(self, image: FleetImage) -> None:
-        """Remove copies until there is room for a new one: what was killed, then the oldest ones.
+        """Remove copies until a new one has room: unfinished ones first, then the oldest.
 
         Raises:
             LimitError: There is too little, even without the copies that are not in use.

@@ -77,7 +77,7 @@ def require_same(path: Path, before: FileIdentity, now: FileIdentity | None) -> 
     """Raise an error if an image is not the file that it was.
 
     Raises:
-        UsageError: The message says how it has changed.
+        UsageError: It has changed; the message names the difference.
     """
     # Without the time at which mode or links changed: the contents are the same then.
     if how := change(structs.replace(before, changed=0), now):

@@ -37,14 +37,19 @@ _EMPTY = 4096
 
 
 class MemoryBudget:
-    """The memory of all remote screens; used by any thread.
+    """The memory of remote screens; used by any thread.
+
+    Args:
+        limit: The most bytes.
+        whole: The budget of which this one is a part; None for a budget of its own.
 
     Attributes:
+        limit: The same.
         used: Bytes in use.
     """
 
-    def __init__(self, limit: int = MAX_MEMORY) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = MAX_MEMORY, whole: MemoryBudget | None = None) -> None:
+        self.limit, self._whole = limit, whole
         self._lock = threading.Lock()
         self.used = 0
 
@@ -55,18 +60,22 @@ class MemoryBudget:
             LimitError: All of it is in use.
         """
         with self._lock:
-            if self.used + size > self._limit:
+            if self.used + size > self.limit:
                 raise LimitError(
-                    f"the pictures of remote machines need more than {self._limit >> 20} MiB:"
+                    f"the pictures of remote machines need more than {self.limit >> 20} MiB:"
                     " have fewer in view",
-                    "bytes", self._limit, self.used + size,
+                    "bytes", self.limit, self.used + size,
                 )  # fmt: skip
+            if self._whole is not None:
+                self._whole.take(size)
             self.used += size
 
     def give_back(self, size: int) -> None:
         """Count memory as free again."""
         with self._lock:
             self.used -= size
+        if self._whole is not None:
+            self._whole.give_back(size)
 
 
 class MemoryTarget:
@@ -96,6 +105,11 @@ class MemoryTarget:
         if self._producer is None:
             return np.zeros((0, 0, 4), np.uint8)
         return self._producer.pixels
+
+    @property
+    def size(self) -> int:
+        """The bytes that it has in use."""
+        return self._size
 
     @property
     def version(self) -> int:

@@ -22,7 +22,7 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ..errors import KjuError, UsageError
@@ -52,16 +52,13 @@ SECRET_LENGTH = 43
 SESSION_LIFETIME = 12 * 3600.0
 #: The most seconds for which a link is valid: 30 days.
 MAX_LIFETIME = 30 * 86400.0
-#: The most links, sessions, and uses of one link.
-MAX_LINKS, MAX_SESSIONS, MAX_USES = 1000, 5000, 10_000
-#: The most users, and sessions of one user: another one ends the oldest.
-MAX_USERS, MAX_SESSIONS_OF_USER = 1000, 32
+#: The most links, uses of one link, and users.
+MAX_LINKS, MAX_USES, MAX_USERS = 1000, 10_000, 1000
 WRONG_KEY = (
     "this link is not valid: it was used, has expired or was revoked. Make another one on the"
     " serving computer: kju web link NAME"
 )
 _WRONG_PASSWORD = "the user name or the password is wrong"  # noqa: S105  a message
-_TOO_MANY_SESSIONS = "this server has too many sessions; end some: kju web revoke ID"
 
 
 class AccessError(KjuError):
@@ -129,8 +126,12 @@ class Access:
         self._change(edit)
         return made[0], key
 
-    def exchange(self, key: str) -> tuple[Principal, str]:
+    def exchange(self, key: str, in_use: Collection[str] = ()) -> tuple[Principal, str]:
         """Use a link once; return its new session and the token, which is stored nowhere.
+
+        Args:
+            key: The key of the link.
+            in_use: The ids of sessions with an open page: see `AccessList.add_session`.
 
         Raises:
             AccessError: The key is wrong, or its link has expired, was revoked or was used.
@@ -143,8 +144,6 @@ class Access:
             links = [(name, link) for name, link in content.links.items() if link.hash == found]
             if not links:
                 raise AccessError(WRONG_KEY)
-            if len(content.sessions) >= MAX_SESSIONS:
-                raise AccessError(_TOO_MANY_SESSIONS)
             name, link = links[0]
             link.uses -= 1
             content.sweep(now)
@@ -152,9 +151,7 @@ class Access:
                 hash=hash_of(token), role=link.role, machines=link.machines, created=now,
                 expires=now + SESSION_LIFETIME, link=name,
             )  # fmt: skip
-            made_id = content.new_id("S")
-            content.sessions[made_id] = session
-            made.append(principal_of(made_id, session))
+            made.append(principal_of(content.add_session(session, in_use), session))
 
         if not self._knows(found):
             raise AccessError(WRONG_KEY)  # without a lock and a write
@@ -223,11 +220,18 @@ class Access:
         self._read()
         return any(each.password is not None for each in self._list.users.values())
 
-    def log_in(self, name: str, password: str) -> tuple[Principal, str]:
+    def log_in(
+        self, name: str, password: str, in_use: Collection[str] = ()
+    ) -> tuple[Principal, str]:
         """Begin a session with a password; return it and the token, which is stored nowhere.
 
+        Args:
+            name: The user.
+            password: The password.
+            in_use: The ids of sessions with an open page: see `AccessList.add_session`.
+
         Raises:
-            AccessError: The user or the password is wrong, or there are too many sessions.
+            AccessError: The user or the password is wrong.
         """
         self._read()
         before = self._list.users.get(name)
@@ -242,16 +246,11 @@ class Access:
             user = content.users.get(name)
             if user is None or user.password != checked:
                 raise WrongPasswordError(_WRONG_PASSWORD)  # it was changed meanwhile
-            content.end_sessions_of(name, MAX_SESSIONS_OF_USER - 1)
-            if len(content.sessions) >= MAX_SESSIONS:
-                raise AccessError(_TOO_MANY_SESSIONS)
             session = Session(
                 hash=hash_of(token), role=user.role, machines=user.machines, created=now,
                 expires=now + SESSION_LIFETIME, user=name,
             )  # fmt: skip
-            made_id = content.new_id("S")
-            content.sessions[made_id] = session
-            made.append(principal_of(made_id, session))
+            made.append(principal_of(content.add_session(session, in_use), session))
 
         self._change(edit)
         return made[0], token

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +16,8 @@ from .passwords import PasswordHash
 
 #: Seconds by which the clock may have been set back since a link or a session began.
 CLOCK_TOLERANCE = 300.0
+#: The most sessions in all, of one link, and of one user.
+MAX_SESSIONS, MAX_SESSIONS_OF_LINK, MAX_SESSIONS_OF_USER = 5000, 512, 32
 #: Before the name, in the id of the holder of a proxy's user. No other id begins so.
 PROXY_USER = "@"
 #: No name is the id of a link or a session.
@@ -60,6 +64,11 @@ class Session(msgspec.Struct, kw_only=True):
     expires: float
     link: str = ""
     user: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The user or the link whose sessions have one share: no user has a link's id."""
+        return self.user or self.link
 
 
 class WebUser(msgspec.Struct, kw_only=True):
@@ -141,11 +150,39 @@ class AccessList(msgspec.Struct):
         self.links = {k: v for k, v in self.links.items() if is_valid(v, now) and v.uses > 0}
         self.sessions = {k: v for k, v in self.sessions.items() if is_valid(v, now)}
 
-    def end_sessions_of(self, user: str, keep: int = 0) -> None:
-        """End the sessions of a user, but for the newest *keep*."""
-        theirs = [name for name, each in self.sessions.items() if each.user == user]
-        for name in theirs[: len(theirs) - keep]:
-            del self.sessions[name]
+    def end_sessions_of(self, user: str) -> None:
+        """End the sessions of a user."""
+        self.sessions = {k: v for k, v in self.sessions.items() if v.user != user}
+
+    def add_session(self, session: Session, in_use: Collection[str]) -> str:
+        """Add a session, and end others for it if a limit is reached; return its id.
+
+        Of too many sessions of an owner the oldest one ends. Of too many in all, the oldest one of
+        the owner with the most ends, so that nobody can take the places of all others. Sessions
+        with an open page end last.
+
+        Args:
+            session: The session.
+            in_use: The ids of sessions with an open page.
+        """
+        most = MAX_SESSIONS_OF_USER if session.user else MAX_SESSIONS_OF_LINK
+        if len(self._of(session.owner)) >= most:
+            self._end_oldest_of(session.owner, in_use)
+        if len(self.sessions) >= MAX_SESSIONS:
+            counts = Counter(each.owner for each in self.sessions.values())
+            self._end_oldest_of(counts.most_common(1)[0][0], in_use)
+        name = self.new_id("S")
+        self.sessions[name] = session
+        return name
+
+    def _of(self, owner: str) -> list[str]:
+        """Return the ids of an owner's sessions, the oldest one first."""
+        return [name for name, each in self.sessions.items() if each.owner == owner]
+
+    def _end_oldest_of(self, owner: str, in_use: Collection[str]) -> None:
+        theirs = self._of(owner)
+        unused = [name for name in theirs if name not in in_use]
+        del self.sessions[(unused or theirs)[0]]
 
 
 def hash_of(secret: str) -> str:

@@ -93,6 +93,9 @@ class Served(Protocol):
     def remote(self, machine: str) -> FarScreen | None:
         """Return the screen of another computer that has this name; None without one."""
 
+    def screen_refusal(self, principal: Principal, machine: str) -> str:
+        """Return why a page of a session gets no further screen; empty if it does."""
+
     def listed(self, principal: Principal) -> list[messages.WebMachine]:
         """Return the machines of a session."""
 
@@ -269,6 +272,8 @@ class PageSocket:
             carrier = self._served.carrier(machine, message.console)
         if carrier is None:
             return str(no_machine(machine))
+        if reason := self._served.screen_refusal(self.principal, machine):
+            return reason
         number = message.screen
         session = f"{self.id}.{number}"
         self._screens[number] = _OpenScreen(machine, carrier, session)

@@ -76,7 +76,7 @@ class WebServer:
         self.options = options
         access = access or Access()
         self.site = Site(names, access, assets or Assets(), remotes)
-        self._sessions = Sessions(access, options.proxy)
+        self._sessions = Sessions(access, options.proxy, self.site.sessions_in_use)
         self.url = ""
         self.port = options.port
 

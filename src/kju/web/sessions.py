@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -58,14 +58,20 @@ class Sessions:
     Args:
         access: The links, users and sessions.
         proxy: The proxy in front of the server; None without one.
+        in_use: Returns the ids of the sessions with an open page.
 
     Attributes:
         own: The hosts of the server itself.
         connections: Counts the connections; None before the server listens.
     """
 
-    def __init__(self, access: Access, proxy: Proxy | None) -> None:
-        self._access, self._proxy = access, proxy
+    def __init__(
+        self,
+        access: Access,
+        proxy: Proxy | None,
+        in_use: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self._access, self._proxy, self._in_use = access, proxy, in_use
         access.proxy_role = proxy.role if proxy else None
         self.own = AllowedHosts((), 0, secure=False)
         self._behind = AllowedHosts.behind(proxy.public) if proxy else self.own
@@ -169,7 +175,7 @@ class Sessions:
     async def _with_key(self, request: web.Request, body: Login) -> tuple[Principal, str]:
         key = body.key if len(body.key) == SECRET_LENGTH else ""
         try:
-            return await asyncio.to_thread(self._access.exchange, key)
+            return await asyncio.to_thread(self._access.exchange, key, self._in_use())
         except AccessError:
             if self._wrong_keys.count(self._client(request), time.monotonic()):
                 raise TooManyError("too many wrong keys: wait a minute") from None
@@ -178,10 +184,11 @@ class Sessions:
     async def _with_password(self, request: web.Request, body: Login) -> tuple[Principal, str]:
         made: list[tuple[Principal, str]] = []
         refused: list[AccessError] = []
+        in_use = self._in_use()
 
         def check() -> bool:
             try:
-                made.append(self._access.log_in(body.user, body.password))
+                made.append(self._access.log_in(body.user, body.password, in_use))
             except AccessError as error:
                 refused.append(error)
                 return not isinstance(error, WrongPasswordError)

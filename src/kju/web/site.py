@@ -105,6 +105,11 @@ class Site:
         """Return the screen of another computer that has this name; None without one."""
         return self._gateway.screens.get(machine)
 
+    def screen_refusal(self, principal: Principal, machine: str) -> str:
+        """Return why a page of a session gets no further screen; empty if it does."""
+        theirs = (page for page in self.sockets.values() if page.principal.owner == principal.owner)
+        return self._gateway.refusal(machine, principal, (n for page in theirs for n in page.shown))
+
     def _small_origin(self, name: str) -> ScreenOrigin:
         remote = self.remote(name)
         return ConsoleOrigin(name, 0) if remote is None else remote.small_origin()
@@ -146,6 +151,10 @@ class Site:
         if len(self.sockets) >= MAX_SOCKETS:
             return f"this server has {MAX_SOCKETS} open pages, the most allowed"
         return PAGES.refusal(principal, (each.principal for each in self.sockets.values()))
+
+    def sessions_in_use(self) -> frozenset[str]:
+        """Return the ids of the sessions with an open page."""
+        return frozenset(page.principal.id for page in self.sockets.values())
 
     async def serve(self, page: PageSocket) -> None:
         """Serve a socket until it ends."""

@@ -8,7 +8,7 @@ import pytest
 
 from kju.errors import UsageError
 from kju.web import access as access_module
-from kju.web import passwords
+from kju.web import access_list, passwords
 from kju.web.access import SESSION_LIFETIME, Access, AccessError, WrongPasswordError
 from kju.web.passwords import hash_password
 
@@ -97,12 +97,60 @@ def test_a_password_that_is_changed_during_its_check_is_wrong(
 def test_a_user_has_some_sessions_and_then_loses_the_oldest(
     access: Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_module, "MAX_SESSIONS_OF_USER", 2)
+    monkeypatch.setattr(access_list, "MAX_SESSIONS_OF_USER", 2)
     access.set_user("bob", password=hash_password(GOOD))
     bob = access.log_in("bob", GOOD)[0]
     made = [access.log_in("ann", GOOD)[0] for _ in range(3)]
     assert [access.get(each.id) is not None for each in made] == [False, True, True]
     assert access.get(bob.id) is not None
+
+
+def sessions_of_link(access: Access, count: int) -> list[str]:
+    """Begin sessions of a new link; return their ids."""
+    _, key = access.make_link("view", machines=[], lifetime=60, uses=count)
+    return [access.exchange(key)[0].id for _ in range(count)]
+
+
+def are_valid(access: Access, sessions: list[str]) -> list[bool]:
+    return [access.get(each) is not None for each in sessions]
+
+
+def test_a_link_has_some_sessions_and_then_loses_the_oldest(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_list, "MAX_SESSIONS_OF_LINK", 2)
+    other = sessions_of_link(access, 1)
+    assert are_valid(access, sessions_of_link(access, 3)) == [False, True, True]
+    assert are_valid(access, other) == [True]
+
+
+def test_a_session_with_an_open_page_ends_after_the_others(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_list, "MAX_SESSIONS_OF_LINK", 2)
+    _, key = access.make_link("view", machines=[], lifetime=60, uses=4)
+    first, second = (access.exchange(key)[0].id for _ in range(2))
+    third = access.exchange(key, {first})[0].id
+    assert are_valid(access, [first, second, third]) == [True, False, True]
+    fourth = access.exchange(key, {first, third})[0].id
+    assert are_valid(access, [first, third, fourth]) == [False, True, True]
+
+
+def test_a_full_server_ends_a_session_of_the_owner_with_the_most(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_list, "MAX_SESSIONS", 4)
+    many = sessions_of_link(access, 3)
+    ann = access.log_in("ann", GOOD)[0].id
+    few = sessions_of_link(access, 1)
+    assert are_valid(access, [*many, ann, *few]) == [False, True, True, True, True]
+
+
+def test_nobody_can_take_all_sessions() -> None:
+    most, of_link, of_user = (
+        access_list.MAX_SESSIONS, access_list.MAX_SESSIONS_OF_LINK, access_list.MAX_SESSIONS_OF_USER
+    )  # fmt: skip
+    assert of_user < of_link <= most / 8
 
 
 def test_revoking_a_user_ends_the_sessions_and_keeps_the_user(access: Access) -> None:

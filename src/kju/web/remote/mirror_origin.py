@@ -44,15 +44,30 @@ class RemotePlace(NamedTuple):
 
 
 class MirrorParts(NamedTuple):
-    """The parts that all mirrors share.
+    """The parts that all mirrors of one computer share.
 
     Attributes:
         threads: Draws their pictures.
         budget: Counts their memory.
+        small_budget: Counts the memory of those for small pictures; a part of the other one.
     """
 
     threads: Executor
     budget: MemoryBudget
+    small_budget: MemoryBudget
+
+    @classmethod
+    def of_computer(cls, threads: Executor, whole: MemoryBudget, computers: int) -> MirrorParts:
+        """Return the parts of one of so many computers: each has an equal part of the memory.
+
+        Small pictures have half of it, so that a wall leaves room for a page.
+        """
+        budget = MemoryBudget(whole.limit // computers, whole)
+        return cls(threads, budget, MemoryBudget(budget.limit // 2, budget))
+
+    def for_small_pictures(self) -> MirrorParts:
+        """Return the parts of mirrors for small pictures."""
+        return self._replace(budget=self.small_budget)
 
 
 class MirrorOrigin:
@@ -114,6 +129,11 @@ class MirrorOrigin:
         if self._target is None:
             raise UnavailableError(f"{self._place.name} is not open")
         return self._target.consumer
+
+    @property
+    def memory(self) -> int:
+        """The bytes of its picture."""
+        return self._target.size if self._target else 0
 
     def surface_version(self, version: int) -> int:
         """Return the version of the present surface for one of the mirror's target."""

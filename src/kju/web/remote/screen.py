@@ -83,7 +83,12 @@ class FarScreen:
 
     def small_origin(self) -> MirrorOrigin:
         """Return another session with the screen, for its small picture."""
-        return MirrorOrigin(self.place, self._parts, "view", lossy=True)
+        return MirrorOrigin(self.place, self._parts.for_small_pictures(), "view", lossy=True)
+
+    @property
+    def memory(self) -> int:
+        """The bytes of its picture for pages; 0 while none shows it."""
+        return self._origin.memory
 
     async def input(self, request: Keys | Point | Resize) -> None:
         """Have the sender carry out an input of an action, which holds nothing at its end.

@@ -119,6 +119,18 @@ async def test_what_nobody_looks_at_is_not_carried(server: WebServer) -> None:
         await until_async(lambda: not server.site._pictures._tasks)
 
 
+async def test_a_link_above_its_share_of_the_memory_gets_no_further_screen(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with page_of(server, "view") as page, page_of(server, "view") as other:
+        await (await page.open(NAME, role="view")).wait_open()
+        assert server.site._gateway.screens[NAME].memory >= 4 * 320 * 200
+        monkeypatch.setattr(gateway, "LINK_PART", 1 << 40)
+        await (await page.open(NAME, 2, role="view")).wait_open()  # it needs no more memory
+        await other.say(web.OpenScreen(1, NAME))
+        assert "the most allowed" in (await other.wait_for(web.ScreenClosed)).reason
+
+
 async def test_the_wall_has_a_small_picture_of_a_far_screen(server: WebServer, far: Far) -> None:
     async with page_of(server, "view") as page:
         await page.say(web.MachinesInView([NAME]))

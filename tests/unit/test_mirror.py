@@ -89,7 +89,7 @@ SUITES: dict[str, str] = {
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
     "multiprocess/test_web_gateway.py": (
-        "web.remote.actions web.remote.gateway web.remote.mirror_origin"
+        "web.remote.actions web.remote.mirror_origin"
     ),
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",

@@ -13,7 +13,7 @@ import pytest
 from support.wait import until_async
 from support.web_page import Page, has_secret, new_key, page_of, web_server
 
-from kju.web import attempts, page_socket, passwords, sessions
+from kju.web import access_list, attempts, page_socket, passwords, sessions
 from kju.web import messages as web
 from kju.web.access import Access
 from kju.web.connections import AUTHENTICATION_TIME, MAX_UNAUTHENTICATED
@@ -52,6 +52,21 @@ async def test_a_password_gives_a_cookie_and_a_socket_with_the_users_rights(
         await page.connect()
         hello = await page.wait_for(web.SocketHello)
         assert hello.user.startswith("ann/S")
+
+
+async def test_a_session_with_an_open_page_ends_after_those_without(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_list, "MAX_SESSIONS_OF_LINK", 2)
+    key = new_key(server, "view", uses=3)
+    async with Page(server.url) as shown, Page(server.url) as closed, Page(server.url) as new:
+        for page in (shown, closed):
+            assert await page.login(key) == 204
+        await shown.connect()
+        await shown.wait_for(web.MachineList)
+        assert await new.login(key) == 204
+        statuses = [(await page.get("/api/session"))[0] for page in (shown, closed, new)]
+        assert statuses == [200, 401, 200]
 
 
 async def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(server: WebServer) -> None:

@@ -88,9 +88,7 @@ SUITES: dict[str, str] = {
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",
-    "multiprocess/test_web_gateway.py": (
-        "web.remote.actions web.remote.mirror_origin"
-    ),
+    "multiprocess/test_web_gateway.py": ("web.remote.actions web.remote.mirror_origin"),
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_on_ray.py": (

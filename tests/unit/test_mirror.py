@@ -51,15 +51,12 @@ SUITES: dict[str, str] = {
         "desktop.qt.wall.wall_page"
     ),
     "unit/codegen/test_script.py": "codegen.forms",
-    "integration/codegen/qt/test_script_tool.py": "codegen.qt.script_dialog",
-    "integration/agents/mcp/test_session.py": (
-        "agents.mcp.calls agents.mcp.results agents.mcp.tools"
-    ),
+    "integration/agents/mcp/test_session.py": ("agents.mcp.results agents.mcp.tools"),
     "integration/agents/mcp/test_server.py": "cli.mcp",
-    "integration/agents/mcp/test_http.py": "agents.mcp.listening files.sockets",
+    "integration/agents/mcp/test_http.py": "files.sockets",
     "qemu/test_mcp.py": "agents.mcp.launching",
     "integration/gym/test_env.py": "gym.episode gym.observing gym.resets gym.stepping",
-    "integration/agents/test_computer.py": "agents.aio.computer agents.looks",
+    "integration/agents/test_computer.py": "agents.aio.computer",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",
     "integration/client/test_events.py": "client.requests client.waiting",
@@ -75,7 +72,7 @@ SUITES: dict[str, str] = {
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing remote.transport serving.audience "
-        "serving.carrier serving.shared_screen "
+        "serving.carrier "
         "serving.zenoh_carrier"
     ),
     "integration/viewers/qt/test_heads.py": "viewers.qt.view_parts",
@@ -128,7 +125,6 @@ SUITES: dict[str, str] = {
     ),
     "unit/acting/test_inputs.py": "acting.checks",
     "unit/acting/test_locating.py": "vision.finding",
-    "unit/codegen/test_places.py": "codegen.reading",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "acting.holders",
     "unit/emulators/input/test_pace.py": "emulators.qemu.input.gauges emulators.qemu.input.usb",

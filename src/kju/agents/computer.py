@@ -15,9 +15,8 @@ from ..client.looks import mark_of
 from ..client.surface import Screen
 from ..client.waiting import run_blocking
 from ..surface.geometry import Area, Rect
-from . import looks
 from .dialects import ActionError, Options, Plan, dialect_of
-from .labels import Labels
+from .labels import Labels, labels_of
 from .pictures import Picture, Size, View, picture_of, view_of
 
 #: The largest picture by default: models reduce larger ones themselves.
@@ -207,7 +206,7 @@ class Computer:
         """
         frame = self.screen.frame(consistent=True, sync=True, pixels="bgrx")
         self._view = view = self._whole(mark_of(frame))
-        self._labels = run_blocking(looks.labels_of, frame, view, language)
+        self._labels = run_blocking(labels_of, frame, view, language)
         return self._labels
 
     def click_label(

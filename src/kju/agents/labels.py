@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import MissingError, UsageError
 from ..surface import Mark
 from ..surface.geometry import Rect
 from ..vision.areas import cut_out, pixel_words
@@ -23,6 +23,8 @@ from .pictures import Picture, Size, View
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from ..client.consumer.frame import Frame
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -236,3 +238,23 @@ def _free_place(box: Rect, size: Size, picture: Size, taken: Sequence[Rect]) -> 
             return place
     x = min(max(box.x - width // 2, 0), max(picture.width - width, 0))
     return Rect(x, min(max(box.y - height + 1, 0), max(picture.height - height, 0)), width, height)
+
+
+def labels_of(frame: Frame, view: View, language: str) -> Labels:
+    """Return numbered labels on a picture, with the text that is read. It takes up to a second.
+
+    Args:
+        frame: The whole screen, B G R X.
+        view: The view of the picture.
+        language: Tesseract's name of the expected language.
+
+    Raises:
+        MissingError: OpenCV is not installed.
+    """
+    from ..vision.ocr import read
+
+    try:
+        text = read(frame, view.region, language)
+    except MissingError:
+        text = None
+    return Labels(frame, boxes_of(frame, view.region, text), view)

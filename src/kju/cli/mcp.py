@@ -93,11 +93,11 @@ def mcp(
 
 def _serve_http(session: ToolSession, address: str, token_file: Path | None) -> None:
     """Serve over HTTP until a signal arrives; print the address and the file of the token."""
-    from ..agents.mcp import http, listening, token
+    from ..agents.mcp import http, listening
 
-    file = token_file or token.default_file()
+    file = token_file or listening.token_file()
     where = listening.parse_address(address)
-    secret = token.read_token(file)
+    secret = listening.read_token(file)
     listener = listening.listen(where)
 
     def ready() -> None:

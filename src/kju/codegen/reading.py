@@ -1,10 +1,11 @@
-"""A picture of the screen that is read once, for locators and expectations."""
+"""Frames of the screen, each read once for locators and expectations; the last ones, by time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,9 @@ _CONFIDENT = 0.6
 _ROWS, _ROW = 64, 8
 # A click beside a text by so many pixels is a click on it.
 _SLACK = 3
+#: Bytes of the frames that are kept: 24 of 1280x800; and the least number of frames.
+MAX_BYTES = 96 << 20
+_FEWEST = 4
 
 
 class ReadFrame:
@@ -140,3 +144,50 @@ def _is_level(one: Rect, other: Rect) -> bool:
     """Check that two words stand on one line."""
     middle = one.y + one.height // 2
     return other.y <= middle < other.bottom
+
+
+class TimedFrame(NamedTuple):
+    """A frame, and the time at which it was taken."""
+
+    time: float
+    frame: ReadFrame
+
+
+class History:
+    """The last frames, oldest first."""
+
+    def __init__(self, language: str = "eng", max_bytes: int = MAX_BYTES) -> None:
+        """Begin empty.
+
+        Args:
+            language: Tesseract's name of the language to expect.
+            max_bytes: Bytes of frames that are kept; at least four frames are.
+        """
+        self._frames: deque[TimedFrame] = deque()
+        self._bytes = 0
+        self._language = language
+        self._max_bytes = max_bytes
+
+    def add(self, time: float, frame: Frame) -> None:
+        """Add the newest frame."""
+        self._frames.append(TimedFrame(time, ReadFrame(frame, self._language)))
+        self._bytes += frame.nbytes
+        while self._bytes > self._max_bytes and len(self._frames) > _FEWEST:
+            self._bytes -= self._frames.popleft().frame.frame.nbytes
+
+    def at(self, time: float) -> ReadFrame | None:
+        """Return the newest frame that is not younger than a time; else the oldest one."""
+        found: ReadFrame | None = None
+        for each in self._frames:
+            if found is not None and each.time > time:
+                break
+            found = each.frame
+        return found
+
+    def newest(self) -> ReadFrame | None:
+        """Return the newest frame; None without one."""
+        return self._frames[-1].frame if self._frames else None
+
+    def times(self) -> Iterable[float]:
+        """Return the times of the frames that are kept."""
+        return [each.time for each in self._frames]

@@ -29,7 +29,7 @@ from ..files import check_new, make_folders, write_output
 from ..report.tail import Tail, timed_entries
 from ..surface import NOTHING_TAKEN
 from .forms import Style
-from .history import History
+from .reading import History
 from .script import Script, Views
 from .steps import ScriptStep, StepJoiner
 

@@ -14,9 +14,8 @@ from ...client.aio.waiting import run_blocking
 from ...client.consumer.frame import Frame
 from ...client.looks import mark_of
 from ...surface.geometry import Area, Rect
-from .. import looks
 from ..dialects import ActionError, Options, Plan, dialect_of
-from ..labels import Labels
+from ..labels import Labels, labels_of
 from ..pictures import Picture, Size, View, picture_of, view_of
 
 #: The largest picture by default: models reduce larger ones themselves.
@@ -208,7 +207,7 @@ class Computer:
         """
         frame = await self.screen.frame(consistent=True, sync=True, pixels="bgrx")
         self._view = view = self._whole(mark_of(frame))
-        self._labels = await run_blocking(looks.labels_of, frame, view, language)
+        self._labels = await run_blocking(labels_of, frame, view, language)
         return self._labels
 
     async def click_label(

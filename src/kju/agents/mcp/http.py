@@ -10,6 +10,10 @@ has neither: it cannot read the token, and after DNS rebinding its ``Host`` is a
 
 Points are pixels of the last picture that a client was given. Protocol 2026-07-28 has no sessions,
 so its clients are distinguished by the path only.
+
+The HTTP server is uvicorn. It closes a connection that rests after a request. One that sends
+nothing, or a part of a request, it keeps without an end; `make_http_server` ends these, too, before
+any of them has shown a token.
 """
 
 from __future__ import annotations
@@ -17,14 +21,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ... import extras
+from ...escaping import one_line
 from ...signals import ending_signals
-from . import asgi_server
 from .listening import Listener
 from .server import CLIENT, ClientOfCall, make_server
 from .session import ToolSession
@@ -35,6 +40,12 @@ MAX_BODY = 1 << 20
 MAX_SESSIONS = 64
 #: Seconds without a request after which a session ends.
 _SESSION_TIMEOUT = 1800.0
+#: Connections at a time.
+MAX_CONNECTIONS = 256
+#: Seconds in which a new connection must send a request, or the rest of one.
+_REQUEST_TIMEOUT = 10.0
+#: Seconds for connections to end when the server ends; its calls have ended by then.
+_CLOSING = 2
 #: Names of this computer in ``Host`` and ``Origin``.
 _HERE = ("127.0.0.1", "localhost", "::1")
 _PATH = re.compile(r"/mcp(?:/[A-Za-z0-9_.-]{1,64})?/?")
@@ -159,7 +170,7 @@ async def serve_http(
         MissingError: The extra ``agents`` is not installed.
     """
     app = _make_app(session, token)
-    server = asgi_server.make_server(app)
+    server = make_http_server(app)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in ending_signals():
@@ -176,3 +187,84 @@ async def serve_http(
     finally:
         await session.close()
         listener.close()
+
+
+def make_http_server(app: Any, *, request_timeout: float = _REQUEST_TIMEOUT) -> Any:  # noqa: ANN401
+    """Return a `uvicorn.Server` of an ASGI application, which leaves signals to the command.
+
+    Args:
+        app: The application.
+        request_timeout: A connection without a running request is closed after once to twice so
+            many seconds.
+    """
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class SignalFreeServer(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Any:  # noqa: ANN401  a generator
+            """Leave the signals to this command: its calls must end first."""
+            yield
+
+    class TimedProtocol(H11Protocol):
+        """One connection."""
+
+        _check: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:  # noqa: ANN401
+            """Begin to count the time."""
+            super().connection_made(transport)
+            self._check = self.loop.call_later(request_timeout, self._close_if_silent, self.cycle)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """Count no more."""
+            if self._check is not None:
+                self._check.cancel()
+            super().connection_lost(exc)
+
+        def _close_if_silent(self, last: Any) -> None:  # noqa: ANN401
+            """Close the connection if no request ran since the check before.
+
+            Args:
+                last: The newest request at that check; None without one.
+            """
+            now = self.cycle
+            if now is last and (now is None or now.response_complete):
+                self.transport.close()
+            else:
+                self._check = self.loop.call_later(request_timeout, self._close_if_silent, now)
+
+    _log_errors()
+    return SignalFreeServer(
+        uvicorn.Config(
+            app,
+            http=TimedProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_CLOSING,
+        )
+    )
+
+
+class _OneLine(logging.Formatter):
+    """Formats an error in one line: a client can cause most of those that the library logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        error = record.exc_info[1] if record.exc_info else None
+        why = "" if error is None else f": {type(error).__name__} {error}"
+        return f"kju mcp: {one_line(record.getMessage() + why)}"
+
+
+def _log_errors() -> None:
+    """Print the errors of the libraries, without headers or contents of requests."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(_OneLine())
+    for name in ("mcp", "uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.propagate = False

@@ -6,17 +6,37 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QStandardPaths, Qt
-from PySide6.QtWidgets import QFileDialog, QToolButton
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from ...escaping import one_line
+from ...errors import KjuError
+from ...escaping import lines, one_line
 from ...viewers.qt import icons
 from ...viewers.qt.background import QtBackground
 from ...viewers.qt.menu import Section
-from ...viewers.qt.palette import ScalingButton, plain_tooltip
+from ...viewers.qt.palette import (
+    GRID,
+    ScalingButton,
+    fixed_font,
+    plain_tooltip,
+    wrapped_label,
+)
 from ...viewers.qt.view_parts import ViewParts
 from ...viewers.targets import MachineTarget
 from ..background import RecordedScript, ScriptRecording
-from .script_dialog import ScriptDialog
+from ..forms import STYLES, Style
 
 
 class ScriptTool(QObject):
@@ -152,3 +172,78 @@ def _script_path(machine: str) -> Path:
     folder = Path(found) if found and Path(found).is_dir() else Path.home()
     # The name of a remote screen has slashes.
     return folder / time.strftime(f"{machine.replace('/', '-')}-%Y%m%d-%H%M%S.py")
+
+
+_NAMES: dict[Style, str] = {
+    "script": "A script",
+    "pytest": "A test for pytest",
+    "asyncio": "A script with asyncio",
+}
+
+
+class ScriptDialog(QDialog):
+    """Show a recorded script, which is saved already; it can be copied, and get another form."""
+
+    def __init__(self, recorded: RecordedScript, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._recorded = recorded
+        self.setWindowTitle("Recorded script")
+        self._text = QPlainTextEdit(lines(recorded.source), readOnly=True)
+        self._text.setFont(fixed_font())
+        self._text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self._text.setTabChangesFocus(True)
+        self._text.setAccessibleName("Script")
+        path = QLineEdit(one_line(str(recorded.path)), readOnly=True)
+        path.setAccessibleName("File of the script")
+        self._form = QComboBox()
+        for style in STYLES:
+            self._form.addItem(_NAMES[style], style)
+        self._form.currentIndexChanged.connect(self._change_form)
+        self._problem = wrapped_label("")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        copy = buttons.addButton("&Copy", QDialogButtonBox.ButtonRole.ActionRole)
+        copy.clicked.connect(self._copy)
+        buttons.rejected.connect(self.reject)
+        form = QFormLayout()
+        form.addRow("Saved in:", path)
+        form.addRow("&Form:", self._form)
+        column = QVBoxLayout(self)
+        column.setSpacing(GRID)
+        column.addLayout(form)
+        column.addWidget(self._text, 1)
+        for note in recorded.notes:
+            column.addWidget(_note(note))
+        column.addWidget(self._problem)
+        column.addWidget(buttons)
+        self._show_problem("")
+        self.resize(720, 420)
+        self._text.setFocus()
+
+    @property
+    def text(self) -> str:
+        """The script, as it is shown."""
+        return self._text.toPlainText()
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.text)
+
+    def _change_form(self) -> None:
+        recorder = self._recorded.recorder
+        if recorder is None:
+            return
+        try:
+            self._text.setPlainText(lines(recorder.save_as(self._form.currentData())))
+        except KjuError as error:
+            self._show_problem(str(error))
+        else:
+            self._show_problem("")
+
+    def _show_problem(self, words: str) -> None:
+        self._problem.setText(one_line(words))
+        self._problem.setVisible(bool(words))
+
+
+def _note(words: str) -> QLabel:
+    label = wrapped_label(one_line(f"Note: {words}"))
+    label.setMinimumHeight(label.sizeHint().height())
+    return label

@@ -1,4 +1,4 @@
-"""Frames of the past."""
+"""The last frames, by time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kju.codegen.history import History
+from kju.codegen.reading import History
 
 
 def frame(number: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.agents.mcp.machine_calls import _characters
+from kju.agents.mcp.calls import _characters
 
 EURO = "\N{EURO SIGN}".encode()
 

@@ -11,7 +11,7 @@ from support.surfaces import publish
 from support.wait import until_async
 
 from kju.memory import SurfaceProducer
-from kju.serving.publication_watch import PublicationWatch
+from kju.serving.shared_screen import PublicationWatch
 from kju.surface._core import Reader
 from kju.surface.consumer import Consumer
 

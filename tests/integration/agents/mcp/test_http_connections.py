@@ -13,7 +13,7 @@ from support.wait import HANG
 
 pytest.importorskip("uvicorn")
 
-from kju.agents.mcp.asgi_server import make_server
+from kju.agents.mcp.http import make_http_server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #: Seconds; the tests wait for the ends of connections, not for this.
@@ -38,7 +38,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Run a server, and connect to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = make_server(app, request_timeout=TIMEOUT)
+        server = make_http_server(app, request_timeout=TIMEOUT)
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
             reader, writer = await asyncio.open_connection(*listener.getsockname())

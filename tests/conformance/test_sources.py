@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from support.fake_display import FakeQemu, memfd
 from support.pattern_source import PatternSource, picture
+from support.stub_source import StubSource
 
 from kju.memory._system import Mapping
-from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus
 from kju.sources.display1.source import Display1Source, socket_pair
 from kju.sources.framebuffer import FramebufferSource
 from kju.sources.screendump import ScreendumpSource

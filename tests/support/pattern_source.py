@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kju.sources.base import OnStatus, Phase, Source, SourceStatus
+from kju.sources.base import OnStatus
 from kju.surface.geometry import Rect
 from kju.surface.producer import Producer
+from support.stub_source import StubSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +24,7 @@ BOX = 48
 MARGIN = 16
 
 
-class PatternSource(Source):
+class PatternSource(StubSource):
     """Draws a moving box over colour bars, and the frame's number as 32 black or white squares.
 
     Attributes:
@@ -44,23 +45,8 @@ class PatternSource(Source):
             on_status: Receives every new status.
             size: Width and height, at least 64 pixels each, so that counter and box fit.
         """
-        super().__init__(producer, "pattern", on_status)
-        self._size = size
+        super().__init__(producer, on_status, size=size, name="pattern")
         self.frame = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self._size
-
-    def _begin(self) -> None:
-        """Publish frame 0."""
-        self.retarget(self.producer)
-        self._set_status(SourceStatus(Phase.RUNNING, "pattern"))
-
-    def stop(self) -> None:
-        """End."""
-        self._set_status(SourceStatus(Phase.ENDED, "pattern"))
 
     def retarget(self, producer: Producer) -> None:
         """Publish the current frame in another surface and continue there."""
@@ -68,11 +54,6 @@ class PatternSource(Source):
         source = np.ascontiguousarray(picture(self.size, self.frame))
         producer.set_mode(*self.size, source=source)
         producer.set_state(self.live_state)
-
-    def set_paused(self, paused: bool) -> None:
-        """Publish the new state. The source continues to draw: it has no guest to pause."""
-        super().set_paused(paused)
-        self.producer.set_state(self.live_state)
 
     def step(self) -> None:
         """Publish the next frame."""

@@ -13,7 +13,6 @@ import threading
 import numpy as np
 
 from kju.keys import from_x11
-from kju.viewers.contract import Stub
 from kju.viewers.geometry import Scaling
 from kju.viewers.input.grab import RELEASE
 from kju.viewers.targets import MachineTarget
@@ -21,6 +20,7 @@ from kju.viewers.terminal.paint import Ability, Colours
 from kju.viewers.terminal.tty import Tty
 from kju.viewers.terminal.view import TerminalView
 from kju.viewers.viewer import Viewer
+from support.stub_view import StubView
 from support.vt import Terminal
 from support.wait import until
 
@@ -37,7 +37,7 @@ class StubDriver:
     resizes = True  # the view takes the size that the viewer chooses
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
-        self.backend = Stub(*size)
+        self.backend = StubView(*size)
         self.backend.largest = (400, 300)
         self.viewer = Viewer(
             self.backend, MachineTarget(name, view_only=view_only), scaling=scaling

@@ -12,8 +12,6 @@ Rules for every source:
 - When it ends by itself, the last picture stays published. Its owner decides what to do next.
 - It looks at the emulator's picture no more often than its fastest viewer does (`set_rate`).
 
-`StubSource` is the smallest complete source; read it before you write one.
-
 A `ThreadedSource` does all its work in one thread. Other threads leave requests for it and wake it.
 `stop` wakes the thread, interrupts the call in which it waits, and joins it.
 """
@@ -180,43 +178,6 @@ class Source(abc.ABC):
             self.status = status
             if self._on_status is not None:
                 self._on_status(status)
-
-
-class StubSource(Source):
-    """Publishes one black picture: the readable form of the contract, and a source for tests."""
-
-    def __init__(
-        self,
-        producer: Producer,
-        on_status: OnStatus | None = None,
-        size: tuple[int, int] = (640, 480),
-    ) -> None:
-        super().__init__(producer, "stub", on_status)
-        self._size = size
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the picture."""
-        return self._size
-
-    def _begin(self) -> None:
-        self.retarget(self.producer)
-        self._set_status(SourceStatus(Phase.RUNNING, "stub"))
-
-    def stop(self) -> None:
-        """End."""
-        self._set_status(SourceStatus(Phase.ENDED, "stub"))
-
-    def retarget(self, producer: Producer) -> None:
-        """Publish the picture in another surface."""
-        self.producer = producer
-        producer.set_mode(*self.size)
-        producer.set_state(self.live_state)
-
-    def set_paused(self, paused: bool) -> None:
-        """Publish the new state at once: there always is a picture."""
-        super().set_paused(paused)
-        self.producer.set_state(self.live_state)
 
 
 class ThreadedSource(Source):

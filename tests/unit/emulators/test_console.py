@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+from support.stub_source import StubSource
 from support.wait import until_async
 
 import kju
@@ -33,14 +34,7 @@ from kju.emulators.supervisor import (
     SupervisorState,
 )
 from kju.errors import KjuError, QemuError
-from kju.sources.base import (
-    Need,
-    OnStatus,
-    Phase,
-    Source,
-    SourceStatus,
-    StubSource,
-)
+from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus
 from kju.surface import State
 from kju.surface.producer import Producer
 

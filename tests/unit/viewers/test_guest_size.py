@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.stub_view import StubView
 
 from kju.client.consumer.frame import Frame
 from kju.surface import Mode
-from kju.viewers.contract import Stub
 from kju.viewers.geometry import Scaling
 from kju.viewers.guest_size import MIN_SIZE, GuestSize
 from kju.viewers.picture import ViewPicture
@@ -17,7 +17,7 @@ class View:
     """A stub with a picture; `guest` sets the guest's mode."""
 
     def __init__(self, width=800, height=600, ratio=1.0, scaling=Scaling.FIT) -> None:
-        self.backend = Stub(width, height, ratio)
+        self.backend = StubView(width, height, ratio)
         self.backend.largest = (1900, 1000)
         self.picture = ViewPicture(self.backend, scaling)
         self.asked: list[tuple[int, int]] = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.stub_view import StubView
 
 from kju.client.consumer.frame import Frame
 from kju.surface import Cursor, Mode
-from kju.viewers.contract import PointerShape, Stub
+from kju.viewers.contract import PointerShape
 from kju.viewers.geometry import Scaling
 from kju.viewers.picture import Pointing, ViewPicture, draws_cursor, pointer_shape
 
@@ -58,7 +59,7 @@ def take(picture, width, height):
     ids=["the logical size stays", "the device pixels stay, below a higher strip"],
 )
 def test_view_that_moves_to_another_ratio_has_the_usual_size_there(moved):
-    stub = Stub(720, 428)
+    stub = StubView(720, 428)
     stub.largest = (2000, 1400)
     picture = shown(800, 600, stub)
     assert stub.size == (800, 600)
@@ -73,7 +74,7 @@ def test_view_that_moves_to_another_ratio_has_the_usual_size_there(moved):
 
 
 def test_view_that_the_user_resized_keeps_its_size_at_another_ratio():
-    stub = Stub(720, 428)
+    stub = StubView(720, 428)
     stub.largest = (2000, 1400)
     picture = shown(800, 600, stub)
     stub.resize(700, 500)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.stub_view import StubView
 
 from kju.keys import NUMBERS
-from kju.viewers.contract import Stub, ViewCommand
+from kju.viewers.contract import ViewCommand
 from kju.viewers.input.grab import GrabPolicy
 from kju.viewers.input.guest_input import GuestInput, NotchCounter, Relative
 from kju.viewers.input.sender import SetButton, SetKey
@@ -15,7 +16,7 @@ from kju.viewers.input.sender import SetButton, SetKey
 CTRL, ALT, A, TAB = (NUMBERS[n] for n in ("ctrl", "alt", "a", "tab"))
 
 
-class GrabbingStub(Stub):
+class GrabbingStub(StubView):
     """Keeps what it was told to grab: the keyboard, the pointer."""
 
     has = False, False

@@ -34,9 +34,11 @@ WIDTH, HEIGHT = 1280, 800
 NAME = "bench/ticker"
 #: Side of a change, pixels.
 SIDE = 16
-#: Publications between two readings of the sender. A host's thread that a futex wakes finds about
-#: as many.
-TOGETHER = 32
+#: Publications between two readings of the sender at a high rate. A host's thread that a futex
+#: wakes finds about as many.
+TOGETHER, HIGH_RATE = 32, 1000
+#: Middle of the square that an input changes: no other change is in its row.
+KEY = (SIDE // 2, HEIGHT - SIDE // 2)
 
 
 class Ticker:
@@ -61,18 +63,37 @@ class Ticker:
     async def run(self, count: int, rate: float = 1e9) -> None:
         """Publish changes, with a maximum rate per second."""
         began = time.monotonic()
-        producer, pixels = self.producer, self.producer.pixels
-        across, down = WIDTH // SIDE, HEIGHT // SIDE
+        across, down = WIDTH // SIDE, HEIGHT // SIDE - 1
+        together = TOGETHER if rate > HIGH_RATE else 1
         for step in range(count):
             self._number = number = self._number + 1
             x, y = SIDE * (number % across), SIDE * (number // across % down)
-            producer.begin()
-            pixels[y : y + SIDE, x : x + SIDE, :3] = (number & 255, number >> 8 & 255, 128)
-            producer.publish([(x, y, SIDE, SIDE)])
-            if step % TOGETHER == 0:
+            self._publish(x, y, (number & 255, number >> 8 & 255, 128))
+            if step % together == 0:
                 self._changed()
                 await asyncio.sleep(max(0.0, began + step / rate - time.monotonic()))
         self._changed()
+
+    def press(self) -> None:
+        """Change the square of `KEY`."""
+        x, y = (place - SIDE // 2 for place in KEY)
+        self._publish(x, y, (255 - int(self.producer.pixels[y, x, 0]),) * 3)
+        self._changed()
+
+    async def follow(self, viewers: Callable[[], int]) -> None:
+        """Publish as the lines of standard input say, until its end."""
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            began = time.monotonic()
+            count, rate = line.split()
+            await self.run(int(count), float(rate))
+            said = {"seconds": time.monotonic() - began,
+                    "checksum": checksum(self.producer.pixels), "viewers": viewers()}  # fmt: skip
+            print(json.dumps(said), flush=True)
+
+    def _publish(self, x: int, y: int, colour: tuple[int, int, int]) -> None:
+        self.producer.begin()
+        self.producer.pixels[y : y + SIDE, x : x + SIDE, :3] = colour
+        self.producer.publish([(x, y, SIDE, SIDE)])
 
 
 def checksum(pixels: np.ndarray) -> int:
@@ -94,13 +115,7 @@ async def serve(place: str) -> None:
     )
     outlet.open()
     print("serving", flush=True)
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        began = time.monotonic()
-        count, rate = line.split()
-        await ticker.run(int(count), float(rate))
-        said = {"seconds": time.monotonic() - began, "checksum": checksum(ticker.producer.pixels),
-                "viewers": len(outlet.registry.all())}  # fmt: skip
-        print(json.dumps(said), flush=True)
+    await ticker.follow(lambda: len(outlet.registry.all()))
     outlet.close("over")
     await engine.close()
 

@@ -2,24 +2,30 @@
 
 A screen of 1280x800 moves everywhere (far_screen.py), the worst case: each picture is encoded once,
 for all pages. The pages acknowledge and do not draw (pages_ends.py).
+
+A page that stops (SIGSTOP) is measured as in stopped.py: the server's memory during a million
+publications of a small change, and the time from a key to its pixels in another page, alone and
+beside it alternately, while a small area moves.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from . import programs
 from .measure import Figure, amount, cpu_seconds, progress, written_memory
+from .programs import PUBLICATIONS, RATES, START, Program
 
 PAGES = (1, 50)
-#: Pictures a second.
-RATE = 10.0
+#: Pictures a second; of the small area.
+RATE, SMALL_RATE = 10.0, 30
+#: Presses alone and beside a stopped page; of one turn. The server removes a page that is silent
+#: for 10 s, and a turn takes 11 s.
+PRESSES, TURN = 2000, 200
 
 
 class Taken(NamedTuple):
@@ -40,35 +46,17 @@ class Taken(NamedTuple):
     grown: int
 
 
-def started(stack: contextlib.ExitStack, *words: str) -> tuple[subprocess.Popen[str], str]:
-    """Start an end; return it with its first line."""
-    command = [sys.executable, "-m", "benchmarks.pages_ends", *words]
-    pipe = subprocess.PIPE
-    process = stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-    stack.callback(process.kill)
-    assert process.stdout is not None
-    if not (line := process.stdout.readline()):
-        raise RuntimeError(f"{' '.join(command)} ended")
-    return process, line
-
-
-def asked(process: subprocess.Popen[str], line: str = "") -> dict[str, list[int]]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    print(line, file=process.stdin, flush=True)
-    return dict(json.loads(process.stdout.readline()))
-
-
 def with_pages(count: int, seconds: float) -> Taken:
     with contextlib.ExitStack() as stack:
-        server, line = started(stack, "serve", str(amount("RATE", RATE)))
-        pages, _ = started(stack, "view", *line.split(), str(count))
+        server = Program(stack, "pages_ends", "serve", str(amount("RATE", RATE)))
+        pages = Program(stack, "pages_ends", "view", *server.line(START).split(), str(count))
+        pages.line(START)
         time.sleep(2)  # for the first pictures
-        before, cpu, at = asked(pages), cpu_seconds(server.pid), time.monotonic()
+        before, cpu, at = pages.answer(), cpu_seconds(server.pid), time.monotonic()
         time.sleep(seconds)
-        after, used, took = asked(pages), cpu_seconds(server.pid) - cpu, time.monotonic() - at
+        after, used, took = pages.answer(), cpu_seconds(server.pid) - cpu, time.monotonic() - at
         memory = written_memory(server.pid)
-        asked(pages, "stop")
+        pages.answer("stop")
         time.sleep(2)
         stopped = written_memory(server.pid)
         time.sleep(seconds)
@@ -78,6 +66,42 @@ def with_pages(count: int, seconds: float) -> Taken:
             for what in ("messages", "bytes")
         }
         return Taken(used / took, memory, rates["messages"], rates["bytes"], grown)
+
+
+def publications(count: int, rate: float) -> Iterator[Figure]:
+    """Measure a page that is stopped during publications."""
+    with contextlib.ExitStack() as stack:
+        server = Program(stack, "pages_ends", "tick")
+        page = Program(stack, "pages_ends", "show", *server.line(START).split())
+        page.line(START)
+        taken = programs.publications(server, page, count, rate)
+    yield from programs.report("pages", "page", count, taken)
+
+
+def beside() -> Iterator[Figure]:
+    """Measure a page's key to pixel, alone and with a stopped page, alternately."""
+    count = int(amount("PRESSES", PRESSES))
+    turn = min(TURN, count)
+    turns = max(1, count // turn)
+    taken: tuple[list[float], list[float]] = ([], [])
+    with contextlib.ExitStack() as stack:
+        server = Program(stack, "pages_ends", "tick")
+        address = server.line(START).split()
+        presser = Program(stack, "pages_ends", "press", *address)
+        presser.line(START)
+        server.tell(f"{SMALL_RATE * 3600} {SMALL_RATE}")
+        presser.answer(str(turn // 10 + 1))  # a first call imports modules
+        for number in range(2 * turns):
+            progress("beside a page that is stopped", number, 2 * turns)
+            with contextlib.ExitStack() as other:
+                if number % 2:
+                    page = Program(other, "pages_ends", "show", *address)
+                    page.line(START)
+                    other.enter_context(page.stopped())
+                found = presser.answer(str(turn), START + turn)
+                taken[number % 2].extend(each if each >= 0 else 1e4 for each in found)
+    words = f"page, p95, {SMALL_RATE} changes a second"
+    yield from programs.report_beside("pages", words, *taken)
 
 
 def figures(folder: str) -> Iterator[Figure]:
@@ -96,3 +120,8 @@ def figures(folder: str) -> Iterator[Figure]:
                  "", f"{few.messages:.0f} and {many.messages:.0f} messages a second")  # fmt: skip
     each = (many.memory - few.memory) / (PAGES[-1] - PAGES[0])
     yield Figure("pages", "memory for each page", each / 1000, "kB", 76, "")
+    changes = int(amount("PUBLICATIONS", PUBLICATIONS))
+    for number, rate in enumerate(RATES):
+        progress(f"pages: {changes:,} publications, {rate:g} a second at most", number, len(RATES))
+        yield from publications(changes, rate)
+    yield from beside()

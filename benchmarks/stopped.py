@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
-import signal
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from typing import IO
 
 from kju.cli.demo.link import End, Shape, SimulatedLink
 from kju.wire import messages
 
-from . import guests, rig
-from .cpu import MIB
+from . import guests, programs, rig
 from .far import PORT, pressed, served
 from .far_viewer import PATIENCE
-from .measure import Figure, amount, own_memory, percentile, progress
+from .measure import Figure, amount, own_memory, progress
+from .programs import MEMORY, MIB, PUBLICATIONS, RATES, START, Program
 from .wire import Session
 
 LINK = Shape(20e6, 0.010)
 #: Presses of one turn. The sender drops a stopped viewer after its lease of four seconds; a
 #: turn of 20 takes ten, so that it covers the time before and after.
 TURN = 20
-PUBLICATIONS = 1_000_000
-#: Maximum rates. Without one, all is sent before the sender drops the viewer; at the low rate the
-#: sender drops it early, and the viewer must reconnect.
-RATES = (1e9, 30_000)
-#: Publications before the measurement: the sender has allocated its own memory by then.
-WARM = 40_000
-#: Limits: growth of the sender, bytes; delay of the others, ratio; seconds until it is equal.
-MEMORY, BESIDE, EQUAL = 2, 1.05, 1.0
 
 
 # ---- beside a stopped one ----
@@ -44,15 +28,12 @@ MEMORY, BESIDE, EQUAL = 2, 1.05, 1.0
 @contextlib.contextmanager
 def asleep(end: End, address: str, place: str) -> Iterator[None]:
     """Stop a viewer at this end that has a picture."""
-    words = [sys.executable, "-m", "benchmarks.far_viewer", "idle", address, place, "0"]
-    with subprocess.Popen([*end.before, *words], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            process.stdout.readline()
-            os.kill(process.pid, signal.SIGSTOP)
+    words = ("far_viewer", "idle", address, place, "0")
+    with contextlib.ExitStack() as stack:
+        viewer = Program(stack, *words, before=end.before)
+        viewer.line(START)
+        with viewer.stopped():
             yield
-        finally:
-            process.kill()
 
 
 def beside(folder: str) -> Iterator[Figure]:
@@ -73,90 +54,21 @@ def beside(folder: str) -> Iterator[Figure]:
                 words = ("kju", address, place, str(-(-count // rounds)))
                 for each in pressed(link.other, *words):
                     taken[number % 2].append(each if each >= 0 else 1000 * PATIENCE)
-    alone, other = (percentile(each, 0.95) for each in taken)
-    medians = " against ".join(f"{statistics.median(each):.1f}" for each in reversed(taken))
-    yield Figure("stopped", f"key to pixel beside a stopped viewer, p95, {LINK.words}",
-                 other / alone, "x", BESIDE, "without it",
-                 f"{other:.1f} against {alone:.1f} ms; p50 {medians} ms; {len(taken[0])} presses"
-                 f" each; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    yield from programs.report_beside("stopped", f"viewer, p95, {LINK.words}", *taken)
 
 
 # ---- a million publications ----
-
-
-class Process:
-    """One side of far_ticker.py."""
-
-    def __init__(self, stack: contextlib.ExitStack, end: End, what: str, place: str) -> None:
-        words = [*end.before, sys.executable, "-m", "benchmarks.far_ticker", what, place]
-        self._process = stack.enter_context(
-            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        )
-        stack.callback(self._process.kill)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._in: IO[bytes] = self._process.stdin
-        self._out: IO[bytes] = self._process.stdout
-        self._unread = b""
-        self.pid = self._process.pid
-
-    def say(self, line: str) -> None:
-        self._in.write(line.encode() + b"\n")
-        self._in.flush()
-
-    def hear(self, seconds: float) -> str:
-        """Return the next line; empty after the time limit."""
-        end = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            left = end - time.monotonic()
-            if left < 0 or not select.select([self._out], [], [], left)[0]:
-                return ""
-            self._unread += os.read(self._out.fileno(), 1 << 16)
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode()
-
-    def equal(self, checksum: int, seconds: float) -> float:
-        """Return the time at which it showed the picture with this checksum.
-
-        Raises:
-            TimeoutError: It did not show it in time.
-        """
-        end = time.monotonic() + seconds
-        while line := self.hear(end - time.monotonic()):
-            at, seen = json.loads(line)
-            if seen == checksum:
-                return float(at)
-        raise TimeoutError("the viewer does not show what the sender does")
 
 
 def publications(count: int, rate: float) -> Iterator[Figure]:
     """Measure a viewer that is stopped during publications."""
     with SimulatedLink(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.one.address}:{PORT + 2}"
-        sender = Process(stack, link.one, "serve", place)
-        sender.hear(20)
-        viewer = Process(stack, link.other, "view", place)
-        sender.say(f"{WARM} 1e9")
-        viewer.equal(json.loads(sender.hear(120))["checksum"], 20)
-        os.kill(viewer.pid, signal.SIGSTOP)
-        before = own_memory(sender.pid)
-        sender.say(f"{count} {rate}")
-        most, line = before, ""
-        while not line:
-            line = sender.hear(1)
-            most = max(most, own_memory(sender.pid))
-        said = json.loads(line)
-        woken = time.monotonic()
-        os.kill(viewer.pid, signal.SIGCONT)
-        took = viewer.equal(said["checksum"], 60) - woken
-    known = "still knew" if said["viewers"] else "had forgotten"
-    many = f"{count:,} publications in {said['seconds']:.0f} s"
-    words = f"the sender {known} the viewer; load {os.getloadavg()[0]:.1f}"
-    yield Figure("stopped", f"the sender's memory with a stopped viewer, {many}",
-                 (most - before) / MIB, "MiB more", MEMORY, "",
-                 f"{before / MIB:.1f} MiB (USS) before, {words}")  # fmt: skip
-    yield Figure("stopped", f"the same: seconds from its waking until it is equal, {many}",
-                 took, "s", EQUAL, "", words)  # fmt: skip
+        sender = Program(stack, "far_ticker", "serve", place, before=link.one.before)
+        sender.line(START)
+        viewer = Program(stack, "far_ticker", "view", place, before=link.other.before)
+        taken = programs.publications(sender, viewer, count, rate)
+    yield from programs.report("stopped", "viewer", count, taken)
 
 
 def unheard(count: int) -> Iterator[Figure]:

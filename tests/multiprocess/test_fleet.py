@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import xservers
+from support.fleet_scene import Scene, spec
 from support.wait import until_async
 
 import kju.aio
 from kju.errors import FleetFullError, MachineExistsError, MachineLostError
-from kju.fleet.controller import FleetController
-from kju.fleet.keeper import Keeper
 from kju.fleet.messages import FleetState, MachineSpec
-from kju.fleet.placement import Demand, NodeFacts, Room
 from kju.store import running
 from kju.store.paths import machine_paths
-
-GIB = 1 << 30
 
 
 @pytest.fixture(autouse=True)
@@ -33,34 +27,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         (tmp_path / name).mkdir(mode=0o700)
         monkeypatch.setenv(name, str(tmp_path / name))
-
-
-class Scene:
-    """A controller, and the keepers of nodes by name; a node is a name only."""
-
-    def __init__(self) -> None:
-        self.keepers: dict[str, Keeper] = {}
-        self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.controller = FleetController(
-            lambda node, session, order: self.keepers[node].order(session, order)
-        )
-        self.tasks[""] = asyncio.create_task(self.controller.run())
-
-    def start_keeper(self, node: str, **options: Any) -> None:
-        facts = NodeFacts(node, Room(memory=4 * GIB))
-        keeper = Keeper("lab", node, lambda: facts, self.controller, **options)
-        self.keepers[node] = keeper
-        self.tasks[node] = asyncio.create_task(keeper.run())
-
-    async def stop(self, node: str) -> None:
-        task = self.tasks.pop(node)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    def state(self, name: str) -> tuple[FleetState, int]:
-        (found,) = [each for each in self.controller.statuses() if each.name == name]
-        return found.state, found.generation
 
 
 @pytest.fixture
@@ -74,11 +40,6 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
         running.kill(name)
     for node in list(made.tasks):
         await made.stop(node)
-
-
-def spec(name: str, memory: int = 1, **more: object) -> MachineSpec:
-    demand = Demand(Room(memory=memory * GIB))
-    return MachineSpec(name, demand, {"emulator": "xvfb"}, **more)  # type: ignore[arg-type]
 
 
 def slow_xvfb(folder: Path, patch: pytest.MonkeyPatch, seconds: float) -> Path:

@@ -81,6 +81,7 @@ CORE = (
     "fleet.images.source",
     "fleet.keeping",
     "fleet.messages",
+    "fleet.network.news",
     "fleet.placement",
     "fleet.records",
     "fleet.roster",

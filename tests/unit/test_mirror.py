@@ -88,6 +88,10 @@ SUITES: dict[str, str] = {
     "multiprocess/test_web_gateway.py": ("web.remote.actions web.remote.mirror_origin"),
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
+    "multiprocess/test_fleet_network.py": (
+        "cli.fleet_watching fleet.network.joining fleet.network.node_sender"
+        " fleet.network.publisher fleet.network.sender fleet.network.watcher"
+    ),
     "multiprocess/test_fleet_on_ray.py": (
         "cli.fleet fleet fleet.actors fleet.aio.opening fleet.cluster fleet.images.transfer"
         " fleet.near fleet.opening"

@@ -133,6 +133,20 @@ DryRun = Annotated[
 Seconds = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
 ]
+Connect = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Address of a sender or router (default: KJU_CONNECT, else a socket for programs on"
+        " this computer only).",
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Allow unencrypted connections to other computers.")
+]
+User = Annotated[
+    str, typer.Option(metavar="USER", help="Your user name at that sender; see `kju cert take`.")
+]
 Machine = Annotated[
     str,
     typer.Option(

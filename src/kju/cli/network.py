@@ -16,7 +16,7 @@ from .. import extras
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import raise_descriptor_limit
-from ..remote.addresses import Endpoint, SessionOptions, endpoint
+from ..remote.addresses import Endpoint, SessionOptions, safe_endpoint
 from ..remote.certificates import Kind
 from ..remote.connection_errors import report_refusals
 from ..remote.proof import Authenticator
@@ -24,9 +24,9 @@ from ..remote.transport import Engine
 from ..remote.trust import Trust, default_folder
 from ..serving.server import Server, anyone, find
 from ..signals import ending_signals
-from ..store.paths import local_network
+from ..store.paths import default_network, local_network
 from ..wire.codecs import CODECS
-from .command import running_machines
+from .command import Connect, Insecure, User, running_machines
 from .output import progress, reporting
 
 #: Addresses that stand for all addresses of a computer.
@@ -39,20 +39,6 @@ Listen = Annotated[
         metavar="HOST:PORT",
         help="Address to listen on (default: a socket for programs on this computer only).",
     ),
-]
-Connect = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Address of a sender or router (default: a socket for programs on this computer"
-        " only).",
-    ),
-]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Allow unencrypted connections to other computers.")
-]
-User = Annotated[
-    str, typer.Option(metavar="USER", help="Your user name at that sender; see `kju cert take`.")
 ]
 
 
@@ -90,12 +76,9 @@ class Reach(NamedTuple):
 
     def _endpoint(self, option: str, text: str) -> Endpoint:
         try:
-            found = endpoint(text, "tcp")
+            return safe_endpoint(text, insecure=self.insecure)
         except UsageError as error:
             raise UsageError(f"{option}: {error}") from None
-        if "/" in text or found.is_local or self.insecure:
-            return found
-        return endpoint(text, "tls")
 
     def warn(self, options: SessionOptions, kind: Kind = "host") -> None:
         """Warn of addresses that this computer's certificate does not name."""
@@ -111,6 +94,14 @@ class Reach(NamedTuple):
                 f" connect there reject it; make another: kju cert {kind} {' '.join(missing)} ...",
                 file=sys.stderr,
             )
+
+
+def reach_to(connect: Sequence[str] | None, user: str, insecure: bool) -> Reach:
+    """Return the addresses and the user of a viewer; without addresses the default ones."""
+    default = default_network()
+    if connect:
+        return Reach([], connect, insecure, user)
+    return Reach([], default.connect, insecure, user or default.user)
 
 
 def serve(
@@ -230,7 +221,7 @@ def mirror(
     """
     from ..client.launching import mirror as start_mirror
 
-    reach = Reach([], connect or [local_network()], insecure, user)
+    reach = reach_to(connect, user, insecure)
     options = reach.options()
     with progress(f"connecting to {address}"):
         machine = start_mirror(
@@ -238,12 +229,12 @@ def mirror(
             connect=[str(each) for each in options.connect],
             name=name or None,
             role="view" if view else "control",
-            user=user,
+            user=reach.user,
             audience=audience,
             lossy=lossy,
             codec=codec,
             sender=sender,
-            trust=default_folder() if user else None,
+            trust=default_folder() if reach.user else None,
             insecure=insecure,
             detach=True,
         )
@@ -253,7 +244,7 @@ def mirror(
 
 def list_screens(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
     """List the screens that are served on the network."""
-    options = Reach([], connect or [local_network()], insecure, user).options()
+    options = reach_to(connect, user, insecure).options()
     names = asyncio.run(find(options))
     if as_json:
         print(json_format.dumps([{"address": f"zenoh:{name}"} for name in names]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_format
 import re
 import sys
@@ -16,11 +17,26 @@ from ..client.surface import Surface
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import ProducerGoneError, UnavailableError, UsageError, WaitTimeoutError
 from ..keys import layout as find_layout
+from ..protocol.values import Role
+from ..remote.addresses import SCHEME
 from ..surface import State
 from ..viewers.geometry import Scaling
 from ..viewers.input.grab import RELEASE, ViewKeys
 from ..viewers.targets import MachineTarget, SurfaceTarget
-from .command import AnyName, AnyTarget, Console, Json, Name, Seconds, completing, running_machines
+from .command import (
+    AnyName,
+    AnyTarget,
+    Connect,
+    Console,
+    Insecure,
+    Json,
+    Name,
+    Seconds,
+    User,
+    completing,
+    running_machines,
+)
+from .output import progress
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
@@ -41,6 +57,41 @@ _ReleaseKey = Annotated[
 ]
 
 
+def on_network(name: str, connect: list[str] | None, user: str, insecure: bool) -> bool:
+    """Return whether a name is an address on the network.
+
+    Raises:
+        UsageError: It is not, and there are options for one.
+    """
+    if name.startswith(SCHEME):
+        return True
+    if connect or user or insecure:
+        raise UsageError(
+            "--connect, --user and --insecure are for an address on the network, such as"
+            f" {SCHEME}lab/host1/web"
+        )
+    return False
+
+
+@contextlib.contextmanager
+def mirrored(
+    address: str, connect: list[str] | None, user: str, insecure: bool, *, view_only: bool
+) -> Iterator[str]:
+    """Mirror a screen on the network; yield the mirror's name."""
+    from ..client.launching import mirror
+    from .network import reach_to
+
+    reach = reach_to(connect, user, insecure)
+    where = [str(each) for each in reach.options().connect]
+    role: Role = "view" if view_only else "control"
+    with progress(f"connecting to {address}"):
+        machine = mirror(
+            address, connect=where, user=reach.user or None, insecure=insecure, role=role
+        )
+    with machine:
+        yield machine.name
+
+
 def watch(
     name: AnyTarget = "",
     console: Console = 0,
@@ -59,9 +110,14 @@ def watch(
         ),
     ] = "us",
     release_key: _ReleaseKey = RELEASE,
+    connect: Connect = None,
+    user: User = "",
+    insecure: Insecure = False,
     hint: Annotated[str, typer.Option(hidden=True)] = _LEAVES,
 ) -> None:
     """Show the screen in this terminal, and use the machine.
+
+    An address on the network (zenoh:lab/host1/web) is mirrored until this ends.
 
     Ctrl+] leaves. In a pipe, and with --json, print one line per second. TERM, COLORTERM and
     NO_COLOR choose the colours; KJU_COLOURS=true, 256 or none overrides them.
@@ -72,6 +128,13 @@ def watch(
 
     find_layout(layout)
     live = sys.stdout.isatty() and not json and terminal_ability().moves
+    if on_network(name, connect, user, insecure):
+        with mirrored(name, connect, user, insecure, view_only=view_only) as found:
+            watch(
+                found, console, seconds, json, view_only=view_only, layout=layout,
+                release_key=release_key, hint=hint,
+            )  # fmt: skip
+        return
     if is_address(name):
         with open_surface(name, follow=follow) as surface:
             if not live:
@@ -136,11 +199,19 @@ def view(
             show_default=False,
         ),
     ] = "",
+    connect: Connect = None,
+    user: User = "",
+    insecure: Insecure = False,
 ) -> None:
     """Show the screen in a window, and use the machine there.
 
-    Closing the window leaves the machine running.
+    Closing the window leaves the machine running. An address on the network (zenoh:lab/host1/web)
+    is mirrored until this ends.
     """
+    if on_network(name, connect, user, insecure):
+        with mirrored(name, connect, user, insecure, view_only=view_only) as found:
+            view(found, console, scale, full_screen, view_only, release_key, screens)
+        return
     if screens and screens not in _SCREENS:
         raise UsageError(f"unknown screens {screens!r}; choose from {', '.join(_SCREENS)}")
     from ..viewers.qt import view as show_window  # Qt takes 0.2 s to import

@@ -22,8 +22,8 @@ from ..store.paths import check_name
 from ..web.access import Access
 from ..web.messages import WEB_ROLES, WebRole
 from ..web.running import announced, running_urls
-from .command import group, running_machines
-from .network import Insecure, Reach, User, until_signalled
+from .command import Insecure, User, group, running_machines
+from .network import Reach, until_signalled
 from .output import print_table
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from ..protocol.values import Role
 from ..remote.addresses import SCHEME
 from ..store import sweeping
 from ..store.forks import bases
-from ..store.paths import check_name, local_network
+from ..store.paths import check_name, default_network
 from . import requests
 from .forks import ForkBase
 from .link import Link
@@ -80,8 +80,9 @@ def mirror(
 
     Args:
         address: ``zenoh:lab/host1/debian``; `kju.serving.server.find` lists them.
-        connect: ``HOST:PORT`` of the sender or of a router; by default the machines that this user
-            serves on this computer.
+        connect: ``HOST:PORT`` of the sender or of a router; by default the addresses in the
+            environment variable ``KJU_CONNECT``, with the user of ``KJU_USER``; else the machines
+            that this user serves on this computer.
         name: The name of the mirror; by default the last part of the address.
         role: ``control``, or ``view``.
         user: The user's name, for a sender that authenticates its viewers.
@@ -102,12 +103,13 @@ def mirror(
         UnavailableError: The screen is not served, or this user may not see it.
         MissingError: zenoh, or the library of the codec, is not installed.
     """
+    default = default_network()
     request = requests.mirror_request(
         address,
-        connect=connect or [local_network()],
+        connect=connect or default.connect,
         name=check_name(name) if name else None,
         role=role,
-        user=user,
+        user=user if connect else user or default.user,
         trust=trust,
         audience=audience,
         lossy=lossy,

@@ -237,7 +237,7 @@ def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
-                    env=_environment(),
+                    env=child_environment(),
                 )
         except BaseException:
             ours.close()
@@ -257,7 +257,7 @@ def reap(child: subprocess.Popen[bytes], seconds: float) -> None:
         child.wait()
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return our environment with the folder that this package was imported from."""
     home = str(Path(__file__).parents[2])
     path = os.environ.get("PYTHONPATH", "")

@@ -31,6 +31,10 @@ from .messages import (
     MachineSpec,
     MachineStatus,
 )
+from .network.joining import FleetNetwork
+from .network.node_sender import NodeSender
+from .network.publisher import Publisher
+from .network.sender import SenderSetup
 from .placement import NodeFacts, Room
 
 log = logging.getLogger(__name__)
@@ -62,7 +66,7 @@ def _node_name(node: dict[str, Any]) -> str:
     return f"{host.strip('-') or 'node'}-{node['NodeID'][:6]}"
 
 
-def start_controller(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
+def start_controller(fleet: str, network: FleetNetwork) -> Any:  # noqa: ANN401  Ray's own type
     """Return the controller of a fleet; start a missing one on the head node.
 
     The cluster ends with its head. On any other node the controller could be lost with that node.
@@ -74,7 +78,7 @@ def start_controller(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
             get_if_exists=True, num_cpus=0, resources={"node:__internal_head__": 0.001},
             max_restarts=-1, max_concurrency=10_000,
         )
-        .remote(fleet)
+        .remote(fleet, network)
     )  # fmt: skip
 
 
@@ -105,16 +109,18 @@ class ControllerActor:
 
     Args:
         fleet: The name of the fleet.
+        network: The network that its machines are served on.
     """
 
-    def __init__(self, fleet: str) -> None:
-        self._fleet = fleet
+    def __init__(self, fleet: str, network: FleetNetwork) -> None:
+        self._fleet, self._network = fleet, network
         self._keepers: dict[str, Any] = {}
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         self._thread = _LoopThread()
         self._controller = FleetController(self._send, restarted=restarted)
         self._thread.begin(self._controller.run())
         self._thread.begin(self._start_keepers())
+        self._thread.begin(Publisher(fleet, self._controller, network).run())
 
     async def report(self, report: KeeperReport) -> Grant | None:
         """Answer the report of a keeper."""
@@ -141,6 +147,11 @@ class ControllerActor:
         """Call a method of the controller that does not wait."""
         return await self._thread.call(self._ask(getattr(self._controller, what), arguments))
 
+    @ray.method(max_task_retries=-1)
+    async def network(self) -> FleetNetwork:
+        """Return the network that the fleet's machines are served on."""
+        return self._network
+
     async def _ask(self, method: Callable[..., T], arguments: tuple[object, ...]) -> T:
         return method(*arguments)
 
@@ -160,7 +171,7 @@ class ControllerActor:
                 ray.remote(KeeperActor).options(
                     name=keeper_name(self._fleet, name), namespace=NAMESPACE, lifetime="detached",
                     get_if_exists=True, num_cpus=0, max_restarts=-1, scheduling_strategy=strategy,
-                ).remote(self._fleet, name, node["Resources"])  # fmt: skip
+                ).remote(self._fleet, name, node["Resources"], self._network)  # fmt: skip
 
     def _send(self, node: str, session: int, order: KeeperOrder) -> None:
         if (keeper := self._keepers.get(node)) is not None:
@@ -174,9 +185,12 @@ class KeeperActor:
         fleet: The name of the fleet.
         node: The name of the node.
         resources: The resources that Ray has on the node.
+        network: The network that its machines are served on.
     """
 
-    def __init__(self, fleet: str, node: str, resources: dict[str, float]) -> None:
+    def __init__(
+        self, fleet: str, node: str, resources: dict[str, float], network: FleetNetwork
+    ) -> None:
         self._thread = _LoopThread()
         self._shared = SharedPieces()
         self._images = KeptImages(
@@ -188,6 +202,7 @@ class KeeperActor:
             lambda: node_facts(node, resources, self._images),
             _RemoteController(fleet),
             images=self._images,
+            sender=NodeSender(SenderSetup(fleet, node, network)),
         )
         self._thread.begin(self._keeper.run())
 

@@ -33,6 +33,7 @@ from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
 from .messages import REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
 from .near import run_near  # noqa: E402
+from .network.joining import FleetNetwork  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ class FleetLink:
         fleet: The name of the fleet.
         detach: Machines that are launched do not end with this program.
         start: Start the fleet if it does not exist.
+        network: The network of a new fleet; a fleet that exists has to have the same one. None:
+            each computer's own socket, or the fleet's network.
+        user: This program's user name on that network.
 
     Raises:
         UsageError: The name is not valid.
@@ -65,13 +69,20 @@ class FleetLink:
     """
 
     def __init__(
-        self, address: str | None, fleet: str, *, detach: bool, start: bool = True
+        self,
+        address: str | None,
+        fleet: str,
+        *,
+        detach: bool,
+        start: bool = True,
+        network: FleetNetwork | None = None,
+        user: str = "",
     ) -> None:
         if not _FLEET.fullmatch(fleet):
             raise UsageError(
                 f"{fleet!r} cannot be a fleet's name: use up to 32 letters, digits, '_' and '-'"
             )
-        self.fleet = fleet
+        self.fleet, self.user = fleet, user
         self.owner = "" if detach else f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._closed = threading.Event()
         self._images: dict[Path, FleetImage] = {}
@@ -84,7 +95,11 @@ class FleetLink:
                 )  # fmt: skip
             except (ConnectionError, RuntimeError) as error:
                 raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
-        self._controller: Any = start_controller(fleet) if start else _controller_of(fleet)
+        wanted = network or FleetNetwork()
+        self._controller: Any = start_controller(fleet, wanted) if start else _controller_of(fleet)
+        if network is not None and (found := self.network()) != network:
+            where = ", ".join(found.router) or "each computer's own socket"
+            raise UsageError(f"the fleet {fleet} exists, and is served at {where}")
         if start:
             self._wait_for_nodes()
         if self.owner:
@@ -94,6 +109,11 @@ class FleetLink:
     def ask(self, what: str, *arguments: object) -> Any:  # noqa: ANN401  any method's result
         """Call a method of the controller that does not wait."""
         return self.get(self._controller.ask.remote(what, *arguments), ANSWER_TIMEOUT)
+
+    def network(self) -> FleetNetwork:
+        """Return the network on which the fleet's machines are served."""
+        found: FleetNetwork = self.get(self._controller.network.remote(), START_TIMEOUT)
+        return found
 
     def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
         """Start machines: see `FleetController.launch`."""

@@ -52,6 +52,19 @@ class Controlling(Protocol):
         """
 
 
+class Showing(Protocol):
+    """Has the machines of a node served on the network: see `kju.fleet.network.node_sender`."""
+
+    def show(self, instance: Instance) -> None:
+        """Serve a machine."""
+
+    def hide(self, instance: Instance) -> None:
+        """Serve a machine no more. No effect if it is not served."""
+
+    async def close(self) -> None:
+        """Serve no machine."""
+
+
 class Keeper:
     """Keeps the machines of one node.
 
@@ -65,6 +78,7 @@ class Keeper:
         hosts: The node's hosts; those of this computer by default.
         images: The images of its machines, which this object closes; None for a node to which none
             is copied.
+        sender: Serves its machines on the network; closed by this object. None for no network.
     """
 
     def __init__(
@@ -78,12 +92,13 @@ class Keeper:
         lease: float = LEASE,
         hosts: NodeHosts | None = None,
         images: KeptImages | None = None,
+        sender: Showing | None = None,
     ) -> None:
         self._holder = f"{fleet}/{node}"
         self._facts = facts
         self._controller = controller
         self._node_hosts = hosts or LocalHosts()
-        self._images = images
+        self._images, self._sender = images, sender
         self._starts = asyncio.Semaphore(starts)
         self._starting: dict[Instance, HostStart] = {}
         self._unwanted: set[Instance] = set()
@@ -117,6 +132,8 @@ class Keeper:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for host in self._hosts.values():
                 await host.close()
+            if self._sender is not None:
+                await self._sender.close()
             if self._images is not None:
                 await self._images.close()
 
@@ -229,10 +246,14 @@ class Keeper:
         self._hosts[instance] = host
         self._keeping.started(instance)
         self._hurry.set()
+        if self._sender is not None:
+            self._sender.show(instance)
         try:
             how, reason = await host.ended()
         finally:
             self._hosts.pop(instance, None)
+            if self._sender is not None:
+                self._sender.hide(instance)
         self._gone(instance, how, reason)
 
     async def _renew(self, host: KeptHost, lease: Lease) -> None:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
-from ..client.launching import attach
+from ..client.launching import attach, mirror
 from ..client.machine import Machine
 from ..client.waiting import run_blocking
 from ..errors import (
@@ -18,9 +18,11 @@ from ..errors import (
     UnavailableError,
 )
 from ..protocol.values import Role
+from ..remote.addresses import SCHEME
 from .cluster import FleetLink, next_done
 from .messages import Changes, FleetState, MachineStatus
 from .near import check_start, lost
+from .network.joining import FleetNetwork
 from .specs import check_count, machine_specs
 
 
@@ -53,28 +55,54 @@ class FleetMachine:
         return status
 
     def attach(self, *, role: Role = "control") -> Machine:
-        """Connect to the machine. It has to be on this computer: see `Fleet.map` for others.
+        """Connect to the machine.
+
+        On another computer this starts a mirror of it (see `kju.mirror`), which ends with this
+        program, and also shows a later start of the machine on that node. Run a function beside the
+        machine with `Fleet.map` instead where it needs each frame.
 
         Args:
             role: ``control``, or ``view`` for a connection that only looks.
 
         Raises:
             MachineLostError: This start of the machine has ended.
-            UnavailableError: It is on another computer, or the fleet's controller does not answer.
+            UnavailableError: It is on another computer, and the fleet has no router, or the machine
+                is not served there; or the fleet's controller does not answer.
+            UsageError: The router needs a user with a certificate.
         """
         holder = f"{self._link.fleet}/{self.node}"
         try:
             machine = attach(self.name, role=role)
         except (MachineGoneError, MachineNotFoundError) as error:
-            status = self.status()
-            if (status.state, status.generation) == (FleetState.RUNNING, self.generation):
-                raise UnavailableError(
-                    f"{self.name!r} is on {self.node}, and not on this computer; run a function"
-                    " beside it with Fleet.map"
-                ) from error
+            if self._is_running():
+                return self._mirror(holder, role)
             raise lost(self.name, holder, self.generation) from error
         try:
             check_start(machine.info(), self.name, holder, self.generation)
+        except BaseException:
+            machine.close()
+            raise
+        return machine
+
+    def _is_running(self) -> bool:
+        status = self.status()
+        return (status.state, status.generation) == (FleetState.RUNNING, self.generation)
+
+    def _mirror(self, holder: str, role: Role) -> Machine:
+        network = run_blocking(self._link.network)
+        if not network.router:
+            raise UnavailableError(
+                f"{self.name!r} is on {self.node}, and not on this computer; open the fleet with a"
+                " router, or run a function beside the machine with Fleet.map"
+            )
+        machine = mirror(
+            f"{SCHEME}{holder}/{self.name}", connect=network.router, role=role,
+            user=self._link.user or None, insecure=network.insecure,
+        )  # fmt: skip
+        try:
+            # The mirror is of this start if the start runs still.
+            if not self._is_running():
+                raise lost(self.name, holder, self.generation)
         except BaseException:
             machine.close()
             raise
@@ -97,10 +125,17 @@ class Fleet:
     """
 
     def __init__(
-        self, address: str | None, name: str, detach: bool, defaults: dict[str, Any]
+        self,
+        address: str | None,
+        name: str,
+        detach: bool,
+        defaults: dict[str, Any],
+        network: FleetNetwork | None,
+        user: str,
     ) -> None:
         """Use `open`."""
         self.name: str = name
+        self._network, self._user = network, user
         self._address = address
         self._detach = detach
         self._defaults = defaults
@@ -248,7 +283,10 @@ class Fleet:
             run_blocking(link.close)
 
     def __enter__(self) -> Self:
-        self._opened = run_blocking(FleetLink, self._address, self.name, detach=self._detach)
+        self._opened = run_blocking(
+            FleetLink, self._address, self.name, detach=self._detach, network=self._network,
+            user=self._user,
+        )  # fmt: skip
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -261,6 +299,9 @@ def open(
     name: str = "fleet",
     detach: bool = False,
     image: str | os.PathLike[str] | None = None,
+    router: str | Sequence[str] = (),
+    user: str | None = None,
+    insecure: bool = False,
     **options: object,
 ) -> Fleet:
     """Open a fleet on a Ray cluster, in a ``with`` block.
@@ -274,7 +315,16 @@ def open(
         detach: Machines do not end with this program.
         image: A disk, a CD or a kernel: a file of this computer, which nodes without it copy; or a
             path that every node has. Machines do not write to it: their disks end with them.
+        router: ``HOST:PORT`` of one or more routers (`kju router`), through which the machines are
+            served to other computers. Each node needs a host certificate (`kju cert host`). By
+            default they are served to this user's programs on their own computer only.
+        user: This program's user name at the router: see `FleetMachine.attach`.
+        insecure: Allow a router without encryption, and all of its clients to control machines.
         **options: Options of `kju.launch` for all machines.
     """
     defaults = dict(options) if image is None else {"image": os.fspath(image), **options}
-    return Fleet(address, name, detach, defaults)
+    routers = (router,) if isinstance(router, str) else tuple(router)
+    network = FleetNetwork(routers, insecure) if routers else None
+    if network is not None:
+        network.endpoints()  # wrong addresses are reported here
+    return Fleet(address, name, detach, defaults, network, user or os.environ.get("KJU_USER", ""))

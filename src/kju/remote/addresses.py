@@ -185,6 +185,22 @@ def endpoint(text: str, protocol: str = "tls") -> Endpoint:
     return made
 
 
+def safe_endpoint(text: str, *, insecure: bool = False) -> Endpoint:
+    """Parse an endpoint; one of another computer without a protocol is encrypted.
+
+    Args:
+        text: As for `endpoint`.
+        insecure: Do not encrypt it.
+
+    Raises:
+        UsageError: The text is not an endpoint.
+    """
+    found = endpoint(text, "tcp")
+    if "/" in text or found.is_local or insecure:
+        return found
+    return endpoint(text, "tls")
+
+
 class Tls(NamedTuple):
     """The PEM files of one end of a TLS connection.
 

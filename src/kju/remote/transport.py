@@ -18,7 +18,7 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,8 +45,13 @@ _COPY_DELAY = 0.015
 #: that sends faster than the loop processes would fill the memory.
 MAX_QUEUED = 4096
 
+#: Bytes of a question, the questions that wait for the event loop, and the answers to one.
+MAX_QUESTION, MAX_QUESTIONS, MAX_ANSWERS = 64, 16, 1024
+
 #: Takes the key and the bytes of a message.
 OnData = Callable[[str, bytes], object]
+#: Takes the key and the bytes of a question; returns the answers, each with its key.
+OnQuestion = Callable[[str, bytes], Iterable[tuple[str, bytes]]]
 #: Takes the key of a token, and whether it exists.
 OnPresence = Callable[[str, bool], object]
 
@@ -136,6 +141,11 @@ class Engine:
             raise KjuError("the session is not open")
         return self._session
 
+    @property
+    def is_router(self) -> bool:
+        """True if the session forwards the messages of others."""
+        return self._options.router
+
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed
             self._loop.call_soon_threadsafe(self._if_open, call, *arguments)
@@ -185,6 +195,55 @@ class Engine:
         replies = self.session.liveliness().get(key, timeout=seconds)
         read = itertools.islice(replies, most)
         return sorted({str(reply.ok.key_expr) for reply in read if reply.ok})
+
+    def answer(self, key: str, on_question: OnQuestion) -> Callable[[], None]:
+        """Answer the questions about a key; return the function that ends that.
+
+        At most `MAX_QUESTIONS` wait; others get no answer.
+        """
+        slots = threading.Semaphore(MAX_QUESTIONS)
+
+        def call(query: zenoh.Query, key: str, data: bytes) -> None:
+            replies = () if self._closed else on_question(key, data)
+            self._reliable.submit(reply, query, list(replies))
+
+        def reply(query: zenoh.Query, replies: list[tuple[str, bytes]]) -> None:
+            import zenoh
+
+            try:
+                with contextlib.suppress(zenoh.ZError):
+                    for key, data in replies:
+                        query.reply(key, data)
+            finally:
+                query.drop()  # type: ignore[no-untyped-call]  # zenoh's own
+                slots.release()
+
+        def on_query(query: zenoh.Query) -> None:
+            data = bytes(query.payload) if query.payload is not None else b""
+            if len(data) <= MAX_QUESTION and slots.acquire(blocking=False):
+                with contextlib.suppress(RuntimeError):  # the loop has closed
+                    self._loop.call_soon_threadsafe(call, query, str(query.key_expr), data)
+
+        return self._undo(self.session.declare_queryable(key, on_query))
+
+    def ask(self, key: str, data: bytes, seconds: float) -> list[tuple[str, bytes]]:
+        """Ask about a key; return the answers, with their keys. Blocks: call it in a thread.
+
+        Args:
+            key: The key, with or without wildcards.
+            data: The question, at most `MAX_QUESTION` bytes.
+            seconds: Time for the answers.
+        """
+        import zenoh
+
+        replies = self.session.get(
+            key, payload=data, timeout=seconds, consolidation=zenoh.ConsolidationMode.NONE
+        )
+        return [
+            (str(reply.ok.key_expr), bytes(reply.ok.payload))
+            for reply in itertools.islice(replies, MAX_ANSWERS)
+            if reply.ok and len(reply.ok.payload) <= MAX_ZENOH_MESSAGE
+        ]
 
     def is_connected(self) -> bool:
         """Return whether another session is connected to this one. Blocks: call it in a thread."""

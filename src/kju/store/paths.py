@@ -193,6 +193,28 @@ def local_network() -> str:
     return f"unix:{runtime_folder()}/.network"
 
 
+class DefaultNetwork(NamedTuple):
+    """The network of programs that name none.
+
+    Attributes:
+        connect: Addresses to connect to.
+        user: The user's name there; empty for a connection without certificates.
+    """
+
+    connect: list[str]
+    user: str
+
+
+def default_network() -> DefaultNetwork:
+    """Return the network of ``KJU_CONNECT`` and ``KJU_USER``; else this user's socket.
+
+    ``KJU_CONNECT`` has addresses, separated by spaces.
+    """
+    if connect := os.environ.get("KJU_CONNECT", "").split():
+        return DefaultNetwork(connect, os.environ.get("KJU_USER", ""))
+    return DefaultNetwork([local_network()], "")
+
+
 # -- defined machines and kept logs
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from ... import extras
 from ...errors import FileError, KjuError, LimitError, UsageError
 from ...files import Folder
-from ...remote.addresses import SessionOptions, endpoint
+from ...remote.addresses import SessionOptions, safe_endpoint
 from ...remote.trust import Trust, default_folder
 from ..settings import state_folder
 
@@ -40,9 +40,7 @@ class RemoteAddress(Struct, frozen=True):
         Raises:
             UsageError: The address is not valid, or the connection would be unprotected.
         """
-        where = endpoint(self.connect, "tcp")
-        if "/" not in self.connect and not where.is_local and not self.insecure:
-            where = endpoint(self.connect, "tls")
+        where = safe_endpoint(self.connect, insecure=self.insecure)
         encrypted = where.protocol in ("tls", "quic")
         if encrypted and not self.user:
             raise UsageError(

@@ -1,0 +1,137 @@
+"""A fleet on the network, as it is seen without Ray: real machines, senders and zenoh."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import xservers
+from support.fleet_scene import Scene, spec
+from support.wait import HANG, until_async
+
+import kju
+import kju.aio
+from kju.fleet.messages import FleetState
+from kju.fleet.network.joining import FleetNetwork
+from kju.fleet.network.news import NOT_SHOWN
+from kju.fleet.network.watcher import FleetWatcher
+from kju.remote.addresses import SessionOptions, endpoint
+from kju.store import running
+from kju.store.paths import local_network
+
+pytest.importorskip("zenoh")
+HIDDEN = Path(__file__).parents[1] / "support" / "hide_packages"
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    xservers.need()
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        (tmp_path / name).mkdir(mode=0o700)
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """A scene with two keepers on this user's socket."""
+    made = Scene(FleetNetwork())
+    for node in ("n1", "n2"):
+        made.start_keeper(node)
+    await until_async(lambda: len(made.controller.nodes()) == 2, "the nodes have joined")
+    yield made
+    for name in running.names():
+        running.kill(name)
+    for node in list(made.tasks):
+        await made.stop(node)
+
+
+def here() -> SessionOptions:
+    return SessionOptions(connect=[endpoint(local_network())])
+
+
+def shown(watcher: FleetWatcher) -> dict[str, tuple[FleetState, int, str]]:
+    return {
+        each.name: (each.state, each.generation, each.node) for each in watcher.picture.statuses()
+    }
+
+
+def reasons(watcher: FleetWatcher) -> dict[str, str]:
+    return {each.name: each.reason for each in watcher.picture.statuses()}
+
+
+async def command(*words: str) -> tuple[str, str]:
+    """Run ``kju`` in a process that cannot import Ray; return what it prints."""
+    paths = [str(Path(kju.__file__).parents[1])]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import sys; sys.modules['ray'] = None; from kju.cli.app import run;"
+        " sys.exit(run(sys.argv[1:]))", *words,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    async with asyncio.timeout(HANG):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode(), err.decode()
+
+
+async def listed(*words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((await command("fleet", *words, "--json"))[0])
+    return found
+
+
+async def test_machines_are_seen_and_used_without_ray_and_without_a_controller(
+    scene: Scene,
+) -> None:
+    await scene.controller.launch([spec("m1", spread=True), spec("m2", spread=True)])
+    node = {each.name: each.node for each in scene.controller.statuses()}
+    assert set(node.values()) == {"n1", "n2"}
+    async with FleetWatcher("lab", here(), None) as watcher:
+        wanted = {name: (FleetState.RUNNING, 1, node[name]) for name in ("m1", "m2")}
+        await until_async(lambda: shown(watcher) == wanted, "both machines are shown")
+        assert watcher.picture.has_controller
+
+        # The screen of another computer's machine, and its keyboard, by its name.
+        async with await kju.aio.attach(f"zenoh:lab/{node['m1']}/m1") as mirror:
+            assert (await mirror.screen.frame()).shape == (800, 1280, 3)
+            assert (await mirror.info())["mirror"]["of"] == f"zenoh:lab/{node['m1']}/m1"
+            assert (await mirror.info())["mirror"]["role"] == "control"
+
+        rows = await listed("ls", "--fleet", "lab")
+        assert [(row["name"], row["state"], row["generation"], row["node"]) for row in rows] == [
+            ("m1", "running", 1, node["m1"]), ("m2", "running", 1, node["m2"]),
+        ]  # fmt: skip
+        events = (await command("fleet", "events", "--fleet", "lab", "--json"))[0].splitlines()
+        assert [json.loads(line)["state"] for line in events if '"m1"' in line] == [
+            "starting", "running",
+        ]  # fmt: skip
+
+        # The controller ends; the leases of the machines run for some seconds more.
+        await scene.stop("publisher")
+        await until_async(lambda: not watcher.picture.has_controller, "its end is noticed")
+        # It had forwarded the messages of the others, which meet again.
+        await until_async(lambda: set(reasons(watcher).values()) == {""}, "the nodes show them")
+        assert shown(watcher) == wanted
+        out, err = await command("fleet", "ls", "--fleet", "lab", "--json")
+        assert [row["state"] for row in json.loads(out)] == ["running", "running"]
+        assert "its nodes show this" in err
+        running.kill("m1")
+        await until_async(
+            lambda: shown(watcher)["m1"] == (FleetState.LOST, 1, node["m1"]), "its loss is seen"
+        )
+        assert shown(watcher)["m2"][0] is FleetState.RUNNING
+        last = [event.status for event in watcher.taken() if event.status is not None][-1]
+        assert (last.name, last.state, last.reason) == ("m1", FleetState.LOST, NOT_SHOWN)
+
+        # And it returns, with the reason that it knows.
+        scene.start_publisher()
+        await until_async(lambda: watcher.picture.has_controller, "the controller is back")
+        await until_async(
+            lambda: reasons(watcher)["m1"] not in ("", NOT_SHOWN), "the controller's reason"
+        )

@@ -72,10 +72,18 @@ def machines(folder: str, count: int) -> Iterator[list[Machine]]:
 
 def begin(folder: str, number: int) -> Machine:
     here = Path(tempfile.mkdtemp(dir=folder))
-    arguments = ["-machine", "pc", "-accel", "tcg", "-m", "16", "-S",
-                 "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
-                 "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}"]  # fmt: skip
-    machine = kju.launch(name=f"kju-wall-{number}", args=arguments)
+    return video_memory(kju.launch(name=f"kju-wall-{number}", args=without_guest(here)), here)
+
+
+def without_guest(here: Path) -> list[str]:
+    """Return QEMU's arguments for a machine whose CPUs are stopped; its socket is in a folder."""
+    return ["-machine", "pc", "-accel", "tcg", "-m", "16", "-S",
+            "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
+            "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}"]  # fmt: skip
+
+
+def video_memory(machine: kju.Machine, here: Path) -> Machine:
+    """Set the mode of a machine; return it with the place of its video memory."""
     pid = int(machine.info()["qemu"]["pid"])
     Shown(here, pid, WIDTH, HEIGHT).close()  # sets the mode
     found = _VRAM.search(Path(f"/proc/{pid}/maps").read_text())
@@ -85,10 +93,10 @@ def begin(folder: str, number: int) -> Machine:
 
 
 @contextlib.contextmanager
-def drawing(chosen: Sequence[Machine]) -> Iterator[None]:
-    """Write the video memory of machines in another process."""
+def drawing(chosen: Sequence[Machine], *, text: bool = False) -> Iterator[None]:
+    """Write the video memory of machines in another process: noise, or lines of text."""
     places = [f"{each.pid}:{each.address}" for each in chosen]
-    words = [sys.executable, "-m", "benchmarks.wall", "draw", *places]
+    words = [sys.executable, "-m", "benchmarks.wall", "text" if text else "draw", *places]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -98,9 +106,9 @@ def drawing(chosen: Sequence[Machine]) -> Iterator[None]:
             process.kill()
 
 
-def draw(places: Sequence[str]) -> None:
+def draw(places: Sequence[str], *, text: bool = False) -> None:
     """Write pictures in turn to each memory until killed."""
-    drawn = pictures()
+    drawn = texts() if text else pictures()
     memories = []
     for place in places:
         pid, _, start = place.partition(":")
@@ -119,6 +127,20 @@ def pictures() -> list[np.ndarray]:
     """Return the rows that change, in different pictures."""
     rng = np.random.default_rng(1)
     return [rng.integers(0, 256, (ROWS, WIDTH, 4), np.uint8) for _ in range(PICTURES)]
+
+
+def texts() -> list[np.ndarray]:
+    """Return the rows that change as different lines of letters, 8x16 pixels each."""
+    rng = np.random.default_rng(1)
+    letters = rng.integers(0, 2, (64, 16, 8), np.uint8) * np.uint8(200)
+    found = []
+    for _ in range(PICTURES):
+        lines = letters[rng.integers(0, 64, (ROWS // 16, WIDTH // 8))]
+        grey = lines.transpose(0, 2, 1, 3).reshape(-1, WIDTH)
+        picture = np.zeros((ROWS, WIDTH, 4), np.uint8)
+        picture[: len(grey)] = grey[..., None]
+        found.append(picture)
+    return found
 
 
 class Used(NamedTuple):
@@ -302,4 +324,8 @@ def figures(folder: str) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    {"draw": draw, "show": show, "vnc": view_vnc}[sys.argv[1]](sys.argv[2:])
+    verb, words = sys.argv[1], sys.argv[2:]
+    if verb in ("draw", "text"):
+        draw(words, text=verb == "text")
+    else:
+        {"show": show, "vnc": view_vnc}[verb](words)

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import xservers
 from support.fleet_scene import Scene, spec
+from support.trusting import make_lab
 from support.wait import HANG, until_async
 
 import kju
 import kju.aio
-from kju.fleet.messages import FleetState
+from kju.fleet.messages import FleetState, MachineStatus
 from kju.fleet.network.joining import FleetNetwork
-from kju.fleet.network.news import NOT_SHOWN
+from kju.fleet.network.news import (
+    NOT_SHOWN,
+    Envelope,
+    controller_key,
+    encode_envelope,
+    encode_news,
+    state_key,
+    what_of,
+)
+from kju.fleet.network.publisher import SIGNED
 from kju.fleet.network.watcher import FleetWatcher
 from kju.remote.addresses import SessionOptions, endpoint
+from kju.remote.transport import Engine
 from kju.store import running
 from kju.store.paths import local_network
 
 pytest.importorskip("zenoh")
-HIDDEN = Path(__file__).parents[1] / "support" / "hide_packages"
 
 
 @pytest.fixture(autouse=True)
@@ -37,18 +50,27 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / name))
 
 
+@contextlib.asynccontextmanager
+async def opened(network: FleetNetwork, *nodes: str) -> AsyncIterator[Scene]:
+    """Yield a scene with keepers on a network."""
+    made = Scene(network)
+    try:
+        for node in nodes:
+            made.start_keeper(node)
+        await until_async(lambda: len(made.controller.nodes()) == len(nodes), "the nodes join")
+        yield made
+    finally:
+        for name in running.names():
+            running.kill(name)
+        for node in list(made.tasks):
+            await made.stop(node)
+
+
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     """A scene with two keepers on this user's socket."""
-    made = Scene(FleetNetwork())
-    for node in ("n1", "n2"):
-        made.start_keeper(node)
-    await until_async(lambda: len(made.controller.nodes()) == 2, "the nodes have joined")
-    yield made
-    for name in running.names():
-        running.kill(name)
-    for node in list(made.tasks):
-        await made.stop(node)
+    async with opened(FleetNetwork(), "n1", "n2") as made:
+        yield made
 
 
 def here() -> SessionOptions:
@@ -67,13 +89,13 @@ def reasons(watcher: FleetWatcher) -> dict[str, str]:
 
 async def command(*words: str) -> tuple[str, str]:
     """Run ``kju`` in a process that cannot import Ray; return what it prints."""
-    paths = [str(Path(kju.__file__).parents[1])]
+    source = str(Path(kju.__file__).parents[1])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
         "import sys; sys.modules['ray'] = None; from kju.cli.app import run;"
         " sys.exit(run(sys.argv[1:]))", *words,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=os.environ | {"PYTHONPATH": source},
     )  # fmt: skip
     async with asyncio.timeout(HANG):
         out, err = await process.communicate()
@@ -135,3 +157,49 @@ async def test_machines_are_seen_and_used_without_ray_and_without_a_controller(
         await until_async(
             lambda: reasons(watcher)["m1"] not in ("", NOT_SHOWN), "the controller's reason"
         )
+
+
+async def test_a_router_carries_a_fleet_with_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab(tmp_path / "trust")
+    monkeypatch.setenv("KJU_TRUST", str(lab.folder))
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        place = f"tls/localhost:{free.getsockname()[1]}"
+    where = [endpoint(place)]
+    router = await Engine.open(SessionOptions(listen=where, tls=lab.tls(), router=True))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(router.close)
+        scene = await stack.enter_async_context(opened(FleetNetwork((place,)), "n1"))
+        await scene.controller.launch([spec("m1")])
+        ann = SessionOptions(connect=where, tls=lab.tls("ann"))
+        async with FleetWatcher("lab", ann, lab) as watcher:
+            wanted = {"m1": (FleetState.RUNNING, 1, "n1")}
+            await until_async(lambda: shown(watcher) == wanted, "the machine is shown")
+            await until_async(lambda: watcher.picture.has_controller, "its controller answers")
+        # A program on another computer has two variables, and the name.
+        monkeypatch.setenv("KJU_CONNECT", place)
+        for user, role in (("ann", "control"), ("vic", "view")):
+            monkeypatch.setenv("KJU_USER", user)
+            async with await kju.aio.attach("zenoh:lab/n1/m1") as mirror:
+                assert (await mirror.info())["mirror"]["role"] == role
+                assert (await mirror.info())["mirror"]["sender"] == "host1"
+        assert [row["name"] for row in await listed("ls", "--fleet", "lab")] == ["m1"]
+
+        # A user has a certificate too, but speaks for no fleet.
+        liar = await Engine.open(ann)
+        stack.push_async_callback(liar.close)
+
+        def lie(key: str, question: bytes) -> list[tuple[str, bytes]]:
+            at = state_key("fake", what_of(key) or "statuses", 0)
+            (body,) = encode_news(1, 1, [MachineStatus("m9", FleetState.RUNNING, 1, "n9")])
+            proof = lab.sign("user-ann", SIGNED, at.encode(), question, body)
+            return [(at, encode_envelope(Envelope(body, proof)))]
+
+        liar.answer("kju/fleet-state/fake/**", lie)
+        liar.declare_token(controller_key("fake"))
+        async with FleetWatcher("fake", ann, lab) as watcher:
+            (notice,) = [event.notice for event in watcher.taken()]
+            assert "a host certificate is required" in notice
+            assert watcher.picture.statuses() == []
+            assert not watcher.picture.has_controller

@@ -1,7 +1,7 @@
 """SHELL: the connection of a fleet's processes, and of its watchers, to the network.
 
 Without a router the programs of one user on one computer meet at a socket in the user's runtime
-folder. Whoever comes first forwards the messages of all; when it ends, another one takes its place.
+folder. The first one forwards the messages of all; when it ends, another one takes its place.
 """
 
 from __future__ import annotations

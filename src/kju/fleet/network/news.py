@@ -1,4 +1,4 @@
-"""What a fleet says on zenoh, and the picture that a watcher has of it. I/O-free.
+"""The messages of a fleet on zenoh, and a watcher's picture of the fleet. I/O-free.
 
 | key | use |
 |---|---|
@@ -37,7 +37,7 @@ What = Literal["statuses", "changes"]
 
 
 class RunningStart(NamedTuple):
-    """A start of a machine that runs, as its node says.
+    """A start of a machine that runs, as its node shows it.
 
     Attributes:
         node: The node.
@@ -323,7 +323,7 @@ class FleetPicture:
             yield lost
 
     def forget_connection(self) -> None:
-        """Forget what was learned by a connection that has ended; the statuses stay known."""
+        """Forget the tokens of a connection that has ended; the statuses stay known."""
         self.has_controller = False
         self._tokens.clear()
         self._seen.clear()

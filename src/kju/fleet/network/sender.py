@@ -107,7 +107,7 @@ class FleetSender:
             try:
                 await self._serve_once(joined, start)
             except (MachineGoneError, MachineNotFoundError, MachineLostError):
-                return  # its keeper will say so
+                return  # its keeper reports that
             except (KjuError, OSError) as error:
                 log.warning("%s is not served: %s", start.name, error)
             await asyncio.sleep(_PAUSE)
@@ -135,7 +135,7 @@ class FleetSender:
 
 
 async def serve_input() -> None:
-    """Serve what the lines of the standard input say, until its end."""
+    """Serve the machines that the lines of the standard input name, until its end."""
     reader = asyncio.StreamReader(limit=_MAX_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -4,7 +4,7 @@ Rules:
 
 - The tokens of the nodes are followed, and the controller is asked for its statuses. Without a
   controller the tokens decide: the nodes go on to show their machines.
-- A connection that was lost says nothing about machines. Another one is opened, and the watcher
+- The loss of a connection is no loss of a machine. Another one is opened, and the watcher
   continues with the changes that it has not seen.
 - With certificates only messages that a host of the authority has signed are taken. A question has
   a random number, which the signature covers, so an old answer cannot be repeated.
@@ -111,7 +111,7 @@ class FleetWatcher:
         await self._disconnect()
 
     def taken(self) -> list[FleetEvent]:
-        """Return the events that have come since the last call."""
+        """Return the events since the last call."""
         return [self._events.get_nowait() for _ in range(self._events.qsize())]
 
     async def events(self) -> AsyncIterator[FleetEvent]:
@@ -242,7 +242,7 @@ class FleetWatcher:
         """Return the controller's answer to a question.
 
         Raises:
-            UnavailableError: It did not come, or was not the controller's.
+            UnavailableError: There was none, or no host had signed it.
         """
         if self._engine is None:
             raise UnavailableError("the connection is closed")

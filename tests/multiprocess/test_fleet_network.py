@@ -21,6 +21,7 @@ from support.wait import HANG, until_async
 
 import kju
 import kju.aio
+from kju.errors import KjuError
 from kju.fleet.messages import FleetState, MachineStatus
 from kju.fleet.network.joining import FleetNetwork
 from kju.fleet.network.news import (
@@ -36,6 +37,7 @@ from kju.fleet.network.publisher import SIGNED
 from kju.fleet.network.watcher import FleetWatcher
 from kju.remote.addresses import SessionOptions, endpoint
 from kju.remote.transport import Engine
+from kju.serving.server import Server, find
 from kju.store import running
 from kju.store.paths import local_network
 
@@ -157,6 +159,33 @@ async def test_machines_are_seen_and_used_without_ray_and_without_a_controller(
         await until_async(
             lambda: reasons(watcher)["m1"] not in ("", NOT_SHOWN), "the controller's reason"
         )
+
+
+async def test_kju_serve_and_fleets_share_the_socket_of_a_user(scene: Scene) -> None:
+    await scene.controller.launch([spec("m1")])
+    servers = [
+        asyncio.create_task(Server(["m1"], prefix=prefix).run()) for prefix in ("one", "two")
+    ]
+    node = scene.controller.statuses()[0].node
+    wanted = {f"lab/{node}/m1", "one/m1", "two/m1"}
+    try:
+        await until_served(wanted)
+        # The process that forwarded the messages of the others ends.
+        await scene.stop("publisher")
+        await until_served(wanted)
+        assert not any(server.done() for server in servers)
+    finally:
+        for server in servers:
+            server.cancel()
+        await asyncio.gather(*servers, return_exceptions=True)
+
+
+async def until_served(wanted: set[str]) -> None:
+    async with asyncio.timeout(HANG):
+        found: set[str] = set()
+        while found != wanted:
+            with contextlib.suppress(KjuError):  # nobody listens at this moment
+                found = set(await find(here()))
 
 
 async def test_a_router_carries_a_fleet_with_certificates(

@@ -39,6 +39,7 @@ from kju.errors import (
 from kju.fleet import FleetState
 from kju.fleet.images.source import PIECE
 from kju.fleet.messages import LEASE
+from kju.fleet.network.joining import FleetNetwork
 from kju.store import running
 from kju.store.leased import lease_clock
 
@@ -102,9 +103,26 @@ def node_numbers() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def opened(cluster: object) -> Iterator[Fleet]:
+def router(folders: None) -> Iterator[str]:
+    """A router, to which the commands connect."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        place = "tcp/{}:{}".format(*free.getsockname())
+    words = [sys.executable, "-m", "kju.cli", "router", "--listen", place]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(words, stdout=subprocess.PIPE) as process,
+    ):
+        patch.setenv("KJU_CONNECT", place)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"routing")
+        yield place
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def opened(cluster: object, router: str) -> Iterator[Fleet]:
     """The fleet of all tests: Ray takes seconds to start its actors."""
-    with kju.fleet.open(name="lab", xvfb=True) as opened:
+    with kju.fleet.open(name="lab", xvfb=True, router=router, insecure=True) as opened:
         yield opened
 
 
@@ -205,16 +223,26 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
         list(fleet.map(task(shape), machines[:1]))
 
 
-def test_a_machine_of_another_computer_is_not_attached(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_machine_of_another_computer_is_attached_as_a_mirror(
+    fleet: Fleet, router: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine = fleet.launch(name="far")
+    address = f"zenoh:lab/{machine.node}/far"
     # Another computer has no such machine, or another one of this name.
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with pytest.raises(UnavailableError, match=f"'far' is on {machine.node}"):
-        machine.attach()
+    with machine.attach(role="view") as mirror:
+        found = mirror.info()["mirror"]
+        assert (found["of"], found["role"]) == (address, "view")
+        assert mirror.screen.frame().shape == (800, 1280, 3)
+    with kju.attach(address) as mirror:
+        mirror.keyboard.press("a")
     with kju.launch(xvfb=True, name="far"), pytest.raises(MachineLostError, match="no longer on"):
         machine.attach()
+    machine.stop()
+    with pytest.raises(MachineLostError, match="no longer on"):
+        machine.attach()
+    with pytest.raises(UsageError, match=f"is served at {router}"):
+        FleetLink(None, "lab", detach=True, network=FleetNetwork(("tcp/127.0.0.1:1",)))
 
 
 def test_a_killed_keeper_comes_back_to_its_machines(fleet: Fleet) -> None:

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import extras
-from ..errors import KjuError
+from ..errors import KjuError, MissingError
 from ..files import most_descriptors
 from .addresses import MAX_ZENOH_MESSAGE, Endpoint, SessionOptions
 from .connection_errors import answers_quic, explain_unreachable
@@ -93,6 +93,30 @@ class Engine:
             raise KjuError(f"zenoh did not open a session in {OPEN_TIMEOUT:g} s") from None
         return engine
 
+    @classmethod
+    async def meet(cls, where: Endpoint) -> Self:
+        """Open a session at a socket: listen and forward messages there, or connect to another.
+
+        When the process that listens ends, the others do not listen by themselves: see
+        `has_lost_meeting`.
+
+        Raises:
+            KjuError: Neither works.
+        """
+        try:
+            return await cls.open(SessionOptions(listen=[where], router=True))
+        except MissingError:
+            raise
+        except KjuError as error:
+            try:
+                return await cls.open(SessionOptions(connect=[where]))
+            except KjuError:
+                raise error from None
+
+    def has_lost_meeting(self) -> bool:
+        """Return whether this session is connected to nobody, and does not listen."""
+        return not self._options.listen and not self.is_connected()
+
     def _open(self) -> zenoh.Session:
         import zenoh
 
@@ -140,11 +164,6 @@ class Engine:
         if self._session is None:
             raise KjuError("the session is not open")
         return self._session
-
-    @property
-    def is_router(self) -> bool:
-        """True if the session forwards the messages of others."""
-        return self._options.router
 
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed

@@ -17,6 +17,8 @@ from .zenoh_carrier import ZenohCarrier
 
 #: Seconds between two searches for new machines.
 TICK = 1.0
+#: Looks without a process that listens at the socket, after which this one does.
+_MISSES = 2
 
 
 def anyone(name: str) -> Admit:
@@ -76,22 +78,41 @@ class Server:
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Serve until this is cancelled. A machine that was restarted is served again.
 
+        Several processes of one user may serve at the user's own socket: the first one listens, and
+        another one takes its place when it ends.
+
         Raises:
             KjuError: A named machine is missing at the start, or zenoh cannot open a session.
         """
-        engine = self._engine = await Engine.open(self._options)
+        own = endpoint(local_network())
+        if list(self._options.listen) != [own] or self._options.connect:
+            await self._serve(await Engine.open(self._options), ready, may_end=False)
+            return
+        while True:
+            await self._serve(await Engine.meet(own), ready, may_end=True)
+            ready = _nothing
+
+    async def _serve(self, engine: Engine, ready: Callable[[], object], *, may_end: bool) -> None:
+        """Serve with a session until this is cancelled, or no other process is at its socket."""
+        self._engine = engine
         machines = self._machines = ServedMachines(
             self._names, f"{self.prefix}/", lambda name: ZenohCarrier(engine, name), self._admit
         )
+        missed = 0
         try:
             await machines.start()
             ready()
-            while True:
+            while missed < _MISSES:
                 await asyncio.sleep(TICK)
                 await machines.update()
+                missed = missed + 1 if may_end and engine.has_lost_meeting() else 0
         finally:
             await machines.close()
             await engine.close()
+
+
+def _nothing() -> None:
+    pass
 
 
 async def find(options: SessionOptions, seconds: float = 2.0) -> list[str]:

@@ -73,7 +73,7 @@ async def join(network: FleetNetwork) -> Joined:
         KjuError: The network cannot be reached.
     """
     if not network.router:
-        return Joined(await meet(), None)
+        return Joined(await Engine.meet(endpoint(local_network())), None)
     options = network.endpoints()
     folder = Path(default_folder())
     trust = None if network.insecure else Trust(folder)
@@ -86,22 +86,6 @@ async def join(network: FleetNetwork) -> Joined:
             f" {', '.join(network.router)} could control its machines: make one with kju cert host"
         )
     return Joined(await Engine.open(options), trust)
-
-
-async def meet() -> Engine:
-    """Connect to the socket of this user, or listen there if nobody does.
-
-    Raises:
-        KjuError: Neither works.
-    """
-    where = endpoint(local_network())
-    try:
-        return await Engine.open(SessionOptions(listen=[where], router=True))
-    except KjuError as error:
-        try:
-            return await Engine.open(SessionOptions(connect=[where]))
-        except KjuError:
-            raise error from None
 
 
 async def stay_joined(
@@ -157,5 +141,5 @@ async def _lost(engine: Engine, using: asyncio.Future[None]) -> None:
         await asyncio.wait([using], timeout=_LOOK)
         if using.done():
             return using.result()
-        missed = 0 if engine.is_router or engine.is_connected() else missed + 1
+        missed = missed + 1 if engine.has_lost_meeting() else 0
     return None

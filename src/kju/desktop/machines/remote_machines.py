@@ -5,7 +5,7 @@
   the time of a question without an answer is the round trip.
 - An address that cannot be reached keeps its machines, with the reason and the time of the next
   attempt. The time between two attempts doubles, up to `MAX_PAUSE`.
-- A sender is not trusted: at most `MAX_SCREENS` names are read of it, and a name that is not a
+- A sender is not trusted: at most `MAX_SCREENS` of its screens are shown, and a name that is not a
   screen's (`kju.remote.addresses.check_screen`) is dropped.
 - A connection is shared with its user, which shows the machines' pictures and reports their state.
 - A remote machine is opened through a mirror of it, a process that ends with the app.
@@ -39,8 +39,9 @@ from .remote_addresses import (
     write_addresses,
 )
 
-#: Screens of one address.
-MAX_SCREENS = 256
+#: Screens of one address, the first ones by name; and the names that are read: the network's order
+#: of names may change, and the screens of a wall must not.
+MAX_SCREENS, _MAX_NAMES = 256, 4096
 #: Seconds between two questions to an address, and for its answer.
 LOOK_SECONDS, _ANSWER_SECONDS = 5.0, 4.0
 #: Seconds until the next attempt, at first and at most.
@@ -372,7 +373,7 @@ class _Follower:
                 return f"no answer in {_ANSWER_SECONDS:g} s", known, looked
             everything = addresses.presence("**")
             keys = await asyncio.to_thread(
-                engine.find_tokens, everything, _ANSWER_SECONDS, MAX_SCREENS + 1
+                engine.find_tokens, everything, _ANSWER_SECONDS, _MAX_NAMES
             )
             found = served(address.connect, keys, round_trip)
             if found or was_empty:  # a single empty answer may be one that did not arrive in time

@@ -6,7 +6,7 @@ import pytest
 
 from kju.errors import UsageError
 from kju.remote import addresses
-from kju.remote.addresses import SessionOptions, Tls, endpoint
+from kju.remote.addresses import SessionOptions, Tls, endpoint, safe_endpoint
 
 
 @pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])
@@ -125,3 +125,20 @@ def test_new_connections_take_half_of_the_open_files_at_most(
 def test_links_are_closed_when_their_certificates_expire() -> None:
     found = SessionOptions(listen=[endpoint("tls/127.0.0.1:7447")], tls=Tls("a", "b", "c")).zenoh()
     assert found["transport/link/tls"]["close_link_on_expiration"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "insecure", "protocol"),
+    [
+        ("host1.example:7447", False, "tls"),
+        ("host1.example:7447", True, "tcp"),
+        ("tcp/host1.example:7447", False, "tcp"),  # `check` refuses it
+        ("quic/host1.example:7447", True, "quic"),
+        ("127.0.0.1:7447", False, "tcp"),
+        ("unix:/run/user/1000/kju/.network", False, "unix"),
+    ],
+)
+def test_an_address_of_another_computer_is_encrypted_by_default(
+    text: str, insecure: bool, protocol: str
+) -> None:
+    assert safe_endpoint(text, insecure=insecure).protocol == protocol

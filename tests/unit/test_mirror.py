@@ -155,7 +155,6 @@ SUITES: dict[str, str] = {
     "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
     "unit/store/test_definitions.py": "store.defining",
     "unit/store/test_log_files.py": "emulators.child",
-    "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",

@@ -93,8 +93,8 @@ class Engine:
             raise KjuError(f"zenoh did not open a session in {OPEN_TIMEOUT:g} s") from None
         return engine
 
-    @classmethod
-    async def meet(cls, where: Endpoint) -> Self:
+    @staticmethod
+    async def meet(where: Endpoint) -> Engine:
         """Open a session at a socket: listen and forward messages there, or connect to another.
 
         When the process that listens ends, the others do not listen by themselves: see
@@ -104,12 +104,12 @@ class Engine:
             KjuError: Neither works.
         """
         try:
-            return await cls.open(SessionOptions(listen=[where], router=True))
+            return await Engine.open(SessionOptions(listen=[where], router=True))
         except MissingError:
             raise
         except KjuError as error:
             try:
-                return await cls.open(SessionOptions(connect=[where]))
+                return await Engine.open(SessionOptions(connect=[where]))
             except KjuError:
                 raise error from None
 

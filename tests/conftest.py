@@ -79,6 +79,14 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a test folders of its own for running and defined machines and their logs."""
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        (tmp_path / name).mkdir(mode=0o700)
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+
+@pytest.fixture
 def lab(tmp_path: Path) -> Trust:
     """A sender's certificates and two users, as `support.trusting.make_lab` makes them."""
     pytest.importorskip("cryptography")

@@ -1,24 +1,10 @@
 /** The WebAssembly decoder against the oracle, on valid, altered and random blocks. */
-import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
-import { beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { Decoder } from "../src/screen/decoder";
 import { PeerError } from "../src/wire/msgpack";
 import { OraclePicture } from "./oracle";
-
-const file = new URL("../../src/kju/web/static/screen.wasm", import.meta.url);
-let module: WebAssembly.Module;
-beforeAll(async () => {
-  module = await WebAssembly.compile(readFileSync(file));
-  // Node has no ImageData.
-  globalThis.ImageData ??= class {
-    constructor(
-      readonly data: Uint8ClampedArray,
-      readonly width: number,
-      readonly height: number,
-    ) {}
-  } as unknown as typeof ImageData;
-});
+import { wasm } from "./wasm";
 
 const WIDTH = 40;
 const HEIGHT = 24;
@@ -85,34 +71,37 @@ function shown(decoder: Decoder, picture: OraclePicture): void {
   }
 }
 
+/** Draw a block in both: either both refuse it, or both show the same. */
+function drawSame(decoder: Decoder, picture: OraclePicture, data: Uint8Array): void {
+  let problem = false;
+  try {
+    picture.draw(data);
+  } catch {
+    problem = true;
+  }
+  if (problem) expect(() => decoder.draw(data, data.length, true)).toThrow(PeerError);
+  else decoder.draw(data, data.length, true);
+  shown(decoder, picture);
+}
+
 it.each([1, 3] as const)(
   "blocks with %i channels are drawn as the specification says",
   (channels) => {
-    const decoder = new Decoder(module);
+    const decoder = new Decoder(wasm);
     decoder.mode(WIDTH, HEIGHT, channels === 1);
     const picture = new OraclePicture(WIDTH, HEIGHT, channels);
     const block = fc
       .array(item(channels), { maxLength: 4 })
       .map((items) => Uint8Array.from(items.flat()));
     fc.assert(
-      fc.property(block, (data) => {
-        let problem = false;
-        try {
-          picture.draw(data);
-        } catch {
-          problem = true;
-        }
-        if (problem) expect(() => decoder.draw(data, data.length, true)).toThrow(PeerError);
-        else decoder.draw(data, data.length, true);
-        shown(decoder, picture);
-      }),
+      fc.property(block, (data) => drawSame(decoder, picture, data)),
       { numRuns: 400 },
     );
   },
 );
 
 it("altered blocks draw the same as the oracle, or nothing", () => {
-  const decoder = new Decoder(module);
+  const decoder = new Decoder(wasm);
   decoder.mode(WIDTH, HEIGHT, false);
   const picture = new OraclePicture(WIDTH, HEIGHT, 3);
   const block = fc
@@ -123,23 +112,13 @@ it("altered blocks draw the same as the oracle, or nothing", () => {
       return cut % 3 === 0 ? flat.subarray(0, cut % flat.length) : flat;
     });
   fc.assert(
-    fc.property(block, (data) => {
-      let problem = false;
-      try {
-        picture.draw(data);
-      } catch {
-        problem = true;
-      }
-      if (problem) expect(() => decoder.draw(data, data.length, true)).toThrow(PeerError);
-      else decoder.draw(data, data.length, true);
-      shown(decoder, picture);
-    }),
+    fc.property(block, (data) => drawSame(decoder, picture, data)),
     { numRuns: 1000 },
   );
 });
 
 it("random compressed bytes draw nothing", () => {
-  const decoder = new Decoder(module);
+  const decoder = new Decoder(wasm);
   decoder.mode(WIDTH, HEIGHT, false);
   const before = decoder.pixels().data.slice();
   fc.assert(
@@ -156,7 +135,7 @@ it("random compressed bytes draw nothing", () => {
 });
 
 it("absurd modes are refused, and a good one follows", () => {
-  const decoder = new Decoder(module);
+  const decoder = new Decoder(wasm);
   expect(() => decoder.mode(65_535, 65_535, false)).toThrow(PeerError);
   expect(() => decoder.mode(16_384, 16_384, false)).toThrow(PeerError);
   expect(() => decoder.draw(new Uint8Array(3), 3, true)).toThrow(PeerError);
@@ -167,7 +146,7 @@ it("absurd modes are refused, and a good one follows", () => {
 });
 
 it("a storm of modes takes the memory of the largest", () => {
-  const decoder = new Decoder(module);
+  const decoder = new Decoder(wasm);
   decoder.mode(1920, 1080, false);
   const size = decoder.pixels().data.buffer.byteLength;
   for (let i = 0; i < 500; i++)

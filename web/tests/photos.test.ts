@@ -1,12 +1,12 @@
 /** Photos: which JPEGs are accepted, their order among other messages, and how they are drawn. */
-import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Decoder } from "../src/screen/decoder";
 import { checkJpeg } from "../src/wire/jpeg";
 import { decode, encode, PeerError, type Value } from "../src/wire/msgpack";
 import type { PhotoDecoder, Picture } from "../src/wire/picture_stream";
 import { ScreenSession } from "../src/wire/session";
+import { wasm } from "./wasm";
 
 /** Made by `kju.wire.jpeg.compress`: 24 x 16. */
 const COLOUR = Uint8Array.from(
@@ -288,21 +288,8 @@ describe("a session with photos", () => {
 });
 
 describe("a photo in the picture", () => {
-  let module: WebAssembly.Module;
-  beforeAll(async () => {
-    const file = new URL("../../src/kju/web/static/screen.wasm", import.meta.url);
-    module = await WebAssembly.compile(readFileSync(file));
-    globalThis.ImageData ??= class {
-      constructor(
-        readonly data: Uint8ClampedArray,
-        readonly width: number,
-        readonly height: number,
-      ) {}
-    } as unknown as typeof ImageData;
-  });
-
   it.each([false, true])("has the decoded pixels, and moves take them along (grey: %s)", (grey) => {
-    const decoder = new Decoder(module);
+    const decoder = new Decoder(wasm);
     decoder.mode(8, 4, grey);
     const pixels = Uint8Array.from({ length: 4 * 2 * 2 }, (_, i) => 10 * i);
     decoder.drawPhoto(1, 2, 2, 2, pixels);
@@ -324,7 +311,7 @@ describe("a photo in the picture", () => {
   });
 
   it("outside it, or of another size, is refused", () => {
-    const decoder = new Decoder(module);
+    const decoder = new Decoder(wasm);
     expect(() => decoder.drawPhoto(0, 0, 1, 1, new Uint8Array(4))).toThrow(PeerError);
     decoder.mode(8, 4, false);
     const before = decoder.pixels().data.slice();

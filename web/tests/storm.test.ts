@@ -2,7 +2,6 @@
  * A server that sends 10^6 random messages to the real decoder: `PeerError` or a message, never
  * another exception; nothing is drawn by a message that is not valid; and memory stays as it was.
  */
-import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
@@ -11,21 +10,11 @@ import { splitFrame } from "../src/wire/frames";
 import { decode, encode, PeerError, type Value } from "../src/wire/msgpack";
 import { ScreenSession } from "../src/wire/session";
 import { decodeServerMessage } from "../src/wire/socket_messages";
+import { wasm } from "./wasm";
 
 const MESSAGES = 1_000_000;
 const WIDTH = 64;
 const HEIGHT = 48;
-
-const file = new URL("../../src/kju/web/static/screen.wasm", import.meta.url);
-const module = new WebAssembly.Module(readFileSync(file));
-// Node has no ImageData.
-globalThis.ImageData ??= class {
-  constructor(
-    readonly data: Uint8ClampedArray,
-    readonly width: number,
-    readonly height: number,
-  ) {}
-} as unknown as typeof ImageData;
 
 /** Return numbers below `most`: Marsaglia's xorshift, so that a failure can be repeated. */
 function randomNumbers(seed: number): (most: number) => number {
@@ -48,7 +37,7 @@ function usedMemory(): number {
 
 /** A page's session; it begins again when the server has ended it. */
 class Viewer {
-  readonly decoder = new Decoder(module);
+  readonly decoder = new Decoder(wasm);
   drawn = 0;
   private session!: ScreenSession;
   private isOver = true;

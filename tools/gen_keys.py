@@ -63,6 +63,7 @@ def texts(sources: packages.Sources) -> dict[Path, str]:
         read[name] = layouts.read(sources.root, model, x11, variant)
         text = render.layout(title, render.x11_name(x11, variant), read[name], sources)
         found[KEYS / f"keyboards/{name}.txt"] = text
+    found[KEYS / "keyboards/dead_keys.txt"] = render.dead_keys(read.values(), sources)
     return found | {PAGE: render.page(read, sources)}
 
 

@@ -29,14 +29,15 @@ class Model:
     """A keyboard that is set to a layout: modifiers, a table of levels, pending dead keys."""
 
     def __init__(self, name: str) -> None:
-        path = Path(keyboards.__file__).parent / f"{name}.txt"
-        _, rows, *composed = path.read_text().rstrip("\n").split("\n\n")
+        folder = Path(keyboards.__file__).parent
+        _, rows = (folder / f"{name}.txt").read_text().rstrip("\n").split("\n\n")
+        _, composed = (folder / "dead_keys.txt").read_text().rstrip("\n").split("\n\n")
         self.rows = {}
         for line in rows.split("\n"):
             number, *symbols = line.split(" ")
             self.rows[int(number, 16)] = [symbol(word) for word in symbols]
         self.composed = {}
-        for line in "".join(composed).splitlines():
+        for line in composed.splitlines():
             dead, _, pairs = line.partition(": ")
             words = [symbol(word) for word in pairs.split(" ")]
             for base, text in zip(words[::2], words[1::2], strict=True):

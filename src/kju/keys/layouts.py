@@ -1,7 +1,7 @@
 """Keyboard layouts: the keys that type each character.
 
-A layout is a table from characters to chords. It is generated from X11's keyboard data: the
-symbols on each key, and the characters that dead keys compose (`keyboards`). It is right for a
+A layout is a table from characters to chords. It is made from X11's keyboard data: the symbols on
+each key, and the characters that dead keys compose in every layout (`keyboards`). It is right for a
 guest that uses the layout of the same name. Caps lock is assumed to be off;
 `Layout.under_caps_lock` returns the chords for a guest where it is on.
 """
@@ -28,6 +28,8 @@ Stroke = tuple[Chord, ...]
 SHIFT, ALTGR = NUMBERS["shift"], NUMBERS["alt_r"]
 #: The modifiers held for each symbol on a key, in X11's order.
 LEVELS: tuple[Chord, ...] = ((), (SHIFT,), (ALTGR,), (SHIFT, ALTGR))
+#: More keys than any stroke has.
+_ANY = 1 << 10
 #: Control characters, on the same keys in every layout.
 CONTROLS = {
     "\t": "tab",
@@ -119,11 +121,13 @@ def layout(name: str) -> Layout:
 @cache
 def _load(name: str) -> Layout:
     # Loaded on first use: a program needs one or two of the 36 layouts.
-    rows, composed, caps = _read(name)
+    rows, caps = _read(name)
     direct = _direct(rows)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
     strokes |= {c: ((NUMBERS[key],),) for c, key in CONTROLS.items()}
-    return Layout(name, strokes | _composed(direct, composed), _under_caps(caps))
+    # In xkb-data 2.35 the variants "nodeadkeys" have a few on AltGr. They are gone in 2.42.
+    composed = {} if keyboards.X11[name][2] == "nodeadkeys" else _composed(direct)
+    return Layout(name, strokes | composed, _under_caps(caps))
 
 
 class _LayoutFile(NamedTuple):
@@ -131,33 +135,31 @@ class _LayoutFile(NamedTuple):
 
     Attributes:
         rows: The symbols on each key, one for each level: a character, or the name of a dead key.
-        composed: For each sequence of dead keys, pairs: the next symbol, and the character that
-            it composes.
         caps: For each key that caps lock changes, one letter for each level: the level that
             types its symbol while caps lock is on, or x for none.
     """
 
     rows: dict[int, list[str]]
-    composed: dict[tuple[str, ...], list[str]]
     caps: dict[int, str]
 
 
 def _read(name: str) -> _LayoutFile:
     """Read a layout's file."""
-    text = pkgutil.get_data(keyboards.__name__, f"{name}.txt") or b""
     rows: dict[int, list[str]] = {}
-    composed: dict[tuple[str, ...], list[str]] = {}
     caps: dict[int, str] = {}
-    for line in text.decode().split("\n"):
+    for line in _lines(name):
         first, *words = line.split(" ")
-        if first.startswith("dead_"):
-            dead, _, pairs = line.partition(": ")
-            composed.setdefault(tuple(dead.split(" ")), []).extend(map(_symbol, pairs.split(" ")))
-        elif first == "caps_lock":
+        if first == "caps_lock":
             caps |= {int(key, 16): words[0].rstrip(":") for key in words[1:]}
-        elif words and first != "#":
+        else:
             rows[int(first, 16)] = [_symbol(word) for word in words]
-    return _LayoutFile(rows, composed, caps)
+    return _LayoutFile(rows, caps)
+
+
+def _lines(name: str) -> list[str]:
+    """Return the lines of a file of `keyboards`, without remarks."""
+    text = pkgutil.get_data(keyboards.__name__, f"{name}.txt") or b""
+    return [line for line in text.decode().split("\n") if line and not line.startswith("# ")]
 
 
 def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
@@ -181,18 +183,40 @@ def _under_caps(caps: Mapping[int, str]) -> dict[Chord, Chord | None]:
     }
 
 
-def _composed(
-    direct: Mapping[str, Stroke], composed: Mapping[tuple[str, ...], Sequence[str]]
-) -> dict[str, Stroke]:
-    """Map the characters composed with dead keys to their strokes.
+def _composed(direct: Mapping[str, Stroke]) -> dict[str, Stroke]:
+    """Map the characters that dead keys compose to their strokes.
 
-    The files list a character only where no shorter stroke types it.
+    A character is left out if it has a stroke of its own with as few keys. Of several sequences
+    the one with the fewest keys is taken, then the first in the order of their symbols.
     """
-    found: dict[str, Stroke] = {}
-    for dead, pairs in composed.items():
-        prefix = tuple(chord for name in dead for chord in direct[name])
-        for base, character in zip(pairs[::2], pairs[1::2], strict=True):
-            found[character] = (*prefix, *direct[base])
+    if not any(symbol.startswith("dead_") for symbol in direct):
+        return {}
+    cost = {symbol: sum(map(len, stroke)) for symbol, stroke in direct.items()}
+    best: dict[str, tuple[int, int, tuple[str, ...], str]] = {}
+    for dead, pairs in _compositions().items():
+        if not direct.keys() >= set(dead):
+            continue
+        before = sum(cost[symbol] for symbol in dead)
+        for base, character in pairs.items():
+            if base in direct and (keys := before + cost[base]) < cost.get(character, _ANY):
+                way = keys, len(dead), dead, base
+                if character not in best or way < best[character]:
+                    best[character] = way
+    return {
+        character: tuple(chord for symbol in (*dead, base) for chord in direct[symbol])
+        for character, (_, _, dead, base) in best.items()
+    }
+
+
+@cache
+def _compositions() -> dict[tuple[str, ...], dict[str, str]]:
+    """Return for each sequence of dead keys the character that each next symbol composes."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for line in _lines("dead_keys"):
+        dead, _, pairs = line.partition(": ")
+        words = [_symbol(word) for word in pairs.split(" ")]
+        known = found.setdefault(tuple(dead.split(" ")), {})
+        known.update(zip(words[::2], words[1::2], strict=True))
     return found
 
 

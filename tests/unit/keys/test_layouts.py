@@ -135,7 +135,7 @@ def test_a_text_is_normalised_where_it_must_be() -> None:
     assert [thai.chords[c] for c in text] == thai.strokes(text)
 
 
-def test_only_the_requested_layout_is_read() -> None:
+def test_only_the_requested_layout_and_its_dead_keys_are_read() -> None:
     program = (
         "import sys\n"
         "def opened(event, arguments):\n"
@@ -144,7 +144,8 @@ def test_only_the_requested_layout_is_read() -> None:
         "import kju.keys; kju.keys.layout('de')"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert [Path(line).name for line in said.stdout.split("\n")] == ["en-us.txt", "de.txt", ""]
+    names = [Path(line).name for line in said.stdout.splitlines()]
+    assert names == ["en-us.txt", "de.txt", "dead_keys.txt"]
 
 
 # ---- QEMU's keymaps ----
@@ -218,7 +219,7 @@ def test_a_layout_agrees_with_qemus_keymap(name: str) -> None:
 
 def test_every_layout_file_belongs_to_a_layout() -> None:
     folder = Path(keyboards.__file__).parent
-    assert {path.stem for path in folder.glob("*.txt")} == set(keys.LAYOUTS)
+    assert {path.stem for path in folder.glob("*.txt")} == {*keys.LAYOUTS, "dead_keys"}
     assert set(keys.LAYOUT_ALIASES.values()) <= set(keys.LAYOUTS)
     assert not set(keys.LAYOUT_ALIASES) & set(keys.LAYOUTS)
     assert all(c in keys.US.chords for c in string.ascii_letters)

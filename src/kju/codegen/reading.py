@@ -146,7 +146,7 @@ def _is_level(one: Rect, other: Rect) -> bool:
     return other.y <= middle < other.bottom
 
 
-class TimedFrame(NamedTuple):
+class _TimedFrame(NamedTuple):
     """A frame, and the time at which it was taken."""
 
     time: float
@@ -163,14 +163,14 @@ class History:
             language: Tesseract's name of the language to expect.
             max_bytes: Bytes of frames that are kept; at least four frames are.
         """
-        self._frames: deque[TimedFrame] = deque()
+        self._frames: deque[_TimedFrame] = deque()
         self._bytes = 0
         self._language = language
         self._max_bytes = max_bytes
 
     def add(self, time: float, frame: Frame) -> None:
         """Add the newest frame."""
-        self._frames.append(TimedFrame(time, ReadFrame(frame, self._language)))
+        self._frames.append(_TimedFrame(time, ReadFrame(frame, self._language)))
         self._bytes += frame.nbytes
         while self._bytes > self._max_bytes and len(self._frames) > _FEWEST:
             self._bytes -= self._frames.popleft().frame.frame.nbytes

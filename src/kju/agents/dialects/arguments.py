@@ -88,13 +88,13 @@ class Arguments:
         """
         if not self.has(key):
             raise ActionError(f"{self.name} needs {key}: [x, y]; {self._view.range_words}")
-        return self.as_point(self._get(key), key)
+        return self._as_point(self._get(key), key)
 
     def optional_point(self, key: str) -> tuple[int, int] | None:
         """Return the screen's pixel of a point; None where it was not given."""
-        return self.as_point(self._get(key), key) if self.has(key) else None
+        return self._as_point(self._get(key), key) if self.has(key) else None
 
-    def as_point(self, value: Any, key: str) -> tuple[int, int]:  # noqa: ANN401  as above
+    def _as_point(self, value: Any, key: str) -> tuple[int, int]:  # noqa: ANN401  as above
         """Return the screen's pixel of a point of the picture: a pair, or a map of x and y.
 
         Raises:
@@ -273,7 +273,7 @@ class Arguments:
             raise ActionError(
                 f"{key} of {self.name} has {least} to {most} points, not {len(value)}"
             )
-        return [self.as_point(each, key) for each in value]
+        return [self._as_point(each, key) for each in value]
 
 
 #: Turns the arguments of an action into a plan.

@@ -62,7 +62,7 @@ class ToolLauncher:
         real = path.resolve()
         return real.is_file() and real.parent == self._folder and not path.name.startswith(".")
 
-    def path_of(self, image: str) -> Path:
+    def _path_of(self, image: str) -> Path:
         """Return the path of an image.
 
         Raises:
@@ -91,7 +91,7 @@ class ToolLauncher:
         image = arguments.text("image")
         name = arguments.optional_text("name")
         arguments.finish()
-        path = await run_blocking(self.path_of, image)
+        path = await run_blocking(self._path_of, image)
         name = check_name(name or name_for(image))
         async with self._lock:
             await self._check_number()

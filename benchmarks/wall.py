@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 import kju
 from kju.desktop.wall.tile_follower import STILL_RATES
@@ -39,6 +40,8 @@ DRAWN = 10.0
 TOP, ROWS = 300, HEIGHT // 4
 #: Different pictures. Each look must find another one than the look before, half a second earlier.
 PICTURES = 7
+#: Lines of text in the rows that change.
+LINES = 12
 #: Machines that start at the same time.
 STARTS = 4
 #: Seconds for all first pictures, and for the end of the measured program.
@@ -130,16 +133,15 @@ def pictures() -> list[np.ndarray]:
 
 
 def texts() -> list[np.ndarray]:
-    """Return the rows that change as different lines of letters, 8x16 pixels each."""
-    rng = np.random.default_rng(1)
-    letters = rng.integers(0, 2, (64, 16, 8), np.uint8) * np.uint8(200)
-    found = []
-    for _ in range(PICTURES):
-        lines = letters[rng.integers(0, 64, (ROWS // 16, WIDTH // 8))]
-        grey = lines.transpose(0, 2, 1, 3).reshape(-1, WIDTH)
-        picture = np.zeros((ROWS, WIDTH, 4), np.uint8)
-        picture[: len(grey)] = grey[..., None]
-        found.append(picture)
+    """Return the rows that change as lines of a program's text, different ones in each."""
+    lines = Path(__file__).read_text().splitlines()
+    font, found = ImageFont.load_default(), []
+    for first in range(0, PICTURES * LINES, LINES):
+        image = Image.new("L", (WIDTH, ROWS))
+        draw = ImageDraw.Draw(image)
+        for number, line in enumerate(lines[first : first + LINES]):
+            draw.text((0, number * ROWS // LINES), line * 2, fill=200, font=font)
+        found.append(np.repeat(np.asarray(image)[..., None], 4, axis=2))
     return found
 
 

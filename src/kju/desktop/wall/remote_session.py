@@ -34,8 +34,9 @@ OPEN_TIMEOUT = 10.0
 LINGER = 10.0
 #: Seconds until the next attempt after a failure, at first and at most.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
-#: Seconds from a change to the tile's picture: an update has several messages.
-SETTLE = 0.03
+#: Seconds from the last message of a change to the tile's picture, and from the first one at most:
+#: an update has several messages, and each thumbnail costs as much as one of them.
+SETTLE, MAX_SETTLE = 0.03, 0.25
 
 
 class ScreenPlace(NamedTuple):
@@ -98,6 +99,7 @@ class RemoteScreen:
         self._news, self._was_live = ScreenNews(), False
         self._mirror: Mirror | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._look_by = 0.0
         self._wanted, self._ended = asyncio.Event(), asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -213,8 +215,12 @@ class RemoteScreen:
     # ---- the picture
 
     def _look_soon(self) -> None:
+        loop = asyncio.get_running_loop()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SETTLE, self._look)
+            self._look_by = loop.time() + MAX_SETTLE
+        else:
+            self._timer.cancel()
+        self._timer = loop.call_at(min(loop.time() + SETTLE, self._look_by), self._look)
 
     def _look(self) -> None:
         """Take the picture of the target, if it is another one."""

@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from support.wait import until_async
+from support.wait import HANG, until_async
 from support.web_page import Page, new_key, page_of, web_server
 
 from kju.errors import UsageError
@@ -346,13 +346,25 @@ async def test_a_page_loads_beside_a_thousand_silent_connections(server: WebServ
     await until_async(lambda: server._sessions.connections.count == (0, 0))  # type: ignore[union-attr]
 
 
-async def test_a_slow_request_is_ended(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["silent", "a byte at a time"])
+async def test_a_slow_request_is_ended(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     monkeypatch.setattr("kju.web.connections.AUTHENTICATION_TIME", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+
+    async def drip() -> None:
+        while how != "silent":
+            writer.write(b"a")
+            await asyncio.sleep(0.02)
+
     writer.write(b"GET / HTTP/1.1\r\nX: ")
+    dripping = asyncio.create_task(drip())
     with contextlib.suppress(ConnectionError):
-        while await reader.read(100):
-            pass
+        async with asyncio.timeout(HANG):
+            while await reader.read(100):
+                pass
+    dripping.cancel()
     await closed(writer)
 
 

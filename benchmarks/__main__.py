@@ -25,6 +25,7 @@ ALONE = ("surface", "wake", "start", "host", "xvfb", "typing", "forks", "lockste
 PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
     "window", "gym", "mcp", "browser", "browser_motion", "browser_wall", "browser_link",
+    "browser_selkies",
 )  # fmt: skip
 
 

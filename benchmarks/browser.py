@@ -94,20 +94,27 @@ def lit(chosen: Rig) -> tuple[int, int]:
     return int(columns[-1]), int(rows[-1])
 
 
-def animated(shown: pages.Shown, way: Way, folder: str) -> Used:
-    """Measure the processor time of a small animation."""
-    groups = [way.pids, [way.rig.pid]]
+def animated(shown: pages.Shown, moved: pages.Moved, pids: list[int], folder: str) -> Used:
+    """Measure the processor time of a small animation.
+
+    Args:
+        shown: The page.
+        moved: The guest.
+        pids: The processes that serve the page.
+        folder: The parent of the browser's files.
+    """
+    groups = [pids, [moved.pid]]
 
     def read() -> list[float]:
         return [pages.cpu(folder), *(sum(map(cpu_seconds, pids)) for pids in groups)]
 
-    way.rig.line.tell("box")
+    moved.line.tell("box")
     shown.reset()
     begun, before = time.monotonic(), read()
     time.sleep(ANIMATED)
     after, took = read(), time.monotonic() - begun
     drawn = len(shown.seen()["tasks"]) / took
-    way.rig.line.tell("still")
+    moved.line.tell("still")
     browser, servers, qemu = ((b - a) / took for a, b in zip(before, after, strict=True))
     return Used(browser, servers, qemu, drawn)
 
@@ -128,7 +135,7 @@ def _measure(browser: Any, ways: dict[str, Way], folder: str, loops: int) -> Ite
                 loaded.setdefault(name, shown.loaded())
                 for regime in ("idle", "busy"):
                     taken[name, regime] += pages.presses(shown, way.rig, regime, TURN)
-                used[name].append(animated(shown, way, folder))
+                used[name].append(animated(shown, way.rig, way.pids, folder))
     beside = f", {loops} busy loops beside" if loops else ""
     for regime, share, least, least_beside in TARGETS:
         ours, theirs = taken["kju", regime], taken["noVNC", regime]

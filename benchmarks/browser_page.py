@@ -21,11 +21,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .keys import BUSY, IDLE
 from .measure import cpu_seconds
-from .rig import Rig
 from .viewer import KEY
 
 NOVNC_PAGE = """<!doctype html><html><body style="margin:0"><div id="screen"></div>
@@ -139,20 +138,30 @@ def chromium(folder: str, before: Sequence[str] = ()) -> Iterator[Any]:
 
 def cpu(folder: str) -> float:
     """Return the processor seconds of the browser's processes: not those of another Chromium."""
-    seconds: dict[int, float] = {}
-    parents: dict[int, int] = {}
     own: set[int] = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            pid = int(process.name)
             words = (process / "cmdline").read_bytes()
-            parents[pid] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            seconds[pid] = cpu_seconds(pid)
             if f"{folder}/profile".encode() in words and b"chromium" in words:
-                own.add(pid)
+                own.add(int(process.name))
+    seconds = 0.0
+    for pid in with_descendants(own):
+        with contextlib.suppress(OSError):
+            seconds += cpu_seconds(pid)
+    return seconds
+
+
+def with_descendants(pids: set[int]) -> set[int]:
+    """Return processes, and the processes below them."""
+    parents: dict[int, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            stat = (process / "stat").read_text().rpartition(")")[2]
+            parents[int(process.name)] = int(stat.split()[1])
+    own = set(pids)
     while more := {pid for pid, parent in parents.items() if parent in own} - own:
         own |= more
-    return sum(seconds[pid] for pid in own)
+    return own
 
 
 class KjuWeb(NamedTuple):
@@ -236,6 +245,19 @@ def _serve_files(folder: str, address: str, socket: str) -> None:
         server.serve_forever()
 
 
+class _Told(Protocol):
+    def tell(self, command: str) -> object: ...
+
+
+class Moved(Protocol):
+    """What a page shows: the commands ``box`` and ``still`` move a box and stop it."""
+
+    @property
+    def line(self) -> _Told: ...
+    @property
+    def pid(self) -> int: ...
+
+
 class Shown(NamedTuple):
     """One page that shows a guest.
 
@@ -267,7 +289,13 @@ class Shown(NamedTuple):
 
 @contextlib.contextmanager
 def shown(
-    browser: Any, url: str, lit: tuple[int, int], watched: tuple[int, int] = KEY
+    browser: Any,
+    url: str,
+    lit: tuple[int, int],
+    watched: tuple[int, int] = KEY,
+    *,
+    hook: str = "",
+    focus: str = "canvas",
 ) -> Iterator[Shown]:
     """Open a page, and yield it a moment after its first picture.
 
@@ -276,10 +304,13 @@ def shown(
         url: Its address.
         lit: A pixel with red: a page begins with black.
         watched: The left one of four watched pixels.
+        hook: A further function that looks at the pixels: see `HOOK`.
+        focus: The selector of the element that gets the keys; the last one, if there are several.
     """
     page = browser.new_page()
     try:
-        page.add_init_script(f"{HOOK}({[*watched, *lit]})")
+        for each in (HOOK, *([hook] if hook else [])):
+            page.add_init_script(f"{each}({[*watched, *lit]})")
         page.goto(url)
         deadline = time.monotonic() + 60
         # Not wait_for_function: it evaluates in the page, which the page's policy forbids.
@@ -288,13 +319,13 @@ def shown(
                 raise RuntimeError(f"{url.partition('#')[0]} shows no picture")
             time.sleep(0.02)
         page.wait_for_timeout(1500)
-        page.locator("canvas").last.focus()
+        page.locator(focus).last.focus()
         yield Shown(page, first)
     finally:
         page.close()
 
 
-def presses(shown: Shown, rig: Rig, regime: str, count: int) -> list[float]:
+def presses(shown: Shown, rig: Moved, regime: str, count: int) -> list[float]:
     """Press a key *count* times; return the milliseconds to the pixel of each."""
     page = shown.page
     rig.line.tell("box" if regime == "busy" else "still")
@@ -309,10 +340,14 @@ def presses(shown: Shown, rig: Rig, regime: str, count: int) -> list[float]:
     page.wait_for_timeout(1000)
     seen = shown.seen()
     rig.line.tell("still")
+    return pairs(seen["keys"], seen["shown"])
+
+
+def pairs(begun: list[float], shown: list[float]) -> list[float]:
+    """Return the time from each beginning to what was shown first between it and the next one."""
     found = []
-    keys = seen["keys"]
-    for at, until in zip(keys, [*keys[1:], float("inf")], strict=True):
-        after = [time for time in seen["shown"] if at <= time < until]
+    for at, until in zip(begun, [*begun[1:], float("inf")], strict=True):
+        after = [time for time in shown if at <= time < until]
         if after:
             found.append(after[0] - at)
     return found

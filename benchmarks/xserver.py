@@ -20,11 +20,12 @@ class XServer:
 
     Attributes:
         display: Its name, such as ``:5``.
+        pid: Its process.
         pixels: Its screen: ``(height, width, 4)`` uint8, B G R X, in its own memory.
     """
 
-    def __init__(self, display: str, pixels: np.ndarray) -> None:
-        self.display = display
+    def __init__(self, display: str, pid: int, pixels: np.ndarray) -> None:
+        self.display, self.pid = display, pid
         self.pixels = pixels
         # One process for all keys: a start takes 10 ms.
         self._keys = subprocess.Popen(
@@ -69,7 +70,7 @@ def xserver(width: int, height: int) -> Iterator[XServer]:
         if not number:
             raise RuntimeError("Xvfb did not start")
         pixels = _memory(Path(folder) / "Xvfb_screen0")
-        yield stack.enter_context(contextlib.closing(XServer(f":{number}", pixels)))
+        yield stack.enter_context(contextlib.closing(XServer(f":{number}", process.pid, pixels)))
 
 
 @contextlib.contextmanager

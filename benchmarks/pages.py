@@ -25,7 +25,7 @@ PAGES = (1, 50)
 RATE, SMALL_RATE = 10.0, 30
 #: Presses alone and beside a stopped page; of one turn. The server removes a page that is silent
 #: for 10 s, and a turn takes 11 s.
-PRESSES, TURN = 2000, 200
+PRESSES, TURN = 1600, 200
 
 
 class Taken(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, WebSocket
 from support.wait import until
 
 from .conftest import Web, own_folders, serve
@@ -68,13 +68,28 @@ def test_used_link_is_named_beside_the_page_of_the_session(web: Web, page: Page)
     page.locator(".notice.shown", has_text="this link is not valid: it was used").wait_for()
 
 
-def test_logged_out_user_sees_the_login_page(web: Web, page: Page):
+def test_logged_out_user_sees_the_login_page_without_an_error(web: Web, page: Page):
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+
+    def answer_after_the_socket(route: Route) -> None:
+        answer = route.fetch()
+
+        def is_closed() -> bool:
+            page.wait_for_timeout(20)
+            return sockets[-1].is_closed()
+
+        until(is_closed, "the end of the socket")
+        route.fulfill(response=answer)
+
     add_user("ann")
     page.goto(web.url)
     page.get_by_label("User name").fill("ann")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Password").press("Enter")
+    page.route("**/api/logout", answer_after_the_socket)
     page.get_by_role("button", name="End the session").click()
     page.get_by_label("User name").wait_for()
+    assert page.locator(".problem").inner_text() == ""
     page.reload()
     page.get_by_label("User name").wait_for()

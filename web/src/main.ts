@@ -78,6 +78,12 @@ class App {
     this.connection.close();
   }
 
+  /** End the session; the socket first, so that its end is not shown as an error. */
+  private leave(): void {
+    this.close();
+    void endSession().finally(() => location.reload());
+  }
+
   private linkChanged(state: LinkState, reason: LinkReason): void {
     clearTimeout(this.waitTimer);
     if (this.page === null && state !== "open") {
@@ -144,7 +150,7 @@ class App {
       this.page = new MachinePage(this.connection, decoder, machine, console, back, go);
       this.page.setMachine(this.find(machine));
     } else {
-      const leave = isEmbedded ? null : () => void endSession().then(() => location.reload());
+      const leave = isEmbedded ? null : () => this.leave();
       const open = (name: string) => this.go(machinePath(name));
       this.page = new WallPage(this.connection, open, leave);
       this.page.setMachines(this.machines);

@@ -325,8 +325,22 @@ def shown(
         page.close()
 
 
-def presses(shown: Shown, rig: Moved, regime: str, count: int) -> list[float]:
-    """Press a key *count* times; return the milliseconds to the pixel of each."""
+def presses(
+    shown: Shown,
+    rig: Moved,
+    regime: str,
+    count: int,
+    busy: tuple[float, float] = (BUSY, BUSY),
+) -> list[float]:
+    """Press a key *count* times; return the milliseconds to the pixel of each.
+
+    Args:
+        shown: The page.
+        rig: What it shows.
+        regime: ``idle`` or ``busy``.
+        count: The presses.
+        busy: The shortest and the longest pause after a press while the box moves, seconds.
+    """
     page = shown.page
     rig.line.tell("box" if regime == "busy" else "still")
     page.keyboard.press("a")
@@ -336,7 +350,7 @@ def presses(shown: Shown, rig: Moved, regime: str, count: int) -> list[float]:
         page.keyboard.down("a")
         time.sleep(0.02)
         page.keyboard.up("a")
-        time.sleep(BUSY if regime == "busy" else random.uniform(*IDLE))
+        time.sleep(random.uniform(*(busy if regime == "busy" else IDLE)))
     page.wait_for_timeout(1000)
     seen = shown.seen()
     rig.line.tell("still")

@@ -31,7 +31,7 @@ import kju
 from . import browser_page as pages
 from . import guests, rig, x_program
 from .browser import TURN, Used, animated, lit
-from .keys import BUSY, IDLE
+from .keys import IDLE
 from .measure import Figure, amount, percentile, progress
 from .programs import START, Program
 from .viewer import KEY
@@ -39,6 +39,8 @@ from .xserver import started, xserver
 
 WIDTH, HEIGHT = 1280, 800
 REGIMES = ("idle", "busy")
+#: Seconds between two changes while the box moves: more than Selkies needs to show one.
+PAUSE = (0.2, 0.3)
 #: Records frames that are passed to a <video>: reads the brightness (Y) of the watched pixels.
 VIDEO_HOOK = """(([x, y, litX, litY]) => {
   const {write} = WritableStreamDefaultWriter.prototype;
@@ -202,7 +204,7 @@ def flips(shown: pages.Shown, way: Way, regime: str, count: int) -> list[float]:
     made = []
     for _ in range(count):
         made.append(float(str(way.rig.line.tell("flip"))))
-        time.sleep(BUSY if regime == "busy" else random.uniform(*IDLE))
+        time.sleep(random.uniform(*(PAUSE if regime == "busy" else IDLE)))
     shown.page.wait_for_timeout(1000)
     origin, seen = float(shown.page.evaluate("performance.timeOrigin")), shown.seen()["shown"]
     way.rig.line.tell("still")
@@ -251,7 +253,7 @@ def _measure(browser: Any, ways: dict[str, Way], folder: str) -> Iterator[Figure
 def _turn(shown: pages.Shown, name: str, way: Way, folder: str, taken: Taken) -> None:
     for regime in REGIMES:
         if name != "kju":  # which sends no input to an X server
-            taken.keys[name, regime] += pages.presses(shown, way.rig, regime, TURN)
+            taken.keys[name, regime] += pages.presses(shown, way.rig, regime, TURN, PAUSE)
         if name != "guest":
             taken.flips[name, regime] += flips(shown, way, regime, TURN)
     if name != "guest":

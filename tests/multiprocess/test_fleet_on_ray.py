@@ -10,9 +10,8 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import guests, xservers
+from support import guests
+from support.ray_cluster import add_node, by_value, node_numbers, ray_cluster, ray_folders
 from support.wait import HANG, until
 
 import kju
@@ -47,59 +47,14 @@ ray = pytest.importorskip("ray")
 from kju.fleet import Fleet  # noqa: E402  it needs Ray
 from kju.fleet.cluster import FleetLink  # noqa: E402
 
-STORE = 80_000_000
 #: Ray takes a minute to start two nodes on a busy computer, and warns of its own code.
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    xservers.need()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
-            folder = tmp_path_factory.mktemp(name)
-            folder.chmod(0o700)
-            patch.setenv(name, str(folder))
-        # The processes of a node have the folder in which the node was started.
-        patch.chdir(tmp_path_factory.mktemp("here"))
-        # The workers import the kju that is tested, and the functions of this file.
-        paths = (Path(kju.__file__).parents[1], Path(__file__).parents[1])
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray's usual folder names the user's cluster of this computer. Sockets need short paths.
-        with tempfile.TemporaryDirectory(
-            prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
-        ) as folder:
-            patch.setenv("RAY_TMPDIR", folder)
-            yield
-
-
-@pytest.fixture(scope="module")
-def cluster(folders: None) -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=False)
-    try:
-        for _ in range(2):
-            add_node(made)
-        ray.init(made.address, namespace="kju", log_to_driver=False)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with ray_folders(tmp_path_factory), ray_cluster() as made:
         yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
-
-
-def add_node(cluster: Any) -> None:
-    # One processor: Ray starts a worker for each, before it is needed.
-    cluster.add_node(
-        num_cpus=1, memory=2 << 30, object_store_memory=STORE,
-        include_dashboard=False, include_log_monitor=False,
-    )  # fmt: skip
-
-
-def node_numbers() -> set[str]:
-    """Return the ends of the names of all nodes."""
-    return {node["NodeID"][:6] for node in ray.nodes() if node["Alive"]}
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +134,6 @@ def wait(began: Path, machine: kju.Machine) -> None:
     time.sleep(HANG)
 
 
-def task(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that Ray sends by value: workers do not have this module."""
-    ray.cloudpickle.register_pickle_by_value(__import__("sys").modules[__name__])
-    return function
-
-
 def test_an_address_without_a_cluster_is_refused_at_once() -> None:
     if ray.is_initialized():
         pytest.skip("Ray ignores the address once it is connected")
@@ -197,17 +146,17 @@ def test_an_address_without_a_cluster_is_refused_at_once() -> None:
 def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     machines = fleet.launch(2, spread=True)
     assert len({machine.node for machine in machines}) == 2
-    found = dict(fleet.map(task(shape), machines))
+    found = dict(fleet.map(by_value(shape), machines))
     assert {(name, answer[1]) for name, answer in found.items()} == {
         (machine.name, (800, 1280, 3)) for machine in machines
     }
     assert all(answer[2] != os.getpid() for answer in found.values())
-    assert [result for _, result in fleet.map(task(role), machines)] == ["control"] * 2
+    assert [result for _, result in fleet.map(by_value(role), machines)] == ["control"] * 2
     with pytest.raises(ZeroDivisionError, match=machines[0].name):
-        list(fleet.map(task(fail), machines[:1]))
+        list(fleet.map(by_value(fail), machines[:1]))
     # A worker that has ended ends no machine.
     with pytest.raises(ray.exceptions.WorkerCrashedError):
-        list(fleet.map(task(leave), machines[:1]))
+        list(fleet.map(by_value(leave), machines[:1]))
     assert machines[0].status().state is FleetState.RUNNING
     with pytest.raises(FleetFullError, match="GiB of memory"):
         fleet.launch(xvfb=False, memory="8G")
@@ -220,7 +169,7 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         machines[0].attach()
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
-        list(fleet.map(task(shape), machines[:1]))
+        list(fleet.map(by_value(shape), machines[:1]))
 
 
 def test_a_machine_of_another_computer_is_attached_as_a_mirror(
@@ -302,14 +251,14 @@ def test_a_killed_nodes_machine_runs_again_and_a_killed_programs_machine_ends(
     assert state(fleet, "orphan")[0] is FleetState.RUNNING
     with ThreadPoolExecutor(1) as pool:
         began = tmp_path / "began"
-        waits = task(functools.partial(wait, began))
+        waits = functools.partial(by_value(wait), began)
         tasks = pool.submit(lambda: list(fleet.map(waits, [lost])))
         until(began.exists, "a task runs beside the machine")
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         with pytest.raises(MachineLostError, match=f"the node {lost.node} of .* has left"):
             tasks.result(HANG)
     with pytest.raises(MachineLostError, match="has left"):
-        list(fleet.map(task(shape), [lost]))
+        list(fleet.map(by_value(shape), [lost]))
     with closing(fleet.changes()) as changes:
         told = (each for each in changes if each.name == lost.name)
         again = (FleetState.RUNNING, 2)
@@ -360,7 +309,7 @@ def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
     assert {machine.node[-6:] for machine in machines} == {far_node}
     (copy,) = Path(os.environ["XDG_CACHE_HOME"], "kju", "images").glob("*.raw")
     assert copy.read_bytes() == image.read_bytes()
-    assert {result for _, result in fleet.map(task(disk), machines)} == {str(copy)}
+    assert {result for _, result in fleet.map(by_value(disk), machines)} == {str(copy)}
     # A change is noticed, and nothing of it is used.
     image.write_bytes(os.urandom(PIECE))
     fleet.launch(xvfb=False, image=image, **options)

@@ -6,7 +6,7 @@
 |---|---|
 | ``opening`` | `open`, `Fleet`, `FleetMachine`; generated from ``aio`` |
 | ``cluster`` | a program's connection to a fleet on Ray |
-| ``near`` | functions that run beside a machine |
+| ``near``, ``beside`` | functions that run beside a machine; objects that live there |
 | ``actors`` | the controller and the keepers as actors of Ray |
 | ``controller``, ``roster``, ``records`` | the controller, and its decisions |
 | ``keeper``, ``keeping`` | the keeper of a node, and its decisions |

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..client.aio.launching import attach as aio_attach
 from ..client.launching import attach
+from ..client.machine import Machine
 from ..errors import MachineGoneError, MachineLostError, MachineNotFoundError
 
 
@@ -16,13 +17,31 @@ def run_near(function: Callable[[Any], Any], name: str, holder: str, generation:
     """Run a function with a machine of this node."""
     if inspect.iscoroutinefunction(function):
         return asyncio.run(_run_near_async(function, name, holder, generation))
+    with attach_start(name, holder, generation) as machine:
+        return function(machine)
+
+
+def attach_start(name: str, holder: str, generation: int) -> Machine:
+    """Connect to a certain start of a machine of this node.
+
+    Args:
+        name: The machine.
+        holder: The fleet and the node: ``FLEET/NODE``.
+        generation: The start.
+
+    Raises:
+        MachineLostError: This start is no longer on the node.
+    """
     try:
         machine = attach(name)
     except (MachineGoneError, MachineNotFoundError) as error:
         raise lost(name, holder, generation) from error
-    with machine:
+    try:
         check_start(machine.info(), name, holder, generation)
-        return function(machine)
+    except BaseException:
+        machine.close()
+        raise
+    return machine
 
 
 async def _run_near_async(

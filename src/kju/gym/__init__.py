@@ -1,5 +1,7 @@
 """Machines as environments of Gymnasium: `Env` for one machine, `VectorEnv` for several.
 
+`FleetVectorEnv` is for the machines of a fleet.
+
 It needs the extra ``gym``.
 """
 
@@ -21,6 +23,7 @@ from .actions import (  # noqa: E402
 )
 from .env import Env  # noqa: E402
 from .episode import EnvOptions, Moment  # noqa: E402
+from .fleet_env import FleetVectorEnv  # noqa: E402
 from .resets import ForkReset, RebootReset, Reset, RevertReset, SnapshotReset  # noqa: E402
 from .stepping import Free, Lockstep, Settled, Stepping, UntilChanged  # noqa: E402
 from .vector_env import VectorEnv  # noqa: E402
@@ -31,6 +34,7 @@ __all__ = [
     "DialectActions",
     "Env",
     "EnvOptions",
+    "FleetVectorEnv",
     "ForkReset",
     "Free",
     "HeldKeyActions",

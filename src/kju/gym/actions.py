@@ -244,16 +244,14 @@ def held_after(inputs: Sequence[AnyInput], held: Sequence[int]) -> tuple[int, ..
     return tuple(down)
 
 
-def checked(actions: Actions, action: Any) -> None:  # noqa: ANN401
+def checked(space: Space[Any], action: Any) -> None:  # noqa: ANN401
     """Check that an action is in the space.
 
     Raises:
         UsageError: It is not.
     """
-    if not actions.space.contains(action):
-        raise UsageError(
-            f"{action!r:.80} is not an action: nothing was sent; the space is {actions.space}"
-        )
+    if not space.contains(action):
+        raise UsageError(f"{action!r:.80} is not an action: nothing was sent; the space is {space}")
 
 
 __all__ = [

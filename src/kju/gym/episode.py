@@ -100,6 +100,8 @@ class Episode:
     Args:
         source: The machine.
         options: The options of the environment.
+        screen_size: Width and height of the observation without the option ``size``; by default
+            those of the present screen.
 
     Attributes:
         machine: The machine of the present episode.
@@ -111,12 +113,14 @@ class Episode:
         KjuError: The machine could not be attached to or started.
     """
 
-    def __init__(self, source: MachineSource, options: EnvOptions) -> None:
-        if unknown := set(options) - set(EnvOptions.__annotations__):
-            known = ", ".join(EnvOptions.__annotations__)
-            raise UsageError(f"unknown option {min(unknown)!r}; the options are: {known}")
-        if "actions" not in options:
-            raise UsageError("actions is missing, such as actions=ChordActions('', 'left')")
+    def __init__(
+        self,
+        source: MachineSource,
+        options: EnvOptions,
+        *,
+        screen_size: tuple[int, int] | None = None,
+    ) -> None:
+        check_options(options)
         self.actions: Actions = options["actions"]
         self._options = options
         # A copy: `Free` has the time of the next step, which is another one for each machine.
@@ -135,7 +139,7 @@ class Episode:
             mode = self.machine.screen.mode
             self.observer: Observer = Observer(
                 options.get("observation", "rgb"),
-                size or (mode.width, mode.height),
+                size or screen_size or (mode.width, mode.height),
                 options.get("on_mode_change", "scale"),
                 scales=size is not None,
             )
@@ -240,7 +244,7 @@ class Episode:
         self._check_open()
         if self._steps < 0:
             raise ResetNeeded("no episode is running: call reset() first")
-        checked(self.actions, action)
+        checked(self.actions.space, action)
         screen = self.machine.screen
         mode = screen.mode
         inputs = self.actions.inputs(action, ActionContext((mode.width, mode.height), self._held))
@@ -323,6 +327,19 @@ class Episode:
             self._give_back(self.machine)
             if self._owned:
                 self.machine.close()
+
+
+def check_options(options: EnvOptions) -> None:
+    """Check the names of options.
+
+    Raises:
+        UsageError: One is unknown, or ``actions`` is missing.
+    """
+    if unknown := set(options) - set(EnvOptions.__annotations__):
+        known = ", ".join(EnvOptions.__annotations__)
+        raise UsageError(f"unknown option {min(unknown)!r}; the options are: {known}")
+    if "actions" not in options:
+        raise UsageError("actions is missing, such as actions=ChordActions('', 'left')")
 
 
 def _utf8() -> codecs.IncrementalDecoder:

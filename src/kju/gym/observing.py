@@ -52,32 +52,23 @@ class Observer:
     def __init__(
         self, kind: Observation, size: tuple[int, int], on_mode_change: ModeChange, *, scales: bool
     ) -> None:
-        if kind not in get_args(Observation):
-            raise UsageError(f"observation must be rgb, grey or tiles, not {kind!r:.40}")
         if on_mode_change not in get_args(ModeChange):
             raise UsageError(
                 f"on_mode_change must be scale or truncate, not {on_mode_change!r:.40}"
             )
-        width, height = size
-        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-            raise UsageError(f"an observation cannot be {width}x{height}: use 1 to {MAX_SIDE}")
+        self.space: Space[Any] = observation_space(kind, size)
         self._kind: Observation = kind
-        self._size = (int(width), int(height))
+        self._size = (int(size[0]), int(size[1]))
         self._truncates = on_mode_change == "truncate"
         self._scales = scales
         self._mode = self._size
         self._mark = NOTHING_TAKEN
         self._rendered: Pixels | None = None
-        self.space: Space[Any] = small(self._space())
 
-    def _space(self) -> Space[Any]:
-        width, height = self._size
-        channels = 1 if self._kind == "grey" else 3
-        pixels = spaces.Box(0, 255, (height, width, channels), np.uint8)
-        if self._kind != "tiles":
-            return pixels
-        changed = spaces.MultiBinary([-(-height // TILE), -(-width // TILE)])
-        return spaces.Dict(frame=pixels, changed=changed)
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the observation."""
+        return self._size
 
     def begin(self, screen: Screen) -> None:
         """Begin an episode: its mode is the present one, and everything has changed."""
@@ -167,6 +158,29 @@ class Observer:
                     rect.x // TILE : -(-rect.right // TILE),
                 ] = 1
         self._mark = Mark(*change.mark)
+
+
+def observation_space(kind: Observation, size: tuple[int, int]) -> Space[Any]:
+    """Return the space of observations.
+
+    Args:
+        kind: ``rgb``, ``grey`` or ``tiles``.
+        size: Width and height.
+
+    Raises:
+        UsageError: An argument is not valid.
+    """
+    if kind not in get_args(Observation):
+        raise UsageError(f"observation must be rgb, grey or tiles, not {kind!r:.40}")
+    width, height = size
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise UsageError(f"an observation cannot be {width}x{height}: use 1 to {MAX_SIDE}")
+    channels = 1 if kind == "grey" else 3
+    pixels = spaces.Box(0, 255, (int(height), int(width), channels), np.uint8)
+    if kind != "tiles":
+        return small(pixels)
+    changed = spaces.MultiBinary([-(-height // TILE), -(-width // TILE)])
+    return small(spaces.Dict(frame=pixels, changed=changed))
 
 
 def small(space: Space[Any]) -> Space[Any]:

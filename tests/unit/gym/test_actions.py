@@ -70,7 +70,7 @@ def test_text_is_typed_and_an_empty_one_is_not() -> None:
 def test_dialects_have_an_action_that_does_nothing(dialect: str) -> None:
     actions = DialectActions(dialect)
     action = actions.space.sample()
-    checked(actions, action)
+    checked(actions.space, action)
     assert actions.inputs(action, SIZE) == []
 
 
@@ -94,7 +94,7 @@ def test_actions_of_a_dialect_become_its_inputs() -> None:
 ])  # fmt: skip
 def test_other_values_are_refused(actions: Actions, wrong: Any) -> None:
     with pytest.raises(UsageError, match="is not an action: nothing was sent; the space is"):
-        checked(actions, wrong)
+        checked(actions.space, wrong)
 
 
 @pytest.mark.parametrize("make", [
@@ -114,11 +114,11 @@ def test_invalid_kinds_are_refused(make: Any) -> None:
 def test_samples_are_valid_alone_and_in_a_batch(actions: Actions) -> None:
     space = actions.space
     for _ in range(20):
-        checked(actions, sample := space.sample())
+        checked(actions.space, sample := space.sample())
         actions.inputs(sample, SIZE)
     batch = batch_space(space, 3)
     for each in iterate(batch, batch.sample()):
-        checked(actions, each)
+        checked(actions.space, each)
 
 
 def test_keys_after_inputs_are_counted() -> None:

@@ -133,3 +133,24 @@ async def test_a_launch_that_the_keeper_does_not_know_is_an_error(scene: Scene) 
     with pytest.raises(MachineLostError, match="colour"):
         await scene.controller.launch([unknown])
     assert running.names() == []
+
+
+async def test_a_fleet_of_the_same_name_on_another_cluster_takes_no_machine_over(
+    scene: Scene,
+) -> None:
+    await scene.controller.launch([spec("a")])
+    first = running.host_pid("a")
+    other = Scene()
+    other.start_keeper("n2")
+    await until_async(lambda: other.controller.nodes(), "its node has joined")
+    try:
+        # Both clusters have nodes on this computer, which has one machine of a name.
+        with pytest.raises(MachineLostError, match=r"'a' did not start on n2: .*already"):
+            await other.controller.launch([spec("a")])
+        await other.controller.launch([spec("b")])
+        await other.controller.end("b", "the end")
+        assert (running.names(), running.host_pid("a")) == (["a"], first)
+        assert scene.state("a") == (FleetState.RUNNING, 1)
+    finally:
+        for node in list(other.tasks):
+            await other.stop(node)

@@ -43,7 +43,7 @@ def ray_folders(factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int = 2) -> Iterator[Any]:
+def ray_cluster(nodes: int = 2, *, connect: bool = True) -> Iterator[Any]:
     """Start a cluster, and connect to it."""
     import ray
     from ray.cluster_utils import Cluster
@@ -52,7 +52,8 @@ def ray_cluster(nodes: int = 2) -> Iterator[Any]:
     try:
         for _ in range(nodes):
             add_node(made)
-        ray.init(made.address, namespace="kju", log_to_driver=False)
+        if connect:
+            ray.init(made.address, namespace="kju", log_to_driver=False)
         yield made
     finally:
         ray.shutdown()

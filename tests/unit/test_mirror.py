@@ -56,6 +56,7 @@ SUITES: dict[str, str] = {
     "integration/agents/mcp/test_http.py": "files.sockets",
     "qemu/test_mcp.py": "agents.mcp.launching",
     "integration/gym/test_env.py": "gym.episode gym.observing gym.resets gym.stepping",
+    "integration/gym/test_vector_env.py": "gym.episodes",
     "integration/agents/test_computer.py": "agents.aio.computer",
     "integration/client/test_acting.py": ("client.aio.acting client.aio.sending client.sending"),
     "integration/client/test_locators.py": "client.aio.locators",
@@ -96,6 +97,7 @@ SUITES: dict[str, str] = {
         "cli.fleet fleet fleet.actors fleet.aio.opening fleet.cluster fleet.images.transfer"
         " fleet.near fleet.opening"
     ),
+    "multiprocess/test_fleet_gym.py": "fleet.beside gym.fleet_env gym.node_episodes",
     "multiprocess/test_leases.py": "store.leased",
     "qemu/test_web_gateway.py": "web.remote.screen",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",

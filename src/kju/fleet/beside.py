@@ -47,7 +47,7 @@ class NodeObject:
         holder = f"{machine._link.fleet}/{machine.node}"
         strategy = NodeAffinitySchedulingStrategy(found["NodeID"], soft=False)
         # Not restarted: the object's state is in its process.
-        actor = ray.remote(_Held).options(
+        actor = ray.remote(_ObjectProcess).options(
             num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=strategy
         )
         self._actor: Any = actor.remote(make, holder, *arguments)
@@ -92,7 +92,7 @@ def start_of(machine: FleetMachine, status: MachineStatus) -> FleetMachine:
     return FleetMachine(machine._link, status)
 
 
-class _Held:
+class _ObjectProcess:
     """The object's process.
 
     Args:

@@ -10,9 +10,10 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import (
     KjuError,
@@ -46,6 +47,12 @@ ANSWER_TIMEOUT = 30.0
 #: Seconds between two looks for changes.
 LOOK = 0.5
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+class Start(Protocol):
+    """One start of a machine: see `kju.fleet.FleetMachine`."""
+
+    node: str
 
 
 class FleetLink:
@@ -177,15 +184,43 @@ class FleetLink:
         for answer in ending:
             self.get(answer, None)
 
-    def run_on(self, function: Callable[[Any], Any], name: str, node: str, generation: int) -> Any:  # noqa: ANN401  Ray's reference to the result
-        """Run a function with a machine, on the machine's node; return Ray's reference."""
+    def task_threads(self, machines: Sequence[Start]) -> dict[str, Any]:
+        """Return a process for the tasks of each node, with a thread for each of its machines."""
+        nodes = alive_nodes()
+        count = Counter(machine.node for machine in machines if machine.node in nodes)
+        return {
+            node: ray.remote(_TaskThreads)
+            .options(num_cpus=0, max_concurrency=many, scheduling_strategy=_only_on(nodes[node]))
+            .remote()
+            for node, many in count.items()
+        }
+
+    def run_on(
+        self,
+        function: Callable[[Any], Any],
+        name: str,
+        node: str,
+        generation: int,
+        threads: Any = None,  # noqa: ANN401  Ray's own type
+    ) -> Any:  # noqa: ANN401  Ray's reference to the result
+        """Run a function with a machine, on the machine's node; return Ray's reference.
+
+        Args:
+            function: The function.
+            name: The machine.
+            node: Its node.
+            generation: Its start.
+            threads: The process of `task_threads`; None for one of Ray's processes.
+        """
+        place = name, f"{self.fleet}/{node}", generation
+        if threads is not None:
+            return threads.run.remote(function, *place)
         found = alive_nodes().get(node)
         if found is None:
             raise _node_left(name, node, generation)
-        strategy = NodeAffinitySchedulingStrategy(found["NodeID"], soft=False)
         # Never twice: the guest has seen the input of the first time.
-        task = ray.remote(run_near).options(max_retries=0, scheduling_strategy=strategy)
-        return task.remote(function, name, f"{self.fleet}/{node}", generation)
+        task = ray.remote(run_near).options(max_retries=0, scheduling_strategy=_only_on(found))
+        return task.remote(function, *place)
 
     def close(self) -> None:
         """End the machines of this program, and the connection to the fleet.
@@ -252,6 +287,11 @@ class FleetLink:
             raise
         except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError) as error:
             raise _node_left(name, node, generation) from error
+        except ray.exceptions.RayActorError as error:
+            # The process of `task_threads`, which ends with its node or by itself.
+            if node in alive_nodes():
+                raise
+            raise _node_left(name, node, generation) from error
 
     def _wait_for_nodes(self) -> None:
         """Wait until the keepers of all nodes have reported."""
@@ -269,6 +309,18 @@ class FleetLink:
         """Renew the lease of this program's machines."""
         while not self._closed.wait(REPORT_INTERVAL) and ray.is_initialized():
             self._controller.ask.remote("renew_owner", self.owner)
+
+
+class _TaskThreads:
+    """A process that runs functions with machines of its node, each in a thread."""
+
+    def run(self, function: Callable[[Any], Any], name: str, holder: str, generation: int) -> Any:  # noqa: ANN401
+        """Run a function: see `run_near`."""
+        return run_near(function, name, holder, generation)
+
+
+def _only_on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
 def _own_node() -> str | None:

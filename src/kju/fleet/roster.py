@@ -38,6 +38,8 @@ from .records import NEVER, MachineRecord, NodeRecord
 MAX_CHANGES = 10_000
 #: Machines that are over and are not forgotten.
 MAX_OVER = 10_000
+#: Names that are promised to programs.
+MAX_PROMISED = 200_000
 
 
 class SentOrder(NamedTuple):
@@ -86,6 +88,8 @@ class Roster:
         self._forget_at = MAX_OVER
         #: A name that is used again after it was forgotten does not repeat a generation.
         self._forgotten = 0
+        #: Names that were given to programs, which have not launched machines of them yet.
+        self._promised: set[str] = set()
         self._draining: set[str] = set()
         self._next_session = first_session
         self._sent: list[SentOrder] = []
@@ -107,6 +111,7 @@ class Roster:
         if self.recovering(now):
             raise UsageError("the fleet's controller was restarted and waits for reports of nodes")
         names = [spec.name for spec in specs]
+        self._promised.difference_update(names)
         if len(set(names)) < len(names):
             raise UsageError("a name occurs twice")
         for name in names:
@@ -134,13 +139,21 @@ class Roster:
         return [self._records[name].status for name in names]
 
     def free_names(self, stem: str, count: int) -> list[str]:
-        """Return names for machines, made from *stem* and numbers, that the fleet does not have."""
+        """Return names for machines, made from *stem* and numbers, that the fleet does not have.
+
+        They are returned once, until a machine of the name was submitted: two programs that launch
+        at the same time get different ones.
+        """
+        if len(self._promised) > MAX_PROMISED:  # to programs that have not launched anything
+            self._promised.clear()
         found: list[str] = []
         number = 0
         while len(found) < count:
             number += 1
-            if (name := f"{stem}-{number}") not in self._records:
+            name = f"{stem}-{number}"
+            if name not in self._records and name not in self._promised:
                 found.append(name)
+        self._promised.update(found)
         return found
 
     def end(self, name: str, reason: str, now: float) -> MachineStatus:

@@ -347,6 +347,16 @@ def test_free_names_leave_out_those_of_the_fleet():
     assert fleet.roster.free_names("a", 3) == ["a-2", "a-4", "a-5"]
 
 
+def test_two_programs_that_launch_at_once_get_different_names():
+    roster = OneNode("n").roster
+    first, second = roster.free_names("m", 2), roster.free_names("m", 2)
+    assert (first, second) == (["m-1", "m-2"], ["m-3", "m-4"])
+    # A launch that finds no room gives its names back.
+    with pytest.raises(FleetFullError):
+        roster.submit([spec(name, memory=1000 * GIB) for name in first], 100.0)
+    assert roster.free_names("m", 3) == ["m-1", "m-2", "m-5"]
+
+
 def test_an_owner_that_closes_the_fleet_ends_its_machines_at_once():
     fleet = OneNode("n")
     fleet.submit(spec("a", owner="me"), spec("b", owner="you"))

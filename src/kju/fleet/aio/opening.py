@@ -13,6 +13,7 @@ from ...client.aio.waiting import run_blocking
 from ...errors import (
     ClosedError,
     MachineGoneError,
+    MachineLostError,
     MachineNotFoundError,
     UnavailableError,
 )
@@ -235,17 +236,26 @@ class Fleet:
             found = await run_blocking(link.later_changes, found.mark)
 
     async def map(
-        self, function: Callable[[Any], Any], machines: Iterable[FleetMachine]
+        self,
+        function: Callable[[Any], Any],
+        machines: Iterable[FleetMachine],
+        *,
+        threads: bool = False,
+        return_errors: bool = False,
     ) -> AsyncIterator[tuple[str, Any]]:
         """Run a function with each machine, on the machine's node; yield results as they come.
 
         The function gets a `kju.Machine` (one of `kju.aio` if it is a coroutine function), which is
         closed after it. A task is never repeated: the guest has seen its input. If one fails, the
-        others go on, and their results are lost.
+        others go on, and their results are lost unless *return_errors* is set.
 
         Args:
             function: The function; Ray sends it to the nodes.
             machines: The machines.
+            threads: Run the tasks of a node in threads of one process. A process for each task
+                takes about 100 MB and a second of a processor, and Ray runs only as many at the
+                same time as the node has processors. A process that ends takes all its tasks along.
+            return_errors: Yield the error of a task in place of its result, and go on.
 
         Yields:
             The machine's name, and the function's result.
@@ -254,18 +264,37 @@ class Fleet:
             MachineLostError: A machine is no longer on its node.
             Exception: The function's own, or Ray's for a worker that has ended.
         """
-        link, running = self._link, {}
-        for each in machines:
-            task = await run_blocking(link.run_on, function, each.name, each.node, each.generation)
-            running[task] = each
+        link, several = self._link, list(machines)
+        running: dict[Any, FleetMachine] = {}
+        lost: list[tuple[str, MachineLostError]] = []
+        workers = await run_blocking(link.task_threads, several) if threads else {}
+        for each in several:
+            place = each.name, each.node, each.generation
+            try:
+                task = await run_blocking(link.run_on, function, *place, workers.get(each.node))
+            except MachineLostError as error:
+                if not return_errors:
+                    raise
+                lost.append((each.name, error))
+            else:
+                running[task] = each
+        for name, loss in lost:
+            yield name, loss
         while running:
             task = await run_blocking(next_done, list(running))
-            if task is not None:
-                each = running.pop(task)
-                yield (
-                    each.name,
-                    await run_blocking(link.result, task, each.name, each.node, each.generation),
+            if task is None:
+                continue
+            each = running.pop(task)
+            result: Any
+            try:
+                result = await run_blocking(
+                    link.result, task, each.name, each.node, each.generation
                 )
+            except Exception as error:
+                if not return_errors:
+                    raise
+                result = error
+            yield each.name, result
 
     async def drain(self, node: str) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.

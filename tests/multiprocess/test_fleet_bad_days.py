@@ -1,0 +1,194 @@
+"""Bad days of a fleet: two programs at once, a node that is stopped for long, Ray's head killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ray_cluster import add_node, ray_cluster, ray_folders
+from support.wait import HANG, until
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.timeout(500), pytest.mark.filterwarnings("ignore")]
+
+#: Seconds for which a node is stopped: longer than a lease.
+STOPPED = 30.0
+#: Answers each line, an expression, with a line of JSON.
+PROGRAM = """
+import json, sys, kju.fleet
+if len(sys.argv) > 2:
+    import ray
+    ray.__version__ = sys.argv[2]
+def names(machines):
+    return [machine.name for machine in machines]
+def states():
+    return {each.name: [each.state.value, each.generation, each.node] for each in fleet.machines()}
+with kju.fleet.open(sys.argv[1], name="lab", xvfb=True) as fleet:
+    print(json.dumps("open"), flush=True)
+    for line in sys.stdin:
+        try:
+            answer = eval(line)
+        except Exception as error:
+            answer = {"error": type(error).__name__, "text": str(error)}
+        print(json.dumps(answer), flush=True)
+"""
+
+
+class Program:
+    """A program with the fleet open."""
+
+    def __init__(self, address: str, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, address, *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def send(self, expression: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(expression + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Return the next answer; None if the program has ended."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, expression: str) -> Any:
+        self.send(expression)
+        return self.answer()
+
+    def close(self) -> str:
+        """End the program; return its errors."""
+        with contextlib.suppress(BrokenPipeError):
+            return self.process.communicate(timeout=HANG)[1]
+        return ""
+
+
+class Node:
+    """A node with a folder of running machines of its own, as a computer has."""
+
+    def __init__(self, cluster: Any, folder: Path) -> None:
+        self.folder = folder
+        folder.chmod(0o700)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder))
+            self.ray = add_node(cluster)
+
+    def processes(self, word: str = "") -> list[int]:
+        """Return the processes of this node whose command line contains a word."""
+        mark = f"XDG_RUNTIME_DIR={self.folder}\0".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words, environment = ((process / n).read_bytes() for n in ("cmdline", "environ"))
+                if word.encode() in words and mark in environment:
+                    found.append(int(process.name))
+        return found
+
+    def machines(self) -> list[int]:
+        """Return the processes of machines."""
+        return self.processes("kju.host") + self.processes("Xvfb")
+
+    def kill_ray(self) -> None:
+        for infos in list(self.ray.all_processes.values()):
+            for info in infos:
+                info.process.kill()
+
+
+class Scene:
+    """A cluster of two nodes, and programs."""
+
+    def __init__(self, cluster: Any, head: Node, other: Node) -> None:
+        self.cluster = cluster
+        self.head = head
+        self.other = other
+        self.programs: list[Program] = []
+
+    def program(self, *words: str) -> Program:
+        self.programs.append(Program(self.cluster.address, *words))
+        return self.programs[-1]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with ray_folders(tmp_path_factory), ray_cluster(0, connect=False) as cluster:
+        head, other = (Node(cluster, tmp_path_factory.mktemp(name)) for name in ("n1", "n2"))
+        made = Scene(cluster, head, other)
+        try:
+            yield made
+        finally:
+            for program in made.programs:
+                program.process.kill()
+                program.process.communicate()
+            for pid in head.machines() + other.machines():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def test_two_programs_open_one_fleet_and_launch_at_the_same_time(scene: Scene) -> None:
+    first, second = programs = [scene.program() for _ in range(2)]
+    assert [each.answer() for each in programs] == ["open", "open"]
+    for each in programs:
+        each.send("names(fleet.launch(2))")
+    names = [each.answer() for each in programs]
+    assert len({*names[0], *names[1]}) == 4, names
+    assert sorted(first.ask("states()")) == sorted(names[0] + names[1])
+    # The machines of a program end with it, and not those of the other one.
+    assert second.close() == ""
+    states = first.ask("states()")
+    assert {states[name][0] for name in names[1]} == {"ended"}
+    assert {states[name][0] for name in names[0]} == {"running"}
+    assert first.ask("[fleet.machine(name).stop() for name in states()]") is not None
+
+
+def test_a_program_with_another_version_of_ray_is_refused(scene: Scene) -> None:
+    errors = scene.program("1.0.0").close()
+    assert "UnavailableError" in errors and "ersion mismatch" in errors, errors
+
+
+def test_a_machine_of_a_node_that_is_stopped_for_long_does_not_exist_twice(scene: Scene) -> None:
+    program = scene.programs[0]
+    program.ask("names(fleet.launch(2, name='a', spread=True, max_restarts=1))")
+    assert len(scene.other.machines()) == 2, "a host and its Xvfb"
+    names = [name for name in program.ask("states()") if name.startswith("a-")]
+    stopped = scene.other.processes()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    until_at = time.monotonic() + STOPPED
+    until(
+        lambda: (
+            sorted(program.ask("states()")[name][:2] for name in names)
+            == [["running", 1], ["running", 2]]
+        ),
+        "the machine runs on the other node",
+    )
+    assert len(scene.head.machines()) == 4
+    until(lambda: time.monotonic() > until_at, "it was stopped for long")
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: not scene.other.machines(), "the old machine has ended")
+    states = program.ask("states()")
+    assert sorted(states[name][:2] for name in names) == [["running", 1], ["running", 2]]
+    assert len({states[name][2] for name in names}) == 1
+
+
+def test_machines_end_when_the_head_of_ray_is_killed(scene: Scene) -> None:
+    program = scene.programs[0]
+    assert scene.head.machines()
+    scene.head.kill_ray()
+    until(lambda: not scene.head.machines(), "the machines end with their leases")
+    # Ray ends programs on its head; one that goes on gets an error.
+    with contextlib.suppress(BrokenPipeError):
+        answer = program.ask("states()")
+        assert answer is None or answer["error"] == "UnavailableError", answer

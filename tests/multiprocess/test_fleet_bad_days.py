@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,7 @@ class Program:
 
     def close(self) -> str:
         """End the program; return its errors."""
-        with contextlib.suppress(BrokenPipeError):
-            return self.process.communicate(timeout=HANG)[1]
-        return ""
+        return self.process.communicate(timeout=HANG)[1]
 
 
 class Node:
@@ -106,37 +104,43 @@ class Node:
 
 
 class Scene:
-    """A cluster of two nodes, and programs."""
+    """A cluster of two nodes."""
 
     def __init__(self, cluster: Any, head: Node, other: Node) -> None:
         self.cluster = cluster
         self.head = head
         self.other = other
-        self.programs: list[Program] = []
-
-    def program(self, *words: str) -> Program:
-        self.programs.append(Program(self.cluster.address, *words))
-        return self.programs[-1]
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with ray_folders(tmp_path_factory), ray_cluster(0, connect=False) as cluster:
         head, other = (Node(cluster, tmp_path_factory.mktemp(name)) for name in ("n1", "n2"))
-        made = Scene(cluster, head, other)
-        try:
-            yield made
-        finally:
-            for program in made.programs:
-                program.process.kill()
-                program.process.communicate()
-            for pid in head.machines() + other.machines():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        yield Scene(cluster, head, other)
+        for pid in head.machines() + other.machines():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
-def test_two_programs_open_one_fleet_and_launch_at_the_same_time(scene: Scene) -> None:
-    first, second = programs = [scene.program() for _ in range(2)]
+@pytest.fixture
+def start(scene: Scene) -> Iterator[Callable[..., Program]]:
+    """Return a function that starts programs; they end with the test."""
+    programs = []
+
+    def begin(*words: str) -> Program:
+        programs.append(Program(scene.cluster.address, *words))
+        return programs[-1]
+
+    yield begin
+    for program in programs:
+        program.process.kill()
+        program.process.communicate()
+
+
+def test_two_programs_open_one_fleet_and_launch_at_the_same_time(
+    scene: Scene, start: Callable[..., Program]
+) -> None:
+    first, second = programs = [start() for _ in range(2)]
     assert [each.answer() for each in programs] == ["open", "open"]
     for each in programs:
         each.send("names(fleet.launch(2))")
@@ -148,16 +152,20 @@ def test_two_programs_open_one_fleet_and_launch_at_the_same_time(scene: Scene) -
     states = first.ask("states()")
     assert {states[name][0] for name in names[1]} == {"ended"}
     assert {states[name][0] for name in names[0]} == {"running"}
-    assert first.ask("[fleet.machine(name).stop() for name in states()]") is not None
 
 
-def test_a_program_with_another_version_of_ray_is_refused(scene: Scene) -> None:
-    errors = scene.program("1.0.0").close()
+def test_a_program_with_another_version_of_ray_is_refused(
+    scene: Scene, start: Callable[..., Program]
+) -> None:
+    errors = start("1.0.0").close()
     assert "UnavailableError" in errors and "ersion mismatch" in errors, errors
 
 
-def test_a_machine_of_a_node_that_is_stopped_for_long_does_not_exist_twice(scene: Scene) -> None:
-    program = scene.programs[0]
+def test_a_machine_of_a_node_that_is_stopped_for_long_does_not_exist_twice(
+    scene: Scene, start: Callable[..., Program]
+) -> None:
+    program = start()
+    assert program.answer() == "open"
     program.ask("names(fleet.launch(2, name='a', spread=True, max_restarts=1))")
     assert len(scene.other.machines()) == 2, "a host and its Xvfb"
     names = [name for name in program.ask("states()") if name.startswith("a-")]
@@ -183,8 +191,12 @@ def test_a_machine_of_a_node_that_is_stopped_for_long_does_not_exist_twice(scene
     assert len({states[name][2] for name in names}) == 1
 
 
-def test_machines_end_when_the_head_of_ray_is_killed(scene: Scene) -> None:
-    program = scene.programs[0]
+def test_machines_end_when_the_head_of_ray_is_killed(
+    scene: Scene, start: Callable[..., Program]
+) -> None:
+    program = start()
+    assert program.answer() == "open"
+    program.ask("names(fleet.launch(2))")
     assert scene.head.machines()
     scene.head.kill_ray()
     until(lambda: not scene.head.machines(), "the machines end with their leases")

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import guests
+import yaml
+from support import documentation, guests
 from support.ray_cluster import add_node, by_value, node_numbers, ray_cluster, ray_folders
 from support.wait import HANG, until
 
@@ -125,6 +127,12 @@ def fail(machine: kju.Machine) -> None:
     raise ZeroDivisionError(machine.name)
 
 
+def fail_or_hang(hanging: str, machine: kju.Machine) -> None:
+    if machine.name == hanging:
+        time.sleep(HANG)
+    fail(machine)
+
+
 def leave(machine: kju.Machine) -> None:
     os._exit(3)
 
@@ -157,6 +165,17 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     # A worker that has ended ends no machine.
     with pytest.raises(ray.exceptions.WorkerCrashedError):
         list(fleet.map(by_value(leave), machines[:1]))
+    # One failed task, or one that hangs, does not delay the results of the others.
+    failing = functools.partial(by_value(fail_or_hang), machines[1].name)
+    results = fleet.map(failing, machines, threads=True, return_errors=True)
+    name, error = next(results)
+    assert name == machines[0].name and isinstance(error, ZeroDivisionError)
+    results.close()
+    # A process for each node, not for each task.
+    twice = list(fleet.map(by_value(shape), [*machines, *machines], threads=True))
+    assert (len(twice), len({answer[2] for _, answer in twice})) == (4, 2)
+    ended = dict(fleet.map(by_value(leave), machines, threads=True, return_errors=True))
+    assert {type(error) for error in ended.values()} == {ray.exceptions.ActorDiedError}
     assert machines[0].status().state is FleetState.RUNNING
     with pytest.raises(FleetFullError, match="GiB of memory"):
         fleet.launch(xvfb=False, memory="8G")
@@ -170,6 +189,11 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
         machines[0].attach()
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         list(fleet.map(by_value(shape), machines[:1]))
+    for name, error in fleet.map(by_value(shape), machines, return_errors=True):
+        assert isinstance(error, MachineLostError) is (name == machines[0].name)
+    for wrong in ("../other", "a b", "-x", "ü", "x" * 200):
+        with pytest.raises(UsageError):
+            fleet.launch(name=wrong)
 
 
 def test_a_machine_of_another_computer_is_attached_as_a_mirror(
@@ -362,3 +386,24 @@ def test_a_restarted_controller_knows_its_machines_and_a_command_ends_the_fleet(
 def test_a_fleet_needs_a_valid_name() -> None:
     with pytest.raises(UsageError, match="cannot be a fleet's name"), kju.fleet.open(name="a/b"):
         pass
+
+
+def test_commands_on_the_page_about_clusters_are_valid() -> None:
+    from ray.scripts.scripts import cli
+
+    page = documentation.ROOT / "docs/how-to/fleet-clusters.md"
+    text = "\n".join(block.text for block in documentation.blocks(page))
+    lines = re.findall(r"\bray ((?:start|stop|get-auth-token)\b[^&\n]*)", text)
+    assert len(lines) > 6
+    for line in lines:
+        command, *words = shlex.split(re.sub(r"\$\w+", "1", line.removesuffix("'")))
+        cli.commands[command].make_context(command, words)
+    (manifest,) = (b.text for b in documentation.blocks(page) if b.language == "yaml")
+    spec = yaml.safe_load(manifest)["spec"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    for group in groups:
+        words = [f"--{key}={value}" for key, value in group["rayStartParams"].items()]
+        cli.commands["start"].make_context("start", words)
+        for container in group["template"]["spec"]["containers"]:
+            volumes = {each["name"] for each in group["template"]["spec"].get("volumes", [])}
+            assert {each["name"] for each in container.get("volumeMounts", [])} == volumes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,9 @@ def is_run(line: str) -> bool:
             return False
         if words[:2] == ["kju", "serial"] and "--seconds" not in words:
             return False
+        # Of a cluster that a reader has; `run` of tests/multiprocess/test_fleet_on_ray.py has one.
+        if words[:2] == ["kju", "fleet"]:
+            return False
         if "--xvfb" in words or words == ["kju", "stop", "screen"]:
             return False
     return True
@@ -129,6 +134,27 @@ def test_tutorial_commands_work() -> None:
 )
 def test_how_to_commands_work(page: str) -> None:
     do(f"docs/how-to/{page}.md")
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray warns of its own code
+def test_fleet_page_examples_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)  # Ray's sockets need a short path
+        ray.init(
+            num_cpus=2, memory=2 << 30, object_store_memory=80_000_000, include_dashboard=False,
+            namespace="kju", log_to_driver=False,
+        )  # fmt: skip
+        try:
+            do("docs/how-to/many-computers.md")
+        finally:
+            ray.shutdown()
+    printed = capfd.readouterr().out
+    assert printed.count("kju login:") == printed.count(" is still") == 2
+    assert re.search(r"^1 lost \S.*\n(.*\n)*2 running", printed, re.M)
 
 
 def test_pytest_page_examples_work() -> None:

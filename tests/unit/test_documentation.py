@@ -26,18 +26,23 @@ PROGRAMS = {
     "cat",
     "cc",
     "echo",
+    "do",
+    "done",
     "export",
+    "for",
     "mkdir",
     "nft",
     "pytest",
     "qemu-img",
+    "ray",
+    "ssh",
     "ulimit",
     "xterm",
     "./demo",
     "./check",
     "./moving",
 }
-LANGUAGES = {"sh", "python", "text", "toml", "c", "json"}
+LANGUAGES = {"sh", "python", "text", "toml", "c", "json", "yaml"}
 
 KJU = typer.main.get_command(app)
 

@@ -48,22 +48,26 @@ def at_random(machine: kju.Machine, until: float) -> None:
             time.sleep(TAP)
 
 
+def count_shot(screen: kju.Screen) -> int:
+    """Return the number of invaders that were shot."""
+    # Two invaders may overlap, so the maximum of one second is the number that is left.
+    most, until = 0, time.monotonic() + 1
+    for _ in screen.changes(timeout=LIMIT):
+        most = max(most, int(seen(screen.frame())[0].sum()) // PIXELS)
+        if time.monotonic() > until:
+            break
+    return INVADERS - most
+
+
 def play(kernel: str, seconds: float, player: str) -> int:
     """Play, and return the number of invaders that were shot."""
     with kju.launch(kernel, memory="64M", name="play-invaders") as machine:
-        screen = machine.screen
-        screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=LIMIT)
+        machine.screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=LIMIT)
         until = time.monotonic() + seconds
         {"bot": bot, "random": at_random, "nothing": lambda *_: time.sleep(seconds)}[player](
             machine, until
         )
-        # Two invaders may overlap, so the maximum of one second is their number.
-        most = 0
-        for _ in screen.changes(timeout=LIMIT):
-            most = max(most, int(seen(screen.frame())[0].sum()) // PIXELS)
-            if time.monotonic() > until + 1:
-                return INVADERS - most
-    return 0
+        return count_shot(machine.screen)
 
 
 def main() -> None:

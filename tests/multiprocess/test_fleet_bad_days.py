@@ -152,6 +152,8 @@ def test_two_programs_open_one_fleet_and_launch_at_the_same_time(
     states = first.ask("states()")
     assert {states[name][0] for name in names[1]} == {"ended"}
     assert {states[name][0] for name in names[0]} == {"running"}
+    assert first.close() == ""
+    until(lambda: not scene.head.machines() + scene.other.machines(), "all have ended")
 
 
 def test_a_program_with_another_version_of_ray_is_refused(

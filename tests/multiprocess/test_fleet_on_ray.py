@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 import yaml
 from support import documentation, guests
-from support.ray_cluster import add_node, by_value, node_numbers, ray_cluster, ray_folders
+from support.ray_cluster import add_node, node_numbers, ray_cluster, ray_folders
+from support.ray_cluster import by_value as task
 from support.wait import HANG, until
 
 import kju
@@ -154,27 +155,27 @@ def test_an_address_without_a_cluster_is_refused_at_once() -> None:
 def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     machines = fleet.launch(2, spread=True)
     assert len({machine.node for machine in machines}) == 2
-    found = dict(fleet.map(by_value(shape), machines))
+    found = dict(fleet.map(task(shape), machines))
     assert {(name, answer[1]) for name, answer in found.items()} == {
         (machine.name, (800, 1280, 3)) for machine in machines
     }
     assert all(answer[2] != os.getpid() for answer in found.values())
-    assert [result for _, result in fleet.map(by_value(role), machines)] == ["control"] * 2
+    assert [result for _, result in fleet.map(task(role), machines)] == ["control"] * 2
     with pytest.raises(ZeroDivisionError, match=machines[0].name):
-        list(fleet.map(by_value(fail), machines[:1]))
+        list(fleet.map(task(fail), machines[:1]))
     # A worker that has ended ends no machine.
     with pytest.raises(ray.exceptions.WorkerCrashedError):
-        list(fleet.map(by_value(leave), machines[:1]))
+        list(fleet.map(task(leave), machines[:1]))
     # One failed task, or one that hangs, does not delay the results of the others.
-    failing = functools.partial(by_value(fail_or_hang), machines[1].name)
+    failing = functools.partial(task(fail_or_hang), machines[1].name)
     results = fleet.map(failing, machines, threads=True, return_errors=True)
     name, error = next(results)
     assert name == machines[0].name and isinstance(error, ZeroDivisionError)
     results.close()
     # A process for each node, not for each task.
-    twice = list(fleet.map(by_value(shape), [*machines, *machines], threads=True))
+    twice = list(fleet.map(task(shape), [*machines, *machines], threads=True))
     assert (len(twice), len({answer[2] for _, answer in twice})) == (4, 2)
-    ended = dict(fleet.map(by_value(leave), machines, threads=True, return_errors=True))
+    ended = dict(fleet.map(task(leave), machines, threads=True, return_errors=True))
     assert {type(error) for error in ended.values()} == {ray.exceptions.ActorDiedError}
     assert machines[0].status().state is FleetState.RUNNING
     with pytest.raises(FleetFullError, match="GiB of memory"):
@@ -188,8 +189,8 @@ def test_machines_run_on_both_nodes_and_tasks_beside_them(fleet: Fleet) -> None:
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
         machines[0].attach()
     with pytest.raises(MachineLostError, match=f"no longer on {machines[0].node}"):
-        list(fleet.map(by_value(shape), machines[:1]))
-    for name, error in fleet.map(by_value(shape), machines, return_errors=True):
+        list(fleet.map(task(shape), machines[:1]))
+    for name, error in fleet.map(task(shape), machines, return_errors=True):
         assert isinstance(error, MachineLostError) is (name == machines[0].name)
     for wrong in ("../other", "a b", "-x", "ü", "x" * 200):
         with pytest.raises(UsageError):
@@ -275,14 +276,14 @@ def test_a_killed_nodes_machine_runs_again_and_a_killed_programs_machine_ends(
     assert state(fleet, "orphan")[0] is FleetState.RUNNING
     with ThreadPoolExecutor(1) as pool:
         began = tmp_path / "began"
-        waits = functools.partial(by_value(wait), began)
+        waits = functools.partial(task(wait), began)
         tasks = pool.submit(lambda: list(fleet.map(waits, [lost])))
         until(began.exists, "a task runs beside the machine")
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         with pytest.raises(MachineLostError, match=f"the node {lost.node} of .* has left"):
             tasks.result(HANG)
     with pytest.raises(MachineLostError, match="has left"):
-        list(fleet.map(by_value(shape), [lost]))
+        list(fleet.map(task(shape), [lost]))
     with closing(fleet.changes()) as changes:
         told = (each for each in changes if each.name == lost.name)
         again = (FleetState.RUNNING, 2)
@@ -333,7 +334,7 @@ def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
     assert {machine.node[-6:] for machine in machines} == {far_node}
     (copy,) = Path(os.environ["XDG_CACHE_HOME"], "kju", "images").glob("*.raw")
     assert copy.read_bytes() == image.read_bytes()
-    assert {result for _, result in fleet.map(by_value(disk), machines)} == {str(copy)}
+    assert {result for _, result in fleet.map(task(disk), machines)} == {str(copy)}
     # A change is noticed, and nothing of it is used.
     image.write_bytes(os.urandom(PIECE))
     fleet.launch(xvfb=False, image=image, **options)

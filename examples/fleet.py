@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cluster = Cluster()
     try:
         add_node(cluster, args.bots)
-        ray.init(cluster.address, namespace="kju", log_to_driver=False)
+        ray.init(cluster.address, log_to_driver=False)
         with kju.fleet.open() as fleet:
             game = fleet.launch(name="game", image=args.kernel, memory="64M")
             list(fleet.map(ready, [game]))

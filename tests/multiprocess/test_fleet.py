@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,32 @@ async def test_a_fleet_of_the_same_name_on_another_cluster_takes_no_machine_over
     finally:
         for node in list(other.tasks):
             await other.stop(node)
+
+
+@pytest.fixture
+def small_tmpfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run machines in a folder on a tmpfs of 4 MB."""
+    place = tmp_path / "small"
+    place.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4M,mode=0700", "kju-test", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_node_whose_tmpfs_is_full_starts_nothing_and_gives_the_reason(
+    small_tmpfs: Path, scene: Scene
+) -> None:
+    filling = small_tmpfs / "filling"
+    with filling.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    with pytest.raises(MachineLostError, match=r"'.' did not start on n1: .*[Nn]o space"):
+        await scene.controller.launch([spec("a"), spec("b")])
+    await until_async(lambda: running.names() == [], "nothing is left")
+    filling.unlink()
+    await scene.controller.launch([spec("a")])
+    await scene.controller.end("a", "the end")

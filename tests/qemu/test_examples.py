@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,29 @@ def test_explorer_example_finds_every_menu_entry(tmp_path: Path) -> None:
     assert (down[0], further[0]) == ("down:", "down:")
     assert len({first[0], down[1], further[1]}) == 3
     assert back == up == ["up:", first[0], "(above)"]
+
+
+@pytest.mark.timeout(700)
+def test_fleet_example_plays_on_when_a_node_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    args = guests.invaders()
+    kernel = args[args.index("-kernel") + 1]
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)  # Ray's sockets need a short path
+        lines = run(
+            "fleet.py", kernel, "--bots", 4, "--seconds", 8, "--wall", "wall.png",
+            folder=tmp_path, timeout=600,
+        )  # fmt: skip
+    assert re.fullmatch(r"4 forks in \d+\.\d s on \{'.*': 2, '.*': 2\}", lines[0])
+    assert lines[1] == "2 machines were lost with their node"
+    assert re.fullmatch(r"2 machines run again on \S+", lines[2])
+    starts = [re.fullmatch(r"bot-\d shot \d+ \(start (\d)\)", line) for line in lines[3:7]]
+    assert sorted(match[1] for match in starts if match) == ["1", "1", "2", "2"]
+    assert re.fullmatch(r"4 bots shot \d+\.\d of 40 invaders on the average", lines[7])
+    with Image.open(tmp_path / "wall.png") as wall:
+        assert len(wall.getcolors(1 << 20) or ()) > 3
 
 
 def test_learner_example_plays_two_rounds_and_draws_them(tmp_path: Path) -> None:

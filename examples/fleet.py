@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             list(fleet.map(ready, [game]))
             base = game.freeze("begin")
             node = add_node(cluster, args.bots)  # it gets a copy of the base
-            while len(ray.nodes()) < 2:
+            while len(fleet.nodes()) < 2:
                 time.sleep(0.1)
             run(fleet, base, args, lambda: cluster.remove_node(node, allow_graceful=False))
     finally:

@@ -75,6 +75,8 @@ class NodeObject:
 
     def close(self) -> None:
         """Close the object, and end its process."""
+        if not ray.is_initialized():
+            return  # it has ended with the program's connection; a call would start a cluster
         try:
             ray.get(self.begin("close"), timeout=CLOSE_TIMEOUT)
         except ray.exceptions.RayError:

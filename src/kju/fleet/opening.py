@@ -295,6 +295,14 @@ class Fleet:
                 result = error
             yield each.name, result
 
+    def nodes(self) -> list[str]:
+        """Return the names of the nodes that have reported, and may get machines.
+
+        Raises:
+            UnavailableError: The fleet's controller does not answer.
+        """
+        return list(run_blocking(self._link.ask, "nodes"))
+
     def drain(self, node: str) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.
 

@@ -117,8 +117,8 @@ def next_start(fleet: Fleet, lost: FleetMachine) -> FleetMachine:
         status = lost.status()
         if status.state is FleetState.RUNNING and status.generation > lost.generation:
             return fleet.machine(lost.name)
-        if time.monotonic() > until:
-            raise TimeoutError(f"{lost.name} does not run again: {status.reason}")
+        if status.state is FleetState.ENDED or time.monotonic() > until:
+            raise RuntimeError(f"{lost.name} does not run again: {status.reason}")
         time.sleep(0.2)
 
 

@@ -101,12 +101,13 @@ def test_fleet_example_plays_on_when_a_node_is_killed(
             "fleet.py", kernel, "--bots", 4, "--seconds", 8, "--wall", "wall.png",
             folder=tmp_path, timeout=600,
         )  # fmt: skip
-    assert re.fullmatch(r"4 forks in \d+\.\d s on \{'.*': 2, '.*': 2\}", lines[0])
-    assert lines[1] == "2 machines were lost with their node"
-    assert re.fullmatch(r"2 machines run again on \S+", lines[2])
-    starts = [re.fullmatch(r"bot-\d shot \d+ \(start (\d)\)", line) for line in lines[3:7]]
-    assert sorted(match[1] for match in starts if match) == ["1", "1", "2", "2"]
-    assert re.fullmatch(r"4 bots shot \d+\.\d of 40 invaders on the average", lines[7])
+    text = "\n".join(lines)  # Ray prints lines, too
+    assert re.search(r"^4 forks in \d+\.\d s on \{'.*': 2, '.*': 2\}$", text, re.M)
+    assert re.search(r"^2 machines were lost with their node$", text, re.M)
+    assert re.search(r"^2 machines run again on \S+$", text, re.M)
+    starts = re.findall(r"^bot-\d shot \d+ \(start (\d)\)$", text, re.M)
+    assert sorted(starts) == ["1", "1", "2", "2"]
+    assert re.search(r"^4 bots shot \d+\.\d of 40 invaders on the average$", text, re.M)
     with Image.open(tmp_path / "wall.png") as wall:
         assert len(wall.getcolors(1 << 20) or ()) > 3
 

@@ -225,11 +225,17 @@ class _RemoteController:
 
     def __init__(self, fleet: str) -> None:
         self._name = controller_name(fleet)
+        self._actor: Any = None
 
     async def report(self, report: KeeperReport) -> Grant | None:
-        # Looked up anew: another controller may have taken the name.
-        actor = await asyncio.to_thread(ray.get_actor, self._name, NAMESPACE)
-        return await asyncio.wrap_future(actor.report.remote(report).future())
+        # Looked up after a report without an answer only: another controller may have the name
+        # then. A look-up asks Ray's head, which may take longer than a lease when a node is lost.
+        actor, self._actor = self._actor, None
+        if actor is None:
+            actor = await asyncio.to_thread(ray.get_actor, self._name, NAMESPACE)
+        grant: Grant | None = await asyncio.wrap_future(actor.report.remote(report).future())
+        self._actor = actor
+        return grant
 
 
 def node_facts(node: str, resources: dict[str, float], images: KeptImages) -> NodeFacts:

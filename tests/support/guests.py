@@ -96,6 +96,11 @@ def qemu72() -> Path:
     return Path(_lines("qemu72.py")[0])
 
 
+def nginx() -> Path:
+    """An nginx that is not installed."""
+    return Path(_lines("nginx.py")[0])
+
+
 def invaders() -> list[str]:
     """grub-invaders: a game in VGA text mode that moves by itself and obeys the arrow keys."""
     if not INVADERS.exists():

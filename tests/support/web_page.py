@@ -115,6 +115,7 @@ class Page:
         self.received: list[Any] = []
         self.screens: dict[int, PageScreen] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._close_code = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,11 +161,18 @@ class Page:
             self.url + "socket", protocols=(protocol,), headers=self.headers(**changes),
             max_msg_size=0, autoping=True, ssl=self._ssl,
         )  # fmt: skip
+        self._close_code = 0
         self._reading = asyncio.create_task(self._read(self.ws))
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        async for received in ws:
-            assert received.type is aiohttp.WSMsgType.BINARY, received
+        # The code is that of the message: aiohttp replaces its own by 1006 if the connection ends
+        # before the answer to the message is sent.
+        kind = aiohttp.WSMsgType
+        while (received := await ws.receive()).type not in (kind.CLOSED, kind.CLOSING):
+            if received.type is kind.CLOSE:
+                self._close_code = int(received.data)
+                return
+            assert received.type is kind.BINARY, received
             number, data = web.split_frame(received.data)
             if number == 0:
                 self.received.append(web.decode_from_server(data))
@@ -199,7 +207,7 @@ class Page:
         assert self._reading is not None and self.ws is not None
         async with asyncio.timeout(HANG):
             await asyncio.shield(self._reading)
-        return self.ws.close_code or 0
+        return self._close_code or self.ws.close_code or 0
 
     async def open(
         self, machine: str, number: int = 1, role: Any = "control", console: int = 0, **hello: Any

@@ -7,7 +7,6 @@ import base64
 import contextlib
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from support import guests
 from support.documentation import ROOT
 from support.wait import until
 from support.web_page import Page, new_key, web_server
@@ -203,9 +203,6 @@ def free_port() -> int:
 @contextlib.contextmanager
 def nginx(folder: Path, port: int, sock: Path) -> Iterator[None]:
     """Run nginx with the documentation's configuration, at other places."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
     certificate = Trust(folder / "trust").make_web(["127.0.0.1"])
     (folder / "users").write_text("ann:{PLAIN}secret\nbob:{PLAIN}secret\n")
     site = nginx_example()
@@ -229,7 +226,7 @@ def nginx(folder: Path, port: int, sock: Path) -> Iterator[None]:
         f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n"
         f"events {{}}\nhttp {{\naccess_log off;\n{places}{site}}}\n"
     )
-    command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
+    command = [guests.nginx(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             until(lambda: answers(port, process), "nginx listens")

@@ -7,13 +7,13 @@ import signal
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import accelerator, leftovers, longest
+from support import accelerator, leftovers, longest, skips
 
 if TYPE_CHECKING:
     from kju.remote.trust import Trust
@@ -42,6 +42,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         tests = Counter(item.path for item in items)
         items.sort(key=lambda item: (-longest.seconds(item.path), -tests[item.path]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that is skipped because `./check` has not installed something."""
+    report = yield
+    skips.fail_forbidden_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a file that is skipped because `./check` has not installed something."""
+    report = yield
+    skips.fail_forbidden_skip(report)
+    return report
 
 
 @pytest.fixture(autouse=True)

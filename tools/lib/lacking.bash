@@ -97,6 +97,12 @@ find_missing_for_check() {
     command -v xdotool >/dev/null || packages+=(xdotool)
     [ -e /usr/share/fonts/X11/misc ] || packages+=(xfonts-base)
     command -v openbox >/dev/null || packages+=(openbox)
+    command -v strace >/dev/null || packages+=(strace)
+    command -v zstd >/dev/null || packages+=(zstd)
+    command -v xz >/dev/null || packages+=(xz-utils)
+    command -v bzip2 >/dev/null || packages+=(bzip2)
+    command -v dbus-daemon >/dev/null || packages+=(dbus-daemon)
+    [ -e /usr/libexec/at-spi-bus-launcher ] || packages+=(at-spi2-core)
     command -v wasm-ld >/dev/null || packages+=(lld)
     command -v chromium >/dev/null || packages+=(chromium)
     [ -n "$on_debian" ] || return 0 # other systems have no package of these
@@ -143,7 +149,7 @@ advise() {
         words="sudo apt-get install gcc libc6-dev python3-dev python3-venv qemu-system-x86 qemu-system-modules-opengl qemu-utils grub-invaders"
         ! wants desktop || words+=" $qt"
         ! wants text || words+=" tesseract-ocr-eng"
-        ! wants check || words+=" clang libclang-rt-dev spin g++ relacy-dev xvfb x11-apps xterm x11-xserver-utils xdotool xfonts-base openbox libxkbcommon-dev lld chromium"
+        ! wants check || words+=" clang libclang-rt-dev spin g++ relacy-dev xvfb x11-apps xterm x11-xserver-utils xdotool xfonts-base openbox libxkbcommon-dev lld chromium strace zstd dbus at-spi2-core"
         [ "$ID" != debian ] || words+=" (Python >= 3.11 is not in releases before Debian 12)"
         ;;
     *" fedora "* | *" rhel "*) words="sudo dnf install gcc glibc-static python3-devel qemu-system-x86-core qemu-ui-dbus qemu-img clang compiler-rt libxkbcommon-devel" ;;

@@ -226,7 +226,15 @@ def nginx(folder: Path, port: int, sock: Path) -> Iterator[None]:
         f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n"
         f"events {{}}\nhttp {{\naccess_log off;\n{places}{site}}}\n"
     )
-    command = [guests.nginx(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
+    command = [
+        guests.nginx(),
+        "-p",
+        str(folder),
+        "-e",
+        str(folder / "error.log"),
+        "-c",
+        str(config),
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             until(lambda: answers(port, process), "nginx listens")

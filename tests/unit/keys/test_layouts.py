@@ -197,7 +197,7 @@ def keymap(name: str) -> Iterator[tuple[int, str, str]]:
 def test_a_layout_agrees_with_qemus_keymap(name: str) -> None:
     xkb = pytest.importorskip("xkbcommon.xkb")
     if not (KEYMAPS / name).exists():
-        pytest.skip("no QEMU keymaps are installed")
+        pytest.skip("QEMU's keymaps are not installed")
     rows = Model(WITHOUT_DEAD_KEYS.get(name, name)).rows
     compared = 0
     for number, held, keysym in keymap(name):

@@ -20,7 +20,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from .. import extras
 from ..errors import KjuError, MissingError
@@ -54,6 +54,18 @@ OnData = Callable[[str, bytes], object]
 OnQuestion = Callable[[str, bytes], Iterable[tuple[str, bytes]]]
 #: Takes the key of a token, and whether it exists.
 OnPresence = Callable[[str, bool], object]
+
+
+class Tokens(NamedTuple):
+    """The tokens of an `Engine.find_tokens`.
+
+    Attributes:
+        keys: Their keys, sorted.
+        is_complete: Every peer has answered in time; else tokens may be missing.
+    """
+
+    keys: list[str]
+    is_complete: bool
 
 
 class Engine:
@@ -203,8 +215,8 @@ class Engine:
         """Declare a token; return the function that removes it. It ends with this process."""
         return self._undo(self.session.liveliness().declare_token(key))
 
-    def find_tokens(self, key: str, seconds: float, most: int | None = None) -> list[str]:
-        """Return the keys of the tokens that exist. Blocks: call it in a thread.
+    def find_tokens(self, key: str, seconds: float, most: int | None = None) -> Tokens:
+        """Return the tokens that exist. Blocks: call it in a thread.
 
         Args:
             key: The key, with or without wildcards.
@@ -212,8 +224,10 @@ class Engine:
             most: Answers that are read; None for all.
         """
         replies = self.session.liveliness().get(key, timeout=seconds)
-        read = itertools.islice(replies, most)
-        return sorted({str(reply.ok.key_expr) for reply in read if reply.ok})
+        read = list(itertools.islice(replies, most))
+        keys = sorted({str(reply.ok.key_expr) for reply in read if reply.ok})
+        # zenoh adds an error to the answers when the time is over.
+        return Tokens(keys, is_complete=all(reply.ok for reply in read))
 
     def answer(self, key: str, on_question: OnQuestion) -> Callable[[], None]:
         """Answer the questions about a key; return the function that ends that.

@@ -119,7 +119,7 @@ async def find(options: SessionOptions, seconds: float = 2.0) -> list[str]:
     """Return the sorted names of the screens that are served on the network."""
     engine = await Engine.open(options)
     try:
-        keys = await asyncio.to_thread(engine.find_tokens, addresses.presence("**"), seconds)
+        tokens = await asyncio.to_thread(engine.find_tokens, addresses.presence("**"), seconds)
     finally:
         await engine.close()
-    return sorted(filter(None, map(addresses.screen_of, keys)))
+    return sorted(filter(None, map(addresses.screen_of, tokens.keys)))

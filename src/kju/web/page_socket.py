@@ -270,6 +270,8 @@ class PageSocket:
         machine, carrier = message.machine, None
         if self.principal.may_use(machine):
             carrier = self._served.carrier(machine, message.console)
+            if carrier is None and self._served.carrier(machine, 0) is not None:
+                return f"{machine!r} has no console {message.console}"
         if carrier is None:
             return str(no_machine(machine))
         if reason := self._served.screen_refusal(self.principal, machine):

@@ -254,7 +254,7 @@ async def test_viewer_reaches_a_screen_through_a_router() -> None:
         found: list[str] = []
         # Tokens travel apart from the pixels: the router may learn of this one later.
         while not found:
-            found = await asyncio.to_thread(there.find_tokens, "kju/up/**", 60.0)
+            found = (await asyncio.to_thread(there.find_tokens, "kju/up/**", 60.0)).keys
         assert found == [f"kju/up/{NAME}"]
         viewer.close()
     await router.close()

@@ -372,10 +372,12 @@ class _Follower:
             if round_trip >= _ANSWER_SECONDS:
                 return f"no answer in {_ANSWER_SECONDS:g} s", known, looked
             everything = addresses.presence("**")
-            keys = await asyncio.to_thread(
+            tokens = await asyncio.to_thread(
                 engine.find_tokens, everything, _ANSWER_SECONDS, _MAX_NAMES
             )
-            found = served(address.connect, keys, round_trip)
+            found = served(address.connect, tokens.keys, round_trip)
+            if not tokens.is_complete:
+                found = with_known(found, known)
             if found or was_empty:  # a single empty answer may be one that did not arrive in time
                 known = found
             was_empty = not found
@@ -410,6 +412,14 @@ def served(connect: str, keys: Iterable[str], round_trip: float) -> list[Machine
         )
         for index, name in enumerate(names[:MAX_SCREENS])
     ]
+
+
+def with_known(found: list[MachineEntry], known: list[MachineEntry]) -> list[MachineEntry]:
+    """Return the entries of an incomplete answer: a screen without an answer stays as it was."""
+    have = {entry.key for entry in found}
+    # The address itself has an entry only while no machine is known.
+    silent = [each for each in known if each.key not in have and each.key.name != each.key.host]
+    return [*found, *silent][:MAX_SCREENS] or known
 
 
 def _with_news(entry: MachineEntry, news: ScreenNews | None) -> MachineEntry:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from support.posts import Posts
+from support.wait import HANG
 
 import kju
 from kju.desktop.machines.entry import MachineEntry, MachineKey, MachineState
 from kju.desktop.machines.remote_addresses import RemoteAddress
 from kju.desktop.machines.remote_machines import RemoteMachines
+from kju.remote.addresses import presence
+from kju.remote.transport import Engine, Tokens
 
 pytest.importorskip("zenoh")
 
@@ -89,6 +95,28 @@ def test_a_sender_is_found_lost_and_found_again(
         wall.remotes.remove(where)
         assert not wall.entries
         wall.remotes.close()
+
+
+async def test_an_answer_that_did_not_arrive_in_time_is_incomplete(
+    runtime_folder: Path, tmp_path: Path
+) -> None:
+    """A sender of a busy computer may be too slow: its machines still exist."""
+    where = f"unix:{tmp_path}/net"
+    with serve(where) as sender:
+        engine = await Engine.open(RemoteAddress(where).options())
+        try:
+            everything = presence("**")
+            find = functools.partial(asyncio.to_thread, engine.find_tokens, everything)
+            while not (await find(HANG)).is_complete:  # it may be too slow by itself
+                pass
+            sender.send_signal(signal.SIGSTOP)
+            try:
+                assert await find(0.2) == Tokens([], is_complete=False)
+            finally:
+                sender.send_signal(signal.SIGCONT)
+        finally:
+            await engine.close()
+            sender.kill()
 
 
 def test_addresses_are_followed_again_after_a_restart(wall: Wall, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from kju.desktop.machines.remote_machines import (
     MAX_SCREENS,
     served,
     unreachable,
+    with_known,
 )
 
 HOST = "host1:7447"
@@ -65,3 +66,19 @@ def test_an_address_that_cannot_be_reached_keeps_its_machines() -> None:
 
 def test_an_address_that_never_answered_is_visible() -> None:
     assert unreachable(HOST, [], "no answer", 1.0)[0].key == MachineKey(HOST, HOST)
+
+
+def test_an_incomplete_answer_keeps_the_machines_that_are_known() -> None:
+    known = unreachable(HOST, served(HOST, ["kju/up/lab/a", "kju/up/lab/b"], 0.1), "lost", 1.0)
+    found = served(HOST, ["kju/up/lab/b"], 0.2)
+    assert with_known(found, known) == [found[0], known[0]]
+    assert with_known([], known) == known
+    full = served(HOST, [f"kju/up/lab/m{number}" for number in range(MAX_SCREENS)], 0.1)
+    assert with_known(full, known) == full
+
+
+def test_a_first_machine_replaces_the_entry_of_the_address() -> None:
+    known = unreachable(HOST, [], "no answer", 1.0)
+    found = served(HOST, ["kju/up/lab/web"], 0.1)
+    assert with_known(found, known) == found
+    assert with_known([], known) == known

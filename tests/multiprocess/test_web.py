@@ -85,7 +85,8 @@ async def test_a_message_before_the_hello_closes_the_socket(server: WebServer) -
 async def test_a_missing_console_is_refused(server: WebServer) -> None:
     async with page_of(server, "view") as page:
         await page.say(web.OpenScreen(1, "debian", 5))
-        await page.wait_for(web.ScreenClosed)
+        closed = await page.wait_for(web.ScreenClosed)
+        assert (closed.screen, closed.reason) == (1, "'debian' has no console 5")
 
 
 async def test_a_session_of_another_machine_sees_nothing_of_this_one(server: WebServer) -> None:

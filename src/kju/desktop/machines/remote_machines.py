@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -44,6 +45,8 @@ from .remote_addresses import (
 MAX_SCREENS, _MAX_NAMES = 256, 4096
 #: Seconds between two questions to an address, and for its answer.
 LOOK_SECONDS, _ANSWER_SECONDS = 5.0, 4.0
+#: Seconds for which an address must serve nothing, before its machines are dropped.
+EMPTY_SECONDS = 5.0
 #: Seconds until the next attempt, at first and at most.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 #: Characters of a reason.
@@ -362,7 +365,7 @@ class _Follower:
         Returns:
             The reason, the last entries, and whether there was an answer.
         """
-        looked = was_empty = False
+        looked, began_empty = False, math.inf
         while True:
             if not await asyncio.to_thread(engine.is_connected):
                 return "the connection was lost", known, looked
@@ -378,9 +381,10 @@ class _Follower:
             found = served(address.connect, tokens.keys, round_trip)
             if not tokens.is_complete:
                 found = with_known(found, known)
-            if found or was_empty:  # a single empty answer may be one that did not arrive in time
+            # An empty answer may be of a connection that is being opened or lost.
+            began_empty = math.inf if found else min(began_empty, began)
+            if found or began - began_empty >= EMPTY_SECONDS:
                 known = found
-            was_empty = not found
             self._take(address.connect, known)
             looked = True
             await asyncio.sleep(LOOK_SECONDS)

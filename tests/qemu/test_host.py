@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_two_clients_type_at_once(machine: kju.Machine) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(HANG)
+    assert not any(thread.is_alive() for thread in threads)
     assert machine.info()["consoles"][0]["keys_held"] == []
     other.close()
 
@@ -142,10 +144,26 @@ def test_consistent_frame_and_refresh(machine: kju.Machine) -> None:
     frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
     assert machine.screen.refresh() >= frame.version
-    with machine.screen._origin.hold():
-        version = machine.screen.version
-        assert machine.screen.version == version
-    machine.screen.wait(timeout=HANG)
+
+
+def test_nothing_is_published_during_a_hold(machine: kju.Machine) -> None:
+    """The game moves by itself, 30 times a second."""
+    until(lambda: machine.screen.mode.width == 720)
+    rounds: list[int] = []
+
+    def is_held() -> bool:
+        began = time.monotonic()
+        with machine.screen._origin.hold():
+            versions = {machine.screen.version}
+            while time.monotonic() < began + 0.04:
+                versions.add(machine.screen.version)
+            if time.monotonic() < began + 0.05:  # else the hold may have timed out
+                rounds.append(len(versions))
+        machine.screen.wait(timeout=HANG)
+        return len(rounds) == 5
+
+    until(is_held, "five rounds within the time of a hold")
+    assert rounds == [1] * 5
 
 
 def test_hold_of_a_screen_times_out(machine: kju.Machine) -> None:

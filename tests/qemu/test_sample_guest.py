@@ -63,7 +63,8 @@ def test_sample_guest_has_a_login_on_its_serial_port(disk: Path) -> None:
         for words, answer in ((b"\n", b"login:"), (b"root\n", b"root@kju:"), (b"id\n", b"uid=0")):
             line.sendall(words)
             while answer not in heard:
-                heard += line.recv(4096)
+                heard += (more := line.recv(4096))
+                assert more, f"the serial port has closed after {heard[-200:]!r}"
         line.close()
 
 

@@ -277,18 +277,19 @@ def test_sheet_of_shortcuts_has_every_action_with_keys(app: App):
     app.window.menus.show_shortcuts()
     (sheet,) = app.window.findChildren(QTableWidget)
     shown = {sheet.item(row, 2).text() for row in range(sheet.rowCount())}
-    for action in app.window.findChildren(QAction):
-        if keys := action.shortcuts():
-            assert any(keys[0].toString() in each for each in shown), action.text()
+    keys = [a.shortcuts()[0].toString() for a in app.window.findChildren(QAction) if a.shortcuts()]
+    assert len(keys) > 5
+    assert [key for key in keys if not any(key in each for each in shown)] == []
     sheet.window().close()
 
 
 def test_every_control_has_a_name_for_screen_readers(app: App):
     define("web")
     app.until_names("web")
-    for widget in app.window.findChildren(QAbstractButton):
-        if widget.isVisible():
-            assert widget.accessibleName() or widget.text() or widget.toolTip(), widget
+    buttons = [each for each in app.window.findChildren(QAbstractButton) if each.isVisible()]
+    assert buttons
+    for widget in buttons:
+        assert widget.accessibleName() or widget.text() or widget.toolTip(), widget
     index = app.wall.tiles.index(0)
     assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "web, off"
 

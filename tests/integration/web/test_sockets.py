@@ -218,6 +218,8 @@ async def test_ten_thousand_screens_are_refused_one_by_one(server: WebServer) ->
         for number in range(1, 10_001):
             await page.say(web.OpenScreen(number, "debian"))
         await page.wait_for(web.ScreenClosed, lambda closed: closed.screen == 10_000)
+        refused = [each.screen for each in page.received if isinstance(each, web.ScreenClosed)]
+        assert refused == list(range(1, 10_001))
 
 
 async def test_messages_about_a_closed_screen_are_ignored(server: WebServer) -> None:

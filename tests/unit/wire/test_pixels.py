@@ -202,10 +202,18 @@ def test_a_block_with_a_wrong_byte_draws_inside_or_is_an_error(made, at, byte):
     block = bytearray(_wire.pack(picture, form(picture), [(0, 0, width, height)]))
     block[at % len(block)] = byte
     try:
-        _wire.check(block, (width, height, pixel))
+        rects = _wire.check(block, (width, height, pixel))
     except FormatError:
         return
-    _wire.unpack(block, picture, form(picture))
+    # The middle of a larger picture, whose other pixels must stay.
+    whole = np.full((height + 2, width + 2, pixel), 0xA5, np.uint8)
+    inside = np.zeros((height + 2, width + 2), bool)
+    for x, y, w, h in rects:
+        inside[y + 1 : y + h + 1, x + 1 : x + w + 1] = True
+    stride = (width + 2) * pixel
+    start = whole.reshape(-1)[stride + pixel :]
+    _wire.unpack(block, start, (width, height, stride, pixel))
+    assert (whole[~inside] == 0xA5).all()
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ class FleetWatcher:
         engine.subscribe(changes_key(fleet), self._on_changes)
         # Those that exist, now; and the others as they come.
         found, there = await asyncio.gather(
-            asyncio.to_thread(engine.find_tokens, starts_key(fleet), ANSWER_TIMEOUT),
-            asyncio.to_thread(engine.find_tokens, controller_key(fleet), ANSWER_TIMEOUT),
+            self._find(engine, starts_key(fleet)),
+            self._find(engine, controller_key(fleet)),
         )
         # First, so that a machine that both know is reported as the controller does.
         if there:
@@ -142,6 +142,10 @@ class FleetWatcher:
             self._on_token(key, True)
         engine.on_presence(starts_key(fleet), self._on_token)
         engine.on_presence(controller_key(fleet), self._on_controller)
+
+    async def _find(self, engine: Engine, key: str) -> list[str]:
+        """Return the keys of the tokens whose peers have answered."""
+        return (await asyncio.to_thread(engine.find_tokens, key, ANSWER_TIMEOUT)).keys
 
     async def _disconnect(self) -> None:
         engine, self._engine = self._engine, None
@@ -193,7 +197,7 @@ class FleetWatcher:
         if engine is None or start is None or not engine.is_connected():
             return
         # It may be back: its node was on another connection for a moment.
-        if not await asyncio.to_thread(engine.find_tokens, key, ANSWER_TIMEOUT):
+        if not await self._find(engine, key):
             self._report(self.picture.lose_token(start))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -216,7 +220,7 @@ class FleetWatcher:
         if engine is None or not engine.is_connected():
             return
         key = controller_key(self._fleet)
-        if self._is_there and not await asyncio.to_thread(engine.find_tokens, key, ANSWER_TIMEOUT):
+        if self._is_there and not await self._find(engine, key):
             self._is_there = False
             self._notice("the controller does not answer any more; the nodes show their machines")
             self._report(self.picture.lose_controller())

@@ -284,6 +284,8 @@ def test_picture_that_cannot_be_saved_does_no_harm(
     shown.becomes(TileState.OFF)
     shown.tiles.set_machines({"fake": True})
     shown.becomes(TileState.LIVE)
+    assert last_pictures.load("fake") is None
+    assert (folder / last_pictures.FILE).is_dir()
 
 
 def test_no_timer_runs_without_a_visible_machine(host: FakeHost, shown: Wall) -> None:

@@ -73,7 +73,14 @@ def test_unknown_devices_properties_and_processors_are_named(
 
 
 def test_a_program_that_answers_nothing_refuses_nothing() -> None:
-    check_devices(parse(["-device", "x", "-cpu", "y"]), _PROGRAM, lambda program, words: "")
+    asked: list[tuple[str, ...]] = []
+
+    def silent(program: str, words: tuple[str, ...]) -> str:
+        asked.append(words)
+        return ""
+
+    check_devices(parse(["-device", "x", "-cpu", "y"]), _PROGRAM, silent)
+    assert {("-device", "help"), ("-cpu", "help")} <= set(asked)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +124,8 @@ def test_layer_below_a_disk_is_only_read(tmp_path: Path) -> None:
         lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 201, 1, 0)
         fcntl.fcntl(holder, fcntl.F_OFD_SETLK, lock)
         check_disks([DiskUse(chain, False, "image")])
+        with pytest.raises(UsageError, match=r"base\.raw is in use by another process"):
+            check_disks([DiskUse(Chain((Layer(str(base), "raw", "disk"),)), False, "image")])
 
 
 def test_disk_in_another_format_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,14 +213,18 @@ def test_ended_machine_with_a_definition_has_start_in_the_middle(app, tmp_path, 
 
 
 def test_every_item_that_cannot_be_used_says_why(shown: Shown):
-    for state in (ViewState.LIVE, ViewState.PAUSED, ViewState.ENDED, ViewState.CONNECTING):
+    disabled: Counter[ViewState] = Counter()
+    states = (ViewState.LIVE, ViewState.PAUSED, ViewState.ENDED, ViewState.CONNECTING)
+    for state in states:
         for view_only in (False, True):
             status = shown.status._replace(state=state, view_only=view_only)
             shown.window.view.status_changed.emit(status)
             for action in all_actions(shown.window._menu.root):
                 if not action.isEnabled() and action.isVisible():
+                    disabled[state] += 1
                     assert action.toolTip().strip("<span>/"), (text(action), state)
                     assert action.toolTip() != action.text()
+    assert set(disabled) == set(states)
 
 
 def test_items_follow_the_machines_state(shown: Shown):

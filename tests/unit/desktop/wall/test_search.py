@@ -94,4 +94,7 @@ def test_any_text_is_a_query_that_every_order_takes(text: str):
 def test_any_names_have_an_order(names: list[str]):
     entries = [machine(name) for name in names]
     for order in Order:
-        assert len(shown(entries, Query(), Filter.ALL, order)) == len(names)
+        found = [each.key.name for each in shown(entries, Query(), Filter.ALL, order)]
+        assert sorted(found) == sorted(names)
+        again = shown(entries[::-1], Query(), Filter.ALL, order)
+        assert [each.key.name for each in again] == found, "whatever the order was before"

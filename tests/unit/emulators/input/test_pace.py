@@ -9,6 +9,7 @@ import math
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.wait import HANG
 
 from kju.emulators.input import pace as pace_module
 from kju.emulators.input.pace import Gauge, NotStarted, Pace, Processors, cut
@@ -184,7 +185,8 @@ async def test_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     queue.emptied_by_a_look = False
     pace.reset()
     queue.waiting = 0
-    await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
+    await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), HANG)
+    assert queue.waiting == 2, "both went into the empty queue"
 
 
 async def test_step_after_a_reset_waits_until_the_keyboard_is_started_again(

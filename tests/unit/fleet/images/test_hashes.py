@@ -72,8 +72,9 @@ def test_a_small_or_new_file_is_read_each_time(cache: Path, large: Path, monkeyp
 def test_damaged_hashes_are_replaced(cache: Path, large: Path, data: bytes):
     ImageCache(cache).close()
     (cache / HASHES).write_bytes(data)
-    sha256_of(large)
-    sha256_of(large, no)
+    digest = hashlib.sha256(large.read_bytes()).hexdigest()
+    assert sha256_of(large)[0] == digest
+    assert sha256_of(large, no)[0] == digest, "it is kept"
 
 
 def test_a_cache_that_is_not_usable_keeps_nothing(cache: Path, large: Path):

@@ -26,6 +26,7 @@ PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
     "window", "gym", "mcp", "browser", "browser_motion", "browser_wall", "browser_link",
     "browser_selkies",
+    "browser_decoder",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import msgspec
@@ -108,9 +108,12 @@ async def test_a_refused_password_is_not_checked(
     monkeypatch.setattr(attempts, "MAX_WRONG_PASSWORDS", 1)
     checked: list[str] = []
     check = server.site.access.log_in
-    monkeypatch.setattr(
-        server.site.access, "log_in", lambda user, text: checked.append(text) or check(user, text)
-    )
+
+    def record(user: str, password: str, in_use: Collection[str]) -> object:
+        checked.append(password)
+        return check(user, password, in_use)
+
+    monkeypatch.setattr(server.site.access, "log_in", record)
     async with Page(server.url) as page:
         assert [await log_in(page, "ann", "a"), await log_in(page, "ann", "b")] == [401, 429]
     assert checked == ["a"]
@@ -130,7 +133,7 @@ async def test_a_login_storm_makes_one_check_at_a_time_and_leaves_the_loop_free(
     now, most, lock, go = 0, 0, threading.Lock(), threading.Event()
     check = server.site.access.log_in
 
-    def counted(user: str, text: str) -> object:
+    def counted(user: str, text: str, in_use: Collection[str]) -> object:
         nonlocal now, most
         with lock:
             now += 1
@@ -138,7 +141,7 @@ async def test_a_login_storm_makes_one_check_at_a_time_and_leaves_the_loop_free(
         go.wait(60)
         with lock:
             now -= 1
-        return check(user, text)
+        return check(user, text, in_use)
 
     monkeypatch.setattr(server.site.access, "log_in", counted)
     async with Page(server.url) as page, page_of(server) as open_page:

@@ -28,6 +28,7 @@ from kju.web import page_socket
 from kju.web.access import Access
 from kju.web.connections import CONNECTIONS
 from kju.web.listening import WebOptions
+from kju.web.messages import WebRole
 from kju.web.proxy import make_proxy
 from kju.web.server import WebServer
 
@@ -63,6 +64,18 @@ async def test_the_proxys_header_names_the_user() -> None:
         assert found["error"] == "bob may not use this server: kju web user bob --role view"
         status, found = await ask(server, Host="kju.example")
         assert (status, found["user"]) == (401, "")
+
+
+@pytest.mark.parametrize("role", ["view", "control"])
+async def test_users_that_only_the_proxy_knows_have_the_role_of_the_option(role: WebRole) -> None:
+    """The option is `--proxy-role`; those in the file keep their own role."""
+    Access().set_user("ann", "manage")
+    proxy = make_proxy("https://kju.example/", ["127.0.0.1"], HEADER, role)
+    async with web_server(options=WebOptions(proxy=proxy)) as server:
+        for user, expected in (("ann", "manage"), ("bob", role)):
+            status, found = await ask(server, Host="kju.example", X_Remote_User=user)
+            assert (status, found["role"]) == (200, expected)
+        assert (await ask(server, Host="kju.example"))[0] == 401  # without a name
 
 
 async def test_the_header_of_another_computer_is_ignored() -> None:

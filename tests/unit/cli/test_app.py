@@ -208,6 +208,11 @@ def test_a_wrong_word_is_one_line_with_the_next_command(capsys):
             "empty.png: picture: not a valid",
         ),
         (["serve"], "give machine names, or --all"),
+        (["web", "serve", "--proxy-role", "view"], "a proxy needs --url, the address of the page"),
+        (
+            ["web", "serve", "--url=https://a/", "--listen=unix:w", "--proxy-role=view"],
+            "--proxy-role is for users that the proxy names: add --trust-header",
+        ),
         (["mirror", "zenoh:a/b", "--codec", "gif"], "unknown codec 'gif'; choose one of: zstd"),
         (["trust", "ann"], "give ann a role with --role view or --role control, or use --remove"),
         (["trust", "ann", "--role", "admin"], "unknown role 'admin'; choose view or control"),

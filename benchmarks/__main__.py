@@ -21,7 +21,8 @@ from .plots import write_plots
 
 #: Groups that compare no guests with a peer, and groups that do; `peers` means the second.
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing", "forks", "lockstep", "pages",
-         "fleet_simulation", "fleet_presence", "fleet_wall")  # fmt: skip
+         "fleet_simulation", "fleet_presence", "fleet_wall", "fleet",
+         "fleet_kills")  # fmt: skip
 PEERS = (
     "keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience", "wall",
     "window", "gym", "mcp", "browser", "browser_motion", "browser_wall", "browser_link",

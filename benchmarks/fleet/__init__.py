@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import kju
+import kju.fleet
 
 from .. import guests
 from ..measure import Figure, amount, once, progress

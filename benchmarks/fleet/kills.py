@@ -224,7 +224,7 @@ class Kills:
     def _until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + _START
         while not condition():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or all(each.has_ended for each in self._owners):
                 logs = [owner.lines("") for owner in self._owners]
                 raise TimeoutError(f"not within {_START:.0f} s: {what}: {logs}")
             time.sleep(0.1)

@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 import kju
+import kju.fleet
 
 #: QEMU's arguments: firmware without a disk.
 ARGUMENTS = ["-accel", "tcg", "-m", "32", "-nic", "none"]

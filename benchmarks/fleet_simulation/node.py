@@ -153,6 +153,9 @@ class PretendedNode:
     async def kill(self, name: str) -> None:
         self._named(name).end("lost", "it was killed")
 
+    def close(self) -> None:
+        pass
+
     def _named(self, name: str) -> PretendedHost:
         for instance, host in self.hosts.items():
             if instance.name == name:

@@ -38,14 +38,13 @@ from .forks import ForkBase
 from .input_devices import Keyboard, Pointer
 from .input_requests import mark_of, replay_schedule
 from .link import DEFAULT_TIMEOUT, Link, Timeout, only_descriptor, seconds_of
+from .processes import HostProcess
 from .requests import END, NAMELESS, check_reply, client_name
 from .snapshots import Snapshots
 from .surface import Screen
 from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
 
 if TYPE_CHECKING:
-    import subprocess
-
     from ..acting import Answer, AnyInput
     from .consumer.frame import Frame
 
@@ -69,7 +68,7 @@ class Machine:
         self,
         link: Link,
         screens: Screens[Screen],
-        child: subprocess.Popen[bytes] | None = None,
+        child: HostProcess | None = None,
     ) -> None:
         """Use `launch` or `attach`."""
         self.name = link.name

@@ -14,8 +14,9 @@ from ..protocol.launch_options import LaunchOptions, takes
 from ..store.paths import check_name
 from . import requests
 from .link import Link, Timeout, seconds_of
+from .processes import start_host
 from .requests import START, LaunchPlan, client_name
-from .waiting import run_blocking, start_host
+from .waiting import run_blocking
 
 if TYPE_CHECKING:
     import subprocess

@@ -6,27 +6,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import site
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Generic, ParamSpec, Self, TypeVar, overload
 
 from ..errors import ClosedError, FormatError, MachineGoneError, WaitTimeoutError
-from ..files import limited
 from ..protocol.messages import Done, Subscribe
 from ..surface import Change, Mark, State
 from ..surface.consumer import next_wait
 from .consumer.base import SurfaceBase
 from .link import Link, deadline_of
+from .processes import HostProcess
 from .requests import Event, event_of, no_event
-
-if TYPE_CHECKING:
-    import subprocess
 
 _LIVE = (State.LIVE.value, State.PAUSED.value)
 
@@ -211,41 +204,7 @@ subscribe = Events
 # ---- The host process
 
 
-def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a host that waits for its `Launch` on the returned socket.
-
-    It has a session of its own, so a terminal's Ctrl+C or end does not reach it: the connection
-    decides how long the machine lives. The request goes through the socket, never through a
-    command line that others could read.
-
-    Raises:
-        LimitError: This process can open no more files.
-        OSError: The process could not be started for another reason.
-    """
-    with limited():
-        import subprocess  # only for programs that start machines; it opens files, too
-
-        ours, theirs = socket.socketpair()
-    with theirs:
-        # -P: a file in the working directory must not be imported as a module.
-        command = [sys.executable, "-P", "-m", "kju.host", str(theirs.fileno())]
-        try:
-            with limited():
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                    env=child_environment(),
-                )
-        except BaseException:
-            ours.close()
-            raise
-    return process, ours
-
-
-def reap(child: subprocess.Popen[bytes], seconds: float) -> None:
+def reap(child: HostProcess, seconds: float) -> None:
     """Wait for the end of a host; kill it after *seconds*."""
     import subprocess
 
@@ -255,15 +214,3 @@ def reap(child: subprocess.Popen[bytes], seconds: float) -> None:
         # Its own limits are shorter, so it hangs. The kernel kills its QEMU with it.
         child.kill()
         child.wait()
-
-
-def child_environment() -> dict[str, str]:
-    """Return our environment with the folder that this package was imported from."""
-    home = str(Path(__file__).parents[2])
-    path = os.environ.get("PYTHONPATH", "")
-    # A path that the program itself has added must be passed on. The folder of an installed package
-    # must not: it would come before the standard library.
-    known = {*path.split(os.pathsep), *site.getsitepackages(), site.getusersitepackages()}
-    if home not in sys.path or home in known:
-        return dict(os.environ)
-    return os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}

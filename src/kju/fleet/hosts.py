@@ -14,6 +14,7 @@ import msgspec
 
 from ..client.aio.link import AsyncLink
 from ..client.aio.starting import Starting
+from ..client.processes import HostSpawner
 from ..client.requests import client_name
 from ..errors import KjuError, MachineNotFoundError
 from ..protocol.launch_options import Launch
@@ -105,9 +106,19 @@ class NodeHosts(Protocol):
     async def kill(self, name: str) -> None:
         """Kill a host; no process is left afterwards."""
 
+    def close(self) -> None:
+        """Start no more hosts; those that run go on."""
+
 
 class LocalHosts:
-    """The hosts of this user on this computer."""
+    """The hosts of this user on this computer.
+
+    They are forked from one process: each would import the same modules, which takes longer than
+    the rest of its start, and need memory of its own for them.
+    """
+
+    def __init__(self) -> None:
+        self._spawner = HostSpawner()
 
     def clock(self) -> float:
         """Return the time of leases."""
@@ -123,7 +134,7 @@ class LocalHosts:
 
     def start(self, launch: dict[str, Any], name: str, lease: Lease) -> StartingHost:
         """Begin to start a host: see `NodeHosts`."""
-        return StartingHost(launch, name, lease)
+        return StartingHost(launch, name, lease, self._spawner)
 
     async def attach(self, name: str) -> LeasedHost:
         """Connect to a host that runs: see `NodeHosts`."""
@@ -133,6 +144,10 @@ class LocalHosts:
         """Kill a host; no process is left afterwards."""
         await kill(name)
 
+    def close(self) -> None:
+        """End the process that hosts are forked from; they go on."""
+        self._spawner.close()
+
 
 class StartingHost:
     """A detached host with a lease, which starts.
@@ -141,17 +156,21 @@ class StartingHost:
         launch: The fields of its `Launch`.
         name: The machine's name.
         lease: Its lease.
+        spawner: Starts its process.
 
     Raises:
         KjuError: No process could be started.
     """
 
-    def __init__(self, launch: dict[str, Any], name: str, lease: Lease) -> None:
+    def __init__(
+        self, launch: dict[str, Any], name: str, lease: Lease, spawner: HostSpawner
+    ) -> None:
         self._starting = Starting(
             Launch(
                 machine=name, detach=True, lease=lease, client=client_name(),
                 **{key: value for key, value in launch.items() if key not in ("machine", "detach")},
-            )
+            ),
+            start=spawner.start,
         )  # fmt: skip
 
     async def renew(self, lease: Lease) -> None:

@@ -134,6 +134,7 @@ class Keeper:
                 await host.close()
             if self._sender is not None:
                 await self._sender.close()
+            self._node_hosts.close()
             if self._images is not None:
                 await self._images.close()
 

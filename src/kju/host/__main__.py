@@ -1,5 +1,7 @@
 """The process of one machine: ``python -m kju.host FD``, started by `kju.launch`.
 
+``python -m kju.host FD spawner`` forks such processes instead: see `kju.host.spawner`.
+
 FD is an inherited socket. It receives one `Launch`, which is answered by `Welcome` or `Failure`; or
 `DryRun`s, which start nothing (`kju.host.dry_run`).
 Then it is a client's connection like any other, except that the machine ends with it, unless it was
@@ -36,26 +38,31 @@ from ..memory import _system
 from ..protocol.dry_run import DryRun
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
+from ..protocol.spawning import SPAWNER
 from ..store import leased, running, sweeping
 from ..store.definitions import VARIABLES
 from ..store.forks import unmerged
 from ..store.log_files import BoundedLog, LogHandler
-from .detaching import fork_host
+from . import spawner
+from .detaching import StartOutcome, fork_host
 from .machine import HostedMachine, LaunchingClient
 
 log = logging.getLogger("kju.host")
 
-#: Exit statuses. 1 is that of Python after an uncaught error.
-_OK, _REFUSED, _NO_EMULATOR, _EMULATOR_ENDED = 0, 2, 3, 4
+#: Exit statuses. `_FAILED` is that of Python after an uncaught error.
+_OK, _FAILED, _REFUSED, _NO_EMULATOR, _EMULATOR_ENDED = range(5)
 #: Seconds for the launch request, which is sent right after the fork.
 _REQUEST_TIMEOUT = 30.0
 
 
 def main(arguments: list[str]) -> int:
     """Run one machine; return the exit status."""
-    if len(arguments) != 1 or not arguments[0].isdecimal():
+    words = arguments[1:]
+    if not arguments or not arguments[0].isdecimal() or words not in ([], [SPAWNER]):
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return _REFUSED
+    if words:
+        spawner.preload()
     # The modules are 35,000 objects that stay. Collections pass them over from now on: those while
     # the guest runs, and those at the exit, which took a third as long as the whole start.
     gc.freeze()
@@ -63,6 +70,22 @@ def main(arguments: list[str]) -> int:
     reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(owner.fileno(), False)
+    if not words:
+        return _run(owner)
+    forked = spawner.serve(owner)
+    if forked is None:
+        return _OK
+    connection, outcome = forked
+    status = _FAILED
+    try:
+        status = _run(connection, outcome)
+    finally:
+        outcome.ended(status)
+    return status
+
+
+def _run(owner: socket.socket, outcome: spawner.SpawnedOutcome | None = None) -> int:
+    """Take a launcher's request, and run its machine; return the exit status."""
     side = HostSide(launch=True)
     try:
         number, request = _receive(owner, side)
@@ -75,8 +98,10 @@ def main(arguments: list[str]) -> int:
         logging.getLogger().addHandler(logging.NullHandler())
         dry_run.serve(LaunchingClient(owner, side, number), request)
         return _OK
-    waiting = fork_host(owner) if request.detach else None
-    return _serve(LaunchingClient(owner, side, number, waiting), request)
+    told: StartOutcome | None = None
+    if request.detach:
+        told = outcome or fork_host(owner)
+    return _serve(LaunchingClient(owner, side, number, told), request)
 
 
 def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch | DryRun]:

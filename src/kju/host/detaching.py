@@ -8,16 +8,42 @@ over, so that the launcher can wait for either outcome:
 |-------------------------------|---------------------------------|
 | was detached by its launcher  | 0                               |
 | ended before that             | the host's, or 128 and a signal |
+
+A host that a spawner has forked (`kju.host.spawner`) tells its launcher the same on a socket.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from typing import Protocol
 
 
-def fork_host(connection: socket.socket) -> int:
-    """Continue in a child process; return a descriptor for `report_detached`.
+class StartOutcome(Protocol):
+    """Where a launcher learns that its machine was detached."""
+
+    def detached(self) -> None:
+        """Tell that the machine was detached, once."""
+
+
+class WaitingProcess:
+    """The process that waits.
+
+    Args:
+        descriptor: The pipe to it; taken over.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def detached(self) -> None:
+        """End the process that waits."""
+        os.write(self._descriptor, b"d")
+        os.close(self._descriptor)
+
+
+def fork_host(connection: socket.socket) -> WaitingProcess:
+    """Continue in a child process.
 
     Args:
         connection: The launcher's. This process closes it: the launcher sees the end of the host.
@@ -26,16 +52,10 @@ def fork_host(connection: socket.socket) -> int:
     child = os.fork()
     if not child:
         os.close(outcome)
-        return ours
+        return WaitingProcess(ours)
     os.close(ours)
     connection.close()
     if os.read(outcome, 1):
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os._exit(status if status >= 0 else 128 - status)
-
-
-def report_detached(descriptor: int) -> None:
-    """End the process that waits, and close the descriptor."""
-    os.write(descriptor, b"d")
-    os.close(descriptor)

@@ -31,7 +31,7 @@ from ..store.running import Claim
 from ..surface import State
 from . import requests
 from .control import Client, ControlServer, Result
-from .detaching import report_detached
+from .detaching import StartOutcome
 from .lease import HostLease
 
 log = logging.getLogger(__name__)
@@ -47,14 +47,13 @@ class LaunchingClient(NamedTuple):
         sock: The connection.
         side: Its protocol state.
         number: The launch request's number.
-        waiting: For a machine to be detached: the process that its launcher waits for
-            (`kju.host.detaching`).
+        outcome: For a machine to be detached: where its launcher learns that it was detached.
     """
 
     sock: socket.socket
     side: HostSide
     number: int
-    waiting: int | None = None
+    outcome: StartOutcome | None = None
 
 
 class HostedMachine:
@@ -260,12 +259,12 @@ class HostedMachine:
         Raises:
             UsageError: The client did not launch a machine to be detached, or has detached it.
         """
-        waiting = self._launcher.waiting
-        if client is not self._owner or waiting is None:
+        outcome = self._launcher.outcome
+        if client is not self._owner or outcome is None:
             raise UsageError(f"{self.name} is detached by the program that launches it, once")
         # From now on it is a client like any other.
         self._owner = None
-        report_detached(waiting)
+        outcome.detached()
 
     async def begin_spare(self) -> None:
         """Let a spare fork run, and list it among the machines."""

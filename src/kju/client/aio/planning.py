@@ -13,8 +13,8 @@ from ...protocol.launch_options import LaunchOptions, takes
 from ...store.paths import check_name
 from .. import requests
 from ..link import Timeout, seconds_of
+from ..processes import start_host
 from ..requests import START, LaunchPlan, client_name
-from ..waiting import start_host
 from .link import AsyncLink
 from .waiting import run_blocking
 

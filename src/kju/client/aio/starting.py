@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from ...errors import KjuError, MachineGoneError, WaitTimeoutError
 from ...protocol.forks import Begin
@@ -12,14 +13,11 @@ from ...protocol.launch_options import Detach, Launch
 from ...protocol.messages import Done, Stop, Welcome
 from ...protocol.values import Request
 from .. import requests
+from ..processes import HostProcess, start_host
 from ..requests import END, START, check_reply
-from ..waiting import start_host
 from .link import AsyncLink
 from .surface import Screen, open_screen
 from .waiting import Screens, reap
-
-if TYPE_CHECKING:
-    import subprocess
 
 
 class StartedMachine(Protocol):
@@ -34,9 +32,7 @@ class StartedMachine(Protocol):
 
 MachineT = TypeVar("MachineT", bound=StartedMachine)
 #: Makes a machine of its connection, its screens, and its host's process if it is owned.
-MakeMachine: TypeAlias = Callable[
-    [AsyncLink, Screens[Screen], "subprocess.Popen[bytes] | None"], MachineT
-]
+MakeMachine: TypeAlias = Callable[[AsyncLink, Screens[Screen], HostProcess | None], MachineT]
 
 
 class Starting:
@@ -44,6 +40,7 @@ class Starting:
 
     Args:
         request: The launch.
+        start: Starts the host's process.
 
     Attributes:
         request: The launch.
@@ -52,10 +49,15 @@ class Starting:
         LimitError: This process can open no more files.
     """
 
-    def __init__(self, request: Launch) -> None:
+    def __init__(
+        self,
+        request: Launch,
+        *,
+        start: Callable[[], tuple[HostProcess, socket.socket]] = start_host,
+    ) -> None:
         self.request = request
         self._detaching = False
-        self._child, sock = start_host()
+        self._child, sock = start()
         self._link = AsyncLink(sock, request.machine)
         try:
             self._number = self._link.begin(request)

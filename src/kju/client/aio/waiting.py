@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Generic, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
 
 from ...errors import MachineGoneError
 from ...protocol.messages import Done, Subscribe
@@ -21,11 +21,9 @@ from ...surface import Change, Mark
 from ...surface._core import WAIT_CAP_MS, Reader
 from ..consumer.base import SurfaceBase
 from ..link import Link, deadline_of
+from ..processes import HostProcess, SpawnedHost
 from ..requests import Event, event_of
 from .link import AsyncLink
-
-if TYPE_CHECKING:
-    import subprocess
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -213,15 +211,23 @@ async def subscribe(name: str, client: str, since: int | None, timeout: float | 
         link.close()
 
 
-async def reap(child: subprocess.Popen[bytes], seconds: float) -> None:
+async def reap(child: HostProcess, seconds: float) -> None:
     """Wait for the end of a host; kill it after *seconds*."""
-    if child.returncode is not None:
+    if child.poll() is not None:
         return
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    descriptor = os.pidfd_open(child.pid)
+
+    def look() -> None:
+        if child.poll() is not None:
+            ended.set()
+
+    if isinstance(child, SpawnedHost):
+        descriptor = os.dup(child.fileno())
+    else:
+        descriptor = os.pidfd_open(child.pid)
     try:
-        loop.add_reader(descriptor, ended.set)
+        loop.add_reader(descriptor, look)
         async with asyncio.timeout(seconds):
             await ended.wait()
     except TimeoutError:

@@ -9,7 +9,7 @@ import sys
 
 import msgspec
 
-from ...client.waiting import child_environment
+from ...client.processes import child_environment
 from ..placement import Instance
 from .sender import RunningMachines, SenderSetup
 

@@ -130,6 +130,15 @@ def kill(pids: dict[int, str]) -> None:
             os.waitpid(pid, 0)
 
 
+def parent(pid: int) -> int:
+    """Return the parent of a process; 0 if it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(text.rpartition(")")[2].split()[1])
+
+
 def is_emulator(command: str) -> bool:
     """Return whether a process is a QEMU."""
     return "qemu-system" in command.partition(" ")[0]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from kju.store import running, sweeping
 
-from .cluster import LocalCluster, folders, is_emulator, is_of_ray, kill, marked
+from .cluster import LocalCluster, folders, is_emulator, is_of_ray, kill, marked, parent
 
 #: What is killed, and how often.
 VICTIMS = {"keeper": 3, "worker": 3, "raylet": 2, "owner": 2, "head": 1}
@@ -195,11 +195,13 @@ class Kills:
         kill(found)
 
     def _machines(self) -> dict[int, str]:
-        """Return the processes that belong to machines."""
+        """Return the processes that belong to machines, not those that keepers fork hosts from."""
+        found = marked(self._mark)
+        keepers = {pid for pid, command in found.items() if command.startswith(_KEEPERS["fleet"])}
         return {
             pid: command
-            for pid, command in marked(self._mark).items()
-            if is_emulator(command) or "kju.host" in command
+            for pid, command in found.items()
+            if is_emulator(command) or ("kju.host" in command and parent(pid) not in keepers)
         }
 
     def _files(self) -> list[str]:

@@ -46,41 +46,41 @@ def parent(pid: int) -> int:
 
 
 def test_hosts_are_forks_of_one_process_and_outlive_it(spawner: HostSpawner) -> None:
-    first, second = start(spawner, "first"), start(spawner, "second")
-    forker = parent(first.host_pid)
-    assert parent(second.host_pid) == forker != os.getpid()
-    assert os.getsid(first.host_pid) == first.host_pid
-    assert first.screen.frame().shape == (800, 1280, 3)
-    # It is waited for, although the process that forked it does nothing.
-    pid = first.host_pid
-    first.stop()
-    until(lambda: running.start_time(pid) == 0, "no process is left of it")
-    assert parent(second.host_pid) == forker
-    spawner.close()
-    assert running.start_time(forker) == 0
-    assert second.screen.frame().shape == (800, 1280, 3)
-    second.stop()
+    with start(spawner, "first") as first, start(spawner, "second") as second:
+        pid = first.host_pid
+        forker = parent(pid)
+        assert parent(second.host_pid) == forker != os.getpid()
+        assert os.getsid(pid) == pid
+        assert first.screen.frame().shape == (800, 1280, 3)
+        # It is waited for, although the process that forked it does nothing.
+        first.stop()
+        until(lambda: running.start_time(pid) == 0, "no process is left of it")
+        assert parent(second.host_pid) == forker
+        spawner.close()
+        assert running.start_time(forker) == 0
+        assert second.screen.frame().shape == (800, 1280, 3)
+        second.stop()
 
 
 def test_a_killed_process_is_started_again(spawner: HostSpawner) -> None:
-    first = start(spawner, "first")
-    forker = parent(first.host_pid)
-    os.kill(forker, signal.SIGKILL)
-    until(lambda: parent(first.host_pid) != forker, "its end")
-    second = start(spawner, "second")
-    assert parent(second.host_pid) != parent(first.host_pid)
-    for machine in (first, second):
-        assert machine.screen.frame().shape == (800, 1280, 3)
-        machine.stop()
+    with start(spawner, "first") as first:
+        forker = parent(first.host_pid)
+        os.kill(forker, signal.SIGKILL)
+        until(lambda: parent(first.host_pid) != forker, "its end")
+        with start(spawner, "second") as second:
+            assert parent(second.host_pid) != parent(first.host_pid)
+            for machine in (first, second):
+                assert machine.screen.frame().shape == (800, 1280, 3)
+                machine.stop()
 
 
 def test_a_host_that_does_not_start_tells_why_and_its_exit_status(spawner: HostSpawner) -> None:
-    with start(spawner, "same"):
+    with start(spawner, "same") as machine:
         starting = Starting(request("same"), start=spawner.start)
         with pytest.raises(MachineExistsError, match="same"):
             starting.finish(kju.Machine)
         assert starting._child.returncode == 2
-        kju.attach("same").stop()
+        machine.stop()
 
 
 def test_a_killed_host_has_the_status_of_the_signal(spawner: HostSpawner) -> None:

@@ -83,6 +83,7 @@ SUITES: dict[str, str] = {
         "viewers.qt.tools.capture"
     ),
     "integration/desktop/wall/test_remote_tiles.py": "desktop.wall.remote_session",
+    "multiprocess/test_spawned_hosts.py": "client.processes host.spawner",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "integration/web/test_logins.py": "web.sessions",
     "integration/web/test_proxy.py": "web.listening",

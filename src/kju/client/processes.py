@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from ..files import limited
-from ..protocol.spawning import DETACHED, FORKED, MAX_MESSAGE, SPAWNER
+from ..protocol.spawning import FORKED, MAX_MESSAGE, SPAWNER, exit_status
 
 if TYPE_CHECKING:
     import subprocess
@@ -82,10 +82,7 @@ class SpawnedHost:
                 continue
             for each in descriptors:
                 os.close(each)
-            if word == DETACHED:
-                self.returncode = 0
-            else:
-                self.returncode = int(word) if word.isdigit() else -signal.SIGKILL
+            self.returncode = exit_status(word)
             self._close()
         return self.returncode
 

@@ -11,3 +11,16 @@ FORKED, DETACHED = b"forked", b"detached"
 SPAWNER = "spawner"
 #: Bytes of the largest message.
 MAX_MESSAGE = 16
+
+
+def exit_status(message: bytes) -> int:
+    """Return the exit status that a message tells, 0 for a machine that was detached.
+
+    Args:
+        message: The message; empty for the end of the connection. A host that was killed has the
+            status of SIGKILL, and so has one that sends anything else.
+    """
+    if message == DETACHED:
+        return 0
+    is_status = message.isdigit() and int(message) < 256
+    return int(message) if is_status else -9

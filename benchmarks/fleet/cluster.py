@@ -38,6 +38,8 @@ def folders() -> Iterator[str]:
             MARK: mark,
             "RAY_TMPDIR": str(top),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Seconds for a node to start, on a busy computer.
+            "RAY_raylet_start_wait_time_s": "180",
             # Hosts start with compiled modules, as those of an installed package.
             "PYTHONPYCACHEPREFIX": str(top / "compiled"),
             "PYTHONPATH": os.pathsep.join([str(root), str(Path(__file__).parents[2])]),

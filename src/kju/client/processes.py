@@ -49,7 +49,7 @@ class SpawnedHost:
     """A host that a `HostSpawner` has started.
 
     Args:
-        outcome: The socket on which it tells its outcome; taken over.
+        outcome: The socket on which it reports its outcome; taken over.
 
     Attributes:
         returncode: Its exit status, 0 for a machine that was detached; None while it starts.

@@ -9,7 +9,7 @@ over, so that the launcher can wait for either outcome:
 | was detached by its launcher  | 0                               |
 | ended before that             | the host's, or 128 and a signal |
 
-A host that a spawner has forked (`kju.host.spawner`) tells its launcher the same on a socket.
+A host that a spawner has forked (`kju.host.spawner`) reports the same on a socket.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Protocol
 
 
 class StartOutcome(Protocol):
-    """Where a launcher learns that its machine was detached."""
+    """Reports to a launcher."""
 
     def detached(self) -> None:
-        """Tell that the machine was detached, once."""
+        """Report that the machine was detached, once."""
 
 
 class WaitingProcess:

@@ -47,7 +47,7 @@ class LaunchingClient(NamedTuple):
         sock: The connection.
         side: Its protocol state.
         number: The launch request's number.
-        outcome: For a machine to be detached: where its launcher learns that it was detached.
+        outcome: For a machine to be detached: reports that to its launcher.
     """
 
     sock: socket.socket

@@ -3,7 +3,7 @@
 A fork costs a few milliseconds, and its modules share their memory; a new process needs 25 MB and a
 third of a second for them. ``python -m kju.host FD spawner`` is started by
 `kju.client.spawner.HostSpawner`, which has the other end of the socket. Each message on it brings
-two sockets: the connection of a launcher, and the one on which it learns the outcome. The process
+two sockets: the connection of a launcher, and a socket for the outcome. The process
 ends when the socket is closed; its hosts do not end with it.
 """
 
@@ -23,7 +23,7 @@ _MODULES = ("..emulators.qemu.emulator", "..emulators.qemu.display.sources")
 
 
 class SpawnedOutcome:
-    """Tells a launcher about a host that was forked for it.
+    """Reports to the launcher of a host that was forked for it.
 
     Args:
         sock: The launcher's socket for that.
@@ -37,14 +37,14 @@ class SpawnedOutcome:
         os.close(own)
 
     def detached(self) -> None:
-        """Tell that the machine was detached: the launcher waits for this process no longer."""
-        self._tell(DETACHED)
+        """Report that the machine was detached: the launcher waits for this process no longer."""
+        self._report(DETACHED)
 
     def ended(self, status: int) -> None:
-        """Tell the exit status of this process, unless the machine was detached."""
-        self._tell(b"%d" % status)
+        """Report the exit status of this process, unless the machine was detached."""
+        self._report(b"%d" % status)
 
-    def _tell(self, word: bytes) -> None:
+    def _report(self, word: bytes) -> None:
         with self._sock as sock, contextlib.suppress(OSError):
             if sock.fileno() >= 0:
                 sock.send(word)

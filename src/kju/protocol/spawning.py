@@ -14,7 +14,7 @@ MAX_MESSAGE = 16
 
 
 def exit_status(message: bytes) -> int:
-    """Return the exit status that a message tells, 0 for a machine that was detached.
+    """Return the exit status in a message, 0 for a machine that was detached.
 
     Args:
         message: The message; empty for the end of the connection. A host that was killed has the

@@ -20,6 +20,8 @@ MARK = "KJU_BENCH_FLEET"
 STORE = 100_000_000
 #: Bytes of memory that a node offers to machines.
 MEMORY = 16 << 30
+#: Attempts to start a node on a busy computer.
+_ATTEMPTS = 4
 #: Ray's own processes: the same with or without machines.
 RAY = ("raylet", "gcs_server", "ray::IDLE", "ray/dashboard/agent.py", "runtime_env", "reaper")
 
@@ -38,8 +40,6 @@ def folders() -> Iterator[str]:
             MARK: mark,
             "RAY_TMPDIR": str(top),
             "RAY_USAGE_STATS_ENABLED": "0",
-            # Seconds for a node to start, on a busy computer.
-            "RAY_raylet_start_wait_time_s": "180",
             # Hosts start with compiled modules, as those of an installed package.
             "PYTHONPYCACHEPREFIX": str(top / "compiled"),
             "PYTHONPATH": os.pathsep.join([str(root), str(Path(__file__).parents[2])]),
@@ -82,10 +82,17 @@ class LocalCluster:
 
     def add_node(self) -> None:
         """Add a node with one processor: Ray starts a worker for each, before it is needed."""
-        self._cluster.add_node(
-            num_cpus=1, memory=MEMORY, object_store_memory=STORE,
-            include_dashboard=False, include_log_monitor=False,
-        )  # fmt: skip
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._cluster.add_node(
+                    num_cpus=1, memory=MEMORY, object_store_memory=STORE,
+                    include_dashboard=False, include_log_monitor=False,
+                )  # fmt: skip
+            except Exception:  # Ray gives a node 30 seconds
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     def kill_node(self) -> None:
         """Kill all processes of Ray on the newest node that is not the head."""

@@ -57,3 +57,15 @@ class NodeRecord(Struct):
     report: int
     orders: dict[int, KeeperOrder] = field(default_factory=dict)
     next_order: int = 1
+
+
+class NameRecord(Struct):
+    """The names that no machine has.
+
+    Attributes:
+        promised: Those that were returned to programs, which have launched no machines of them yet.
+        forgotten: The highest generation of forgotten names: one that is used again repeats none.
+    """
+
+    promised: set[str] = field(default_factory=set)
+    forgotten: int = 0

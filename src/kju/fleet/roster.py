@@ -32,7 +32,7 @@ from .messages import (
     StartOrder,
 )
 from .placement import Demand, Instance, Node, choose_node
-from .records import NEVER, MachineRecord, NodeRecord
+from .records import NEVER, MachineRecord, NameRecord, NodeRecord
 
 #: Changes that are kept for those who ask for them.
 MAX_CHANGES = 10_000
@@ -86,10 +86,7 @@ class Roster:
         self._members: dict[str, NodeRecord] = {}
         self._owners: dict[str, float] = {}
         self._forget_at = MAX_OVER
-        #: A name that is used again after it was forgotten does not repeat a generation.
-        self._forgotten = 0
-        #: Names that were given to programs, which have not launched machines of them yet.
-        self._promised: set[str] = set()
+        self._names = NameRecord()
         self._draining: set[str] = set()
         self._next_session = first_session
         self._sent: list[SentOrder] = []
@@ -111,7 +108,7 @@ class Roster:
         if self.recovering(now):
             raise UsageError("the fleet's controller was restarted and waits for reports of nodes")
         names = [spec.name for spec in specs]
-        self._promised.difference_update(names)
+        self._names.promised.difference_update(names)
         if len(set(names)) < len(names):
             raise UsageError("a name occurs twice")
         for name in names:
@@ -130,7 +127,7 @@ class Roster:
                 node.release(Instance(spec.name, 0))
         for node, spec in placed:
             old = self._records.get(spec.name)
-            generation = old.status.generation if old is not None else self._forgotten
+            generation = old.status.generation if old is not None else self._names.forgotten
             status = MachineStatus(spec.name, FleetState.PLACING, generation)
             self._records[spec.name] = record = MachineRecord(spec, status)
             if spec.owner:
@@ -144,16 +141,16 @@ class Roster:
         They are returned once, until a machine of the name was submitted: two programs that launch
         at the same time get different ones.
         """
-        if len(self._promised) > MAX_PROMISED:  # to programs that have not launched anything
-            self._promised.clear()
+        if len(self._names.promised) > MAX_PROMISED:  # to programs that have not launched anything
+            self._names.promised.clear()
         found: list[str] = []
         number = 0
         while len(found) < count:
             number += 1
             name = f"{stem}-{number}"
-            if name not in self._records and name not in self._promised:
+            if name not in self._records and name not in self._names.promised:
                 found.append(name)
-        self._promised.update(found)
+        self._names.promised.update(found)
         return found
 
     def end(self, name: str, reason: str, now: float) -> MachineStatus:
@@ -461,7 +458,7 @@ class Roster:
         ]
         over.sort(key=lambda record: record.status.since)
         for record in over[:-MAX_OVER]:
-            self._forgotten = max(self._forgotten, record.status.generation)
+            self._names.forgotten = max(self._names.forgotten, record.status.generation)
             del self._records[record.spec.name]
         self._forget_at = len(self._records) + MAX_OVER // 10
 

@@ -111,7 +111,9 @@ printf 'Section "ServerLayout"\\nIdentifier "all"\\nScreen "screen"\\n%sEndSecti
     >>/field/xorg.conf
 export HOME=/tmp DISPLAY=:0 NO_AT_BRIDGE=1 GTK_A11Y=none
 mkfifo /tmp/started
-/usr/lib/xorg/Xorg :0 -displayfd 3 -config /field/xorg.conf -logfile /tmp/xorg.log -nolisten tcp \
+# A guest that waits for the processor while a key is down would repeat the key.
+/usr/lib/xorg/Xorg :0 -ardelay 600000 -displayfd 3 -config /field/xorg.conf \
+    -logfile /tmp/xorg.log -nolisten tcp \
     3>/tmp/started 2>/tmp/said || { cat /tmp/said /tmp/xorg.log; echo "kju: no X server"; } &
 read -r display </tmp/started
 : >/tmp/text

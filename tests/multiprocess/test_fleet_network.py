@@ -119,7 +119,7 @@ async def test_machines_are_seen_and_used_without_ray_and_without_a_controller(
     async with FleetWatcher("lab", here(), None) as watcher:
         wanted = {name: (FleetState.RUNNING, 1, node[name]) for name in ("m1", "m2")}
         await until_async(lambda: shown(watcher) == wanted, "both machines are shown")
-        assert watcher.picture.has_controller
+        await until_async(lambda: watcher.picture.has_controller, "their controller answers")
 
         # The screen of another computer's machine, and its keyboard, by its name.
         async with await kju.aio.attach(f"zenoh:lab/{node['m1']}/m1") as mirror:

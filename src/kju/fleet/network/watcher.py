@@ -41,8 +41,8 @@ from .publisher import SIGNED
 
 log = logging.getLogger(__name__)
 
-#: Seconds for the controller's answer.
-ANSWER_TIMEOUT = 3.0
+#: Seconds for the controller's answer, and for tokens. Without a controller nobody waits for it.
+ANSWER_TIMEOUT = 10.0
 #: Seconds after which a token that has ended counts, if the connection has not.
 _SETTLE = 0.5
 #: Seconds for the nodes to show their machines, after the loss of a controller or a connection: the
@@ -89,6 +89,7 @@ class FleetWatcher:
         self._events: asyncio.Queue[FleetEvent] = asyncio.Queue()
         self._parts: list[News] = []
         self._early: list[News] = []
+        self._fault = ""
         self._following: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         #: The controller's token exists.
@@ -159,6 +160,8 @@ class FleetWatcher:
         while True:
             await asyncio.sleep(_LOOK)
             if self._engine is not None and self._engine.is_connected():
+                if self._is_there and not self.picture.has_controller:
+                    await self._ask()  # it was too busy for the last question
                 continue
             if self._engine is not None:
                 self._notice("the connection is lost; trying again")
@@ -235,8 +238,11 @@ class FleetWatcher:
         try:
             statuses, changes = await self._answer("statuses"), await self._answer("changes")
         except KjuError as error:
-            self._notice(str(error))
+            if str(error) != self._fault:
+                self._notice(str(error))
+            self._fault = str(error)
             return
+        self._fault = ""
         self._report(*self.picture.take_answers(statuses, changes, past=self._past))
         early, self._early = self._early, []
         for news in early:

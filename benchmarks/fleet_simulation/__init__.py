@@ -114,7 +114,7 @@ def _controller(machines: int) -> Figure:
     share = 100 * took * len(nodes) / REPORT_INTERVAL
     return Figure(_GROUP, f"the controller's decisions for {machines:,} machines", share,
                   "% of a core", None, "", f"{1e6 * took:.0f} us a report of {len(nodes)} nodes;"
-                  f" {1e3 * placing / machines:.2f} ms to place a machine")  # fmt: skip
+                  f" {1e6 * placing / machines:.0f} us to place one of a launch")  # fmt: skip
 
 
 def figures(folder: str) -> Iterator[Figure]:

@@ -139,6 +139,12 @@ class PretendedNode:
     def find(self, holder: str) -> list[StartOrder]:
         return [host.start for host in self.hosts.values()]
 
+    def base_of(self, name: str) -> str:
+        return ""
+
+    def last_log(self, name: str) -> tuple[str, ...]:
+        return ()
+
     def start(self, launch: dict[str, Any], name: str, lease: Lease) -> PretendedHost:
         spec = msgspec.convert(lease.facts, MachineSpec)
         order = StartOrder(spec, lease.generation)

@@ -258,6 +258,7 @@ class MachineLostError(MachineGoneError):
         generation: Which start of the machine was lost.
         node: The node that it was on; None if it is unknown.
         when: When that was noticed, in seconds since the epoch; None if it is unknown.
+        log: The last lines of the logs of its host and its emulator; empty if they are unknown.
     """
 
     def __init__(
@@ -267,11 +268,13 @@ class MachineLostError(MachineGoneError):
         generation: int = 0,
         node: str | None = None,
         when: float | None = None,
+        log: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message, name)
         self.generation = generation
         self.node = node
         self.when = when
+        self.log = log
 
 
 class ForkError(MachineError):

@@ -72,6 +72,9 @@ async def test_a_machine_whose_host_is_killed_is_started_again(scene: Scene) -> 
     first = running.host_pid("a")
     running.kill("a")
     await until_async(lambda: scene.state("a") == (FleetState.RUNNING, 2), "it runs again")
+    (lost,) = [each for each in scene.controller.changes(None).statuses if each.log]
+    assert (lost.state, lost.generation) == (FleetState.LOST, 1)
+    assert lost.log[0].startswith("host.log: ")
     assert running.host_pid("a") != first
     running.kill("a")
     await until_async(lambda: scene.state("a") == (FleetState.LOST, 2), "it is lost")
@@ -79,8 +82,9 @@ async def test_a_machine_whose_host_is_killed_is_started_again(scene: Scene) -> 
 
 async def test_a_machine_that_does_not_start_is_an_error_and_the_others_end(scene: Scene) -> None:
     bad = MachineSpec("b", launch={"emulator": "xvfb", "arguments": ["-no-such-option"]})
-    with pytest.raises(MachineLostError, match="did not start on n1"):
+    with pytest.raises(MachineLostError, match="did not start on n1") as raised:
         await scene.controller.launch([spec("a"), bad])
+    assert any("no-such-option" in line for line in raised.value.log)
     await until_async(lambda: scene.state("a")[0] is FleetState.ENDED, "the other one has ended")
     assert running.names() == []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import filecmp
 import functools
 import json
 import os
@@ -39,16 +41,23 @@ from kju.errors import (
     UnavailableError,
     UsageError,
 )
-from kju.fleet import FleetState
+from kju.fleet import FleetBase, FleetState
+from kju.fleet.bases.keeping import KeptBases
+from kju.fleet.images.keeping import KeptImages
 from kju.fleet.images.source import PIECE
 from kju.fleet.messages import LEASE
 from kju.fleet.network.joining import FleetNetwork
+from kju.fleet.placement import Instance
 from kju.store import running
+from kju.store.forks import places
+from kju.store.forks.bases import is_here, open_base
 from kju.store.leased import lease_clock
 
 ray = pytest.importorskip("ray")
 from kju.fleet import Fleet  # noqa: E402  it needs Ray
+from kju.fleet.actors import keeper_name  # noqa: E402
 from kju.fleet.cluster import FleetLink  # noqa: E402
+from kju.fleet.images.transfer import RemoteFiles  # noqa: E402
 
 #: Ray takes a minute to start two nodes on a busy computer, and warns of its own code.
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore")]
@@ -56,6 +65,9 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with contextlib.suppress(pytest.skip.Exception):
+        # Before the cache folder is another one: it is built in minutes.
+        guests.paint(tmp_path_factory.mktemp("guest"), "shell", device="VGA")
     with ray_folders(tmp_path_factory), ray_cluster() as made:
         yield made
 
@@ -122,6 +134,34 @@ def disk(machine: kju.Machine) -> str:
     """Return the file below the overlay of a machine's disk."""
     blocks = [block for block in machine.qmp("query-block") if block["device"] == "kju-disk"]
     return str(blocks[0]["inserted"]["image"]["backing-filename"])
+
+
+def prompt(machine: kju.Machine) -> int:
+    """Return how many prompts of a shell the screen shows."""
+    return machine.screen.text("kju$").count()
+
+
+def copy_of(base: FleetBase, folder: Path, machine: kju.Machine) -> tuple[bool, bool]:
+    """Copy a base as a node does that it does not lie on; return whether copy and memory differ."""
+    real = open_base(base.id)
+    # In this process it is another computer's memory: the base is not found here.
+    places.SHARED_MEMORY = folder
+
+    def find(node: str) -> Any:
+        return ray.get_actor(keeper_name("lab", node), "kju")
+
+    async def hold() -> tuple[bool, bool]:
+        remote = RemoteFiles(find)
+        images = KeptImages("other", remote)
+        bases = KeptBases("other", images, remote)
+        with open_base(await bases.hold(Instance(machine.name, 1), base)) as copy:
+            found = copy.id != base.id, filecmp.cmp(copy.state, real.state, shallow=False)
+        await bases.close()
+        await images.close()
+        return found
+
+    with real:
+        return asyncio.run(hold())
 
 
 def fail(machine: kju.Machine) -> None:
@@ -318,6 +358,35 @@ def test_a_node_that_joins_gets_machines(far_node: str, fleet: Fleet) -> None:
     assert any(machine.node.endswith(far_node) for machine in machines)
 
 
+def test_forks_of_a_base_run_on_all_nodes(far_node: str, fleet: Fleet, tmp_path: Path) -> None:
+    guest = guests.paint(tmp_path, "shell", device="VGA")
+    machine = fleet.launch(name="frozen", xvfb=False, args=guest.arguments)
+    with machine.attach() as attached:
+        attached.screen.text("kju$").wait(timeout=4 * HANG)
+        base = machine.freeze("ready")
+        assert (base.machine, base.tag, base.node) == ("frozen", "ready", machine.node)
+        forks = fleet.launch(2, name="fork", fork=base, fork_memory="32M", spread=True)
+        assert {fork.node for fork in forks} == set(fleet._link.ask("nodes"))
+        assert {result for _, result in fleet.map(task(prompt), forks)} == {1}
+        copies = task(functools.partial(copy_of, base, tmp_path))
+        assert dict(fleet.map(copies, forks[:1])) == {forks[0].name: (True, True)}
+        # A base of a machine of this computer, which need not be the fleet's.
+        with attached.freeze("own", spares=0) as own:
+            fork = fleet.launch(name="other", fork=own, fork_memory="32M")
+        with fork.attach() as other:
+            assert other.info()["fork"]["tag"] == "own"
+        with pytest.raises(UsageError, match="cpus cannot be changed"):
+            fleet.launch(fork=base, cpus=2)
+        with pytest.raises(UsageError, match="fork_memory is for forks"):
+            fleet.launch(fork_memory="32M")
+        attached.remove_base("own")
+    for each in [*forks, fork, machine]:
+        each.stop()
+    until(lambda: not is_here(base.id), "the base is removed with its last fork")
+    with pytest.raises(MachineLostError, match="does not exist any more"):
+        fleet.launch(fork=base)
+
+
 def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
     far_node: str, fleet: Fleet
 ) -> None:
@@ -346,7 +415,7 @@ def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixt
     assert [row for row in listed(capsys, "ls") if row["name"] == "listed"] == [
         {
             "name": "listed", "state": "running", "generation": 1, "node": machine.node,
-            "reason": "",
+            "reason": "", "log": [],
         }
     ]  # fmt: skip
     assert re.search(rf"^listed +running +1 +{machine.node}$", command(capsys, "ls"), re.M)

@@ -5,9 +5,24 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from kju.store.forks import places
 from kju.store.forks.bases import Base, BaseFiles
 from kju.store.forks.description import BaseFacts, MemoryRange
 from kju.store.forks.overlays import ForkDisks
+
+
+def use_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Put bases and overlays below a folder, a part of which counts as memory; return it."""
+    shared = folder / "shm"
+    shared.mkdir(exist_ok=True)
+    monkeypatch.setattr(places, "SHARED_MEMORY", shared)
+    monkeypatch.setattr(places, "is_in_memory", lambda path: path == shared)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    return folder
+
 
 #: Bytes of guest memory, and of what QEMU writes before it.
 MEMORY, HEADER = 1 << 20, 4096
@@ -20,12 +35,17 @@ def facts(machine: str = "web", tag: str = "ready", build: str = BUILD) -> BaseF
     return BaseFacts(machine, tag, build, "pc-i440fx-10.0", "tcg", MEMORY, {"disks": []}, ram)
 
 
-def freeze(tag: str = "ready", disks: ForkDisks | None = None, machine: str = "web") -> Base:
+def freeze(
+    tag: str = "ready",
+    disks: ForkDisks | None = None,
+    machine: str = "web",
+    contents: bytes = bytes(HEADER + MEMORY),
+) -> Base:
     """Freeze a machine; the caller releases the base."""
     disks = disks or ForkDisks.own(machine, [])
     disks.extend()
     files = BaseFiles.reserve(MEMORY)
-    files.state.write_bytes(bytes(HEADER + MEMORY))
+    files.state.write_bytes(contents)
     return files.freeze(facts(machine, tag), disks)
 
 

@@ -78,6 +78,7 @@ CORE = (
     "emulators.xvfb.arguments",
     "emulators.xvfb.xwd",
     "codegen.steps",
+    "fleet.bases.source",
     "fleet.images.source",
     "fleet.keeping",
     "fleet.messages",

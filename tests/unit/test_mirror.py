@@ -91,14 +91,15 @@ SUITES: dict[str, str] = {
     "qemu/test_web.py": "web.actions",
     "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
     "multiprocess/test_fleet_network.py": (
-        "cli.fleet_watching fleet.network.joining fleet.network.node_sender"
+        "cli.fleet.watching fleet.network.joining fleet.network.node_sender"
         " fleet.network.publisher fleet.network.sender fleet.network.watcher"
     ),
     "multiprocess/test_fleet_on_ray.py": (
-        "cli.fleet fleet fleet.actors fleet.aio.opening fleet.cluster fleet.images.transfer"
-        " fleet.near fleet.opening"
+        "cli.fleet.commands fleet fleet.actors fleet.aio.opening fleet.cluster"
+        " fleet.images.transfer fleet.near fleet.opening"
     ),
     "multiprocess/test_fleet_gym.py": "fleet.beside gym.fleet_env gym.node_episodes",
+    "multiprocess/test_fleet_commands.py": "cli.fleet.work fleet.local",
     "multiprocess/test_leases.py": "store.leased",
     "qemu/test_web_gateway.py": "web.remote.screen",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
@@ -146,6 +147,8 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/fleet/test_roster.py": "fleet.messages",
+    "unit/fleet/bases/test_keeping.py": "fleet.bases.copying fleet.bases.manifest",
+    "qemu/test_fleet_bases.py": "fleet.bases.opening",
     "unit/host/test_lease.py": "protocol.leases",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": (

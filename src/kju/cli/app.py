@@ -127,7 +127,7 @@ SECTIONS = (
             _Entry("web", "web", "Serve machines to browsers, and make links for them."),
             _Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
             _Entry("router", "network", "Forward messages between senders and viewers."),
-            _Entry("fleet", "fleet", "List and end the machines of a fleet on a Ray cluster."),
+            _Entry("fleet", "fleet.commands", "Launch, list and end machines on a Ray cluster."),
             _Entry("cert", "certificates", "Make and list keys and certificates."),
             _Entry("trust", "certificates", "List the users here, or set one user's role."),
         ),
@@ -145,7 +145,7 @@ SECTIONS = (
 ENTRIES = {entry.name: entry for section in SECTIONS for entry in section.entries}
 
 #: Commands whose words after ``--`` are QEMU's.
-_PASSES_ARGUMENTS = ("run", "create")
+_PASSES_ARGUMENTS = (("run",), ("create",), ("fleet", "launch"))
 #: Their one-letter switches, which may stand together (``-dw``).
 _SWITCHES = set("dwh")
 
@@ -229,10 +229,14 @@ def load(entry: _Entry) -> Any:  # noqa: ANN401  typer's own class has no public
 
 def split_qemu_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part the command's own words from those after ``--`` that QEMU, or Xvfb, gets unchanged."""
-    if words and words[0] in _PASSES_ARGUMENTS and "--" in words:
+    if _passes_arguments(words) and "--" in words:
         at = list(words).index("--")
         return list(words[:at]), list(words[at + 1 :])
     return list(words), []
+
+
+def _passes_arguments(words: Sequence[str]) -> bool:
+    return any(tuple(words[: len(command)]) == command for command in _PASSES_ARGUMENTS)
 
 
 def check_own_options(words: Sequence[str]) -> None:
@@ -244,7 +248,7 @@ def check_own_options(words: Sequence[str]) -> None:
     Raises:
         UsageError: One is there; the message has the command line that works.
     """
-    if not words or words[0] not in _PASSES_ARGUMENTS:
+    if not _passes_arguments(words):
         return
     for at, word in enumerate(words):
         letters = word[1:].partition("=")[0]

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -187,10 +187,13 @@ def reporting(*machines: Machine) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress(work: str) -> Iterator[None]:
+def progress(work: str | Callable[[], str]) -> Iterator[None]:
     """Show *work* and its seconds on the terminal's last line until it ends; then clear the line.
 
     Nothing is shown in a pipe, nor for work of less than `_DELAY`.
+
+    Args:
+        work: A text; or a function that returns the present one, on another thread.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         yield
@@ -205,10 +208,11 @@ def progress(work: str) -> Iterator[None]:
         thread.join()
 
 
-def _show_seconds(work: str, done: threading.Event) -> None:
+def _show_seconds(work: str | Callable[[], str], done: threading.Event) -> None:
     seconds, shown = 0, False
     while not done.wait(_DELAY if not shown else 1.0):
-        sys.stderr.write(f"\r\x1b[K{work} ... {seconds} s" if shown else f"\r\x1b[K{work} ...")
+        text = work if isinstance(work, str) else work()
+        sys.stderr.write(f"\r\x1b[K{text} ... {seconds} s" if shown else f"\r\x1b[K{text} ...")
         sys.stderr.flush()
         shown, seconds = True, seconds + 1
     if shown:

@@ -23,6 +23,7 @@ class ForkBase(Generic[MachineT]):
     one. Closing it does not end the forks.
 
     Attributes:
+        id: Its ID, unique among all computers.
         machine: The name of the machine that was frozen.
         tag: The name of the base.
         size: Bytes that the base takes: the memory that the guest used, and its devices' state.
@@ -35,6 +36,7 @@ class ForkBase(Generic[MachineT]):
         """Use `Machine.freeze`, or `open_base`."""
         self.size: int = used_bytes(base.state)
         self.paused: float = paused
+        self.id: str = base.id
         self.machine: str = base.facts.machine
         self.tag: str = base.facts.tag
         self._spares = check_spares(spares)

@@ -4,7 +4,7 @@
     sockets     the file of a Unix socket
     tree        remove a folder that holds only files of kju
     writing     the steps of a write; a file at a path that the user named (``-o screen.png``)
-    filling     a file of known size that is written in parts: the copy of an image
+    filling     files that are written in parts: copies of images and of bases
     growing     a file that the user named and that can be read while it is written: a recording
     ownership   whose a file, folder or peer is
     failure     the error for a failed operation; limits of open files and of the bytes read
@@ -33,7 +33,7 @@ from .failure import (
     raise_descriptor_limit,
     read_file,
 )
-from .filling import FillingFile
+from .filling import FillingFile, write_parts
 from .folder import Folder, folder_in, private_folder
 from .growing import GrowingFile
 from .ownership import Peer, peer_of
@@ -70,4 +70,5 @@ __all__ = [
     "stat_fields",
     "unknown",
     "write_output",
+    "write_parts",
 ]

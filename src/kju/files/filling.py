@@ -1,7 +1,8 @@
-"""SHELL: a file of known size that is written in parts, and gets its name when it is whole.
+"""SHELL: files that are written in parts.
 
-Its space is reserved first, so that a full disk is noticed before hours of copying. The temporary
-file is locked (flock(2)) while it is written: one without a lock was left by a killed process.
+`FillingFile` has a known size, and gets its name when it is whole. Its space is reserved first, so
+that a full disk is noticed before hours of copying. The temporary file is locked (flock(2)) while
+it is written: one without a lock was left by a killed process.
 """
 
 from __future__ import annotations
@@ -9,11 +10,40 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterable
 
 from ..errors import KjuError, UsageError
 from .failure import failing, release
 from .folder import Folder
 from .writing import write_fully
+
+
+def write_parts(folder: Folder, name: str, parts: Iterable[bytes]) -> None:
+    """Write a new file (mode 0600) in parts; one of zero bytes only becomes a hole.
+
+    It has its name from the beginning, and is not synchronised: its folder is used when it is
+    whole, and removed after a failure.
+
+    Args:
+        folder: Its folder.
+        name: Its name; no file may have it.
+        parts: The contents in order. An error of the iterator is passed on.
+
+    Raises:
+        FileError: It exists, or cannot be written.
+    """
+    path, descriptor, size = folder.path / name, folder.new(name), 0
+    try:
+        for part in parts:
+            with failing(path, "written"):
+                if part.count(0) < len(part):
+                    os.lseek(descriptor, size, os.SEEK_SET)
+                    write_fully(descriptor, part)
+            size += len(part)
+        with failing(path, "written"):
+            os.ftruncate(descriptor, size)
+    finally:
+        release(descriptor)
 
 
 class FillingFile:

@@ -13,6 +13,7 @@
 | ``hosts`` | hosts with a lease |
 | ``placement`` | which node gets a machine |
 | ``images`` | the images of machines: found on a node, or copied to it |
+| ``bases`` | the bases of forks: used where they lie, or copied to a node |
 | ``specs``, ``messages`` | the machines of a launch; messages of controller and keepers |
 """
 
@@ -20,12 +21,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .bases.source import FleetBase
 from .messages import FleetState, MachineStatus
 
 if TYPE_CHECKING:
     from .opening import Fleet, FleetMachine, open
 
-__all__ = ["Fleet", "FleetMachine", "FleetState", "MachineStatus", "open"]
+__all__ = ["Fleet", "FleetBase", "FleetMachine", "FleetState", "MachineStatus", "open"]
 
 
 def __getattr__(name: str) -> object:

@@ -12,16 +12,19 @@ import os
 import re
 import threading
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ..store.forks.bases import is_here
+from .bases.keeping import KeptBases
+from .bases.manifest import Manifests
+from .bases.source import BaseManifest, FleetBase
 from .controller import FleetController
 from .images.keeping import KeptImages
 from .images.source import FleetImage
-from .images.transfer import RemotePieces, SharedPieces
+from .images.transfer import RemoteFiles, SharedPieces
 from .keeper import Keeper
 from .messages import (
     REPORT_INTERVAL,
@@ -192,17 +195,20 @@ class KeeperActor:
         self, fleet: str, node: str, resources: dict[str, float], network: FleetNetwork
     ) -> None:
         self._thread = _LoopThread()
+        self._node = node
         self._shared = SharedPieces()
-        self._images = KeptImages(
-            node, RemotePieces(lambda other: ray.get_actor(keeper_name(fleet, other), NAMESPACE))
-        )
+        self._manifests = Manifests()
+        remote = RemoteFiles(lambda other: ray.get_actor(keeper_name(fleet, other), NAMESPACE))
+        self._images = KeptImages(node, remote)
+        self._bases = KeptBases(node, self._images, remote)
         self._keeper = Keeper(
             fleet,
             node,
-            lambda: node_facts(node, resources, self._images),
+            lambda: node_facts(node, resources, self._images, self._bases),
             _RemoteController(fleet),
             images=self._images,
             sender=NodeSender(SenderSetup(fleet, node, network)),
+            bases=self._bases,
         )
         self._thread.begin(self._keeper.run())
 
@@ -215,9 +221,19 @@ class KeeperActor:
         # In a list: Ray would replace a bare reference by the piece.
         return [await asyncio.to_thread(self._shared.get, image, number)]
 
-    async def is_likely_here(self, image: FleetImage) -> bool:
-        """Return whether a file here looks like an image: see `KeptImages.is_likely_here`."""
-        return await asyncio.to_thread(self._images.is_likely_here, image)
+    async def manifest(self, name: str) -> BaseManifest:
+        """Return the manifest of a base of this node: see `Manifests.get`."""
+        return await asyncio.to_thread(self._manifests.get, name, self._node)
+
+    async def at_hand(self, images: Sequence[FleetImage], base: FleetBase | None) -> frozenset[str]:
+        """Return the keys of those of some files that this node seems to have without a copy."""
+        return await asyncio.to_thread(self._at_hand, images, base)
+
+    def _at_hand(self, images: Sequence[FleetImage], base: FleetBase | None) -> frozenset[str]:
+        if base is not None and is_here(base.id):
+            # Then the files below it lie here too.
+            return frozenset([base.key, *(image.key for image in images)])
+        return frozenset(image.key for image in images if self._images.is_likely_here(image))
 
 
 class _RemoteController:
@@ -238,15 +254,17 @@ class _RemoteController:
         return grant
 
 
-def node_facts(node: str, resources: dict[str, float], images: KeptImages) -> NodeFacts:
+def node_facts(
+    node: str, resources: dict[str, float], images: KeptImages, bases: KeptBases
+) -> NodeFacts:
     """Return the room of a node: Ray's resources, the tmpfs without the object store, the disk."""
-    shm = os.statvfs("/dev/shm") if Path("/dev/shm").is_dir() else None  # noqa: S108  its size only
-    tmpfs = shm.f_blocks * shm.f_frsize if shm is not None else 0
-    disk, parts = images.facts()
+    disk, copied = images.facts()
+    tmpfs, forked = bases.facts()
     room = Room(
         memory=int(resources.get("memory", 0)),
         tmpfs=max(0, tmpfs - int(resources.get("object_store_memory", 0))),
         disk=disk,
         processors=resources.get("CPU", 0.0),
     )
-    return NodeFacts(node, room, os.access("/dev/kvm", os.R_OK | os.W_OK), parts)
+    kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    return NodeFacts(node, room, kvm, copied | forked)

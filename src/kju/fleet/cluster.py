@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from ..errors import (
@@ -29,6 +30,8 @@ import ray  # noqa: E402  after the check, whose message names the extra
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from .actors import NAMESPACE, alive_nodes, controller_name, keeper_name, start_controller  # noqa: E402
+from .bases.opening import open_for_fleet  # noqa: E402
+from .bases.source import FleetBase  # noqa: E402
 from .images.files import file_identity  # noqa: E402
 from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
@@ -93,6 +96,7 @@ class FleetLink:
         self.owner = "" if detach else f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._closed = threading.Event()
         self._images: dict[Path, FleetImage] = {}
+        self._bases: dict[str, FleetBase] = {}
         if not ray.is_initialized():
             _check_address(address)
             try:
@@ -152,20 +156,46 @@ class FleetLink:
             if known is None:
                 return None, frozenset()
             self._images[path] = known
-        return known, self._nodes_with(known)
+        return known, self._at_hand([known]).get(known.key, frozenset())
 
-    def _nodes_with(self, image: FleetImage) -> frozenset[str]:
-        asked, found = {}, set()
+    def open_base(self, base: FleetBase | str) -> tuple[FleetBase, dict[str, frozenset[str]]]:
+        """Return a base, and the nodes that have its parts at hand, by the keys of the parts.
+
+        Args:
+            base: The base, or the ID of one on this computer.
+
+        Raises:
+            ForkError: It does not exist any more.
+            UsageError: A file below its disks cannot be read.
+            UnavailableError: This program is on no node of the cluster.
+        """
+        if isinstance(base, str):
+            if base not in self._bases:
+                if (node := _own_node()) is None:
+                    raise UnavailableError(
+                        "this program is on no node of the cluster, which could copy its base:"
+                        " launch a machine in the fleet, and freeze that"
+                    )
+                self._bases[base] = open_for_fleet(base, node, lambda: not self._closed.is_set())
+            base = self._bases[base]
+        return base, self._at_hand(base.images, base)
+
+    def _at_hand(
+        self, images: Sequence[FleetImage], base: FleetBase | None = None
+    ) -> dict[str, frozenset[str]]:
+        """Return the nodes that seem to have files without a copy, by the keys of the files."""
+        asked: dict[str, Any] = {}
+        found: dict[str, set[str]] = {}
         for name in self.ask("nodes"):
             with contextlib.suppress(ValueError):  # its keeper is being started
                 keeper: Any = ray.get_actor(keeper_name(self.fleet, name), NAMESPACE)
-                asked[name] = keeper.is_likely_here.remote(image)
+                asked[name] = keeper.at_hand.remote(images, base)
         for name, answer in asked.items():
             # A node that does not answer gets a copy, or no machine.
             with contextlib.suppress(ray.exceptions.RayError):
-                if ray.get(answer, timeout=ANSWER_TIMEOUT):
-                    found.add(name)
-        return frozenset(found)
+                for key in ray.get(answer, timeout=ANSWER_TIMEOUT):
+                    found.setdefault(key, set()).add(name)
+        return {key: frozenset(names) for key, names in found.items()}
 
     def changes(self, mark: tuple[int, int] | None) -> Changes:
         """Return the changes of machines: see `FleetController.changes`."""
@@ -356,6 +386,13 @@ def next_done(references: Iterable[Any]) -> Any:  # noqa: ANN401  Ray's own type
     """Return a reference whose task has ended; None if none has ended within a second."""
     done, _ = ray.wait(list(references), num_returns=1, timeout=1.0)
     return done[0] if done else None
+
+
+def send_by_value(module: ModuleType | None) -> None:
+    """Let Ray send the functions of a module by value: other computers may not have the module."""
+    if module is not None:
+        untyped: Any = ray.cloudpickle
+        untyped.register_pickle_by_value(module)
 
 
 def _node_left(name: str, node: str, generation: int) -> MachineLostError:

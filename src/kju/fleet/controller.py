@@ -20,10 +20,13 @@ from .messages import (
     MachineStatus,
 )
 from .placement import Node
+from .records import SentOrder
 from .roster import Roster
 
 #: Seconds between two looks at the clock.
 _TICK = 0.5
+#: Orders of a launch that are sent before reports are answered: a call of Ray takes 0.2 ms.
+_SLICE = 100
 
 #: Sends an order to the keeper of a node: the node, the session and the order.
 SendOrder = Callable[[str, int, KeeperOrder], object]
@@ -82,7 +85,7 @@ class FleetController:
         self._roster.submit(specs, self._clock())
         names = [spec.name for spec in specs]
         try:
-            self._after()
+            await self._send_slowly()
             return [await self._started(name) for name in names]
         except BaseException:
             for name in names:
@@ -161,6 +164,7 @@ class FleetController:
             status.generation,
             status.node,
             time.time(),
+            status.log,
         )
 
     async def _wait(self, name: str, wanted: Callable[[MachineStatus], bool]) -> MachineStatus:
@@ -170,11 +174,22 @@ class FleetController:
             await changed
         return status
 
-    def _after(self) -> None:
-        """Send the orders of a decision, and wake those who wait for it."""
-        for node, session, order in self._roster.take_orders():
+    async def _send_slowly(self) -> None:
+        """Send the orders of a launch, and answer reports in between: it may have thousands."""
+        orders = self._roster.take_orders()
+        for begin in range(0, len(orders), _SLICE):
+            self._send_all(orders[begin : begin + _SLICE])
+            await asyncio.sleep(0)
+        self._after()
+
+    def _send_all(self, orders: Sequence[SentOrder]) -> None:
+        for node, session, order in orders:
             with contextlib.suppress(Exception):  # it is sent again in the answer to a report
                 self._send(node, session, order)
+
+    def _after(self) -> None:
+        """Send the orders of a decision, and wake those who wait for it."""
+        self._send_all(self._roster.take_orders())
         changes = self._roster.changes_since(self._changes)
         names = {status.name for status in changes}
         if len(changes) < self._roster.change_count - self._changes:

@@ -20,7 +20,8 @@ from ..errors import KjuError, MachineNotFoundError
 from ..protocol.launch_options import Launch
 from ..protocol.leases import Lease, Renew
 from ..protocol.messages import Done, Stop
-from ..store import running, sweeping
+from ..store import log_files, running, sweeping
+from ..store.forks import listing
 from ..store.leased import lease_clock, leased_machines
 from ..store.paths import machine_paths
 from .messages import EndKind, MachineSpec, StartOrder
@@ -88,12 +89,18 @@ class NodeHosts(Protocol):
             RuntimeFolderError: The folder of running machines is not usable.
         """
 
+    def base_of(self, name: str) -> str:
+        """Return the ID of the base that a machine was forked from; empty for none."""
+
     def start(self, launch: dict[str, Any], name: str, lease: Lease) -> HostStart:
         """Begin to start a host.
 
         Raises:
             KjuError: No process could be started.
         """
+
+    def last_log(self, name: str) -> tuple[str, ...]:
+        """Return the last lines of the logs of a machine that has failed."""
 
     async def attach(self, name: str) -> KeptHost:
         """Connect to a host that runs.
@@ -132,9 +139,17 @@ class LocalHosts:
             for each in leased_machines(holder)
         ]
 
+    def base_of(self, name: str) -> str:
+        """Return the ID of the base of a machine: see `NodeHosts`."""
+        return listing.base_of(machine_paths(name))
+
     def start(self, launch: dict[str, Any], name: str, lease: Lease) -> StartingHost:
         """Begin to start a host: see `NodeHosts`."""
         return StartingHost(launch, name, lease, self._spawner)
+
+    def last_log(self, name: str) -> tuple[str, ...]:
+        """Return the last lines of a machine's logs: see `NodeHosts.last_log`."""
+        return log_files.failure_lines(name)
 
     async def attach(self, name: str) -> LeasedHost:
         """Connect to a host that runs: see `NodeHosts`."""

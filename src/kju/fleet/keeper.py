@@ -8,16 +8,15 @@ import logging
 import os
 import random
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from ..errors import KjuError, MachineGoneError, UnavailableError
 from ..protocol.leases import Lease
+from .bases.keeping import KeptBases
 from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts
 from .images.keeping import KeptImages
-from .images.source import FleetImage
 from .keeping import Keeping, Todo
 from .messages import (
     LEASE,
@@ -79,6 +78,7 @@ class Keeper:
         images: The images of its machines, which this object closes; None for a node to which none
             is copied.
         sender: Serves its machines on the network; closed by this object. None for no network.
+        bases: The bases of its machines, which this object closes; None for a node without forks.
     """
 
     def __init__(
@@ -93,12 +93,13 @@ class Keeper:
         hosts: NodeHosts | None = None,
         images: KeptImages | None = None,
         sender: Showing | None = None,
+        bases: KeptBases | None = None,
     ) -> None:
         self._holder = f"{fleet}/{node}"
         self._facts = facts
         self._controller = controller
         self._node_hosts = hosts or LocalHosts()
-        self._images, self._sender = images, sender
+        self._images, self._bases, self._sender = images, bases, sender
         self._starts = asyncio.Semaphore(starts)
         self._starting: dict[Instance, HostStart] = {}
         self._unwanted: set[Instance] = set()
@@ -110,6 +111,9 @@ class Keeper:
         for start in self._found:
             if images is not None and start.spec.image is not None:
                 images.adopt(start.instance, start.spec.image)
+            if bases is not None and start.spec.base is not None:
+                local = self._node_hosts.base_of(start.spec.name)
+                bases.adopt(start.instance, start.spec.base, local)
         number = random.SystemRandom().randrange(1 << 53)
         self._keeping = Keeping(number, self._found, lease=lease)
 
@@ -135,6 +139,8 @@ class Keeper:
             if self._sender is not None:
                 await self._sender.close()
             self._node_hosts.close()
+            if self._bases is not None:
+                await self._bases.close()
             if self._images is not None:
                 await self._images.close()
 
@@ -179,15 +185,12 @@ class Keeper:
 
     async def _start(self, start: StartOrder) -> None:
         instance = start.instance
-        launch = start.spec.launch
-        if start.spec.image is not None:
-            try:
-                path = await self._get_image(instance, start.spec.image)
-            except Exception as error:  # Ray's errors have no common root
-                log.error("%s did not start: %r", instance.name, error)
-                self._gone(instance, "failed", str(error) or repr(error))
-                return
-            launch = {**launch, "image": str(path)}
+        try:
+            launch = await self._until_unwanted(instance, self._launch_here(start))
+        except Exception as error:  # Ray's errors have no common root
+            log.error("%s did not start: %r", instance.name, error)
+            self._gone(instance, "failed", str(error) or repr(error))
+            return
         async with self._starts:
             until = self._keeping.until_of[instance]
             # Its turn may come late.
@@ -204,26 +207,36 @@ class Keeper:
                 host = await starting.finish()
             except Exception as error:  # also of a launch that this version of kju does not know
                 log.error("%s did not start: %r", instance.name, error)
-                self._gone(instance, "failed", str(error) or repr(error))
+                await self._failed(instance, "failed", str(error) or repr(error))
                 return
             finally:
                 self._starting.pop(instance, None)
         await self._watch(host, instance)
 
-    async def _get_image(self, instance: Instance, image: FleetImage) -> Path:
-        """Return the path of a machine's image, which may have to be copied first.
+    async def _launch_here(self, start: StartOrder) -> dict[str, Any]:
+        """Return the launch of a machine, whose files may have to be copied to this node first."""
+        spec, launch = start.spec, start.spec.launch
+        if spec.image is not None:
+            if self._images is None:
+                raise UnavailableError(f"no images are copied to {self._holder}")
+            launch = {**launch, "image": str(await self._images.hold(start.instance, spec.image))}
+        if spec.base is not None:
+            if self._bases is None:
+                raise UnavailableError(f"no bases are copied to {self._holder}")
+            launch = {**launch, "base": await self._bases.hold(start.instance, spec.base)}
+        return launch
 
-        It returns at once if the machine is to end, or its lease has ended: `_start` sees to both.
-        """
-        if self._images is None:
-            raise UnavailableError(f"no images are copied to {self._holder}")
-        work = asyncio.create_task(self._images.hold(instance, image))
+    async def _until_unwanted(
+        self, instance: Instance, launching: Coroutine[Any, Any, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return a launch; an empty one if the machine is not to be started any more."""
+        work = asyncio.create_task(launching)
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=_LOOK)
                 is_over = self._node_hosts.clock() >= self._keeping.until_of.get(instance, 0.0)
                 if not work.done() and (is_over or instance in self._unwanted):
-                    return Path(image.path)
+                    return {}
             return work.result()
         finally:
             work.cancel()
@@ -239,7 +252,7 @@ class Keeper:
         except (KjuError, TimeoutError) as error:
             # Nothing may be left of it: its host cannot be told to end.
             await self._node_hosts.kill(instance.name)
-            self._gone(instance, "lost", f"its host did not answer: {error}")
+            await self._failed(instance, "lost", f"its host did not answer: {error}")
             return
         await self._watch(host, instance)
 
@@ -255,7 +268,10 @@ class Keeper:
             self._hosts.pop(instance, None)
             if self._sender is not None:
                 self._sender.hide(instance)
-        self._gone(instance, how, reason)
+        if how == "ended":
+            self._gone(instance, how, reason)
+        else:
+            await self._failed(instance, how, reason)
 
     async def _renew(self, host: KeptHost, lease: Lease) -> None:
         try:
@@ -277,8 +293,17 @@ class Keeper:
         if (host := self._hosts.get(instance)) is not None:
             await host.stop()
 
-    def _gone(self, instance: Instance, kind: EndKind, reason: str) -> None:
+    async def _failed(self, instance: Instance, kind: EndKind, reason: str) -> None:
+        """Report the end of a machine with its last log lines."""
+        last = await asyncio.to_thread(self._node_hosts.last_log, instance.name)
+        self._gone(instance, kind, reason, last)
+
+    def _gone(
+        self, instance: Instance, kind: EndKind, reason: str, last: tuple[str, ...] = ()
+    ) -> None:
         if self._images is not None:
             self._images.release(instance)
-        self._keeping.gone(Gone(instance, kind, reason))
+        if self._bases is not None:
+            self._bases.release(instance)
+        self._keeping.gone(Gone(instance, kind, reason, last))
         self._hurry.set()

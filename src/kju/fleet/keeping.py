@@ -67,13 +67,14 @@ class Keeping:
         self._session = 0
         self._seen = 0
         self._gone: list[Gone] = []
+        self._draining = False
 
     def ask(self, facts: NodeFacts, now: float) -> Asked:
         """Return the report to send now. The answer to an earlier one is ignored from now on."""
         self._reports += 1
         report = KeeperReport(
             facts, self._keeper, self._reports, self._session, self._seen,
-            tuple(self.held.values()), tuple(self._gone),
+            tuple(self.held.values()), tuple(self._gone), self._draining,
         )  # fmt: skip
         return Asked(report, now)
 
@@ -82,6 +83,7 @@ class Keeping:
         if asked.report.number != self._reports:
             return Todo()
         self.until = asked.at + self._lease
+        self._draining = grant.draining
         self._gone = [gone for gone in self._gone if gone not in asked.report.gone]
         if grant.session != self._session:
             self._session, self._seen = grant.session, 0

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from .bases.source import FleetBase
 from .images.source import FleetImage
 from .placement import Demand, Instance, NodeFacts
 
@@ -52,6 +53,8 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
         spread: Prefer nodes with few machines.
         image: Its image, which is looked for on the node, and copied to it; None for one without
             an image, or with one whose path every node has.
+        base: The base that it is a fork of, which is used where it lies, or copied to the node;
+            None for a machine that boots.
     """
 
     name: str
@@ -61,6 +64,7 @@ class MachineSpec(Struct, frozen=True, omit_defaults=True):
     max_restarts: int = 0
     spread: bool = False
     image: FleetImage | None = None
+    base: FleetBase | None = None
 
 
 class MachineStatus(Struct, frozen=True, omit_defaults=True):
@@ -74,6 +78,8 @@ class MachineStatus(Struct, frozen=True, omit_defaults=True):
         since: When it entered the state, by the controller's clock.
         reason: Why it is lost, ended or not placed yet; of one that starts or runs, why it may be
             lost: its node is silent. Empty otherwise.
+        log: The last lines of the logs of its host and its emulator, if it is lost or did not start
+            and its node could still read them.
     """
 
     name: str
@@ -82,6 +88,7 @@ class MachineStatus(Struct, frozen=True, omit_defaults=True):
     node: str = ""
     since: float = 0.0
     reason: str = ""
+    log: tuple[str, ...] = ()
 
 
 class Changes(Struct, frozen=True):
@@ -160,11 +167,13 @@ class Gone(Struct, frozen=True):
         instance: The machine.
         kind: How it has ended.
         reason: Why.
+        log: The last lines of its logs, if it has failed.
     """
 
     instance: Instance
     kind: EndKind
     reason: str
+    log: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
 
 
 class KeeperReport(Struct, frozen=True):
@@ -178,6 +187,7 @@ class KeeperReport(Struct, frozen=True):
         seen: All orders of this session up to this number have arrived.
         held: The machines that start or run, or may do so.
         gone: The ended machines, until a grant has answered a report with them.
+        draining: The newest grant had `draining`: a restarted controller learns it from here.
     """
 
     facts: NodeFacts
@@ -187,6 +197,7 @@ class KeeperReport(Struct, frozen=True):
     seen: Annotated[int, Meta(ge=0)] = 0
     held: tuple[Held, ...] = ()
     gone: tuple[Gone, ...] = ()
+    draining: bool = False
 
 
 class Grant(Struct, frozen=True):
@@ -196,8 +207,10 @@ class Grant(Struct, frozen=True):
         session: The node's session from now on.
         keep: The machines whose leases are to be renewed.
         orders: The orders that have not arrived yet.
+        draining: The node gets no further machines.
     """
 
     session: int
     keep: frozenset[Instance] = frozenset()
     orders: tuple[KeeperOrder, ...] = ()
+    draining: bool = False

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
+from ..client.forks import ForkBase
 from ..client.launching import attach, mirror
 from ..client.machine import Machine
 from ..client.waiting import run_blocking
@@ -17,14 +19,17 @@ from ..errors import (
     MachineLostError,
     MachineNotFoundError,
     UnavailableError,
+    UsageError,
 )
 from ..protocol.values import Role
 from ..remote.addresses import SCHEME
+from .bases.opening import freeze_near
+from .bases.source import FleetBase
 from .cluster import FleetLink, next_done
-from .messages import Changes, FleetState, MachineStatus
+from .messages import Changes, FleetState, MachineSpec, MachineStatus
 from .near import check_start, lost
 from .network.joining import FleetNetwork
-from .specs import check_count, machine_specs
+from .specs import check_count, fork_specs, machine_specs
 
 
 class FleetMachine:
@@ -109,6 +114,27 @@ class FleetMachine:
             raise
         return machine
 
+    def freeze(self, tag: str) -> FleetBase:
+        """Freeze the machine as a base, from which `Fleet.launch` forks, and let it go on too.
+
+        The base lies on the machine's node. It exists as long as the machine, or a fork of it on
+        that node: see `kju.Machine.freeze`.
+
+        Args:
+            tag: The name of the base. An older one of this name is removed with its last fork.
+
+        Raises:
+            ForkError: The machine cannot be forked; the message has the reason.
+            LimitError: There is too little memory for the base.
+            MachineLostError: The machine is no longer on its node.
+            Exception: Ray's, for a worker that has ended.
+        """
+        where = (self.name, self.node, self.generation)
+        freeze = partial(freeze_near, tag, self.node)
+        task = run_blocking(self._link.run_on, freeze, *where)
+        base: FleetBase = run_blocking(self._link.result, task, *where)
+        return base
+
     def stop(self) -> None:
         """End the machine; return when it has ended.
 
@@ -151,12 +177,14 @@ class Fleet:
     @overload
     def launch(
         self, count: None = None, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, **options: object,
+        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
+        fork_memory: str | None = None, **options: object,
     ) -> FleetMachine: ...  # fmt: skip
     @overload
     def launch(
         self, count: int, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, **options: object,
+        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
+        fork_memory: str | None = None, **options: object,
     ) -> list[FleetMachine]: ...  # fmt: skip
     def launch(
         self,
@@ -165,6 +193,8 @@ class Fleet:
         name: str | None = None,
         spread: bool = False,
         max_restarts: int = 0,
+        fork: ForkBase[Any] | FleetBase | None = None,
+        fork_memory: str | None = None,
         **options: object,
     ) -> FleetMachine | list[FleetMachine]:
         """Start machines on the nodes with room, all or none; return when they run.
@@ -175,10 +205,17 @@ class Fleet:
                 a number. By default the beginning is the fleet's name.
             spread: Prefer nodes with few machines.
             max_restarts: How often a machine that was lost is started again; -1 for no limit.
-            **options: Options of `kju.launch`, in place of those of `open`.
+            fork: The base that the machines go on from: of `FleetMachine.freeze`, or one of this
+                computer, of `kju.Machine.freeze`. Other nodes copy it once. A machine that is
+                started again begins with it, so it has to exist as long as these machines.
+            fork_memory: The memory that each fork is expected to write, such as ``256M``; by
+                default all of the guest's. A node gets as many forks as it has room for.
+            **options: Options of `kju.launch`, in place of those of `open`. Forks have those of
+                the machine that was frozen.
 
         Raises:
             FleetFullError: A machine has no place; the message names the missing resources.
+            ForkError: The base does not exist any more.
             MachineExistsError: The fleet has a machine of this name.
             MachineLostError: A machine did not start; none of them is left.
             UsageError: An option is not valid.
@@ -189,19 +226,41 @@ class Fleet:
         else:
             stem, wanted = name or self.name, 1 if count is None else check_count(count)
             names = run_blocking(link.ask, "free_names", stem, wanted)
+        if fork is not None:
+            if options:
+                raise UsageError(
+                    f"a fork has the options of the machine that was frozen: {', '.join(options)}"
+                    " cannot be changed"
+                )
+            base, parts = run_blocking(
+                link.open_base, fork if isinstance(fork, FleetBase) else fork.id
+            )
+            specs = fork_specs(
+                names, base, memory=fork_memory, at_hand=parts, owner=link.owner, spread=spread,
+                max_restarts=max_restarts,
+            )  # fmt: skip
+        else:
+            if fork_memory is not None:
+                raise UsageError("fork_memory is for forks of a base: pass fork=BASE too")
+            specs = self._boot_specs(names, options, spread, max_restarts)
+        statuses = run_blocking(link.launch, specs)
+        machines = [FleetMachine(link, status) for status in statuses]
+        return machines[0] if count is None else machines
+
+    def _boot_specs(
+        self, names: Sequence[str], options: dict[str, Any], spread: bool, max_restarts: int
+    ) -> list[MachineSpec]:
+        """Return machines that boot, after their image was read."""
         given = self._defaults | options
         image, at_hand = None, frozenset[str]()
         if given.get("image"):
             path = Path(str(given["image"])).expanduser().absolute()
             given["image"] = str(path)
-            image, at_hand = run_blocking(link.open_image, path)
-        specs = machine_specs(
-            names, given, image=image, at_hand=at_hand, owner=link.owner, spread=spread,
+            image, at_hand = run_blocking(self._link.open_image, path)
+        return machine_specs(
+            names, given, image=image, at_hand=at_hand, owner=self._link.owner, spread=spread,
             max_restarts=max_restarts,
         )  # fmt: skip
-        statuses = run_blocking(link.launch, specs)
-        machines = [FleetMachine(link, status) for status in statuses]
-        return machines[0] if count is None else machines
 
     def machine(self, name: str) -> FleetMachine:
         """Return the newest start of a machine; another program may have launched it.

@@ -8,6 +8,7 @@ that nothing has to be copied.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, NamedTuple
@@ -86,11 +87,13 @@ class Part(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         key: The SHA-256 of an image, or the name of a base.
-        room: The room that it takes on a node.
+        room: The room that it takes on a node; of one key it is always the same.
+        at_hand: The nodes on which it needs no copy: it takes no room there.
     """
 
     key: Annotated[str, Meta(min_length=1, max_length=256)]
     room: Room = Room()
+    at_hand: Annotated[frozenset[str], Meta(max_length=10_000)] = frozenset()
 
     @property
     def size(self) -> int:
@@ -106,14 +109,12 @@ class Demand(Struct, frozen=True, omit_defaults=True):
         parts: What it shares with other machines of the node.
         kvm: Whether it needs hardware virtualization.
         node: The only node that it may run on; empty for any.
-        at_hand: The nodes on which its parts need no copy: they take no room there.
     """
 
     room: Room = Room()
     parts: Annotated[tuple[Part, ...], Meta(max_length=64)] = ()
     kvm: bool = False
     node: Annotated[str, Meta(max_length=256)] = ""
-    at_hand: Annotated[frozenset[str], Meta(max_length=10_000)] = frozenset()
 
 
 class NodeFacts(Struct, frozen=True, omit_defaults=True):
@@ -147,7 +148,8 @@ class Node(Struct):
     silent: bool = False
     taken: dict[Instance, Demand] = field(default_factory=dict)
     _used: Room = Room()
-    _users: Counter[Part] = field(default_factory=Counter)
+    _users: Counter[str] = field(default_factory=Counter)
+    _parts: dict[str, Part] = field(default_factory=dict)
 
     @property
     def used(self) -> Room:
@@ -157,18 +159,22 @@ class Node(Struct):
     def take(self, instance: Instance, demand: Demand) -> None:
         """Take the room for a machine, even if there is too little."""
         self._used = self._used + self._needed(demand)
-        self._users.update(self._parts(demand))
+        for part in self._shared(demand):
+            self._users[part.key] += 1
+            self._parts.setdefault(part.key, part)
         self.taken[instance] = demand
 
     def release(self, instance: Instance) -> None:
         """Release the room of a machine. Does nothing if it has none here."""
         if (demand := self.taken.pop(instance, None)) is None:
             return
-        self._users.subtract(self._parts(demand))
-        self._users = +self._users
+        for part in self._shared(demand):
+            self._users[part.key] -= 1
+            if not self._users[part.key]:
+                del self._users[part.key], self._parts[part.key]
         # From the beginning: sums of floats do not return to what they were.
         self._used = sum((each.room for each in self.taken.values()), Room())
-        self._used = sum((part.room for part in self._users), self._used)
+        self._used = sum((part.room for part in self._parts.values()), self._used)
 
     def lacks(self, demand: Demand) -> dict[str, str]:
         """Return why a machine has no place here, in words, by subject; empty if it has one."""
@@ -186,18 +192,19 @@ class Node(Struct):
         here = self.facts.parts
         return sum(
             part.size
-            for part in self._parts(demand)
-            if part.key not in here and not self._users[part]
+            for part in self._shared(demand)
+            if part.key not in here and not self._users[part.key]
         )
 
     def _needed(self, demand: Demand) -> Room:
         """Return the room that a machine takes in addition to the parts in use."""
-        new = (part.room for part in self._parts(demand) if not self._users[part])
+        new = (part.room for part in self._shared(demand) if not self._users[part.key])
         return sum(new, demand.room)
 
-    def _parts(self, demand: Demand) -> tuple[Part, ...]:
+    def _shared(self, demand: Demand) -> tuple[Part, ...]:
         """Return the parts of a machine that take room here."""
-        return () if self.facts.name in demand.at_hand else demand.parts
+        name = self.facts.name
+        return tuple(part for part in demand.parts if name not in part.at_hand)
 
 
 def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) -> Node:
@@ -213,19 +220,113 @@ def choose_node(nodes: Iterable[Node], demand: Demand, *, spread: bool = False) 
         spread: Prefer the node with the fewest machines.
 
     Raises:
-        FleetFullError: No node has room; the message names what is missing.
+        FleetFullError: No node has room; the message names the missing resources.
     """
-    nodes = list(nodes)
-    fitting = [node for node in nodes if not node.lacks(demand)]
-    if not fitting:
-        raise _full({node.facts.name: node.lacks(demand) for node in nodes}, demand)
+    return Choice(nodes, demand, spread=spread).take()
 
-    def cost(node: Node) -> tuple[bool, int, int, int, str]:
+
+class Choice:
+    """The choice of nodes for several machines with one demand: each as `choose_node` chooses it.
+
+    The nodes are ordered once, not for each machine: a launch may have thousands. The caller takes
+    the room of a machine before the next `take`, and nothing else changes meanwhile.
+
+    Args:
+        nodes: The nodes.
+        demand: What each machine needs.
+        spread: Prefer the node with the fewest machines.
+    """
+
+    def __init__(self, nodes: Iterable[Node], demand: Demand, *, spread: bool = False) -> None:
+        self._nodes = list(nodes)
+        self._demand = demand
+        self._spread = spread
+        self._last: Node | None = None
+        self._fitting = [(self._cost(node), node) for node in self._nodes if not node.lacks(demand)]
+        heapq.heapify(self._fitting)
+
+    def take(self) -> Node:
+        """Return the node for the next machine.
+
+        Raises:
+            FleetFullError: No node has room; the message names the missing resources.
+        """
+        if (node := self._last) is not None:
+            # Only this one has changed.
+            heapq.heappop(self._fitting)
+            if not node.lacks(self._demand):
+                heapq.heappush(self._fitting, (self._cost(node), node))
+        if not self._fitting:
+            self._last = None
+            raise _full(
+                {node.facts.name: node.lacks(self._demand) for node in self._nodes}, self._demand
+            )
+        self._last = self._fitting[0][1]
+        return self._last
+
+    def _cost(self, node: Node) -> tuple[bool, int, int, int, str]:
+        """Return what orders the nodes; no two are equal, because their names are not."""
         left = room_left(node.facts.total, node.used)
-        machines = len(node.taken) if spread else 0
-        return node.silent, machines, node.bytes_to_copy(demand), left.memory, node.facts.name
+        machines = len(node.taken) if self._spread else 0
+        return node.silent, machines, node.bytes_to_copy(self._demand), left.memory, node.facts.name
 
-    return min(fitting, key=cost)
+
+class Choices:
+    """The choice of nodes for machines one after the other; those with one demand stand together.
+
+    Args:
+        nodes: The nodes.
+    """
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes = list(nodes)
+        self._choice: Choice | None = None
+        self._wanted: tuple[Demand, bool] | None = None
+
+    def next(self, demand: Demand, *, spread: bool) -> Node:
+        """Return the node for a machine, whose room the caller takes before the next call.
+
+        Raises:
+            FleetFullError: No node has room; the message names the missing resources.
+        """
+        if self._choice is None or self._wanted != (demand, spread):
+            self._choice = Choice(self._nodes, demand, spread=spread)
+            self._wanted = demand, spread
+        return self._choice.take()
+
+
+class Wanted(NamedTuple):
+    """A machine without a place.
+
+    Attributes:
+        instance: Its next start.
+        demand: Its demand.
+        spread: Prefer the node with the fewest machines.
+    """
+
+    instance: Instance
+    demand: Demand
+    spread: bool
+
+
+def take_room(nodes: Iterable[Node], machines: Iterable[Wanted]) -> list[Node]:
+    """Take the room of machines, all or none, and return their nodes.
+
+    Raises:
+        FleetFullError: A machine has no place.
+    """
+    choices = Choices(nodes)
+    taken: list[tuple[Node, Instance]] = []
+    try:
+        for instance, demand, spread in machines:
+            node = choices.next(demand, spread=spread)
+            node.take(instance, demand)
+            taken.append((node, instance))
+    except BaseException:
+        for node, instance in taken:
+            node.release(instance)
+        raise
+    return [node for node, _ in taken]
 
 
 def _full(lacking: Mapping[str, Mapping[str, str]], demand: Demand) -> FleetFullError:

@@ -1,6 +1,8 @@
-"""The records of a roster: a machine, a node. I/O-free."""
+"""The records of a roster: a machine, a node, an order to send. I/O-free."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -69,3 +71,17 @@ class NameRecord(Struct):
 
     promised: set[str] = field(default_factory=set)
     forgotten: int = 0
+
+
+class SentOrder(NamedTuple):
+    """An order to send to a keeper now.
+
+    Attributes:
+        node: The keeper's node.
+        session: The node's session.
+        order: The order.
+    """
+
+    node: str
+    session: int
+    order: KeeperOrder

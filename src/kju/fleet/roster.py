@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
 from .messages import (
@@ -31,8 +30,8 @@ from .messages import (
     MachineStatus,
     StartOrder,
 )
-from .placement import Demand, Instance, Node, choose_node
-from .records import NEVER, MachineRecord, NameRecord, NodeRecord
+from .placement import Choices, Demand, Instance, Node, Wanted, take_room
+from .records import NEVER, MachineRecord, NameRecord, NodeRecord, SentOrder
 
 #: Changes that are kept for those who ask for them.
 MAX_CHANGES = 10_000
@@ -40,20 +39,6 @@ MAX_CHANGES = 10_000
 MAX_OVER = 10_000
 #: Names that are promised to programs.
 MAX_PROMISED = 200_000
-
-
-class SentOrder(NamedTuple):
-    """An order to send to a keeper now.
-
-    Attributes:
-        node: The keeper's node.
-        session: The node's session.
-        order: The order.
-    """
-
-    node: str
-    session: int
-    order: KeeperOrder
 
 
 class Roster:
@@ -114,26 +99,26 @@ class Roster:
         for name in names:
             self._require_free(name)
         self._forget()
-        placed: list[tuple[Node, MachineSpec]] = []
-        nodes = [member.node for member in self._members.values()]
-        try:
-            for spec in specs:
-                node = choose_node(nodes, spec.demand, spread=spec.spread)
-                node.take(Instance(spec.name, 0), spec.demand)
-                placed.append((node, spec))
-        finally:
-            # An error leaves nothing; without one each is taken again, with its generation.
-            for node, spec in placed:
-                node.release(Instance(spec.name, 0))
-        for node, spec in placed:
-            old = self._records.get(spec.name)
-            generation = old.status.generation if old is not None else self._names.forgotten
+        generations = [self._generation(name) for name in names]
+        nodes = take_room(
+            [member.node for member in self._members.values()],
+            [
+                Wanted(Instance(spec.name, generation + 1), spec.demand, spec.spread)
+                for spec, generation in zip(specs, generations, strict=True)
+            ],
+        )
+        for spec, node, generation in zip(specs, nodes, generations, strict=True):
             status = MachineStatus(spec.name, FleetState.PLACING, generation)
             self._records[spec.name] = record = MachineRecord(spec, status)
             if spec.owner:
                 self._owners.setdefault(spec.owner, now)
             self._start_on(record, node, now)
         return [self._records[name].status for name in names]
+
+    def _generation(self, name: str) -> int:
+        """Return the number of the last start under a name."""
+        old = self._records.get(name)
+        return old.status.generation if old is not None else self._names.forgotten
 
     def free_names(self, stem: str, count: int) -> list[str]:
         """Return names for machines, made from *stem* and numbers, that the fleet does not have.
@@ -205,6 +190,8 @@ class Roster:
         """Take the report of a keeper; None for one that was overtaken by a later one."""
         self.tick(now)
         name = report.facts.name
+        if report.draining:
+            self._draining.add(name)
         member = self._members.get(name)
         is_known = member is not None and member.keeper == report.keeper
         if member is not None and is_known and report.number <= member.report:
@@ -231,7 +218,8 @@ class Roster:
             for record in self._on(name)
             if record.certain_at == NEVER and not record.ending
         )
-        return Grant(member.session, keep, tuple(member.orders.values()))
+        orders = tuple(member.orders.values())
+        return Grant(member.session, keep, orders, member.node.draining)
 
     def drain(self, node: str) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.
@@ -312,7 +300,7 @@ class Roster:
         if record is None or not self._is_on(member, record, gone.instance):
             return
         state = FleetState.LOST if gone.kind == "lost" else FleetState.ENDED
-        self._ended(record, state, gone.reason, now)
+        self._ended(record, state, gone.reason, now, gone.log)
 
     def _take_held(self, member: NodeRecord, held: Held, now: float) -> None:
         instance, spec = held.start.instance, held.start.spec
@@ -371,15 +359,22 @@ class Roster:
 
     # ---- Changes
 
-    def _ended(self, record: MachineRecord, state: FleetState, reason: str, now: float) -> None:
+    def _ended(
+        self,
+        record: MachineRecord,
+        state: FleetState,
+        reason: str,
+        now: float,
+        log: tuple[str, ...] = (),
+    ) -> None:
         """Note the certain end of an instance; start the next one if it was lost."""
         if (member := self._members.get(record.status.node)) is not None:
             member.node.release(record.instance)
         self._let_go(record)
         if record.ending:
             state, reason = FleetState.ENDED, record.ending
-        if (record.status.state, record.status.reason) != (state, reason):
-            self._change(record, state, now, reason)
+        if (record.status.state, record.status.reason, log) != (state, reason, ()):
+            self._change(record, state, now, reason, log)
         allowed = record.spec.max_restarts
         if state is FleetState.LOST and (allowed < 0 or record.restarts < allowed):
             record.restarts += 1
@@ -389,16 +384,16 @@ class Roster:
 
     def _place_waiting(self, now: float) -> None:
         """Place the machines that were lost and wait for room."""
-        if self.recovering(now):
+        if not self._waiting or self.recovering(now):
             return
-        nodes = [member.node for member in self._members.values()]
+        choices = Choices([member.node for member in self._members.values()])
         # Placing a machine makes no room: the next one with the same demand has no place either.
         full: dict[Demand, str] = {}
         for record in list(self._waiting.values()):
             demand = record.spec.demand
             if demand not in full:
                 try:
-                    node = choose_node(nodes, demand, spread=record.spec.spread)
+                    node = choices.next(demand, spread=record.spec.spread)
                 except FleetFullError as error:
                     full[demand] = str(error)
                 else:
@@ -413,7 +408,9 @@ class Roster:
         record.status = MachineStatus(
             status.name, status.state, status.generation + 1, node.facts.name, now
         )
-        node.take(record.instance, record.spec.demand)
+        # `submit` has taken it, to place all of its machines or none.
+        if record.instance not in node.taken:
+            node.take(record.instance, record.spec.demand)
         self._hold(record)
         record.start = self._order(member, StartOrder(record.spec, record.status.generation))
         self._change(record, FleetState.STARTING, now)
@@ -431,11 +428,16 @@ class Roster:
         self._uncertain.pop(record.spec.name, None)
 
     def _change(
-        self, record: MachineRecord, state: FleetState, now: float, reason: str = ""
+        self,
+        record: MachineRecord,
+        state: FleetState,
+        now: float,
+        reason: str = "",
+        log: tuple[str, ...] = (),
     ) -> None:
         old = record.status
         since = old.since if state is old.state else now
-        record.status = MachineStatus(old.name, state, old.generation, old.node, since, reason)
+        record.status = MachineStatus(old.name, state, old.generation, old.node, since, reason, log)
         self.changes.append(record.status)
         self.change_count += 1
         del self.changes[:-MAX_CHANGES]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ..errors import UsageError
 from ..protocol.launch_options import launch_message
+from ..protocol.values import size_fault
 from ..store.paths import check_name
+from .bases.source import FleetBase
 from .images.source import FleetImage
 from .messages import MachineSpec
 from .placement import Demand, Room
@@ -41,7 +43,7 @@ def machine_specs(
     options: Mapping[str, Any],
     *,
     image: FleetImage | None = None,
-    at_hand: Iterable[str] = (),
+    at_hand: frozenset[str] = frozenset(),
     owner: str = "",
     spread: bool = False,
     max_restarts: int = 0,
@@ -73,10 +75,49 @@ def machine_specs(
     if path:
         # An image is many machines', and those that start again begin with it.
         launch["overlays"] = True
-    parts = () if image is None else (image.part,)
-    demand = Demand(Room(memory=memory + OVERHEAD), parts, at_hand=frozenset(at_hand))
+    parts = () if image is None else (msgspec.structs.replace(image.part, at_hand=at_hand),)
+    demand = Demand(Room(memory=memory + OVERHEAD), parts)
     return [
         MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread, image)
+        for name in names
+    ]
+
+
+def fork_specs(
+    names: Sequence[str],
+    base: FleetBase,
+    *,
+    memory: str | None = None,
+    at_hand: Mapping[str, frozenset[str]] | None = None,
+    owner: str = "",
+    spread: bool = False,
+    max_restarts: int = 0,
+) -> list[MachineSpec]:
+    """Return forks of a base.
+
+    Args:
+        names: Their names.
+        base: The base.
+        memory: Memory that each of them writes; None for all of the guest's.
+        at_hand: The nodes that have a part of the base without a copy, by the key of the part.
+        owner: The program that they end with; empty for none.
+        spread: Prefer nodes with few machines.
+        max_restarts: How often a lost one is started again.
+
+    Raises:
+        UsageError: A value is not allowed.
+    """
+    if memory is not None and (fault := size_fault("memory", memory)):
+        raise UsageError(fault)
+    written = base.memory if memory is None else min(base.memory, memory_bytes(memory, guest=True))
+    here = at_hand or {}
+    parts = tuple(
+        msgspec.structs.replace(part, at_hand=here.get(part.key, frozenset()))
+        for part in (base.part, *(image.part for image in base.images))
+    )
+    demand = Demand(Room(memory=written + OVERHEAD), parts, kvm=base.kvm)
+    return [
+        MachineSpec(check_name(name), demand, {}, owner, max_restarts, spread, base=base)
         for name in names
     ]
 

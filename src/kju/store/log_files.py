@@ -21,7 +21,7 @@ from ..errors import KjuError
 from ..escaping import one_line
 from ..files import Folder, is_temporary, remove_tree
 from ..protocol.values import KINDS
-from .paths import Paths, check_name, kept_logs_folder
+from .paths import Paths, check_name, kept_logs_folder, machine_paths
 
 #: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
 LIMIT = 1 << 20
@@ -242,6 +242,24 @@ def find_kept(name: str) -> Paths | None:
     """Return the kept logs of the last machine of this name, if any."""
     place = kept_logs_folder() / check_name(name)
     return Paths(place) if place.is_dir() else None
+
+
+def failure_lines(name: str, lines: int = 5) -> tuple[str, ...]:
+    """Return the last lines of the logs of a machine that has failed, each with its log's name.
+
+    Args:
+        name: The machine. Its folder may have been removed.
+        lines: The most lines of each log.
+
+    Returns:
+        Lines of about 400 characters at most, without control characters; empty without a log.
+    """
+    running = machine_paths(name)
+    found = running if running.folder.is_dir() else find_kept(name)
+    if found is None:
+        return ()
+    logs = {log.name: tail(log, lines) for log in _logs(found)}
+    return tuple(f"{log}: {line}" for log, last in logs.items() for line in last)
 
 
 def _logs(machine: Paths) -> tuple[Path, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kju.errors import FileError, UsageError
-from kju.files import FillingFile, Folder
+from kju.files import FillingFile, Folder, write_parts
 
 
 def test_a_file_gets_its_name_whole_and_private(tmp_path: Path):
@@ -57,3 +58,25 @@ def test_too_many_and_too_few_bytes_are_errors(tmp_path: Path):
             FillingFile(folder, "f.part", 3)
         assert raised.value.errno == errno.EEXIST
         assert folder.names() == ["f.part"]
+
+
+def test_parts_of_zero_bytes_become_holes(tmp_path: Path):
+    size = 1 << 20
+    with Folder.open(tmp_path) as folder:
+        write_parts(folder, "f", [bytes(size), b"x" * 5, bytes(3), bytes(size)])
+        with pytest.raises(FileError, match="File exists"):
+            write_parts(folder, "f", [b"y"])
+        write_parts(folder, "empty", [])
+    data = (tmp_path / "f").read_bytes()
+    assert data == bytes(size) + b"x" * 5 + bytes(size + 3)
+    assert (tmp_path / "f").stat().st_blocks * 512 < size
+    assert (tmp_path / "empty").read_bytes() == b""
+
+
+def test_an_error_of_the_parts_is_passed_on(tmp_path: Path):
+    def parts() -> Iterator[bytes]:
+        yield b"x"
+        raise UsageError("it has changed")
+
+    with Folder.open(tmp_path) as folder, pytest.raises(UsageError, match="it has changed"):
+        write_parts(folder, "f", parts())

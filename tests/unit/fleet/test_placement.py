@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.errors import FleetFullError
-from kju.fleet.placement import Demand, Node, NodeFacts, Part, Room, choose_node
+from kju.fleet.placement import (
+    Demand,
+    Instance,
+    Node,
+    NodeFacts,
+    Part,
+    Room,
+    Wanted,
+    choose_node,
+    take_room,
+)
 
 GIB = 1 << 30
 
@@ -38,9 +48,9 @@ def test_a_node_with_a_full_disk_gets_no_machine_with_an_image_to_copy():
 
 
 def test_a_part_takes_no_room_on_a_node_that_has_it_at_hand():
-    image = Part("image", Room(disk=GIB))
+    image = Part("image", Room(disk=GIB), frozenset({"full"}))
     full, other = node("full"), node("other")
-    wanted = demand(parts=(image,), at_hand=frozenset({"full"}))
+    wanted = demand(parts=(image,))
     assert choose_node([other, full], wanted) is full
     full.take("a", wanted)
     assert (full.used.disk, full.bytes_to_copy(wanted)) == (0, 0)
@@ -48,6 +58,22 @@ def test_a_part_takes_no_room_on_a_node_that_has_it_at_hand():
     assert full.used == Room()
     with pytest.raises(FleetFullError, match="other lacks 1 GiB of disk"):
         choose_node([other], wanted)
+
+
+def test_one_part_may_be_at_hand_where_another_is_copied():
+    image = Part("image", Room(disk=GIB), frozenset({"a", "b"}))
+    copied = Part("base", Room(tmpfs=GIB), frozenset({"a"}))
+    wanted = demand(parts=(image, copied))
+    one = node("b")
+    one.take("x", wanted)
+    assert (one.used.disk, one.used.tmpfs) == (0, GIB)
+    # A launch that knows of fewer nodes shares the parts.
+    one.take("y", demand(parts=(Part("base", Room(tmpfs=GIB)),)))
+    assert one.used.tmpfs == GIB
+    one.release("x")
+    assert one.used.tmpfs == GIB
+    one.release("y")
+    assert one.used == Room()
 
 
 def test_a_part_takes_its_room_once_from_the_first_machine_to_the_last():
@@ -166,3 +192,31 @@ def test_a_node_is_never_used_beyond_its_room_and_is_empty_again(wanted, random)
     for key in list(one.taken):
         one.release(key)
     assert one.used == Room()
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_many_machines_are_placed_as_if_each_were_chosen_alone(spread):
+    def nodes():
+        image = frozenset({"image"})
+        made = [node(f"n{n}", memory=4 + n % 3, parts=image if n % 2 else ()) for n in range(7)]
+        made[5].silent = made[6].draining = True
+        return made
+
+    small = demand(parts=(base("image"),))
+    large = Demand(Room(memory=3 * GIB))
+    wanted = [
+        Wanted(Instance(f"m{number}", 1), large if number % 9 == 4 else small, spread)
+        for number in range(18)
+    ]
+    alone = nodes()
+    expected = []
+    for instance, each, _ in wanted:
+        chosen = choose_node(alone, each, spread=spread)
+        chosen.take(instance, each)
+        expected.append(chosen.facts.name)
+    together = nodes()
+    assert [each.facts.name for each in take_room(together, wanted)] == expected
+    assert [each.used for each in together] == [each.used for each in alone]
+    with pytest.raises(FleetFullError):
+        take_room(together, [Wanted(Instance(f"x{n}", 1), small, spread) for n in range(30)])
+    assert [each.used for each in together] == [each.used for each in alone], "all or none"

@@ -5,6 +5,7 @@ from support.fleet_world import GIB, World, spec
 
 from kju.errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
 from kju.fleet import roster as rosters
+from kju.fleet.keeping import Keeping
 from kju.fleet.messages import (
     END_TIME,
     LEASE,
@@ -12,6 +13,7 @@ from kju.fleet.messages import (
     EndOrder,
     FleetState,
     Gone,
+    Grant,
     Held,
     KeeperReport,
     StartOrder,
@@ -395,3 +397,33 @@ def test_changes_since_a_count_are_the_newer_ones_as_far_as_they_are_kept(monkey
     assert roster.changes_since(roster.change_count) == []
     roster.submit([spec("c"), spec("d")], 100.0)
     assert [status.name for status in roster.changes_since(0)] == ["b", "c", "d"]
+
+
+def test_a_restarted_controller_knows_the_nodes_that_are_drained():
+    fleet = OneNode("n")
+    assert not fleet.report().draining
+    fleet.roster.drain("n")
+    assert fleet.report().draining
+    # The new process learns it of the keeper, before it places anything.
+    restarted = Roster(first_session=100, recover_until=17.0)
+    keeping = Keeping(1)
+    asked = keeping.ask(NodeFacts("n", Room(memory=GIB)), 0.0)
+    assert not asked.report.draining
+    keeping.granted(Grant(1, draining=True), asked, 0.0)
+    asked = keeping.ask(NodeFacts("n", Room(memory=GIB)), 0.0)
+    grant = restarted.report(asked.report, 1.0)
+    assert grant is not None and grant.draining
+    restarted.report(keeping.ask(asked.report.facts, 2.0).report, 16.5)
+    with pytest.raises(FleetFullError, match="n is being drained"):
+        restarted.submit([spec("a")], 17.0)
+
+
+def test_the_logs_of_a_lost_machine_are_in_that_change_only():
+    fleet = OneNode("n")
+    fleet.submit(spec("a", max_restarts=1))
+    fleet.report(seen=1, held=[held()])
+    lost = Gone(Instance("a", 1), "lost", "QEMU was killed", ("host.log: QEMU was killed",))
+    fleet.report(seen=1, gone=[lost])
+    logs = [(status.state, status.log) for status in fleet.roster.changes if status.log]
+    assert logs == [(FleetState.LOST, lost.log)]
+    assert fleet.roster.status("a").log == ()

@@ -3,6 +3,7 @@
 import pytest
 
 from kju.errors import UsageError
+from kju.fleet.bases.source import FleetBase
 from kju.fleet.images.source import FleetImage
 from kju.fleet.placement import Part, Room
 from kju.fleet.specs import (
@@ -10,6 +11,7 @@ from kju.fleet.specs import (
     MAX_COUNT,
     OVERHEAD,
     check_count,
+    fork_specs,
     machine_specs,
     memory_bytes,
 )
@@ -34,10 +36,34 @@ def test_options_become_the_fields_of_a_launch_and_a_demand():
 
 def test_an_image_to_copy_takes_room_for_its_copy():
     image = FleetImage("0" * 64, FileIdentity(1, 2, 5000, 3, 4), "/images/a.qcow2", "n1")
-    (one,) = machine_specs(["a"], {"image": image.path}, image=image, at_hand=["n1"])
+    (one,) = machine_specs(["a"], {"image": image.path}, image=image, at_hand=frozenset({"n1"}))
     assert one.image == image
-    assert one.demand.parts == (Part("0" * 64 + ".qcow2", Room(disk=5000)),)
-    assert one.demand.at_hand == {"n1"}
+    here = frozenset({"n1"})
+    assert one.demand.parts == (Part("0" * 64 + ".qcow2", Room(disk=5000), here),)
+
+
+def test_forks_share_a_base_and_the_images_below_it():
+    image = FleetImage("0" * 64, FileIdentity(1, 2, 5000, 3, 4), "/images/a.qcow2", "n1")
+    base = FleetBase(
+        "01234567-0123456789abcdef", "web", "ready", "n1", memory=1 << 30, tmpfs=3 << 29,
+        disk=100, kvm=True, images=(image,),
+    )  # fmt: skip
+    here = frozenset({"n1"})
+    one, two = fork_specs(["a", "b"], base, at_hand={base.key: here}, owner="me", spread=True)
+    assert one.base == base and one.image is None
+    assert one.demand.parts == (
+        Part(base.key, Room(tmpfs=3 << 29, disk=100), here),
+        Part(image.key, Room(disk=5000)),
+    )
+    assert (one.demand.kvm, one.demand.room.memory) == (True, (1 << 30) + OVERHEAD)
+    assert (two.name, two.owner, two.spread, two.demand) == ("b", "me", True, one.demand)
+    # A fork that writes little takes little; never more than its guest has.
+    (small,) = fork_specs(["c"], base, memory="64M")
+    assert small.demand.room.memory == (64 << 20) + OVERHEAD
+    (large,) = fork_specs(["d"], base, memory="64G")
+    assert large.demand.room.memory == (1 << 30) + OVERHEAD
+    with pytest.raises(UsageError, match="invalid memory size 'much'"):
+        fork_specs(["e"], base, memory="much")
 
 
 def test_a_machine_without_a_guest_needs_no_guest_memory():

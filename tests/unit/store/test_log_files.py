@@ -186,3 +186,17 @@ def test_an_unusable_folder_for_kept_logs_is_not_an_error(
     put("badly", "log")
     assert log_files.find_kept("badly") is None
     assert not (folder / "badly").exists()
+
+
+def test_the_last_lines_of_a_failed_machine_name_their_logs(folder: Path) -> None:
+    assert log_files.failure_lines("web") == ()
+    put("web", "one\n\x1b[31mtwo\n")
+    claim = running.claim("other")
+    claim.paths.emulator_log("qemu").write_text("qemu: no such device\n" * 9)
+    # Its folder is still there: it is being ended.
+    assert log_files.failure_lines("other", 2) == ("qemu.log: qemu: no such device",) * 2
+    claim.release(keep_logs=True)
+    assert log_files.failure_lines("other", 1) == ("qemu.log: qemu: no such device",)
+    first, second, third = log_files.failure_lines("web")
+    assert (first, second) == ("host.log: earlier", "host.log: one")
+    assert "\x1b" not in third and third.endswith("two")

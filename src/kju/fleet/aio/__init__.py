@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ..bases.source import FleetBase
 from ..messages import FleetState, MachineStatus
 from .opening import Fleet, FleetMachine, open
 
-__all__ = ["Fleet", "FleetMachine", "FleetState", "MachineStatus", "open"]
+__all__ = ["Fleet", "FleetBase", "FleetMachine", "FleetState", "MachineStatus", "open"]

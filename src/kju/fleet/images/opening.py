@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...store import definitions, disk_files
-from .files import always
+from .cache import cache_folder
+from .files import always, file_identity
 from .hashes import sha256_of
-from .source import FleetImage
+from .source import FleetImage, is_sha256
 
 
 def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) -> FleetImage | None:
@@ -32,5 +33,16 @@ def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) ->
     _, chain = disk_files.checked(image, trusted=True, made=definitions.layers_made)
     if len(chain.layers) > 1:
         return None
+    if (copied := copied_image(path, node)) is not None:
+        return copied
     sha256, file = sha256_of(path, is_wanted)
+    return FleetImage(sha256, file, str(path), node)
+
+
+def copied_image(path: Path, node: str) -> FleetImage | None:
+    """Return the image of a copy in this node's cache, which was checked; None for other files."""
+    file = file_identity(path)
+    sha256 = path.name.partition(".")[0]
+    if path.parent != cache_folder().resolve() or file is None or not is_sha256(sha256):
+        return None
     return FleetImage(sha256, file, str(path), node)

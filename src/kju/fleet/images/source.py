@@ -13,6 +13,8 @@ from ..placement import Part, Room
 
 #: Bytes of one piece of a copy: few calls for a large image, and little memory for several pieces.
 PIECE = 4 << 20
+_SHA256 = "[0-9a-f]{64}"
+_ZEROS = bytes(PIECE)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
@@ -26,7 +28,7 @@ class FleetImage(Struct, frozen=True):
         node: The node of the program that has opened it.
     """
 
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=f"^{_SHA256}$")]
     file: FileIdentity
     path: str
     node: str
@@ -51,3 +53,13 @@ class FleetImage(Struct, frozen=True):
     def pieces(self) -> int:
         """The number of pieces of a copy."""
         return -(-self.size // PIECE)
+
+
+def is_empty(piece: bytes) -> bool:
+    """Return whether all bytes of a piece are zero."""
+    return piece == _ZEROS[: len(piece)]
+
+
+def is_sha256(text: str) -> bool:
+    """Return whether a text is 64 hexadecimal digits."""
+    return re.fullmatch(_SHA256, text) is not None

@@ -27,6 +27,8 @@ from ..messages import FleetState, MachineStatus
 MAX_MESSAGE = 60_000
 #: Characters of a reason.
 MAX_REASON = 2000
+#: Lines of the logs of one machine, and characters of a line.
+MAX_LINES, MAX_LINE = 16, 500
 #: The reason of a machine that only its node had shown.
 NOT_SHOWN = "its node does not show it any more, and the fleet's controller does not answer"
 #: The reason of a machine of which nothing is known at the moment.
@@ -150,7 +152,8 @@ def encode_news(process: int, count: int, statuses: Sequence[MachineStatus]) -> 
 
 
 def _bounded(status: MachineStatus) -> MachineStatus:
-    return msgspec.structs.replace(status, reason=status.reason[-MAX_REASON:])
+    log = tuple(line[:MAX_LINE] for line in status.log[-MAX_LINES:])
+    return msgspec.structs.replace(status, reason=status.reason[-MAX_REASON:], log=log)
 
 
 def encode_envelope(envelope: Envelope) -> bytes:

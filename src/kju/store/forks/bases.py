@@ -130,6 +130,7 @@ class Base:
         facts: From the host of the frozen machine.
         time: When it was frozen, in seconds since the epoch.
         disks: The writable disks.
+        description: All of these facts, as they are in its folder.
     """
 
     def __init__(self, held: HeldFolder, description: Description) -> None:
@@ -138,7 +139,7 @@ class Base:
         self.time: float = description.time
         self.disks: FrozenDisks = description.disks
         self._held = held
-        self._description = description
+        self.description = description
         self._below: list[HeldFolder] = []
         try:
             for path in self.disks.folders:
@@ -175,7 +176,7 @@ class Base:
         facts = self.facts
         what = f"the base {facts.tag} of {facts.machine} cannot be used"
         again = f"freeze a machine again: kju freeze {facts.machine} {facts.tag}"
-        files = [(self.state, self._description.state)]
+        files = [(self.state, self.description.state)]
         files += [
             (Path(layer.path), layer.identity) for disk in self.disks.disks for layer in disk.layers
         ]
@@ -211,6 +212,13 @@ def open_base(name: str) -> Base:
             with _skipping_removed():
                 return _open(root / name)
     raise _missing(name)
+
+
+def is_here(name: str) -> bool:
+    """Return whether a base of this ID exists on this computer."""
+    return ID.fullmatch(name) is not None and any(
+        os.path.lexists(root / name) for root in places.base_roots()
+    )
 
 
 def _missing(name: str) -> ForkError:

@@ -7,6 +7,7 @@ are written down, and compared before each fork.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -175,6 +176,22 @@ def decode(data: bytes, path: str) -> Description:
             VERSION,
         )
     return found
+
+
+def with_paths(recipe: Any, paths: Mapping[str, str]) -> Any:  # noqa: ANN401  any part of JSON
+    """Return a recipe, or a part of it, with other paths of files.
+
+    Args:
+        recipe: The recipe.
+        paths: New paths by the old ones.
+    """
+    if isinstance(recipe, str):
+        return paths.get(recipe, recipe)
+    if isinstance(recipe, dict):
+        return {key: with_paths(value, paths) for key, value in recipe.items()}
+    if isinstance(recipe, (list, tuple)):
+        return [with_paths(value, paths) for value in recipe]
+    return recipe
 
 
 def difference(base: BaseFacts, build: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from ...errors import UsageError
+from ...errors import FormatError, UsageError
 
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
@@ -66,6 +66,34 @@ def empty_overlay(size: int, backing: bytes, backing_format: str) -> bytes:
             _padded(struct.pack(f">{used}H", *([1] * used))),
             bytes(table * _CLUSTER),
         )
+    )
+
+
+def with_backing(begin: bytes, backing: bytes) -> bytes:
+    """Return the beginning of an overlay with another backing file.
+
+    Args:
+        begin: At least the first cluster of the overlay.
+        backing: The absolute path of the backing file.
+
+    Raises:
+        FormatError: It is not an overlay.
+        UsageError: The path is too long.
+    """
+    if len(begin) < _HEADER.size or begin[:4] != b"QFI\xfb":
+        raise FormatError("it is not a qcow2 overlay")
+    at, length, bits = struct.unpack(">QII", begin[8:24])
+    # QEMU writes the name as the last part of the header, in the first cluster.
+    end = min(1 << min(bits, 21), len(begin))
+    if not _HEADER.size <= at <= end - length:
+        raise FormatError("it is not a qcow2 overlay")
+    if len(backing) > min(_LONGEST_NAME, end - at):
+        raise UsageError(
+            f"the path of a disk has {len(backing)} bytes, and qcow2 holds {_LONGEST_NAME}"
+        )
+    name = backing.ljust(length, b"\0")
+    return b"".join(
+        (begin[:16], struct.pack(">I", len(backing)), begin[20:at], name, begin[at + len(name) :])
     )
 
 

@@ -18,6 +18,7 @@ from kju.store.forks.description import (
     decode,
     difference,
     encode,
+    with_paths,
 )
 
 FILE = FileIdentity(1, 2, 300, 4, 5)
@@ -80,3 +81,10 @@ def test_a_changed_file_is_noticed(new: FileIdentity | None, how: str) -> None:
 
 def test_mode_and_links_of_a_users_file_may_change() -> None:
     assert change(FileIdentity(1, 2, 300, 4), FileIdentity(1, 2, 300, 4)) == ""
+
+
+def test_a_recipe_gets_other_paths() -> None:
+    recipe = {"image": ["/a.iso", "cdrom"], "words": [{"path": "/a.iso"}, "/a.iso.txt", 5, None]}
+    assert with_paths(recipe, {"/a.iso": "/b.iso"}) == {
+        "image": ["/b.iso", "cdrom"], "words": [{"path": "/b.iso"}, "/a.iso.txt", 5, None],
+    }  # fmt: skip

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.forks import make_disk, qemu_io
 
-from kju.errors import UsageError
-from kju.store.forks.qcow2 import empty_overlay, is_empty, is_encrypted, virtual_size
+from kju.errors import FormatError, UsageError
+from kju.store.forks.qcow2 import empty_overlay, is_empty, is_encrypted, virtual_size, with_backing
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 
@@ -62,3 +62,26 @@ def test_a_long_path_and_a_huge_disk_are_refused() -> None:
     empty_overlay(512, b"/" + b"a" * 1022, "raw")
     with pytest.raises(UsageError, match="too large to fork"):
         empty_overlay(1 << 60, b"/a", "raw")
+
+
+def test_an_overlay_gets_another_backing_file(tmp_path: Path) -> None:
+    below = make_disk(tmp_path / "below.qcow2")
+    (tmp_path / ("other" * 20)).mkdir()
+    other = make_disk(tmp_path / ("other" * 20) / "é.qcow2")
+    overlay = tmp_path / "overlay.qcow2"
+    overlay.write_bytes(empty_overlay(8 << 20, os.fsencode(below), "qcow2"))
+    # QEMU writes a header of its own.
+    subprocess.run(["qemu-img", "rebase", "-u", "-F", "qcow2", "-b", below, overlay], check=True)
+    qemu_io(overlay, "write -P 0x22 4k 4k")
+    for path in (other, below):
+        data = with_backing(overlay.read_bytes(), os.fsencode(path))
+        overlay.write_bytes(data)
+        assert information(overlay)["backing-filename"] == str(path)
+        subprocess.run(["qemu-img", "check", "-q", str(overlay)], check=True)
+        qemu_io(overlay, "read -P 0x11 0 4k", "read -P 0x22 4k 4k")
+    with pytest.raises(FormatError, match="not a qcow2 overlay"):
+        with_backing(below.read_bytes(), b"/x")
+    with pytest.raises(FormatError, match="not a qcow2 overlay"):
+        with_backing(bytes(1 << 16), b"/x")
+    with pytest.raises(UsageError, match="qcow2 holds 1023"):
+        with_backing(data, b"/" * 1024)

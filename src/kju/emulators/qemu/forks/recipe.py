@@ -73,6 +73,16 @@ def writable_disks(prepared: PreparedQemu) -> list[tuple[str, str]]:
     return found
 
 
+def files_of(encoded_recipe: dict[str, Any]) -> list[str]:
+    """Return the paths of the images that a base's guest reads only: CDs, a kernel.
+
+    Raises:
+        ForkError: The recipe was written by another version of kju.
+    """
+    prepared = decoded(encoded_recipe).prepared
+    return [image.path for image in _images(prepared) if image.path and not _is_written(image)]
+
+
 def with_disks(prepared: PreparedQemu, overlays: Sequence[tuple[str, int]]) -> PreparedQemu:
     """Return a launch with overlays in place of its writable disks.
 

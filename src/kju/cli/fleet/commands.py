@@ -8,20 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ..fleet.placement import Node, room_left
-from .command import Json, group
-from .fleet_watching import FleetName, connect_to_ray, events, ls, watch
-from .output import print_table
+from ...errors import UnavailableError
+from ...fleet.local import end_cluster, running_cluster
+from ...fleet.placement import Node, room_left
+from ..command import Json, group
+from ..output import print_table, progress
+from .watching import FleetName, connect_to_ray, events, ls, watch
+from .work import Address, launch, map_task, up
 
 _GIB = 1 << 30
 
-Address = Annotated[
-    str,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Address of the Ray cluster (auto: the one on this computer).",
-    ),
-]
 MachineName = Annotated[str, typer.Argument(metavar="MACHINE", help="Name of the machine.")]
 
 
@@ -59,10 +55,24 @@ def drain(
 
 
 def down(address: Address = "auto", fleet: FleetName = "fleet") -> None:
-    """End a fleet and all of its machines; return when they have ended."""
-    link = connect_to_ray(address, fleet)
-    link.end_machines("the fleet was ended by a command")
-    link.end_fleet()
+    """End a fleet and all of its machines; return when they have ended.
+
+    A cluster that `kju fleet up --local` has started on this computer ends too.
+    """
+    local = running_cluster()
+    is_local = local is not None and address in ("auto", local.address)
+    try:
+        with progress("ending the machines"):
+            link = connect_to_ray(address, fleet)
+            link.end_machines("the fleet was ended by a command")
+            link.end_fleet()
+    except UnavailableError:
+        # The cluster ends in any case, and its machines with their leases.
+        if not is_local:
+            raise
+    if is_local:
+        with progress("ending the cluster"):
+            end_cluster()
 
 
 def _node_data(node: Node) -> dict[str, Any]:
@@ -83,5 +93,6 @@ def _gib(size: int) -> str:
 
 
 fleet = group(
-    default="ls", ls=ls, watch=watch, nodes=nodes, events=events, stop=stop, drain=drain, down=down
-)
+    default="ls", up=up, launch=launch, map=map_task, ls=ls, watch=watch, nodes=nodes,
+    events=events, stop=stop, drain=drain, down=down,
+)  # fmt: skip

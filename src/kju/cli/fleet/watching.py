@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from .. import extras
-from ..errors import MachineNotFoundError, UnavailableError
-from ..escaping import one_line
-from ..fleet.messages import Changes, FleetState, MachineStatus
-from ..fleet.network.watcher import FleetEvent, FleetWatcher
-from ..remote.addresses import SCHEME
-from ..remote.trust import Trust, default_folder
-from .command import Connect, Insecure, Json, Seconds, User
-from .network import reach_to
-from .output import print_table
+from ... import extras
+from ...errors import MachineNotFoundError, UnavailableError
+from ...escaping import one_line
+from ...fleet.local import cluster_address
+from ...fleet.messages import Changes, FleetState, MachineStatus
+from ...fleet.network.watcher import FleetEvent, FleetWatcher
+from ...remote.addresses import SCHEME
+from ...remote.trust import Trust, default_folder
+from ..command import Connect, Insecure, Json, Seconds, User
+from ..network import reach_to
+from ..output import print_table
 
 if TYPE_CHECKING:
-    from ..fleet.cluster import FleetLink
+    from ...fleet.cluster import FleetLink
 
 T = TypeVar("T")
 #: Seconds between two looks for a change of the table.
@@ -94,7 +95,7 @@ def watch(
     With --json, and in a pipe, the list is printed again after each change.
     """
     if machine:
-        from .screen import watch as watch_screen
+        from ..screen import watch as watch_screen
 
         async def find(watcher: FleetWatcher) -> str:
             return _address_of(machine, fleet, watcher.picture.statuses())
@@ -144,7 +145,7 @@ def events(
         bool, typer.Option("--follow", "-f", help="Print new changes until Ctrl+C.")
     ] = False,
 ) -> None:
-    """Print the changes of a fleet's machines.
+    """Print the changes of a fleet's machines; of those that failed, the end of their logs too.
 
     The controller keeps the last 10,000. A controller that was restarted begins anew. Without a
     controller the nodes' machines are followed.
@@ -184,6 +185,8 @@ def _print_event(event: FleetEvent, as_json: bool) -> None:
         print(json_format.dumps(status_data(event.status)))
     else:
         print(one_line("  ".join(_cells(event.status))).rstrip())
+        for line in event.status.log:
+            print(f"    {one_line(line)}")
 
 
 def _print_notices(found: list[FleetEvent]) -> None:
@@ -223,22 +226,27 @@ def _watched(
     return asyncio.run(run_limited())
 
 
-def connect_to_ray(address: str, fleet: str) -> FleetLink:
+def connect_to_ray(address: str, fleet: str, *, start: bool = False) -> FleetLink:
     """Connect to a fleet through Ray.
+
+    Args:
+        address: The cluster; ``auto`` for the one on this computer.
+        fleet: The name of the fleet.
+        start: Start the fleet if it does not exist.
 
     Raises:
         UnavailableError: The cluster cannot be reached, or has no such fleet.
     """
     extras.require("fleet", "a fleet")
     # Ray takes a second to import: not for the help of these commands.
-    from ..fleet.cluster import FleetLink
+    from ...fleet.cluster import FleetLink
 
-    return FleetLink(address, fleet, detach=True, start=False)
+    return FleetLink(cluster_address(address), fleet, detach=True, start=start)
 
 
 def status_data(status: MachineStatus) -> dict[str, Any]:
     """Return a machine as data. The names are stable; the controller's clock is its own."""
-    given: dict[str, Any] = {"node": "", "reason": "", **msgspec.to_builtins(status)}
+    given: dict[str, Any] = {"node": "", "reason": "", "log": [], **msgspec.to_builtins(status)}
     given.pop("since", None)
     return given
 

@@ -1,0 +1,241 @@
+"""`kju fleet up`, `launch` and `map`: start a fleet and its machines, and work beside them."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ... import extras
+from ...errors import KjuError, UnavailableError, UsageError
+from ...escaping import one_line
+from ...fleet.local import (
+    MAX_NODES,
+    START_TIMEOUT,
+    cluster_address,
+    end_cluster,
+    start_cluster,
+)
+from ...fleet.messages import FleetState, MachineStatus
+from ...fleet.tasks import load_task
+from ...protocol.launch_options import LaunchOptions, declared
+from ..command import Json, with_options
+from ..output import line_of, print_table, progress
+from .watching import FleetName, connect_to_ray, status_data
+
+if TYPE_CHECKING:
+    from ...fleet.cluster import FleetLink
+
+Address = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster (auto: the one on this computer).",
+    ),
+]
+#: The base of `kju fleet launch --fork`: a newer one takes its name.
+_TAG = "launch"
+#: Options of `kju.launch` that are not those of a fleet's machines, or have a form of their own.
+_NOT_HERE = ("args", "xvfb", "name", "detach", "surface")
+_LOOK = 0.2
+
+
+def up(
+    address: Address = "auto",
+    fleet: FleetName = "fleet",
+    json: Json = False,
+    local: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=MAX_NODES,
+            help="Start a cluster of N nodes on this computer first (0: none).",
+        ),
+    ] = 0,
+) -> None:
+    """Start a fleet on a Ray cluster.
+
+    A cluster of --local listens on loopback only. It runs until `kju fleet down`.
+    """
+    extras.require("fleet", "a fleet")
+    if local:
+        if address != "auto":
+            raise UsageError("--local starts a cluster with an address of its own: omit --address")
+        with progress(f"starting a cluster of {local} nodes"):
+            address = start_cluster(local).address
+    try:
+        with progress("starting the fleet"):
+            link = connect_to_ray(address, fleet, start=True)
+            nodes = _wait_for_nodes(link, local)
+    except BaseException:
+        if local:
+            end_cluster()
+        raise
+    address = cluster_address(address)
+    if json:
+        print(json_format.dumps({"fleet": fleet, "address": address, "nodes": nodes}))
+        return
+    print(f"the fleet {fleet} at {address} has {len(nodes)} nodes: {', '.join(nodes)}")
+    print("launch: kju fleet launch IMAGE --count N   end: kju fleet down", flush=True)
+
+
+def _wait_for_nodes(link: FleetLink, count: int) -> list[str]:
+    """Return the names of the nodes, once *count* of them have reported."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while len(nodes := list(link.ask("nodes"))) < count:
+        if time.monotonic() >= deadline:
+            raise UnavailableError(f"{len(nodes)} of {count} nodes have joined the fleet")
+        time.sleep(_LOOK)
+    return nodes
+
+
+@with_options(LaunchOptions, without=_NOT_HERE)
+def launch(
+    context: typer.Context,
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A disk, a CD or a kernel, which nodes without it copy (default: none).",
+        ),
+    ] = "",
+    *,
+    address: Address = "auto",
+    fleet: FleetName = "fleet",
+    json: Json = False,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Start N machines.")] = 1,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the machine, or the stem of several names.")
+    ] = "",
+    spread: Annotated[
+        bool, typer.Option("--spread", help="Prefer nodes with few machines.")
+    ] = False,
+    max_restarts: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=-1, help="Start a lost machine again N times (-1: without limit)."
+        ),
+    ] = 0,
+    fork: Annotated[
+        str,
+        typer.Option(
+            metavar="MACHINE", help="Freeze a machine of the fleet, and start forks of it."
+        ),
+    ] = "",
+    fork_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory that each fork writes (default: all of it).")
+    ] = "",
+    xvfb: Annotated[bool, typer.Option("--xvfb", help="Run Xvfb in place of QEMU.")] = False,
+    **options: Any,  # noqa: ANN401  checked by `Fleet.launch`
+) -> None:
+    """Start machines on the nodes of a fleet, all or none.
+
+    They run until they are stopped. Arguments after -- go to QEMU unchanged.
+    """
+    extras.require("fleet", "a fleet")
+    from ...fleet.opening import open as open_fleet
+
+    known = declared(LaunchOptions)
+    # Forks take none, and defaults are no options.
+    given = {key: value for key, value in options.items() if value != known[key].option.default}
+    if context.obj:
+        given["args"] = tuple(context.obj)
+    if image:
+        given["image"] = image
+    if xvfb:
+        given["xvfb"] = True
+    # Closed at the end; detached machines go on.
+    with open_fleet(cluster_address(address), name=fleet, detach=True) as opened:
+        before = {status.name for status in opened.machines()}
+
+        def work() -> str:
+            try:
+                new = [each for each in opened.machines() if each.name not in before]
+            except KjuError:
+                new = []
+            running = sum(each.state is FleetState.RUNNING for each in new)
+            return f"starting machines: {running} of {count} run"
+
+        with progress(work):
+            if fork:
+                given["fork"] = opened.machine(fork).freeze(_TAG)
+            machines = opened.launch(
+                count, name=name or None, spread=spread, max_restarts=max_restarts,
+                fork_memory=fork_memory or None, **given,
+            )  # fmt: skip
+        wanted = {machine.name for machine in machines}
+        statuses = [status for status in opened.machines() if status.name in wanted]
+    if json:
+        print(json_format.dumps([status_data(status) for status in statuses]))
+    else:
+        print_table([(status.name, status.node) for status in statuses])
+
+
+def map_task(
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="MODULE:FUNCTION, which gets the machine; or a script.py, with it as `machine`.",
+        ),
+    ],
+    machines: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MACHINE", help="Machines (default: all that run)."),
+    ] = None,
+    address: Address = "auto",
+    fleet: FleetName = "fleet",
+    json: Json = False,
+) -> None:
+    """Run a function or a script beside each machine, and print each result when it is done.
+
+    A failure does not end the others; the command fails then.
+    """
+    link = connect_to_ray(address, fleet)
+    function, module = load_task(task)
+    from ...fleet.cluster import next_done, send_by_value
+
+    send_by_value(module)
+    statuses: dict[str, MachineStatus] = {
+        status.name: status
+        for status in link.ask("statuses")
+        if not machines or status.name in machines
+    }
+    running = {}
+    # A name that is not known is an error before anything is done.
+    for name in machines or [n for n, s in statuses.items() if s.state is FleetState.RUNNING]:
+        status = statuses.get(name) or link.ask("status", name)
+        where = (status.name, status.node, status.generation)
+        running[link.run_on(function, *where)] = where
+    done, count, failed = 0, len(running), 0
+    with progress(lambda: f"{done} of {count} tasks are done"):
+        while running:
+            found = next_done(list(running))
+            if found is None:
+                continue
+            where = running.pop(found)
+            done += 1
+            try:
+                result = link.result(found, *where)
+            except Exception as error:  # the task's own, of any kind
+                failed += 1
+                text = line_of(getattr(error, "cause", None) or error)
+                _print_result(where[0], {"error": text}, text, json=json, failed=True)
+            else:
+                _print_result(where[0], {"result": result}, str(result), json=json)
+    if failed:
+        raise KjuError(f"{failed} of {count} tasks failed")
+
+
+def _print_result(
+    name: str, data: dict[str, object], text: str, *, json: bool, failed: bool = False
+) -> None:
+    if json:
+        print(json_format.dumps({"name": name, **data}, default=str), flush=True)
+    else:
+        stream = sys.stderr if failed else sys.stdout
+        print(one_line(f"{name}: {text.rstrip()}"), file=stream, flush=True)

@@ -1,0 +1,206 @@
+"""SHELL: a Ray cluster of several nodes on this computer, on loopback only.
+
+A cluster's ports trust every program that reaches them. Ray listens on loopback only if a node's
+address is 127.0.0.1, so all of these nodes have that address and ports of their own.
+
+Each node is a process of ``ray start --block``, which ends its own processes when it ends. Their
+numbers are in a file of the runtime folder: one such cluster for each user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from ..errors import KjuError, UnavailableError, UsageError
+from ..files import Folder, proc_lines, stat_fields
+from ..store.paths import runtime_folder
+
+#: Nodes of a cluster on one computer.
+MAX_NODES = 64
+#: Seconds for a node to start, and to end.
+START_TIMEOUT, END_TIMEOUT = 120.0, 30.0
+#: Bytes of a node's object store, which takes memory in /dev/shm.
+STORE = 256 << 20
+#: The share of the free memory that the nodes have for machines.
+_MEMORY_SHARE = 0.9
+_LOCAL = "127.0.0.1"
+_FILE, _LOG = ".cluster.json", ".cluster.log"
+_LOOK = 0.1
+#: The index of the start time among the fields of a process.
+_BEGAN = 19
+
+
+class ClusterProcess(msgspec.Struct, frozen=True):
+    """A process of the cluster.
+
+    Attributes:
+        number: Its process ID.
+        began: When it began, by the kernel's clock: another process may get the number later.
+    """
+
+    number: int
+    began: str
+
+    @classmethod
+    def of(cls, number: int) -> ClusterProcess:
+        """Return a running process."""
+        return cls(number, stat_fields(f"/proc/{number}")[_BEGAN])
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        with contextlib.suppress(OSError):
+            fields = stat_fields(f"/proc/{self.number}")
+            return fields[_BEGAN] == self.began and fields[0] != "Z"
+        return False
+
+
+class LocalCluster(msgspec.Struct, frozen=True):
+    """A cluster on this computer.
+
+    Attributes:
+        address: Its address, ``127.0.0.1:PORT``.
+        processes: One process for each node, the head node first.
+    """
+
+    address: str
+    processes: tuple[ClusterProcess, ...] = ()
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(LocalCluster).decode
+
+
+def running_cluster() -> LocalCluster | None:
+    """Return the cluster that `start_cluster` has started; None without one that runs."""
+    with contextlib.suppress(KjuError, msgspec.MsgspecError), Folder.open(runtime_folder()) as own:
+        found = _decode(own.read(_FILE))
+        return found if any(each.is_alive for each in found.processes) else None
+    return None
+
+
+def cluster_address(address: str) -> str:
+    """Return the address of a cluster: for ``auto`` that of `start_cluster`, if that runs."""
+    if address == "auto" and (local := running_cluster()) is not None:
+        return local.address
+    return address
+
+
+def start_cluster(nodes: int) -> LocalCluster:
+    """Start a cluster of several nodes; its head node accepts connections then.
+
+    It runs until `end_cluster`, and outlives this program.
+
+    Args:
+        nodes: The number of its nodes, which share the processors and the memory.
+
+    Raises:
+        UsageError: The number is out of range, or such a cluster runs already.
+        UnavailableError: It did not start; nothing is left of it.
+    """
+    if not 1 <= nodes <= MAX_NODES:
+        raise UsageError(f"a cluster on this computer has 1 to {MAX_NODES} nodes, not {nodes}")
+    if (found := running_cluster()) is not None:
+        raise UsageError(f"a cluster of kju runs at {found.address}; end it first: kju fleet down")
+    address, started = f"{_LOCAL}:{_free_port()}", list[subprocess.Popen[bytes]]()
+    try:
+        with Folder.open(runtime_folder()) as folder:
+            for number in range(nodes):
+                started.append(_start_node(folder, address, nodes, is_head=not number))
+                made = LocalCluster(address, tuple(ClusterProcess.of(p.pid) for p in started))
+                # At once: what this file does not name is not ended.
+                folder.write(_FILE, _encode(made), durable=False)
+                if not number:
+                    _wait_for_head(address, started[0], folder.path / _LOG)
+        return made
+    except BaseException:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait()
+        raise
+
+
+def end_cluster() -> bool:
+    """End the cluster that `start_cluster` has started; return whether there was one.
+
+    All of its processes have ended afterwards.
+    """
+    found = running_cluster()
+    if found is None:
+        return False
+    # The head last: the others end with it, and complain.
+    alive = [each for each in reversed(found.processes) if each.is_alive]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.number, number)
+        deadline = time.monotonic() + END_TIMEOUT
+        while time.monotonic() < deadline and any(each.is_alive for each in alive):
+            time.sleep(_LOOK)
+    with contextlib.suppress(KjuError), Folder.open(runtime_folder()) as folder:
+        folder.remove(_FILE)
+    return True
+
+
+def _start_node(
+    folder: Folder, address: str, nodes: int, *, is_head: bool
+) -> subprocess.Popen[bytes]:
+    port = address.rpartition(":")[2]
+    where = (
+        ["--head", f"--port={port}", "--include-dashboard=false", "--disable-usage-stats"]
+        if is_head
+        else [f"--address={address}"]
+    )
+    words = [
+        *where,
+        "--block",
+        f"--node-ip-address={_LOCAL}",
+        f"--num-cpus={max(1, (os.cpu_count() or 1) // nodes)}",
+        f"--memory={int(_free_memory() * _MEMORY_SHARE) // nodes}",
+        f"--object-store-memory={STORE}",
+        "--include-log-monitor=false",
+    ]
+    log = folder.append(_LOG)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", *words],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(log)
+
+
+def _wait_for_head(address: str, head: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and head.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((_LOCAL, int(address.rpartition(":")[2])), 1.0).close()
+            return
+        time.sleep(_LOOK)
+    why = "has ended" if head.poll() is not None else "does not answer"
+    raise UnavailableError(f"the cluster's head node {why}; Ray's messages are in {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((_LOCAL, 0))
+        return int(found.getsockname()[1])
+
+
+def _free_memory() -> int:
+    """Return the bytes of memory that programs may take now (proc_meminfo(5))."""
+    for line in proc_lines("/proc/meminfo"):
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) << 10
+    raise UnavailableError("this computer does not show its free memory")

@@ -196,12 +196,20 @@ class FleetWatcher:
     async def _settle_token(self, key: str) -> None:
         # Without a connection all tokens have ended, and none of the machines.
         await asyncio.sleep(_SETTLE)
-        engine, start = self._engine, start_of(key, self._fleet)
-        if engine is None or start is None or not engine.is_connected():
-            return
+        start = start_of(key, self._fleet)
         # It may be back: its node was on another connection for a moment.
-        if not await self._find(engine, key):
+        if start is not None and await self._has_ended(key):
             self._report(self.picture.lose_token(start))
+
+    async def _has_ended(self, key: str) -> bool:
+        """Return whether a token has ended: all peers have answered, and none has it."""
+        engine = self._engine
+        while engine is not None and engine is self._engine and engine.is_connected():
+            tokens = await asyncio.to_thread(engine.find_tokens, key, ANSWER_TIMEOUT)
+            if tokens.keys or tokens.is_complete:
+                return not tokens.keys
+            await asyncio.sleep(_LOOK)  # a peer that did not answer in time may have it
+        return False
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -219,11 +227,7 @@ class FleetWatcher:
 
     async def _settle_controller(self) -> None:
         await asyncio.sleep(_SETTLE)
-        engine = self._engine
-        if engine is None or not engine.is_connected():
-            return
-        key = controller_key(self._fleet)
-        if self._is_there and not await self._find(engine, key):
+        if await self._has_ended(controller_key(self._fleet)) and self._is_there:
             self._is_there = False
             self._notice("the controller does not answer any more; the nodes show their machines")
             self._report(self.picture.lose_controller())

@@ -1,7 +1,7 @@
-"""SHELL: a Ray cluster of several nodes on this computer, on loopback only.
+"""SHELL: a Ray cluster of several nodes on this computer.
 
-A cluster's ports trust every program that reaches them. Ray listens on loopback only if a node's
-address is 127.0.0.1, so all of these nodes have that address and ports of their own.
+All nodes have the address 127.0.0.1 and ports of their own. That does not keep others out: Ray 2.60
+also listens on all addresses of the computer, and its ports trust every program that reaches them.
 
 Each node is a process of ``ray start --block``, which ends its own processes when it ends. Their
 numbers are in a file of the runtime folder: one such cluster for each user.
@@ -76,6 +76,7 @@ class LocalCluster(msgspec.Struct, frozen=True):
     processes: tuple[ClusterProcess, ...] = ()
 
 
+_started: list[subprocess.Popen[bytes]] = []
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(LocalCluster).decode
 
@@ -121,6 +122,8 @@ def start_cluster(nodes: int) -> LocalCluster:
                 folder.write(_FILE, _encode(made), durable=False)
                 if not number:
                     _wait_for_head(address, started[0], folder.path / _LOG)
+        # They outlive this program: Python warns of running ones that are forgotten before its end.
+        _started.extend(started)
         return made
     except BaseException:
         for process in started:

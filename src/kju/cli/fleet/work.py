@@ -59,7 +59,8 @@ def up(
 ) -> None:
     """Start a fleet on a Ray cluster.
 
-    A cluster of --local listens on loopback only. It runs until `kju fleet down`.
+    A cluster of --local runs until `kju fleet down`. Ray's ports trust every program that reaches
+    them, and some are open to other computers: use --local behind a firewall.
     """
     extras.require("fleet", "a fleet")
     if local:

@@ -145,8 +145,8 @@ def test_fleet_page_examples_work(
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)  # Ray's sockets need a short path
         ray.init(
-            num_cpus=2, memory=2 << 30, object_store_memory=80_000_000, include_dashboard=False,
-            namespace="kju", log_to_driver=False,
+            "local", num_cpus=2, _memory=2 << 30, object_store_memory=80_000_000,
+            include_dashboard=False, namespace="kju", log_to_driver=False,
         )  # fmt: skip
         try:
             do("docs/how-to/many-computers.md")
@@ -155,6 +155,7 @@ def test_fleet_page_examples_work(
     printed = capfd.readouterr().out
     assert printed.count("kju login:") == printed.count(" is still") == 2
     assert re.search(r"^1 lost \S.*\n(.*\n)*2 running", printed, re.M)
+    assert "4 forks\n" in printed
 
 
 def test_pytest_page_examples_work() -> None:

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,10 +68,12 @@ class Web(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve(port: int = 0, *arguments: str) -> Iterator[Web]:
+def serve(
+    port: int = 0, *arguments: str, program: Sequence[str] = ("-m", "kju.cli")
+) -> Iterator[Web]:
     """Run `kju web` on a port of loopback."""
     address = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "kju.cli", "web", "serve", "--listen", address, *arguments]
+    command = [sys.executable, *program, "web", "serve", "--listen", address, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -34,21 +34,26 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def other_server(folder: Path) -> Iterator[str]:
-    """Serve a folder; yield the origin, which is another one: it has another port."""
+def other_server(folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve a folder; yield the origin, which is another one: it has another port.
+
+    Args:
+        folder: The folder.
+        host: ``127.0.0.1`` for an origin of the same site, ``localhost`` for another site.
+    """
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http://{host}:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
 
 
-def write_page(folder: Path, web: Web) -> None:
-    key = web.new_link("desk", "--role", "control", "--uses", "2").partition("#")[2]
+def write_page(folder: Path, web: Web, role: str = "control") -> None:
+    key = web.new_link("desk", "--role", role, "--uses", "2").partition("#")[2]
     (folder / "index.html").write_text(
         f"""<!doctype html><title>Wiki</title>
         <script defer src="{web.url}kju-screen.js"></script>
@@ -83,6 +88,21 @@ def test_element_shows_and_drives_a_machine(guest: ActingMachine, browser: Brows
             assert frame.get_by_role("button", name="Back to all machines").count() == 0
             assert page.frames[1].url == f"{web.url}m/desk"  # the key is removed
             assert page.context.cookies() == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_embedded_page_has_its_own_role_in_a_browser_with_a_cookie(
+    guest: ActingMachine, browser: Browser, tmp_path: Path, host: str
+):
+    with other_server(tmp_path, host) as origin, serve(0, "--embed", origin) as web:
+        write_page(tmp_path, web, "view")
+        with opened(browser, web.link) as page:
+            page.get_by_role("searchbox").wait_for()
+            assert page.context.cookies()
+            page.goto(origin)
+            frame = page.frame_locator("kju-screen iframe")
+            expect(frame.locator(".badge")).to_be_hidden()
+            expect(frame.locator("header")).to_contain_text("view only")
 
 
 def test_page_of_another_origin_may_not_show_it(

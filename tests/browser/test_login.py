@@ -8,12 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, WebSocket
+from playwright.sync_api import Browser, Page, Route, WebSocket
 from support.wait import until
 
 from .conftest import Web, own_folders, serve
 
 PASSWORD = "correct horse battery"
+#: `kju web` that waits a moment only for the first message of a socket.
+IMPATIENT = """
+from kju.cli.__main__ import main
+from kju.web import server
+
+server.FIRST_MESSAGE_TIME = 0.1
+main()
+"""
 
 
 @pytest.fixture
@@ -93,3 +101,24 @@ def test_logged_out_user_sees_the_login_page_without_an_error(web: Web, page: Pa
     assert page.locator(".problem").inner_text() == ""
     page.reload()
     page.get_by_label("User name").wait_for()
+
+
+@pytest.mark.parametrize("is_valid", [True, False])
+def test_link_whose_exchange_takes_longer_than_the_server_waits(
+    browser: Browser, tmp_path: Path, is_valid: bool
+):
+    with own_folders(tmp_path), serve(program=["-c", IMPATIENT]) as web:
+        page = browser.new_page()
+        held: list[Route] = []
+        closed: list[WebSocket] = []
+        page.route("**/api/login", lambda route: held.append(route))
+        page.on("websocket", lambda one: one.on("close", lambda it: closed.append(it)))
+        page.goto(web.link if is_valid else f"{web.url}#{'A' * 43}")
+        until(lambda: page.evaluate("1") and held and closed, "the socket is closed")
+        assert page.get_by_label("Link or key").count() == 0
+        held[0].continue_()
+        if is_valid:
+            page.get_by_role("searchbox").wait_for()
+        else:
+            page.get_by_text("this link is not valid").wait_for()
+        page.close()

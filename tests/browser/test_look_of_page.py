@@ -55,7 +55,7 @@ def test_texts_of_twice_the_size_hide_no_button(
     style = "document.documentElement.style.fontSize = '32px'"
     script = f"addEventListener('DOMContentLoaded', () => {{ {style} }})"
     page = open_page(path=path, script=script, **options)
-    page.wait_for_selector(".tile, canvas.picture")
+    page.wait_for_selector(".tile, header .role:not(:empty)", state="attached")
     assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "32px"
     assert page.evaluate(HIDDEN_BUTTONS) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

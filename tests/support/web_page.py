@@ -155,14 +155,25 @@ class Page:
         """Exchange a key for the cookie; return the status."""
         return (await self.post("/api/login", {"key": key}))[0]
 
-    async def connect(self, *, protocol: str = web.SUBPROTOCOL, **changes: str | None) -> None:
-        """Open the socket, and read it in the background."""
+    async def connect(
+        self, token: str | None = None, *, protocol: str = web.SUBPROTOCOL, **changes: str | None
+    ) -> None:
+        """Open the socket, and read it in the background.
+
+        Args:
+            token: Of the first message; empty to send none; None for the cookie.
+            protocol: The offered subprotocol.
+            changes: Of the headers.
+        """
         self.ws = await self.http.ws_connect(
-            self.url + "socket", protocols=(protocol,), headers=self.headers(**changes),
-            max_msg_size=0, autoping=True, ssl=self._ssl,
+            self.url + ("socket" if token is None else "socket?token"),
+            protocols=(protocol,), headers=self.headers(**changes), max_msg_size=0, autoping=True,
+            ssl=self._ssl,
         )  # fmt: skip
         self._close_code = 0
         self._reading = asyncio.create_task(self._read(self.ws))
+        if token:
+            await self.say(web.Authenticate(token))
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         # The code is that of the message: aiohttp replaces its own by 1006 if the connection ends

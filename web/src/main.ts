@@ -3,14 +3,7 @@
 import { Decoder } from "./screen/decoder";
 import { photoDecoder } from "./screen/photos";
 import { Connection, type LinkReason, type LinkState } from "./shell/connection";
-import {
-  endSession,
-  exchange,
-  hasSession,
-  keyOfAddress,
-  keyOfLink,
-  removeKey,
-} from "./shell/login";
+import { endSession, exchange, keyOfAddress, keyOfLink, removeKey } from "./shell/login";
 import { BASE, machineOfPath, machinePath } from "./shell/place";
 import { notify, showPage } from "./ui/dialog";
 import { h } from "./ui/dom";
@@ -34,14 +27,22 @@ class App {
   /** Null before the server's first list. */
   private machines: readonly Machine[] | null = null;
   private module: WebAssembly.Module | null = null;
-  /** For the first screen, made while the socket connects. */
-  private prepared: Decoder | null = null;
+  private wasOpen = false;
   private readonly connection: Connection;
   private readonly ends = new AbortController();
   private waitTimer = 0;
 
-  /** Connect. What needs the decoder waits for `start`. */
-  constructor(token: string) {
+  /**
+   * Connect. What needs the decoder waits for `start`.
+   *
+   * @param token As of `Connection`.
+   * @param events `accepted` is called once: there is a session. `refused` is called for each socket
+   *   without a session before.
+   */
+  constructor(
+    token: () => Promise<string> | null,
+    private readonly events: { accepted(): void; refused(): void },
+  ) {
     this.connection = new Connection(
       {
         linkChanged: (state, reason) => this.linkChanged(state, reason),
@@ -67,8 +68,15 @@ class App {
 
   start(module: WebAssembly.Module): void {
     this.module = module;
-    if (this.machines !== null) this.show();
-    else if (this.address().machine) this.prepared = new Decoder(module);
+    this.show();
+    // While the server opens the screen.
+    if (this.page instanceof MachinePage) this.page.warmUp();
+  }
+
+  /** Connect anew: the token was not valid. */
+  reconnect(): void {
+    this.connection.close();
+    this.connection.open();
   }
 
   /** Connect no more. */
@@ -76,6 +84,13 @@ class App {
     this.ends.abort();
     clearTimeout(this.waitTimer);
     this.connection.close();
+  }
+
+  /** Show the login. */
+  askForKey(problem: string): void {
+    this.page?.close();
+    this.close();
+    showPage(loginPage(problem, () => location.reload()));
   }
 
   /** End the session; the socket first, so that its end is not shown as an error. */
@@ -86,9 +101,15 @@ class App {
 
   private linkChanged(state: LinkState, reason: LinkReason): void {
     clearTimeout(this.waitTimer);
-    if (this.page === null && state !== "open") {
+    if (state === "open" && !this.wasOpen) {
+      this.wasOpen = true;
+      this.events.accepted();
+    }
+    if (state === "ended" && !this.wasOpen) this.events.refused();
+    else if (this.page === null && state !== "open") {
       const time = state === "connecting" ? QUIET_TIME : 0;
-      this.waitTimer = window.setTimeout(() => this.showWait(state, reason), time);
+      const show = () => this.page ?? this.showWait(state, reason);
+      this.waitTimer = window.setTimeout(show, time);
     } else if (this.page instanceof WallPage && state === "ended" && !isEmbedded) {
       sessionStorage.setItem(PROBLEM, wordsOf(reason));
       location.reload();
@@ -137,49 +158,34 @@ class App {
   }
 
   private show(): void {
-    if (this.module === null || this.machines === null) return;
-    this.page?.close();
     const { machine, console } = this.address();
+    // A machine's screen is asked for before the server's list has arrived.
+    if (this.module === null || (this.machines === null && !machine)) return;
+    this.page?.close();
     const path = machinePath(machine);
     document.title = machine ? `${oneLine(machine)} · kju` : "kju";
     if (machine) {
       const back = isEmbedded ? null : () => this.go(BASE);
       const go = (screen: number) => this.go(`${path}?screen=${screen + 1}`);
-      const decoder = this.prepared ?? new Decoder(this.module);
-      this.prepared = null;
+      const decoder = new Decoder(this.module);
       this.page = new MachinePage(this.connection, decoder, machine, console, back, go);
-      this.page.setMachine(this.find(machine));
+      if (this.machines !== null) this.page.setMachine(this.find(machine));
     } else {
       const leave = isEmbedded ? null : () => this.leave();
       const open = (name: string) => this.go(machinePath(name));
       this.page = new WallPage(this.connection, open, leave);
-      this.page.setMachines(this.machines);
+      this.page.setMachines(this.machines ?? []);
     }
     showPage(this.page.element);
     if (this.page instanceof MachinePage) this.page.focus();
   }
 }
 
-/** The result of a link in the address. */
-interface Exchanged {
-  /** The token of an embedded page; empty with a cookie; null without a link that is valid. */
-  readonly token: string | null;
-  /** Why the link is not valid, or why the page was loaded again. */
-  readonly problem: string;
-}
-
-async function exchangeLink(): Promise<Exchanged> {
-  const key = keyOfAddress();
-  const exchanging = key ? exchange(key, !isEmbedded) : Promise.resolve(null);
-  // After the request: the browser needs milliseconds for each of these.
-  if (key) removeKey();
+/** Return why the page was loaded again; empty for no reason. */
+function takeProblem(): string {
   const problem = isEmbedded ? "" : (sessionStorage.getItem(PROBLEM) ?? "");
   if (problem) sessionStorage.removeItem(PROBLEM);
-  try {
-    return { token: await exchanging, problem };
-  } catch (error) {
-    return { token: null, problem: error instanceof Error ? error.message : String(error) };
-  }
+  return problem;
 }
 
 async function start(): Promise<void> {
@@ -187,17 +193,37 @@ async function start(): Promise<void> {
   // The browser loads it already: see index.html.
   const url = document.querySelector<HTMLLinkElement>("#screen")?.href ?? `${BASE}screen.wasm`;
   const compiling = WebAssembly.compileStreaming(fetch(url));
-  compiling.catch(() => {}); // it is reported below
-  const { token, problem } = await exchangeLink();
-  const app = new App(token ?? "");
+  const key = keyOfAddress();
+  let token = key ? exchange(key, !isEmbedded) : null;
+  let problem = "";
+  const app = new App(() => token, {
+    accepted: () => problem && notify(problem),
+    refused: () => {
+      const tooSlow = exchanged;
+      exchanged = null;
+      // The server did not wait so long for the token.
+      if (tooSlow) void tooSlow.then((isValid) => isValid && app.reconnect());
+      else app.askForKey(problem);
+    },
+  });
+  /** Whether the key was valid; null after a socket was refused. */
+  let exchanged: Promise<boolean> | null =
+    token?.then(
+      () => {
+        if (!isEmbedded) token = null; // from now on the browser has a cookie
+        return true;
+      },
+      (error: unknown) => {
+        problem = error instanceof Error ? error.message : String(error);
+        token = exchanged = null;
+        app.reconnect(); // perhaps with the cookie of an earlier session
+        return false;
+      },
+    ) ?? null;
+  // After the request: the browser needs milliseconds for each of these.
+  if (key) removeKey();
+  problem = takeProblem();
   try {
-    // Without a link the browser may have a cookie. The socket connects meanwhile.
-    if (token === null && !(await hasSession())) {
-      app.close();
-      showPage(loginPage(problem, () => location.reload()));
-      return;
-    }
-    if (problem) notify(problem);
     app.start(await compiling);
   } catch (error) {
     app.close();

@@ -6,6 +6,21 @@ import { PeerError } from "../src/wire/msgpack";
 import { OraclePicture } from "./oracle";
 import { wasm } from "./wasm";
 
+it("draws its sample, and begins the first mode with a black picture", () => {
+  const decoder = new Decoder(wasm);
+  decoder.warmUp();
+  expect(
+    decoder
+      .pixels()
+      .data.subarray(0, 4 * 32 * 16)
+      .filter((v) => v % 255 > 0).length,
+  ).toBeGreaterThan(900);
+  decoder.mode(32, 32, false);
+  expect(new Set(new Uint32Array(decoder.pixels().data.slice().buffer))).toEqual(
+    new Set([0xff000000]),
+  );
+});
+
 const WIDTH = 40;
 const HEIGHT = 24;
 const varint = (value: number) => (value < 128 ? [value] : [(value & 127) | 128, value >> 7]);

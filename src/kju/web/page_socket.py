@@ -71,6 +71,8 @@ _BINARY = 0x82
 #: Close codes of RFC 6455, 7.4.1, and 1013 of its registry.
 OK, GOING_AWAY, INVALID, TEXT, TOO_BIG, ENDED = 1000, 1001, 1002, 1003, 1009, 1008
 FAULT, TRY_LATER = 1011, 1013
+#: The reason of `ENDED`: a page says by itself that the session has ended.
+NO_SESSION = "open another link: kju web link NAME"
 
 
 class Served(Protocol):

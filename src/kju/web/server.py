@@ -22,7 +22,7 @@ from .attempts import TooManyError
 from .connections import AUTHENTICATION_TIME, Connections, limited
 from .listening import WebOptions, listening
 from .messages import MAX_FRAME, SUBPROTOCOL, Authenticate
-from .page_socket import ENDED, TRY_LATER, PageSocket
+from .page_socket import ENDED, NO_SESSION, TRY_LATER, PageSocket
 from .proxy import ProxyError
 from .remote.gateway import FarComputer
 from .sessions import Sessions, error_response, is_of_proxy
@@ -39,6 +39,8 @@ FIRST_MESSAGE_TIME = AUTHENTICATION_TIME / 2
 MAX_BODY = 4096
 #: Seconds between two pings of a WebSocket; one without a pong in half of it is closed.
 HEARTBEAT = 15.0
+#: The query of a socket whose first message is `Authenticate`.
+WITH_TOKEN = "token"  # noqa: S105  no secret
 #: Of a file whose URL has its version.
 KEEP_FOR_EVER = "max-age=31536000, immutable"
 
@@ -235,8 +237,13 @@ class WebServer:
                 400, f"this server has the subprotocol {SUBPROTOCOL}: reload the page"
             )
         principal, refusal = None, ""
+        # An embedded page has a session of its own, also in a browser with a cookie.
+        has_token = request.query_string == WITH_TOKEN
         try:
-            principal = self._sessions.find(request)
+            if has_token:
+                self._sessions.named_by_proxy(request)  # an error has no answer below
+            else:
+                principal = self._sessions.find(request)
         except TooManyError as error:
             refusal = str(error)  # a page sees the reason of a close only
         ws = web.WebSocketResponse(
@@ -245,7 +252,7 @@ class WebServer:
         )  # fmt: skip
         await ws.prepare(request)
         transport = request.transport
-        if principal is None and not refusal:
+        if has_token:
             try:
                 principal = await self._authenticated(ws, request)
             except TooManyError as error:
@@ -256,7 +263,7 @@ class WebServer:
             await _say_goodbye(ws, TRY_LATER, refusal)
             return ws
         if principal is None or transport is None:
-            await _say_goodbye(ws, ENDED, "no session: open a link from kju web link NAME")
+            await _say_goodbye(ws, ENDED, NO_SESSION)
             return ws
         await self.site.serve(PageSocket(ws, transport, principal, self.site))
         return ws
@@ -264,7 +271,7 @@ class WebServer:
     async def _authenticated(
         self, ws: web.WebSocketResponse, request: web.Request
     ) -> Principal | None:
-        """Return the holder of the token in the first message of a socket without a cookie.
+        """Return the holder of the token in the first message of a socket.
 
         Raises:
             TooManyError: The holder has too many connections.

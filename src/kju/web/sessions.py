@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -16,13 +17,14 @@ from aiohttp import web
 from ..errors import UsageError
 from . import attempts
 from .access import (
+    SECRET_BYTES,
     SECRET_LENGTH,
     SESSION_LIFETIME,
     Access,
     AccessError,
     WrongPasswordError,
 )
-from .access_list import Principal
+from .access_list import Principal, hash_of
 from .attempts import TooManyError, Turns, WrongKeys, WrongPasswords
 from .connections import AUTHENTICATION_TIME, Connections
 from .proxy import Proxy
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the check of a password, whose turn may be behind those of others.
 PASSWORD_TIME = 60.0
+
+#: Seconds for which a ticket is valid, and the most valid ones.
+TICKET_TIME, MAX_TICKETS = 10.0, 256
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -43,13 +48,39 @@ class Login(msgspec.Struct):
         key: The key.
         user: The user.
         password: The password.
-        cookie: Set a cookie; else the token is in the answer.
+        cookie: Set a cookie; else the token of the session is in the answer.
+        ticket: With a cookie, the answer has a token too: for one socket, and `TICKET_TIME`.
     """
 
     key: str = ""
     user: str = ""
     password: str = ""
     cookie: bool = True
+    ticket: bool = False
+
+
+class Tickets:
+    """Tokens of sessions with a cookie, each for one socket.
+
+    A page connects its socket while its login is under way, so the socket has no cookie yet.
+    """
+
+    def __init__(self) -> None:
+        self._valid: dict[str, tuple[str, float]] = {}
+
+    def make(self, session: str, now: float) -> str:
+        """Return a new ticket of a session, by its id."""
+        self._valid = {k: v for k, v in self._valid.items() if v[1] > now}
+        while len(self._valid) >= MAX_TICKETS:
+            del self._valid[next(iter(self._valid))]
+        ticket = secrets.token_urlsafe(SECRET_BYTES)
+        self._valid[hash_of(ticket)] = session, now + TICKET_TIME
+        return ticket
+
+    def take(self, ticket: str, now: float) -> str:
+        """Use a ticket; return its session, or an empty text for a ticket that is not valid."""
+        session, until = self._valid.pop(hash_of(ticket), ("", 0.0))
+        return session if now < until else ""
 
 
 class Sessions:
@@ -78,6 +109,7 @@ class Sessions:
         self.connections: Connections | None = None
         self._wrong_keys, self._wrong_passwords = WrongKeys(), WrongPasswords()
         self._turns = Turns()
+        self._tickets = Tickets()
 
     def proxy_of(self, request: web.Request) -> Proxy | None:
         """Return the proxy that has sent a request; None for another sender."""
@@ -119,9 +151,15 @@ class Sessions:
         """Return the holder of a token that a page has sent.
 
         Raises:
+            ProxyError: The proxy has named several users, or no valid one.
             TooManyError: The holder has too many connections.
         """
-        found = self._access.find(token)
+        if session := self._tickets.take(token, time.monotonic()):
+            # A ticket counts as the cookie does: less than the name of a proxy.
+            name = self.named_by_proxy(request)
+            found = self._access.of_proxy_user(name) if name else self._access.get(session)
+        else:
+            found = self._access.find(token)
         if found is not None:
             self._authenticate(request, found)
         elif self._wrong_keys.count(self._client(request), time.monotonic()):
@@ -166,6 +204,9 @@ class Sessions:
         if not body.cookie:
             return web.json_response({"token": token})
         response, hosts = web.Response(status=204), self.hosts_of(request)
+        if body.ticket:
+            ticket = self._tickets.make(principal.id, time.monotonic())
+            response = web.json_response({"token": ticket})
         response.set_cookie(
             hosts.cookie, token, max_age=int(SESSION_LIFETIME), path="/", httponly=True,
             secure=hosts.secure, samesite="Strict",

@@ -20,7 +20,7 @@ from .assets import Assets
 from .carrier import WebCarrier
 from .connections import PAGES
 from .messages import WebMachine
-from .page_socket import ENDED, FAULT, GOING_AWAY, PageSocket
+from .page_socket import ENDED, FAULT, GOING_AWAY, NO_SESSION, PageSocket
 from .pictures import SmallPictures
 from .remote.gateway import FarComputer, Gateway, is_remote
 from .remote.screen import FarScreen
@@ -210,7 +210,7 @@ class Site:
                 self._drop(page, FAULT, "the server cannot read its sessions: see its log")
             raise
         for page in ended:
-            self._drop(page, ENDED, "the session has ended: open another link")
+            self._drop(page, ENDED, NO_SESSION)
 
     def _drop(self, page: PageSocket, code: int, reason: str) -> None:
         """End a socket that counts no more."""

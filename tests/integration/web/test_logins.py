@@ -84,8 +84,7 @@ async def test_a_token_of_a_password_authenticates_an_embedded_page(server: WebS
         body = {"user": "ann", "password": GOOD, "cookie": False}
         status, answer = await page.post("/api/login", body)
         assert status == 200
-        await page.connect()
-        await page.say(web.Authenticate(answer["token"]))
+        await page.connect(answer["token"])
         await page.wait_for(web.SocketHello)
 
 

@@ -114,6 +114,17 @@ async def test_a_link_behind_a_proxy_sets_a_secure_cookie() -> None:
         assert "Secure" in text
 
 
+async def test_the_name_counts_and_not_the_ticket_of_a_link() -> None:
+    """A ticket counts as the cookie of its link does."""
+    Access().set_user("ann", "view")
+    named = {"Host": "kju.example", "Origin": "https://kju.example", "X_Remote_User": "ann"}
+    async with web_server(options=proxied("127.0.0.1")) as server, Page(direct(server)) as page:
+        body = {"key": new_key(server, "manage"), "ticket": True}
+        _, answer = await page.post("/api/login", body, **named)
+        await page.connect(answer["token"], **named)
+        assert (await page.wait_for(web.SocketHello)).role == "view"
+
+
 async def test_several_names_are_refused() -> None:
     Access().set_user("ann")
     async with web_server(options=proxied("127.0.0.1")) as server, Page(direct(server)) as page:

@@ -53,9 +53,41 @@ async def test_a_token_authenticates_a_socket_without_a_cookie(
     status, answer = await page.post("/api/login", {"key": new_key(server), "cookie": False})
     assert status == 200
     assert not page.http.cookie_jar
-    await page.connect()
-    await page.say(web.Authenticate(answer["token"]))
+    await page.connect(answer["token"])
     await page.wait_for(web.SocketHello)
+
+
+async def test_a_token_counts_and_not_the_cookie_of_the_browser(server: WebServer) -> None:
+    """A page in an iframe of the same site has the cookie of another page."""
+    async with page_of(server, "manage") as page:
+        body = {"key": new_key(server, "view"), "cookie": False}
+        _, answer = await page.post("/api/login", body)
+        page.received.clear()
+        await page.connect(answer["token"])
+        assert (await page.wait_for(web.SocketHello)).role == "view"
+
+
+async def test_a_ticket_is_for_one_socket_of_the_session(server: WebServer, page: Page) -> None:
+    """A page connects while its key is exchanged: its socket has no cookie."""
+    status, answer = await page.post("/api/login", {"key": new_key(server), "ticket": True})
+    assert status == 200
+    for expected in (web.SocketHello, wire.Goodbye):
+        page.received.clear()
+        await page.connect(answer["token"])
+        await page.wait_for(expected)
+    assert (await page.get("/api/session"))[0] == 200  # the cookie
+
+
+async def test_a_ticket_ends_with_its_session(server: WebServer, page: Page) -> None:
+    _, answer = await page.post("/api/login", {"key": new_key(server), "ticket": True})
+    server.site.access.revoke([], everything=True)
+    await page.connect(answer["token"])
+    assert await page.wait_closed() == page_socket.ENDED
+
+
+async def test_a_socket_without_a_session_is_closed_at_once(page: Page) -> None:
+    await page.connect()
+    assert await page.wait_closed() == page_socket.ENDED
 
 
 @pytest.mark.parametrize(
@@ -67,7 +99,7 @@ async def test_a_token_authenticates_a_socket_without_a_cookie(
     ],
 )  # fmt: skip
 async def test_a_socket_without_a_valid_token_is_closed(page: Page, first: bytes) -> None:
-    await page.connect()
+    await page.connect("")
     assert page.ws is not None
     await page.ws.send_bytes(first)
     assert await page.wait_closed() == page_socket.ENDED
@@ -79,7 +111,7 @@ async def test_a_silent_socket_without_a_cookie_is_closed(
 ) -> None:
     assert server_module.FIRST_MESSAGE_TIME < AUTHENTICATION_TIME  # else aborted without a code
     monkeypatch.setattr(server_module, "FIRST_MESSAGE_TIME", 0.1)
-    await page.connect()
+    await page.connect("")
     assert await page.wait_closed() == page_socket.ENDED
 
 
@@ -90,7 +122,7 @@ async def test_revoking_a_session_closes_its_sockets(server: WebServer) -> None:
         Access().revoke([session])  # as another process does
         assert await page.wait_closed() == page_socket.ENDED
         took = time.monotonic() - before
-        assert page.received[-1] == wire.Goodbye("the session has ended: open another link")
+        assert page.received[-1] == wire.Goodbye(page_socket.NO_SESSION)
         assert (await page.get("/api/session"))[0] == 401
         assert other.ws is not None
         assert not other.ws.closed

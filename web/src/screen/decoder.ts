@@ -2,6 +2,7 @@
 
 import { PeerError } from "../wire/msgpack";
 import type { Picture, Rects } from "../wire/picture_stream";
+import { SAMPLE_SIDE, SAMPLE_SIZE, sampleBlock } from "./sample";
 
 interface Exports {
   readonly memory: WebAssembly.Memory;
@@ -32,6 +33,15 @@ export class Decoder implements Picture {
   constructor(module: WebAssembly.Module) {
     this.wasm = new WebAssembly.Instance(module).exports as unknown as Exports;
     this.data = this.wasm.data_at();
+  }
+
+  /**
+   * Draw a sample before the first mode, so that the browser has compiled the functions by then. It
+   * compiles one at its first call, which takes longer than to draw a whole screen.
+   */
+  warmUp(): void {
+    this.mode(SAMPLE_SIDE, SAMPLE_SIDE, false);
+    this.draw(sampleBlock(), SAMPLE_SIZE, false);
   }
 
   mode(width: number, height: number, grey: boolean): void {

@@ -55,7 +55,10 @@ export class Connection {
   server = "";
   private socket: WebSocket | null = null;
   private socketId = "";
-  private isOpen = false;
+  /** This page's messages may follow: its token, if it has one, was sent. */
+  private hasBegun = false;
+  /** The server has sent its hello. */
+  isOpen = false;
   private reason = NO_REASON;
   /** What the server said before it closes the socket. */
   private goodbye = "";
@@ -75,13 +78,14 @@ export class Connection {
   );
 
   /**
-   * @param token The token of an embedded page; empty with a cookie.
+   * @param token Returns the token for the next socket, which may still be on its way; null with a
+   *   cookie.
    * @param build The version of this page's files.
    * @param photos Returns the decoder of photos, for each new session.
    */
   constructor(
     private readonly events: ConnectionEvents,
-    private readonly token: string,
+    private readonly token: () => Promise<string> | null,
     private readonly build: string,
     private readonly photos: () => PhotoDecoder | null,
   ) {}
@@ -90,13 +94,22 @@ export class Connection {
   open(): void {
     this.events.linkChanged(this.socketId ? "lost" : "connecting", this.reason);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}${BASE}socket`, SUBPROTOCOL);
+    const token = this.token();
+    // The socket connects while a key is exchanged for the token.
+    const path = `${BASE}socket${token === null ? "" : "?token"}`;
+    const socket = new WebSocket(`${scheme}://${location.host}${path}`, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     let isAccepted = false;
     socket.onopen = () => {
       isAccepted = true;
-      if (this.token) this.send(frame(0, authenticate(this.token)));
+      if (token === null) this.begin(socket, "");
+      // A key that is not valid is the caller's: it has the promise too.
+      else
+        token.then(
+          (text) => this.begin(socket, text),
+          () => {},
+        );
     };
     socket.onmessage = (event) => {
       if (event.data instanceof ArrayBuffer) this.work.add(new Uint8Array(event.data));
@@ -108,10 +121,20 @@ export class Connection {
     };
   }
 
-  /** Disconnect for good, without an event. */
+  /** Send the token, and ask for all that the page shows: the server's hello comes with the rest. */
+  private begin(socket: WebSocket, token: string): void {
+    if (this.socket !== socket) return;
+    this.hasBegun = true;
+    if (token) this.send(frame(0, authenticate(token)));
+    this.screens.beginAll(this.socketId);
+    if (this.wallNames.length > 0) this.send(frame(0, wall(this.wallNames)));
+  }
+
+  /** Disconnect, without an event. */
   close(): void {
     const { socket } = this;
     this.socket = null;
+    this.hasBegun = this.isOpen = false;
     clearTimeout(this.timer);
     if (socket === null) return;
     socket.onmessage = null;
@@ -148,7 +171,7 @@ export class Connection {
     events: SessionEvents,
   ): number {
     const number = this.screens.add(machine, console, role, picture, events);
-    if (this.isOpen) this.screens.begin(number, "");
+    if (this.hasBegun) this.screens.begin(number, "");
     return number;
   }
 
@@ -165,7 +188,7 @@ export class Connection {
   setWall(names: readonly string[]): void {
     if (names.join("\n") === this.wallNames.join("\n")) return;
     this.wallNames = names;
-    if (this.isOpen) this.send(frame(0, wall(names)));
+    if (this.hasBegun) this.send(frame(0, wall(names)));
   }
 
   /** Carry out an action. Rejects with `ActionError`. */
@@ -182,7 +205,8 @@ export class Connection {
   }
 
   private send(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(bytes);
+    // A token is the first message.
+    if (this.hasBegun && this.socket?.readyState === WebSocket.OPEN) this.socket.send(bytes);
   }
 
   private take(bytes: Uint8Array): void {
@@ -231,7 +255,6 @@ export class Connection {
   }
 
   private welcome(hello: ServerMessage & { type: "socket-hello" }): void {
-    const before = this.socketId;
     this.role = hello.role;
     this.server = hello.server;
     this.socketId = hello.socket;
@@ -239,15 +262,13 @@ export class Connection {
     this.pause = FIRST_PAUSE;
     this.reason = NO_REASON;
     this.events.linkChanged("open", this.reason);
-    this.screens.beginAll(before);
-    if (this.wallNames.length > 0) this.send(frame(0, wall(this.wallNames)));
   }
 
   private lose(reason: LinkReason): void {
     this.socket = null;
     this.reason = reason;
     this.goodbye = "";
-    this.isOpen = false;
+    this.hasBegun = this.isOpen = false;
     this.work.clear();
     this.screens.abandon();
     this.actions.fail();

@@ -24,12 +24,12 @@ export function keyOfLink(text: string): string {
 /**
  * Exchange a key.
  *
- * @returns A token if `cookie` is false, else an empty text.
+ * @param cookie Set a cookie; else the session is this page's only.
+ * @returns The token for a socket: it can be used once if there is a cookie.
  * @throws Error with the server's reason.
  */
 export async function exchange(key: string, cookie: boolean): Promise<string> {
-  const response = await post(cookie ? { key } : { key, cookie });
-  if (cookie) return "";
+  const response = await post({ key, cookie, ticket: true });
   const body: unknown = await response.json();
   return typeof body === "object" && body !== null && "token" in body ? String(body.token) : "";
 }
@@ -72,14 +72,6 @@ interface Refusal {
   readonly error?: string;
   readonly passwords?: boolean;
   readonly user?: string;
-}
-
-/** Return whether this browser has a cookie of a session. */
-export async function hasSession(): Promise<boolean> {
-  const response = await fetch(`${BASE}api/session`);
-  if (response.status === 401) return false;
-  if (!response.ok) throw new Error(await reason(response));
-  return true;
 }
 
 export async function endSession(): Promise<void> {

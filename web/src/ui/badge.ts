@@ -38,7 +38,8 @@ export class Badge {
       this.element.replaceChildren(...parts);
     }
     this.element.hidden = parts.length === 0;
-    return state.link !== "open" || state.machine?.state === "off";
+    const isLost = state.link === "lost" || state.link === "ended";
+    return isLost || state.machine?.state === "off";
   }
 
   private parts(state: PictureState): (Node | string)[] {
@@ -47,7 +48,7 @@ export class Badge {
       const again = button(say("newLink"), () => location.reload());
       return this.canLogIn ? [wordsOf(linkReason), again] : [wordsOf(linkReason)];
     }
-    if (link !== "open") {
+    if (link === "lost") {
       const retry = button(say("retry"), () => this.connection.retry());
       return [staleText(state.lostAt, linkReason), retry];
     }

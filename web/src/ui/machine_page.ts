@@ -38,7 +38,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private readonly timers: number[] = [];
   private readonly ends = new AbortController();
   private screen = 0;
-  private link: LinkState = "open";
+  private link: LinkState;
   private linkReason: LinkReason = { code: 0, text: "" };
   private lostAt = 0;
   private latencyDue = 0;
@@ -59,6 +59,7 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     readonly back: (() => void) | null,
     private readonly go: (console: number) => void,
   ) {
+    this.link = connection.isOpen ? "open" : "connecting";
     this.picture = new PictureArea(name);
     this.painter = new ScreenCanvas(this.picture.canvas, decoder);
     this.cursor = new CursorShape(this.picture.canvas);
@@ -97,6 +98,11 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
     this.element.remove();
   }
 
+  /** Prepare the decoder, unless it has a picture. */
+  warmUp(): void {
+    if (this.picture.size.width === 0) this.decoder.warmUp();
+  }
+
   /** Give the picture the keyboard. */
   focus(): void {
     this.picture.canvas.focus();
@@ -111,10 +117,12 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   }
 
   setLink(state: LinkState, reason: LinkReason): void {
-    if (state !== "open" && this.link === "open") {
+    if (state === "lost" && this.link !== "lost") {
       this.lostAt = performance.now();
       this.input.releasePointer();
     }
+    if (state === "open" && this.link === "connecting")
+      this.input.allow(this.connection.role !== "view");
     if (state === "open" && this.link !== "open") this.input.forget();
     this.link = state;
     this.linkReason = reason;
@@ -251,7 +259,8 @@ export class MachinePage implements ToolbarTarget, SessionEvents {
   private open(): void {
     if (this.screen !== 0) this.connection.closeScreen(this.screen);
     this.isComplete = false;
-    const role = this.connection.role === "view" ? "view" : "control";
+    // The server knows better, and its welcome says which role it is.
+    const role = "control";
     this.screen = this.connection.openScreen(this.name, this.console, role, this.decoder, this);
     this.input.forget();
     this.input.clearTexts();

@@ -52,8 +52,8 @@ export class Toolbar {
   private readonly recordButton: HTMLButtonElement;
   /** Not for a role that only looks. */
   private readonly inputOnly: HTMLElement[];
-  /** Not for machines of other computers. */
-  private readonly ownOnly: HTMLElement[];
+  private readonly snapshots: HTMLElement;
+  private readonly powerMenu: HTMLElement;
   private readonly menu: HTMLElement;
 
   constructor(
@@ -69,13 +69,12 @@ export class Toolbar {
       iconButton(say("textMode"), icons.text, () => target.typeText()),
     ];
     const releaseKey = h("kbd", {}, say("releaseKey"));
-    const manage = connection.role === "manage";
-    this.ownOnly = [
-      iconButton(say("snapshots"), icons.save, () => {
-        void showSnapshots(connection, name, manage);
-      }),
-    ];
-    if (manage) this.ownOnly.push(menuButton(say("power"), icons.power, () => this.power()));
+    this.snapshots = iconButton(say("snapshots"), icons.save, () => {
+      void showSnapshots(connection, name, connection.role === "manage");
+    });
+    this.powerMenu = menuButton(say("power"), icons.power, () => this.power());
+    // The role is known when the server has answered.
+    this.powerMenu.hidden = true;
     this.element = h(
       "header",
       { class: "bar" },
@@ -91,7 +90,8 @@ export class Toolbar {
       iconButton(say("fullScreen"), icons.full, () => target.toggleFullScreen()),
       iconButton(say("screenshot"), icons.picture, () => target.screenshot()),
       this.recordButton,
-      ...this.ownOnly,
+      this.snapshots,
+      this.powerMenu,
       this.menu,
     );
     this.inputOnly.push(releaseKey);
@@ -103,7 +103,9 @@ export class Toolbar {
     this.element.dataset.state = machine?.state ?? "off";
     this.showOthers((machine?.pages ?? 0) - 1);
     for (const part of this.inputOnly) part.hidden = role === "view";
-    for (const button of this.ownOnly) button.hidden = machine !== undefined && isRemote(machine);
+    const isFar = machine !== undefined && isRemote(machine);
+    this.snapshots.hidden = isFar;
+    this.powerMenu.hidden = isFar || this.target.connection.role !== "manage";
     this.role.textContent = say(role === "view" ? "viewOnly" : role);
   }
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     xservers.need()
     tmp_path.chmod(0o700)
-    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(kju.__file__).parents[1]))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -41,10 +41,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         local.end_cluster()
 
 
-def command(*words: str, code: int = 0) -> str:
-    """Run ``kju fleet``, and return what it prints."""
+def command(*words: str, code: int = 0, **variables: str) -> str:
+    """Run ``kju fleet`` with environment variables, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "kju.cli", "fleet", *words],
+        [sys.executable, "-m", "kju.cli", "fleet", *words], env={**os.environ, **variables},
         capture_output=True, text=True, timeout=8 * HANG, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
@@ -73,6 +73,8 @@ def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path
     (started,) = answers("up", "--local", "2")
     assert (started["fleet"], len(started["nodes"])) == ("fleet", 2)
     assert "runs at" in command("up", "--local", "2", code=2)
+    # Ray opens ports to other computers; a program without the token gets no answer.
+    assert "token" in command("nodes", code=7, RAY_AUTH_MODE="disabled")
     (launched,) = answers("launch", "--xvfb", "--count", "2", "--spread", "--name", "bot")
     assert [(each["name"], each["state"]) for each in launched] == [
         ("bot-1", "running"), ("bot-2", "running"),

@@ -144,6 +144,7 @@ def test_fleet_page_examples_work(
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)  # Ray's sockets need a short path
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # no token in the user's home
         ray.init(
             "local", num_cpus=2, _memory=2 << 30, object_store_memory=80_000_000,
             include_dashboard=False, namespace="kju", log_to_driver=False,

@@ -1,7 +1,8 @@
 """SHELL: a Ray cluster of several nodes on this computer.
 
 All nodes have the address 127.0.0.1 and ports of their own. That does not keep others out: Ray 2.60
-also listens on all addresses of the computer, and its ports trust every program that reaches them.
+also listens on all addresses of the computer. So the nodes ask for Ray's token, which Ray keeps in
+``~/.ray/auth_token``; versions before 2.52 have none, and trust every program that reaches them.
 
 Each node is a process of ``ray start --block``, which ends its own processes when it ends. Their
 numbers are in a file of the runtime folder: one such cluster for each user.
@@ -35,6 +36,9 @@ _MEMORY_SHARE = 0.9
 _LOCAL = "127.0.0.1"
 _FILE, _LOG = ".cluster.json", ".cluster.log"
 _LOOK = 0.1
+_RAY = (sys.executable, "-m", "ray.scripts.scripts")
+#: The variable that makes Ray check its token, and its value for that.
+_MODE, _TOKEN_MODE = "RAY_AUTH_MODE", "token"
 #: The index of the start time among the fields of a process.
 _BEGAN = 19
 
@@ -70,10 +74,12 @@ class LocalCluster(msgspec.Struct, frozen=True):
     Attributes:
         address: Its address, ``127.0.0.1:PORT``.
         processes: One process for each node, the head node first.
+        has_token: Its nodes ask for Ray's token.
     """
 
     address: str
     processes: tuple[ClusterProcess, ...] = ()
+    has_token: bool = False
 
 
 _started: list[subprocess.Popen[bytes]] = []
@@ -90,10 +96,17 @@ def running_cluster() -> LocalCluster | None:
 
 
 def cluster_address(address: str) -> str:
-    """Return the address of a cluster: for ``auto`` that of `start_cluster`, if that runs."""
-    if address == "auto" and (local := running_cluster()) is not None:
-        return local.address
-    return address
+    """Return the address of a cluster: for ``auto`` that of `start_cluster`, if that runs.
+
+    For that one Ray's token is used. Call this before Ray is imported.
+    """
+    local = running_cluster()
+    if local is None or address not in ("auto", local.address):
+        return address
+    if local.has_token:
+        # Ray uses it by itself only for a cluster that it has found, not for one at an address.
+        os.environ.setdefault(_MODE, _TOKEN_MODE)
+    return local.address
 
 
 def start_cluster(nodes: int) -> LocalCluster:
@@ -113,11 +126,14 @@ def start_cluster(nodes: int) -> LocalCluster:
     if (found := running_cluster()) is not None:
         raise UsageError(f"a cluster of kju runs at {found.address}; end it first: kju fleet down")
     address, started = f"{_LOCAL}:{_free_port()}", list[subprocess.Popen[bytes]]()
+    mode = os.environ.get(_MODE) or (_TOKEN_MODE if _make_token() else "disabled")
+    has_token = mode == _TOKEN_MODE
     try:
         with Folder.open(runtime_folder()) as folder:
             for number in range(nodes):
-                started.append(_start_node(folder, address, nodes, is_head=not number))
-                made = LocalCluster(address, tuple(ClusterProcess.of(p.pid) for p in started))
+                started.append(_start_node(folder, address, nodes, mode, is_head=not number))
+                processes = tuple(ClusterProcess.of(p.pid) for p in started)
+                made = LocalCluster(address, processes, has_token)
                 # At once: what this file does not name is not ended.
                 folder.write(_FILE, _encode(made), durable=False)
                 if not number:
@@ -155,8 +171,21 @@ def end_cluster() -> bool:
     return True
 
 
+def _make_token() -> bool:
+    """Create Ray's token if this user has none; return whether there is one."""
+    done = subprocess.run(
+        [*_RAY, "get-auth-token", "--generate"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        check=False,
+    )  # fmt: skip
+    token = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):
+        token.chmod(0o600)  # Ray 2.60 lets all users of the computer read it
+    return done.returncode == 0
+
+
 def _start_node(
-    folder: Folder, address: str, nodes: int, *, is_head: bool
+    folder: Folder, address: str, nodes: int, mode: str, *, is_head: bool
 ) -> subprocess.Popen[bytes]:
     port = address.rpartition(":")[2]
     where = (
@@ -176,8 +205,9 @@ def _start_node(
     log = folder.append(_LOG)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", "start", *words],
+            [*_RAY, "start", *words],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, _MODE: mode},
         )  # fmt: skip
     finally:
         os.close(log)

@@ -238,10 +238,11 @@ def connect_to_ray(address: str, fleet: str, *, start: bool = False) -> FleetLin
         UnavailableError: The cluster cannot be reached, or has no such fleet.
     """
     extras.require("fleet", "a fleet")
+    address = cluster_address(address)
     # Ray takes a second to import: not for the help of these commands.
     from ...fleet.cluster import FleetLink
 
-    return FleetLink(cluster_address(address), fleet, detach=True, start=start)
+    return FleetLink(address, fleet, detach=True, start=start)
 
 
 def status_data(status: MachineStatus) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def up(
 ) -> None:
     """Start a fleet on a Ray cluster.
 
-    A cluster of --local runs until `kju fleet down`. Ray's ports trust every program that reaches
-    them, and some are open to other computers: use --local behind a firewall.
+    A cluster of --local runs until `kju fleet down`. Some of its ports are open to other computers;
+    its nodes ask for Ray's token (2.52 or newer). With an older Ray use --local behind a firewall.
     """
     extras.require("fleet", "a fleet")
     if local:
@@ -138,6 +138,7 @@ def launch(
     They run until they are stopped. Arguments after -- go to QEMU unchanged.
     """
     extras.require("fleet", "a fleet")
+    address = cluster_address(address)
     from ...fleet.opening import open as open_fleet
 
     known = declared(LaunchOptions)
@@ -150,7 +151,7 @@ def launch(
     if xvfb:
         given["xvfb"] = True
     # Closed at the end; detached machines go on.
-    with open_fleet(cluster_address(address), name=fleet, detach=True) as opened:
+    with open_fleet(address, name=fleet, detach=True) as opened:
         before = {status.name for status in opened.machines()}
 
         def work() -> str:

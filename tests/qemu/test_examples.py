@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support import guests
-from support.wait import HANG
+from support.wait import HANG, until
 
 import kju
+from kju.client.targets import running_names
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
@@ -110,6 +111,8 @@ def test_fleet_example_plays_on_when_a_node_is_killed(
     assert re.search(r"^4 bots shot \d+\.\d of 40 invaders on the average$", text, re.M)
     with Image.open(tmp_path / "wall.png") as wall:
         assert len(wall.getcolors(1 << 20) or ()) > 3
+    # The cluster has ended with the example: what its keepers did not end before ends by its lease.
+    until(lambda: running_names() == [], "the machines end")
 
 
 def test_learner_example_plays_two_rounds_and_draws_them(tmp_path: Path) -> None:

@@ -170,6 +170,11 @@ _HOME = {
     "start": "client.launching",
 }
 
+#: Packages and modules that are imported when they are first used.
+_PACKAGES = frozenset(
+    ("acting", "agents", "aio", "errors", "fleet", "gym", "memory", "report", "serving", "vision")
+)
+
 
 def get_include() -> str:
     """Return the folder that a C compiler needs for ``#include <kju/surface.h>``.
@@ -185,7 +190,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("acting", "agents", "aio", "errors", "memory", "report", "serving", "vision"):
+    elif name in _PACKAGES:
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

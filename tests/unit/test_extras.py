@@ -6,10 +6,12 @@ import json
 import shlex
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import kju
 from kju import extras
 
 
@@ -54,3 +56,9 @@ def test_a_failed_import_names_its_extra():
     error = extras.explain(ModuleNotFoundError("no", name="lz4.block"))
     assert str(error).startswith("this needs lz4; install with:")
     assert extras.explain(ModuleNotFoundError("no", name="kju.nothing")) is None
+
+
+@pytest.mark.parametrize("name", ["fleet", "gym"])
+def test_import_kju_is_enough_for_the_packages_of_extras(monkeypatch, name):
+    monkeypatch.delattr(kju, name, raising=False)  # another test may have imported it
+    assert getattr(kju, name) is import_module(f"kju.{name}")

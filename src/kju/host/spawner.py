@@ -2,7 +2,7 @@
 
 A fork costs a few milliseconds, and its modules share their memory; a new process needs 25 MB and a
 third of a second for them. ``python -m kju.host FD spawner`` is started by
-`kju.client.spawner.HostSpawner`, which has the other end of the socket. Each message on it brings
+`kju.client.processes.HostSpawner`, which has the other end of the socket. Each message on it brings
 two sockets: the connection of a launcher, and a socket for the outcome. The process
 ends when the socket is closed; its hosts do not end with it.
 """

@@ -11,7 +11,7 @@ import json
 import random
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import harness
 
@@ -91,6 +91,9 @@ class OneMachine:
     def remote(self, machine: str) -> None:
         return None
 
+    def screen_refusal(self, principal: Principal, machine: str) -> str:
+        return ""
+
     def listed(self, principal: Principal) -> list[Any]:
         return []
 
@@ -118,7 +121,7 @@ class OneMachine:
 async def receive_all(data: bytes) -> None:
     principal = Principal("S1", "view", frozenset(), 0.0)
     transport = Transport()
-    page = PageSocket(Ws(), transport, principal, OneMachine())  # type: ignore[arg-type]
+    page = PageSocket(cast("Any", Ws()), cast("Any", transport), principal, OneMachine())
     for message in parts(data):
         transport.waiting = 0
         try:

@@ -17,6 +17,8 @@ from .episode import EnvOptions, Episode, MachineSource
 _R = TypeVar("_R")
 #: The reward; whether the episode has ended, and whether it was truncated; the info.
 Step: TypeAlias = tuple[float, bool, bool, dict[str, Any]]
+#: A truth value for each machine.
+Flags: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class Episodes(Protocol):
@@ -30,7 +32,7 @@ class Episodes(Protocol):
 
     space: Space[Any]
     action_space: Space[Any]
-    over: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    over: Flags
 
     def begin(self, numbers: Sequence[int], slots: Sequence[Any]) -> list[dict[str, Any]]:
         """Begin an episode in some machines; write the observations; return the infos."""
@@ -85,7 +87,7 @@ class LocalEpisodes:
             self._close_all()
             raise
         self.action_space: Space[Any] = self._episodes[0].actions.space
-        self.over = np.zeros(len(self._episodes), np.bool_)
+        self.over: Flags = np.zeros(len(self._episodes), np.bool_)
         self._threads = EpisodeThreads(self._episodes, at_once)
 
     def begin(self, numbers: Sequence[int], slots: Sequence[Any]) -> list[dict[str, Any]]:

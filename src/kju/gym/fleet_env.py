@@ -22,7 +22,7 @@ from ..errors import MachineLostError, UnavailableError, UsageError
 from ..fleet.messages import END_TIME, LEASE, FleetState
 from .env import check_render_mode
 from .episode import EnvOptions, check_options
-from .episodes import Step, check_at_once, common_space, copy_observation, slot
+from .episodes import Flags, Step, check_at_once, common_space, copy_observation, slot
 from .node_episodes import Lost, NodeEpisodes
 from .observing import observation_space
 from .vector_env import EpisodesEnv, mode_of
@@ -117,7 +117,7 @@ class FleetEpisodes:
         if not all(isinstance(machine, FleetMachine) for machine in self.machines):
             raise UsageError("FleetVectorEnv needs machines of kju.fleet, as Fleet.launch returns")
         self.action_space: Space[Any] = options["actions"].space
-        self.over = np.zeros(len(self.machines), np.bool_)
+        self.over: Flags = np.zeros(len(self.machines), np.bool_)
         self._options = options
         self._at_once = at_once
         self._restart_timeout = restart_timeout

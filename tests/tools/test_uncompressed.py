@@ -44,7 +44,14 @@ def test_kernel_is_where_it_runs() -> None:
     assert made[:0x1F1] == b"r" * 0x1F1
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(elf()), lzma.compress(b"no ELF"), b""])
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(gzip.compress(elf()), id="gzip"),
+        pytest.param(lzma.compress(b"no ELF"), id="no ELF"),
+        pytest.param(b"", id="empty"),
+    ],
+)
 def test_other_kernels_stay_as_they_are(packed: bytes) -> None:
     assert uncompressed.kernel(image(packed)) == image(packed)
 

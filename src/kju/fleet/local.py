@@ -176,11 +176,9 @@ def _make_token() -> bool:
     done = subprocess.run(
         [*_RAY, "get-auth-token", "--generate"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        umask=0o077,  # Ray 2.60 would let all users of the computer read it
         check=False,
     )  # fmt: skip
-    token = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(OSError):
-        token.chmod(0o600)  # Ray 2.60 lets all users of the computer read it
     return done.returncode == 0
 
 

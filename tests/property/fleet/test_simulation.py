@@ -76,8 +76,8 @@ def test_a_fleet_that_starts_lost_machines_too_early_is_found(monkeypatch):
 def test_a_fleet_that_says_nothing_of_a_lost_machine_is_found(monkeypatch):
     change = roster.Roster._change
 
-    def silent(self, record, state, now, reason=""):
-        change(self, record, state, now, reason)
+    def silent(self, record, state, *args):
+        change(self, record, state, *args)
         if state is roster.FleetState.LOST:
             self.changes.pop()
             self.change_count -= 1

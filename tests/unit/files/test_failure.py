@@ -17,7 +17,7 @@ from kju.files import descriptor_limit, file_error, lost_descriptors
 
 PROGRAM = """
 import os, resource, sys
-import kju, kju.memory, kju.client.waiting
+import kju, kju.memory, kju.client.processes
 from kju.store.running import connect
 from kju.store.paths import Path, Paths
 from kju.errors import LimitError
@@ -32,7 +32,8 @@ except OSError:
 machine = Paths(Path("/nonexistent"))
 for attempt in (
     lambda: connect(machine, "web"),
-    kju.client.waiting.start_host,
+    kju.client.processes.start_host,
+    kju.client.processes.HostSpawner().start,
     lambda: kju.memory.open_memory(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),
 ):
@@ -53,7 +54,7 @@ def test_every_lack_of_descriptors_names_the_limit(tmp_path: Path) -> None:
         text=True,
     )
     said = done.stdout.splitlines()
-    assert len(said) == 4, done.stderr
+    assert len(said) == 5, done.stderr
     assert all("may have 64 (RLIMIT_NOFILE)" in line and "ulimit -n" in line for line in said)
 
 

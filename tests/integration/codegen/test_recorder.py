@@ -113,7 +113,7 @@ def test_a_recorded_form_is_filled_in_again(
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=HANG, cwd=tmp_path, check=False
         )
-        assert done.returncode == 0, (script.read_text(), done.stdout, done.stderr)
+        assert done.returncode == 0, "\n".join((script.read_text(), done.stdout, done.stderr))
         until(lambda: form.said() == expected, f"{form.said()} is {expected}")
 
 
@@ -138,7 +138,7 @@ def test_a_menu_that_opens_under_the_pointer_is_used_again(
     with x_guest.form(tmp_path, "--menu") as form:
         words = [sys.executable, str(script)]
         done = subprocess.run(words, capture_output=True, text=True, timeout=HANG, check=False)
-        assert done.returncode == 0, (script.read_text(), done.stderr)
+        assert done.returncode == 0, "\n".join((script.read_text(), done.stderr))
         form.until_said("archive")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 
-#: Seconds of processor time, about.
+#: Seconds of processor time, about; for tests on Ray, which mostly wait, the seconds that they take.
 SECONDS = {
     "qemu/test_documentation.py": 200,
     "qemu/test_sample_guest.py": 85,
@@ -51,9 +51,14 @@ SECONDS = {
     "integration/desktop/test_main_window.py": 5,
     "property/test_typing.py": 4,
     "integration/viewers/qt/test_heads.py": 4,
+    "multiprocess/test_fleet_on_ray.py": 150,
+    "multiprocess/test_fleet_bad_days.py": 140,
+    "multiprocess/test_fleet_gym.py": 120,
+    "multiprocess/test_fleet_commands.py": 100,
+    "tools/test_programs.py": 76,
+    "multiprocess/test_fleet_network.py": 64,
     "multiprocess/test_far.py": 60,
     "multiprocess/test_xvfb.py": 50,
-    "multiprocess/test_fleet_on_ray.py": 40,
     "multiprocess/test_senders.py": 25,
     "multiprocess/test_stock_router.py": 16,
 }

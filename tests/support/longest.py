@@ -9,7 +9,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 
-#: Seconds of processor time, about; for tests on Ray, which mostly wait, the seconds that they take.
+#: Seconds of processor time, about. Tests on Ray mostly wait: the seconds that they take.
 SECONDS = {
     "qemu/test_documentation.py": 200,
     "qemu/test_sample_guest.py": 85,

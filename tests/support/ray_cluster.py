@@ -17,6 +17,8 @@ import kju
 from . import xservers
 
 STORE = 80_000_000
+#: Ray gives a node 30 seconds to start, which a busy computer may not have for it.
+ATTEMPTS = 3
 
 
 @contextlib.contextmanager
@@ -62,11 +64,18 @@ def ray_cluster(nodes: int = 2, *, connect: bool = True) -> Iterator[Any]:
 
 def add_node(cluster: Any) -> Any:
     """Add a node to a cluster."""
-    # One processor: Ray starts a worker for each, before it is needed.
-    return cluster.add_node(
-        num_cpus=1, memory=2 << 30, object_store_memory=STORE,
-        include_dashboard=False, include_log_monitor=False,
-    )  # fmt: skip
+    attempt = 1
+    while True:
+        try:
+            # One processor: Ray starts a worker for each, before it is needed.
+            return cluster.add_node(
+                num_cpus=1, memory=2 << 30, object_store_memory=STORE,
+                include_dashboard=False, include_log_monitor=False,
+            )  # fmt: skip
+        except Exception as error:
+            if "timed out during startup" not in str(error) or attempt == ATTEMPTS:
+                raise
+            attempt += 1
 
 
 def node_numbers() -> set[str]:

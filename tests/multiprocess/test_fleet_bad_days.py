@@ -18,7 +18,12 @@ from support.ray_cluster import add_node, ray_cluster, ray_folders
 from support.wait import HANG, until
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.timeout(500), pytest.mark.filterwarnings("ignore")]
+#: These take minutes, in which Ray starts and ends clusters.
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.timeout(500),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 #: Seconds for which a node is stopped: longer than a lease.
 STOPPED = 30.0

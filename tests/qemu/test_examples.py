@@ -89,6 +89,7 @@ def test_explorer_example_finds_every_menu_entry(tmp_path: Path) -> None:
     assert back == up == ["up:", first[0], "(above)"]
 
 
+@pytest.mark.soak  # a minute of Ray and emulated guests; the page about fleets has the same calls
 @pytest.mark.timeout(700)
 def test_fleet_example_plays_on_when_a_node_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -52,7 +52,6 @@ SECONDS = {
     "property/test_typing.py": 4,
     "integration/viewers/qt/test_heads.py": 4,
     "multiprocess/test_fleet_on_ray.py": 150,
-    "multiprocess/test_fleet_bad_days.py": 140,
     "multiprocess/test_fleet_gym.py": 120,
     "multiprocess/test_fleet_commands.py": 100,
     "tools/test_programs.py": 76,

@@ -156,9 +156,7 @@ def test_no_key_is_down_in_a_fork(web: kju.Machine) -> None:
         web.keyboard.release("shift")
 
 
-def test_freezing_waits_for_a_snapshot_in_progress(
-    web: kju.Machine, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_freezing_waits_for_a_snapshot_in_progress(web: kju.Machine) -> None:
     saved = threading.Thread(target=web.snapshots.save, args=("meanwhile",))
     saved.start()
     # The guest is paused while it is saved.
@@ -168,10 +166,6 @@ def test_freezing_waits_for_a_snapshot_in_progress(
             count(fork, 9001)
     finally:
         saved.join()
-    # pytest links the folder to a second name.
-    (disk,) = {path.resolve() for path in tmp_path_factory.getbasetemp().glob("web*/web.qcow2")}
-    listed = subprocess.check_output(["qemu-img", "snapshot", "-l", "-U", disk], text=True)
-    assert "meanwhile" in listed, "it is in the user's disk: it was complete before the freeze"
 
 
 def test_each_fork_has_a_generation_id_and_a_network_of_its_own(web: kju.Machine) -> None:

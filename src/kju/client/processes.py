@@ -27,8 +27,8 @@ def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a host that waits for its `Launch` on the returned socket.
 
     It has a session of its own, so a terminal's Ctrl+C or end does not reach it: the connection
-    decides how long the machine lives. The request goes through the socket, never through a
-    command line that others could read.
+    decides how long the machine lives. The socket carries the request: others could read a command
+    line.
 
     Raises:
         LimitError: This process can open no more files.

@@ -173,7 +173,7 @@ def common_space(spaces: Sequence[Space[Any]]) -> Space[Any]:
     """Return the space of the observations of all machines.
 
     Raises:
-        UsageError: There is no machine, or their spaces differ.
+        UsageError: The sequence is empty, or the spaces differ.
     """
     if not spaces:
         raise UsageError("a vector environment needs at least one machine")

@@ -95,8 +95,8 @@ class NodeEpisodes:
             due: The machines whose next episode is due.
 
         Returns:
-            The observations of those to step and of those that are due; what follows of each step,
-            or that the machine was lost.
+            The observations of the stepped and the due machines; the result of each step, or the
+            loss of its machine.
         """
 
         def step(number: int) -> Step:

@@ -381,7 +381,7 @@ async def _events(attached: Attached, arguments: Arguments) -> ToolResult:
 
 
 async def _events_after(attached: Attached, since: int, seconds: float) -> list[Event]:
-    """Return the events after a number; if there is none, wait for one."""
+    """Return the events after a number; wait for the first one."""
     found: list[Event] = []
     ends = time.monotonic() + max(seconds, _HISTORY_WAIT)
     events = attached.machine.events(since)

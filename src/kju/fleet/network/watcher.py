@@ -3,9 +3,9 @@
 Rules:
 
 - The tokens of the nodes are followed, and the controller is asked for its statuses. Without a
-  controller the tokens decide: the nodes go on to show their machines.
-- The loss of a connection is no loss of a machine. Another one is opened, and the watcher
-  continues with the changes that it has not seen.
+  controller the tokens decide: the nodes still show their machines.
+- If the connection is lost, the states of the machines stay. The watcher connects again, and
+  continues after the last change that it has reported.
 - With certificates only messages that a host of the authority has signed are taken. A question has
   a random number, which the signature covers, so an old answer cannot be repeated.
 """
@@ -256,7 +256,7 @@ class FleetWatcher:
         """Return the controller's answer to a question.
 
         Raises:
-            UnavailableError: There was none, or no host had signed it.
+            UnavailableError: No answer arrived, or none with the signature of a host.
         """
         if self._engine is None:
             raise UnavailableError("the connection is closed")

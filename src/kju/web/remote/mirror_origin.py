@@ -58,7 +58,7 @@ class MirrorParts(NamedTuple):
 
     @classmethod
     def of_computer(cls, threads: Executor, whole: MemoryBudget, computers: int) -> MirrorParts:
-        """Return the parts of one of so many computers: each has an equal part of the memory.
+        """Return the parts of one of several computers, which share the memory equally.
 
         Small pictures have half of it, so that a wall leaves room for a page.
         """

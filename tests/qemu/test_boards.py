@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 def emulator(architecture: str) -> str:
     found = shutil.which(f"qemu-system-{architecture}")
     if found is None:
-        pytest.skip(f"qemu-system-{architecture} is not installed (qemu-system-arm, -misc)")
+        pytest.skip(f"qemu-system-{architecture} is not installed; tools/setup check installs it")
     return found
 
 

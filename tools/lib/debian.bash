@@ -98,7 +98,8 @@ remove_added_source() {
 
 install_on_debian() {
     local newest='' target=() qemu=(qemu-system-x86 qemu-system-modules-opengl seabios qemu-utils)
-    ! wants check || qemu+=(qemu-system-arm) # of the same release as the others
+    # The boards of other architectures, of the same release as the others.
+    ! wants check || qemu+=(qemu-system-arm qemu-system-misc qemu-system-riscv)
     become_root
     avoid_broken_sources
     update

@@ -117,13 +117,16 @@ find_missing_for_check() {
 }
 
 find_missing() {
+    local name
     packages=() want_qemu=
     command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] || packages+=(gcc libc6-dev)
     find_missing_for_python
     at_least "$(qemu_version)" "$newest_needed" || want_qemu=yes
     command -v qemu-img >/dev/null || want_qemu=yes
     if wants check && [ -n "$on_debian" ]; then # the boards of other architectures
-        command -v qemu-system-aarch64 >/dev/null || want_qemu=yes
+        for name in aarch64 m68k riscv64; do
+            command -v "qemu-system-$name" >/dev/null || want_qemu=yes
+        done
     fi
     if [ -n "$on_debian" ]; then # guests; other systems have no package of them
         [ -e /boot/invaders.exec ] || packages+=(grub-invaders)

@@ -15,6 +15,8 @@ static struct {
     int descriptor;
 } devices[MAX_INPUTS];
 
+unsigned input_repeat_delay;
+
 static bool known(const char *name)
 {
     for (int i = 0; i < MAX_INPUTS; i++)
@@ -36,6 +38,8 @@ static void add(const char *name)
         devices[i].descriptor = descriptor;
         snprintf(devices[i].name, sizeof devices[i].name, "%s", name);
         ioctl(descriptor, EVIOCGNAME(sizeof title), title);
+        if (input_repeat_delay)
+            ioctl(descriptor, EVIOCSREP, (unsigned[]){input_repeat_delay, 1000});
         say("input %s", title);
         return;
     }

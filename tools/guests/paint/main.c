@@ -413,6 +413,8 @@ int main(void)
     stamped = input.quiet = number("stamp", 0) != 0;
     rate = number("rate", 0);
     set_self(option("self", ""));
+    /* A starved guest reads the release of a key late, and would repeat the key until then. */
+    input_repeat_delay = mode == SHELL ? 60000 : 0;
     open_screens();
     show_all();
     int descriptors[MAX_INPUTS];

@@ -72,6 +72,7 @@ struct input {
     bool quiet; /* keys are not told on the serial line */
 };
 enum { MAX_INPUTS = 16 };
+extern unsigned input_repeat_delay; /* ms until a held key repeats; 0: the kernel's own */
 int input_descriptors(int *descriptors, int most); /* looks for new devices, too */
 void input_read(int descriptor, struct input *);
 void input_forget(int descriptor);

@@ -2,7 +2,7 @@
 
 A `SourceKind` starts sources of one class. A `SourcePolicy` chooses one of them whenever the
 supervisor needs a source. To add a source to an emulator, write a kind and name it in the
-emulator's policy (for QEMU: `kju.emulators.qemu.display.sources.KINDS`).
+emulator's policy (for QEMU: `kju.emulators.qemu.display.source_policy.KINDS`).
 
 Rules:
 

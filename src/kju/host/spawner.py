@@ -19,7 +19,7 @@ from importlib import import_module
 from ..protocol.spawning import DETACHED, FORKED
 
 #: Imported before any fork: the modules that a host of QEMU imports while it starts.
-_MODULES = ("..emulators.qemu.emulator", "..emulators.qemu.display.sources")
+_MODULES = ("..emulators.qemu.emulator", "..emulators.qemu.display.source_policy")
 
 
 class SpawnedOutcome:

@@ -24,7 +24,7 @@ from ..stderr import Traces
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_mode import GuestMode
 from .mode_monitor import AnnouncedSize, AnnouncedSizeRunner, ModeMonitor
-from .sources import ConsoleParts, QemuPolicy, RegisterListener
+from .source_policy import ConsoleParts, QemuPolicy, RegisterListener
 from .vram import NoVideoMemoryError, VideoMemory, device_id
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from ....surface.geometry import Place
 from ...console import SourceRunner
 from ...supervisor import Supervisor, SupervisorState
 from .guest_mode import HIDDEN, GuestMode, OtherMode
-from .sources import QemuPolicy
+from .source_policy import QemuPolicy
 from .vram import VideoMemory
 
 log = logging.getLogger(__name__)

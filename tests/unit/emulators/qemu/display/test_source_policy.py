@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kju.emulators.qemu.display.guest_mode import LISTEN_AFTER, GuestMode, OtherMode
-from kju.emulators.qemu.display.sources import (
+from kju.emulators.qemu.display.source_policy import (
     KINDS,
     ConsoleParts,
     ListenerKind,

@@ -49,6 +49,8 @@ CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 30.0
 #: Seconds between two looks for changes.
 LOOK = 0.5
+#: Seconds between two questions to a controller that is being killed.
+_ENDING = 0.05
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -273,9 +275,18 @@ class FleetLink:
         names = self.ask("nodes")
         # First: it would start the keepers again.
         ray.kill(self._controller)
+        self._wait_until_ended()
         for name in names:
             with contextlib.suppress(ValueError):  # it has ended with its node
                 ray.kill(ray.get_actor(keeper_name(self.fleet, name), NAMESPACE))
+
+    def _wait_until_ended(self) -> None:
+        """Wait until the controller, which Ray kills, answers no more: its name is free then."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        with contextlib.suppress(ray.exceptions.RayError):
+            while time.monotonic() < deadline:
+                ray.get(self._controller.network.remote(), timeout=ANSWER_TIMEOUT)
+                time.sleep(_ENDING)
 
     @staticmethod
     def get(reference: Any, seconds: float | None) -> Any:  # noqa: ANN401  Ray's own types

@@ -81,6 +81,19 @@ def test_double_click_buttons_and_wheel_reach_the_guest(pointed: Pointed) -> Non
     until(lambda: "wheel 2" in pointed.said or pointed.said.count("wheel 1") == 2, "and up")
 
 
+def test_buttons_reach_the_guest_after_its_touch_screen_has_started_again(
+    pointed: Pointed,
+) -> None:
+    """QEMU sends buttons to the device with buttons that was started last."""
+    assert pointed.guest.tell("reload virtio_input") == "kju: reloaded"
+    pointer = pointed.guest.machine.pointer
+    until(lambda: "MultiTouch" in pointed.said, "the guest reads its touch screen")
+    places = [(10 * number, 20) for number in range(1, 20)]
+    for x, y in places:
+        pointer.click(x, y, button="right")
+    pointed.until(*[(RIGHT, verb, x, y) for x, y in places for verb in ("down", "up")])
+
+
 def test_finger_reaches_the_guest(pointed: Pointed) -> None:
     pointed.guest.machine.pointer.touch((0, 0), (680, 384))
     until(lambda: "finger -1" in pointed.said, "it is lifted")

@@ -113,7 +113,7 @@ def test_blanked_screen_is_black(guest: Guest, index: int) -> None:
     guest.tell("port 0x3da")
     guest.tell(f"port 0x3c0 {index}")
     until(lambda: not guest.seen.frame().any(), "it is black")
-    assert "blanked" in str(guest.console()["reason"])
+    until(lambda: "blanked" in str(guest.console()["reason"]), "the reason is reported")
     guest.equals()
     guest.tell("block 5 5 50 50 0xffffff")
     assert not guest.equals().any(), "drawn upon, it stays black"

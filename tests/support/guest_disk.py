@@ -14,6 +14,8 @@ from typing import Any
 
 import kju
 
+from .wait import until
+
 #: Bytes of one pattern.
 SIZE = 64 << 10
 
@@ -47,7 +49,8 @@ def reads(machine: kju.Machine, *patterns: int, at: int = 0) -> bool:
 
 
 def holds(disk: Path, *patterns: int, at: int = 0) -> bool:
-    """Return the same of a disk that no machine uses."""
+    """Return the same of a disk that no machine uses: a killed QEMU has it for a moment more."""
+    until(lambda: " lock" not in _read(str(disk), "qcow2").stderr, f"{disk} is released")
     return _holds(str(disk), "qcow2", patterns, at)
 
 
@@ -55,9 +58,13 @@ def _holds(disk: str, kind: str, patterns: tuple[int, ...], at: int) -> bool:
     words = []
     for number, pattern in enumerate(patterns):
         words += ["-c", f"read -P {pattern} {at + number * SIZE} {SIZE}"]
-    done = subprocess.run(
-        ["qemu-io", "-r", "-f", kind, *words, disk],
-        capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = _read(disk, kind, *words)
     assert "can't open" not in done.stderr, done.stderr
     return done.returncode == 0 and "failed" not in done.stdout
+
+
+def _read(disk: str, kind: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["qemu-io", "-r", "-f", kind, *words, disk],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip

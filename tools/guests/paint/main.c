@@ -211,6 +211,9 @@ static void obey(char *line)
     } else if (strncmp(line, "size ", 5) == 0 && size_of(line + 5, &width, &height)) {
         resize(width, height);
         return;
+    } else if (strncmp(line, "reload ", 7) == 0) {
+        say(reload_module(line + 7) ? "reloaded" : "reload failed");
+        return;
     } else if (strcmp(line, "dark") == 0 || strcmp(line, "lit") == 0) {
         for (int i = 0; i < head_count; i++)
             heads[i].ops->blank(&heads[i], line[0] == 'd');

@@ -57,6 +57,14 @@ bool load_module(const char *name, const char *options)
     return loaded;
 }
 
+bool reload_module(const char *name)
+{
+    if (syscall(SYS_delete_module, name, O_NONBLOCK) == 0)
+        return load_module(name, "");
+    say("module %s: %s", name, strerror(errno));
+    return false;
+}
+
 static unsigned field(const char *device, const char *name)
 {
     char path[PATH_MAX];

@@ -110,6 +110,7 @@ bool command(const char *line);
 /* Drivers. */
 void load_drivers(bool graphics, bool console);
 bool load_module(const char *name, const char *options);
+bool reload_module(const char *name); /* its devices start anew */
 
 /* The kernel's command line. */
 const char *option(const char *name, const char *otherwise);

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _KEYBOARD = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
 _TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:Tablet|Mouse)")
+#: QEMU's type of a touch screen.
+TOUCH_SCREEN = "virtio-multitouch-device"
 #: QEMU's error without a keyboard.
 NO_HANDLER = "handler not found"
 NO_KEYBOARD = (
@@ -333,7 +335,9 @@ class Gauges:
         """Return the gauge of the pointer that is used now."""
         with contextlib.suppress(KjuError, KeyError, TypeError, StopIteration):
             mice = await self._qmp.execute("query-mice")
-            name = next(mouse["name"] for mouse in mice if mouse["current"])
+            mouse = next(mouse for mouse in mice if mouse["current"])
+            await self._give_buttons(mouse["index"])
+            name = mouse["name"]
             if "PS/2" in name:
                 return self._ps2_mouse
             if "HID" in name and self._usb_tablet is not None:
@@ -345,3 +349,16 @@ class Gauges:
                     self._virtio_tablet = Virtio(self._qmp, path)
                 return self._virtio_tablet
         return self._timed
+
+    async def _give_buttons(self, index: int) -> None:
+        """Let the pointer that gets the positions get the buttons too.
+
+        QEMU sends buttons to the device with buttons that the guest has started last. That may be a
+        touch screen, which is not in its list of mice: the guest would never get a right button,
+        and each click would wait for reports that the pointer never makes.
+
+        Source:
+            QEMU's ui/input.c (qemu_input_find_handler, hmp_mouse_set).
+        """
+        if await started_virtio(self._qmp, TOUCH_SCREEN):
+            await self._qmp.monitor(f"mouse_set {index}")

@@ -23,7 +23,7 @@ from ..qmp import Qmp
 from ..stderr import Traces
 from . import events
 from .events import Event
-from .gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
+from .gauges import NO_HANDLER, NO_KEYBOARD, TOUCH_SCREEN, Gauges, started_virtio
 from .pointer import QemuPointer
 
 #: The arguments by which QMP names a console: ``device`` and ``head``.
@@ -152,7 +152,7 @@ class QemuInput:
         self._pointer_pace.reset()
 
     async def _has_touch_screen(self) -> bool:
-        return bool(await started_virtio(self.qmp, "virtio-multitouch-device"))
+        return bool(await started_virtio(self.qmp, TOUCH_SCREEN))
 
     async def _send_keys(self, index: int, qmp_name: QmpName, steps: Sequence[Step]) -> Mark:
         """Send keyboard steps; several reach the guest's keyboard in one turn of QEMU's main loop.

@@ -10,13 +10,28 @@ import { icons } from "./icons";
 import { staleText } from "./link";
 import { say } from "./words";
 
+/**
+ * Milliseconds in which new pictures are collected. The browser draws a frame for each moment with a
+ * new picture, which costs it more than the picture.
+ */
+const TOGETHER = 100;
+
+/** The bytes of one call: each is an argument. */
+const PIECE = 8192;
+
+function base64(data: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < data.length; at += PIECE)
+    text += String.fromCharCode(...data.subarray(at, at + PIECE));
+  return btoa(text);
+}
+
 class Tile {
   readonly element: HTMLElement;
   private readonly picture = h("img", { alt: "", decoding: "async" });
   private readonly state = h("span", { class: "state" });
   private readonly actions = h("div", { class: "actions" });
   private readonly link: HTMLAnchorElement;
-  private url = "";
   private version = -1;
   private shown = "";
 
@@ -60,18 +75,19 @@ class Tile {
     );
   }
 
+  get isEmpty(): boolean {
+    return this.version < 0;
+  }
+
   show(picture: SmallPicture): void {
     if (picture.version === this.version) return;
     this.version = picture.version;
-    const before = this.url;
-    this.url = URL.createObjectURL(new Blob([picture.data.slice()], { type: "image/jpeg" }));
-    this.picture.src = this.url;
-    if (before) URL.revokeObjectURL(before);
+    // Not a blob's URL: its making, fetching and end are calls of another process.
+    this.picture.src = `data:image/jpeg;base64,${base64(picture.data)}`;
   }
 
   remove(): void {
     this.element.remove();
-    if (this.url) URL.revokeObjectURL(this.url);
   }
 }
 
@@ -86,6 +102,8 @@ export class WallPage {
   private readonly search: HTMLInputElement;
   private readonly tiles = new Map<string, Tile>();
   private readonly inView = new Set<string>();
+  private readonly collected = new Map<string, SmallPicture>();
+  private collectTimer = 0;
   private machines: readonly Machine[] = [];
   private readonly observer: IntersectionObserver;
   private readonly onVisibility = () => this.askForPictures();
@@ -146,6 +164,7 @@ export class WallPage {
 
   close(): void {
     clearInterval(this.linkTimer);
+    clearTimeout(this.collectTimer);
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.onVisibility);
     for (const tile of this.tiles.values()) tile.remove();
@@ -173,7 +192,19 @@ export class WallPage {
   }
 
   showPicture(picture: SmallPicture): void {
-    this.tiles.get(picture.machine)?.show(picture);
+    const tile = this.tiles.get(picture.machine);
+    if (tile?.isEmpty) {
+      tile.show(picture);
+      return;
+    }
+    this.collected.set(picture.machine, picture);
+    this.collectTimer ||= window.setTimeout(() => this.showCollected(), TOGETHER);
+  }
+
+  private showCollected(): void {
+    this.collectTimer = 0;
+    for (const [name, picture] of this.collected) this.tiles.get(name)?.show(picture);
+    this.collected.clear();
   }
 
   private add(machine: Machine): void {

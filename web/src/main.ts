@@ -45,6 +45,7 @@ class App {
   ) {
     this.connection = new Connection(
       {
+        begun: () => this.warmUp(),
         linkChanged: (state, reason) => this.linkChanged(state, reason),
         machinesChanged: (machines) => this.machinesChanged(machines),
         pictureArrived: (picture) => {
@@ -69,7 +70,11 @@ class App {
   start(module: WebAssembly.Module): void {
     this.module = module;
     this.show();
-    // While the server opens the screen.
+    if (this.connection.hasBegun) this.warmUp();
+  }
+
+  /** Use the time in which the server opens the screen, not that before. */
+  private warmUp(): void {
     if (this.page instanceof MachinePage) this.page.warmUp();
   }
 

@@ -44,7 +44,7 @@ def devices() -> Devices:
         raise AssertionError("no test drives these devices")
 
     keyboard = SharedKeyboard(nobody, Pace(nobody))
-    pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
+    pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody, nobody)
     return Devices(keyboard, pointer, KeyboardLamps())
 
 

@@ -45,6 +45,8 @@ export interface SmallPicture {
 }
 
 export interface ConnectionEvents {
+  /** The page's messages were sent on a new socket; the server works on its answers. */
+  begun(): void;
   linkChanged(state: LinkState, reason: LinkReason): void;
   machinesChanged(machines: readonly Machine[]): void;
   pictureArrived(picture: SmallPicture): void;
@@ -56,7 +58,7 @@ export class Connection {
   private socket: WebSocket | null = null;
   private socketId = "";
   /** This page's messages may follow: its token, if it has one, was sent. */
-  private hasBegun = false;
+  hasBegun = false;
   /** The server has sent its hello. */
   isOpen = false;
   private reason = NO_REASON;
@@ -128,6 +130,7 @@ export class Connection {
     if (token) this.send(frame(0, authenticate(token)));
     this.screens.beginAll(this.socketId);
     if (this.wallNames.length > 0) this.send(frame(0, wall(this.wallNames)));
+    this.events.begun();
   }
 
   /** Disconnect, without an event. */

@@ -305,6 +305,8 @@ class Gauges:
         self._ps2 = Ps2(qmp)
         self._ps2_mouse = _Ps2Mouse(self._ps2)
         self._timed = TimedGauge()
+        #: The pointer's number for `mouse_set`; None if the machine has no touch screen.
+        self._pointer_beside_touch: int | None = None
 
     async def keyboard(self) -> Gauge:
         """Return the gauge of the keyboard that receives keys now."""
@@ -336,7 +338,8 @@ class Gauges:
         with contextlib.suppress(KjuError, KeyError, TypeError, StopIteration):
             mice = await self._qmp.execute("query-mice")
             mouse = next(mouse for mouse in mice if mouse["current"])
-            await self._give_buttons(mouse["index"])
+            has_touch = await started_virtio(self._qmp, TOUCH_SCREEN) is not None
+            self._pointer_beside_touch = mouse["index"] if has_touch else None
             name = mouse["name"]
             if "PS/2" in name:
                 return self._ps2_mouse
@@ -350,15 +353,16 @@ class Gauges:
                 return self._virtio_tablet
         return self._timed
 
-    async def _give_buttons(self, index: int) -> None:
-        """Let the pointer that gets the positions get the buttons too.
+    async def claim_buttons(self) -> None:
+        """Let the pointer that gets the positions get the buttons too; before each request.
 
         QEMU sends buttons to the device with buttons that the guest has started last. That may be a
         touch screen, which is not in its list of mice: the guest would never get a right button,
-        and each click would wait for reports that the pointer never makes.
+        and the request would wait for reports that the pointer does not make.
 
         Source:
             QEMU's ui/input.c (qemu_input_find_handler, hmp_mouse_set).
         """
-        if await started_virtio(self._qmp, TOUCH_SCREEN):
-            await self._qmp.monitor(f"mouse_set {index}")
+        if self._pointer_beside_touch is not None:
+            with contextlib.suppress(KjuError):  # it was unplugged
+                await self._qmp.monitor(f"mouse_set {self._pointer_beside_touch}")

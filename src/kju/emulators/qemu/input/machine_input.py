@@ -135,6 +135,7 @@ class QemuInput:
                 lambda: self._consoles[index].producer.mode[:2],
                 lambda: self._bus().is_absolute(number),
                 self._has_touch_screen,
+                lambda: self._gauges.claim_buttons(),
                 functools.partial(self._log.pointer, index),
             ),
             KeyboardLamps(),

@@ -58,6 +58,7 @@ class QemuPointer(SharedPointer):
         size: Returns the screen's width and height.
         absolute: Returns whether the guest's pointer takes positions now.
         has_touch: Returns whether the guest has started a touch screen.
+        claim_buttons: Lets this pointer get buttons beside a touch screen.
         log: Logs each action that was done.
     """
 
@@ -68,6 +69,7 @@ class QemuPointer(SharedPointer):
         size: Callable[[], tuple[int, int]],
         absolute: Callable[[], Awaitable[bool]],
         has_touch: Callable[[], Awaitable[bool]],
+        claim_buttons: Callable[[], Awaitable[None]],
         log: Callable[[Action], object] = lambda action: None,
     ) -> None:
         super().__init__(pace)
@@ -76,6 +78,7 @@ class QemuPointer(SharedPointer):
         self._size = size
         self._absolute = absolute
         self._has_touch = has_touch
+        self._claim_buttons = claim_buttons
         self._log = log
 
     async def absolute(self) -> bool:
@@ -88,6 +91,7 @@ class QemuPointer(SharedPointer):
             await self._settle()
             await self._check(actions)
             await self.pace.begin()
+            await self._claim_buttons()
             mark, begin = None, last_gesture(actions)
             for at, action in enumerate(actions):
                 try:

@@ -22,11 +22,13 @@ class Guest:
         self.reports: list[list[Event]] = []
         self.refuse = self.slow = False
         self.fail_at = -1
+        #: The number of reports at each claim of the buttons.
+        self.claims: list[int] = []
         self.is_absolute, self.is_touched = absolute, touched
         self.logged: list[Action] = []
         self.pointer = QemuPointer(
             self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched,
-            self.logged.append,
+            self.claim_buttons, self.logged.append,
         )  # fmt: skip
 
     async def send(self, report: Sequence[Event]) -> Mark:
@@ -47,6 +49,9 @@ class Guest:
 
     async def touched(self) -> bool:
         return self.is_touched
+
+    async def claim_buttons(self) -> None:
+        self.claims.append(len(self.reports))
 
     def act(self, *actions: Action, client: str = "a") -> Mark | None:
         return asyncio.run(self.pointer.act(client, actions))
@@ -78,6 +83,13 @@ def test_nothing_is_sent_if_one_of_several_positions_is_outside() -> None:
     with pytest.raises(GeometryError, match="800x600"):
         guest.act(To(1, 1), To(800, 1))
     assert guest.reports == []
+
+
+def test_each_request_claims_the_buttons_first() -> None:
+    guest = Guest()
+    guest.act(To(0, 0), Button(0, True), Button(0, False))
+    guest.act(Button(1, True))
+    assert guest.claims == [0, 3]
 
 
 def test_each_action_is_one_report() -> None:

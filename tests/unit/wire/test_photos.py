@@ -198,6 +198,23 @@ def test_a_colour_gradient_is_sent_exactly() -> None:
     assert viewer.down.bytes < 20_000
 
 
+def test_one_tile_of_a_photograph_is_not_searched_for_in_a_large_change() -> None:
+    rng, scene = np.random.default_rng(8), scene_of(640, 480)
+    viewer = scene.view(**LOSSY)
+    scene.run(0.01)
+    picture = np.full((480, 640, 4), 40, np.uint8)
+    picture[64:96, 64:96] = photograph(rng, 32, 32)
+    scene.producer.compare(picture)
+    scene.run(0.05)
+    assert viewer.receiver.picture.exact
+    assert viewer.shows(scene.producer)
+    picture[64:96, 64:96] = photograph(rng, 32, 32)
+    scene.producer.compare(picture)
+    scene.run(0.05)
+    assert not viewer.receiver.picture.exact, "alone it is a photo"
+    settle(scene)
+
+
 def test_a_photograph_with_text_beside_it_has_exact_text() -> None:
     rng, scene = np.random.default_rng(3), scene_of()
     viewer = scene.view(**LOSSY)

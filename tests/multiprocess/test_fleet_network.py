@@ -136,6 +136,9 @@ async def test_machines_are_seen_and_used_without_ray_and_without_a_controller(
             "starting", "running",
         ]  # fmt: skip
 
+        hint = "no node and no controller of a fleet lap is on the network; these fleets are: lab"
+        assert hint in (await command("fleet", "ls", "--fleet", "lap"))[1]
+
         # The controller ends; the leases of the machines run for some seconds more.
         await scene.stop("publisher")
         await until_async(lambda: not watcher.picture.has_controller, "its end is noticed")

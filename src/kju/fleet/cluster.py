@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import socket
 import threading
 import time
@@ -35,7 +34,7 @@ from .bases.source import FleetBase  # noqa: E402
 from .images.files import file_identity  # noqa: E402
 from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
-from .messages import REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
+from .messages import FLEET_NAME, REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
 from .near import run_near  # noqa: E402
 from .network.joining import FleetNetwork  # noqa: E402
 
@@ -51,7 +50,6 @@ ANSWER_TIMEOUT = 30.0
 LOOK = 0.5
 #: Seconds between two questions to a controller that is being killed.
 _ENDING = 0.05
-_FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
 class Start(Protocol):
@@ -90,7 +88,7 @@ class FleetLink:
         network: FleetNetwork | None = None,
         user: str = "",
     ) -> None:
-        if not _FLEET.fullmatch(fleet):
+        if not FLEET_NAME.fullmatch(fleet):
             raise UsageError(
                 f"{fleet!r} cannot be a fleet's name: use up to 32 letters, digits, '_' and '-'"
             )

@@ -13,6 +13,7 @@ out no order of another session.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
@@ -21,6 +22,8 @@ from .bases.source import FleetBase
 from .images.source import FleetImage
 from .placement import Demand, Instance, NodeFacts
 
+#: The names of fleets.
+FLEET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 #: Seconds after which a machine ends by itself, unless its lease is renewed.
 LEASE = 15.0
 #: Seconds in which a host whose lease has ended kills its emulator.

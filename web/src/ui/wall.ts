@@ -53,7 +53,10 @@ class Tile {
       },
       h("div", { class: "screen" }, this.picture),
     );
-    const name = h("bdi", { class: "name", title: oneLine(machine.name) }, oneLine(machine.name));
+    // A machine of another computer has the names of its place before its own.
+    const parts = oneLine(machine.name).split("/");
+    const name = h("bdi", { class: "name", title: oneLine(machine.name) }, parts.pop() ?? "");
+    if (parts.length > 0) name.append(h("small", {}, ` ${parts.join("/")}`));
     const strip = h("div", { class: "strip" }, name, this.state);
     this.element = h("li", { class: "tile" }, this.link, strip, this.actions);
     this.update(machine);

@@ -34,6 +34,7 @@ NOT_SHOWN = "its node does not show it any more, and the fleet's controller does
 #: The reason of a machine of which nothing is known at the moment.
 NOT_CONFIRMED = "neither its node nor the fleet's controller has confirmed it lately"
 _MAX_GENERATION = 1 << 53
+_CONTROLLERS = "kju/fleet-controller/"
 
 What = Literal["statuses", "changes"]
 
@@ -77,7 +78,12 @@ def start_of(key: str, fleet: str) -> RunningStart | None:
 
 def controller_key(fleet: str) -> str:
     """Return the key of the controller's token."""
-    return f"kju/fleet-controller/{fleet}"
+    return f"{_CONTROLLERS}{fleet}"
+
+
+def fleet_of(controller: str) -> str:
+    """Return the fleet of the key of a controller's token."""
+    return controller.removeprefix(_CONTROLLERS)
 
 
 def state_key(fleet: str, what: What | Literal["*"], part: int | Literal["*"] = "*") -> str:

@@ -23,7 +23,7 @@ from ...errors import KjuError, PeerError, UnavailableError
 from ...remote.addresses import SessionOptions
 from ...remote.transport import Engine
 from ...remote.trust import Trust
-from ..messages import MachineStatus
+from ..messages import FLEET_NAME, MachineStatus
 from .news import (
     FleetPicture,
     News,
@@ -32,6 +32,7 @@ from .news import (
     controller_key,
     decode_envelope,
     decode_news,
+    fleet_of,
     joined_news,
     start_of,
     starts_key,
@@ -52,6 +53,8 @@ GRACE_TIME = 15.0
 _LOOK = 1.0
 #: Parts of a message that wait for the others.
 _MAX_PARTS = 1024
+#: The most other fleets in a message.
+_MAX_NAMED = 8
 
 
 class FleetEvent(NamedTuple):
@@ -138,7 +141,11 @@ class FleetWatcher:
         elif found:
             self._notice(f"the controller of {fleet} is not on the network: its nodes show this")
         else:
-            self._notice(f"no node and no controller of a fleet {fleet} is on the network")
+            others = await self._find(engine, controller_key("*"))
+            # Every client of the network can send a token.
+            names = [name for name in map(fleet_of, others) if FLEET_NAME.fullmatch(name)]
+            hint = f"; these fleets are: {', '.join(names[:_MAX_NAMED])} (--fleet)" if names else ""
+            self._notice(f"no node and no controller of a fleet {fleet} is on the network{hint}")
         for key in found:
             self._on_token(key, True)
         engine.on_presence(starts_key(fleet), self._on_token)

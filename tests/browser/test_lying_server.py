@@ -99,13 +99,22 @@ def load(page: Page, url: str) -> None:
     page.goto(url)
 
 
+def parts_of(name: str) -> list[str]:
+    """Return the whole name, the machine's own name, and that of its place if it has one."""
+    place, _, own = one_line(name).rpartition("/")
+    return [one_line(name), own, *([place] if "/" in name else [])]
+
+
 def test_names_are_texts_and_lead_to_their_own_pages(page: Page, web: Web):
     LyingServer(page, NAMES, nothing)
     load(page, web.url)
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(len(NAMES))
-    assert sorted(tiles.locator("bdi").all_inner_texts()) == sorted(map(one_line, NAMES))
-    assert page.locator(".tile script, .tile .name *").count() == 0
+    shown = tiles.locator(".title").evaluate_all(
+        "all => all.map(each => [each.title, ...[...each.children].map(one => one.textContent)])"
+    )
+    assert sorted(shown) == sorted(map(parts_of, NAMES))
+    assert page.locator(".tile script, .tile bdi *").count() == 0
     # A direction of text inside the name changes nothing outside it.
     styles = "all => all.map(each => getComputedStyle(each).unicodeBidi)"
     assert set(tiles.locator("bdi").evaluate_all(styles)) == {"isolate"}

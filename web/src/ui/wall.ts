@@ -55,9 +55,10 @@ class Tile {
     );
     // A machine of another computer has the names of its place before its own.
     const parts = oneLine(machine.name).split("/");
-    const name = h("bdi", { class: "name", title: oneLine(machine.name) }, parts.pop() ?? "");
-    if (parts.length > 0) name.append(h("small", {}, ` ${parts.join("/")}`));
-    const strip = h("div", { class: "strip" }, name, this.state);
+    const name = h("bdi", { class: "name" }, parts.pop() ?? "");
+    const place = parts.length > 0 && h("bdi", { class: "place" }, parts.join("/"));
+    const title = h("div", { class: "title", title: oneLine(machine.name) }, name, place);
+    const strip = h("div", { class: "strip" }, title, this.state);
     this.element = h("li", { class: "tile" }, this.link, strip, this.actions);
     this.update(machine);
   }

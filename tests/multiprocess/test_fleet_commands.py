@@ -90,7 +90,7 @@ def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path
     (tmp_path / "own_tasks.py").write_text("def fail(machine): raise ValueError(machine.name)\n")
     assert "bot-1: bot-1" in (failed := command("map", "own_tasks:fail", "bot-1", code=1))
     assert "1 of 1 tasks failed" in failed
-    running.kill("bot-2")
+    os.kill(running.host_pid("bot-2"), signal.SIGKILL)
     until(
         lambda: (
             [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,19 @@ def test_interrupt_prints_no_traceback(
     total, _, wrong = done.stdout.partition("\n")
     assert int(total) > MOMENTS
     assert not wrong
+
+
+def test_interrupt_in_the_making_of_a_class_prints_no_traceback() -> None:
+    """Python raises another error then, whose cause is the interrupt."""
+    script = """
+import kju.cli.__main__
+class Field:
+    def __set_name__(self, owner, name):
+        raise KeyboardInterrupt
+class Imported:
+    field = Field()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

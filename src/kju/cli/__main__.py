@@ -21,8 +21,15 @@ def _report_uncaught(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
     """Print nothing for Ctrl+C: it may arrive while modules are imported, before any handler."""
-    if not issubclass(kind, KeyboardInterrupt):
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__
+    if cause is None:
         sys.__excepthook__(kind, error, traceback)
+    elif cause is not error:
+        # Python makes another error of one in `__set_name__`, such as that of an imported class.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _send_again(unraisable: Any) -> None:  # noqa: ANN401  the type exists for checkers only

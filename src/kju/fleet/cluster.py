@@ -281,9 +281,11 @@ class FleetLink:
     def _wait_until_ended(self) -> None:
         """Wait until the controller, which Ray kills, answers no more: its name is free then."""
         deadline = time.monotonic() + ANSWER_TIMEOUT
+        # Ray reports each call that it would repeat.
+        ask = self._controller.network.options(max_task_retries=0)
         with contextlib.suppress(ray.exceptions.RayError):
             while time.monotonic() < deadline:
-                ray.get(self._controller.network.remote(), timeout=ANSWER_TIMEOUT)
+                ray.get(ask.remote(), timeout=ANSWER_TIMEOUT)
                 time.sleep(_ENDING)
 
     @staticmethod

@@ -45,7 +45,7 @@ from kju.fleet import FleetBase, FleetState
 from kju.fleet.bases.keeping import KeptBases
 from kju.fleet.images.keeping import KeptImages
 from kju.fleet.images.source import PIECE
-from kju.fleet.messages import LEASE, REPORT_INTERVAL
+from kju.fleet.messages import LEASE, REPORT_INTERVAL, Changes
 from kju.fleet.network.joining import FleetNetwork
 from kju.fleet.placement import Instance
 from kju.store import running
@@ -431,11 +431,12 @@ def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixt
     ]  # fmt: skip
 
 
-def known_machines(fleet: Fleet) -> list[str]:
-    """Return the names of the fleet's machines; empty while its controller does not answer."""
+def controller_process(fleet: Fleet) -> int:
+    """Return the number of the controller's process; 0 while it does not answer."""
     with contextlib.suppress(UnavailableError):
-        return [status.name for status in fleet.machines()]
-    return []
+        changes: Changes = fleet._link.changes(None)
+        return changes.mark[0]
+    return 0
 
 
 def launched_and_known_again(fleet: Fleet) -> tuple[FleetMachine, int]:
@@ -447,9 +448,10 @@ def launched_and_known_again(fleet: Fleet) -> tuple[FleetMachine, int]:
     for _ in range(4):
         machine = fleet.launch(name="known")
         host = running.host_pid("known")
-        began = time.monotonic()
+        before, began = controller_process(fleet), time.monotonic()
         ray.kill(ray.get_actor(f"kju-controller-{fleet.name}", "kju"), no_restart=False)
-        until(lambda: known_machines(fleet) or not running.names(), "it is known or has ended")
+        until(lambda: controller_process(fleet) not in (0, before), "it was restarted")  # noqa: B023
+        until(lambda: fleet.machines() or not running.names(), "it is known or has ended")
         if running.names():
             return machine, host
         assert time.monotonic() - began > LEASE - REPORT_INTERVAL, "it ended with its lease"

@@ -45,7 +45,7 @@ from kju.fleet import FleetBase, FleetState
 from kju.fleet.bases.keeping import KeptBases
 from kju.fleet.images.keeping import KeptImages
 from kju.fleet.images.source import PIECE
-from kju.fleet.messages import LEASE, REPORT_INTERVAL, Changes
+from kju.fleet.messages import LEASE, REPORT_INTERVAL
 from kju.fleet.network.joining import FleetNetwork
 from kju.fleet.placement import Instance
 from kju.store import running
@@ -434,16 +434,14 @@ def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixt
 def controller_process(fleet: Fleet) -> int:
     """Return the number of the controller's process; 0 while it does not answer."""
     with contextlib.suppress(UnavailableError):
-        changes: Changes = fleet._link.changes(None)
-        return changes.mark[0]
+        return fleet._link.changes(None).mark[0]
     return 0
 
 
 def launched_and_known_again(fleet: Fleet) -> tuple[FleetMachine, int]:
     """Launch a machine and restart the controller; return the machine and the PID of its host.
 
-    On a busy computer Ray may take longer for that than the machine's lease. Then it was right that
-    the machine has ended, and another one is launched.
+    If Ray takes longer for that than the machine's lease, the machine ends: launch another one.
     """
     for _ in range(4):
         machine = fleet.launch(name="known")

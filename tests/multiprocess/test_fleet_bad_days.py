@@ -30,9 +30,6 @@ STOPPED = 30.0
 #: Answers each line, an expression, with a line of JSON.
 PROGRAM = """
 import json, sys, kju.fleet
-if len(sys.argv) > 2:
-    import ray
-    ray.__version__ = sys.argv[2]
 def names(machines):
     return [machine.name for machine in machines]
 def states():
@@ -51,9 +48,9 @@ with kju.fleet.open(sys.argv[1], name="lab", xvfb=True) as fleet:
 class Program:
     """A program with the fleet open."""
 
-    def __init__(self, address: str, *words: str) -> None:
+    def __init__(self, address: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, address, *words],
+            [sys.executable, "-c", PROGRAM, address],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -136,8 +133,8 @@ def start(scene: Scene) -> Iterator[Callable[..., Program]]:
     """Return a function that starts programs; they end with the test."""
     programs = []
 
-    def begin(*words: str) -> Program:
-        programs.append(Program(scene.cluster.address, *words))
+    def begin() -> Program:
+        programs.append(Program(scene.cluster.address))
         return programs[-1]
 
     yield begin
@@ -166,13 +163,6 @@ def test_two_programs_open_one_fleet_and_launch_at_the_same_time(
     assert {states[name][0] for name in names[0]} == {"running"}
     assert first.close() == ""
     until(lambda: not scene.head.machines() + scene.other.machines(), "all have ended")
-
-
-def test_a_program_with_another_version_of_ray_is_refused(
-    scene: Scene, start: Callable[..., Program]
-) -> None:
-    errors = start("1.0.0").close()
-    assert "UnavailableError" in errors and "ersion mismatch" in errors, errors
 
 
 def test_a_machine_of_a_node_that_is_stopped_for_long_does_not_exist_twice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -50,6 +51,8 @@ ANSWER_TIMEOUT = 30.0
 LOOK = 0.5
 #: Seconds between two questions to a controller that is being killed.
 _ENDING = 0.05
+#: The versions of a cluster and of this program in Ray's error.
+_VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
 
 class Start(Protocol):
@@ -98,14 +101,7 @@ class FleetLink:
         self._images: dict[Path, FleetImage] = {}
         self._bases: dict[str, FleetBase] = {}
         if not ray.is_initialized():
-            _check_address(address)
-            try:
-                ray.init(
-                    address, namespace=NAMESPACE, include_dashboard=None if address else False,
-                    log_to_driver=False, logging_level=logging.WARNING,
-                )  # fmt: skip
-            except (ConnectionError, RuntimeError) as error:
-                raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
+            _connect(address)
         wanted = network or FleetNetwork()
         self._controller: Any = start_controller(fleet, wanted) if start else _controller_of(fleet)
         if network is not None and (found := self.network()) != network:
@@ -371,6 +367,26 @@ def _own_node() -> str | None:
         return None
     own = ray.get_runtime_context().get_node_id()
     return next((name for name, node in alive_nodes().items() if node["NodeID"] == own), None)
+
+
+def _connect(address: str | None) -> None:
+    """Connect this program to a Ray cluster."""
+    _check_address(address)
+    try:
+        ray.init(
+            address, namespace=NAMESPACE, include_dashboard=None if address else False,
+            log_to_driver=False, logging_level=logging.WARNING,
+        )  # fmt: skip
+    except (ConnectionError, RuntimeError) as error:
+        # Ray has no error type for this.
+        versions = _VERSIONS.findall(str(error))
+        if len(versions) != 2:
+            raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
+        theirs, ours = (f"Ray {ray_} and Python {python}" for ray_, python in versions)
+        raise UnavailableError(
+            f"the Ray cluster at {address} runs {theirs}, and this program {ours}: Ray needs the"
+            " same versions"
+        ) from error
 
 
 def _check_address(address: str | None) -> None:

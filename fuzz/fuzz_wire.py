@@ -64,6 +64,7 @@ def seeds() -> list[bytes]:
     cursor = codecs.compress(bytes(4 * 4 * 4), "zstd")
     found: list[messages.WireMessage] = [
         messages.SessionHello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
+        messages.SessionHello(1, "view", ["zstd"], 1 << 20, rate=2.0, max_side=320),
         messages.Proof(b"p"),
         messages.Ack(3, [1, 2], 99, True),
         messages.ViewerInput(1, b"body", 40),

@@ -264,7 +264,7 @@ async def test_fifty_pages_share_one_encoding(server: WebServer, draw: Draw) -> 
         await asyncio.to_thread(draw, "#336699")
         for screen in screens:
             await until_async(lambda screen=screen: shows(screen, 0x99, 0x66, 0x33))  # type: ignore[misc]
-        encoders = server.site._machines.served["debian"].screens[0]._screen.opened[1]
+        encoders = server.site._machines.served["debian"].screens[0]._screen.picture().encoders
         assert len(encoders._made) == 1
 
 

@@ -78,6 +78,7 @@ class _SessionOptions(NamedTuple):
     audience: bool
     lossy: bool
     codecs: list[str]
+    max_side: int
 
 
 class _SessionTimes:
@@ -103,6 +104,7 @@ class Mirror:
         audience: Join the audience; its members share one stream and have the role `view`.
         lossy: Accept photographic areas as JPEG first.
         codec: The preferred codec; empty for the best one.
+        max_side: The target shows the screen small: see `messages.SessionHello.max_side`.
         threads: Draws; by default a thread of this mirror's own.
         on_status: Called with each new status of the link.
         on_event: Called with each event of the machine.
@@ -125,6 +127,7 @@ class Mirror:
         audience: bool = False,
         lossy: bool = False,
         codec: str = "",
+        max_side: int = 0,
         threads: Executor | None = None,
         on_status: Callable[[LinkStatus], object] = lambda status: None,
         on_event: Callable[[MachineEvent], object] = lambda event: None,
@@ -133,7 +136,7 @@ class Mirror:
         self._engine, self.name = engine, name
         self._target = target
         offered = codecs.offered(codec, photos=lossy)
-        self._options = _SessionOptions(role, user, prove, audience, lossy, offered)
+        self._options = _SessionOptions(role, user, prove, audience, lossy, offered, max_side)
         self._calls = _Callbacks(on_event, on_drawn)
         self._loop = asyncio.get_running_loop()
         self._queue = DrawingQueue(self._begin_drawing, self._process, threads)
@@ -148,6 +151,12 @@ class Mirror:
     def status(self) -> LinkStatus:
         """The last status of the link."""
         return self._report.status
+
+    @property
+    def screen_size(self) -> tuple[int, int] | None:
+        """The size of the screen, which the target may show smaller; None before it is known."""
+        mode = self.receiver.picture.mode
+        return mode.screen_size if mode else None
 
     @property
     def is_closed(self) -> bool:
@@ -221,6 +230,15 @@ class Mirror:
             self._flush()
             self._plan_tick()
 
+    def set_max_side(self, max_side: int) -> None:
+        """Show the screen in another size: begins another session, unless the size is the same."""
+        if max_side != self._options.max_side:
+            self._options = self._options._replace(max_side=max_side)
+            if not self.is_closed and self.receiver.stage is not Stage.NEW:
+                self.receiver.goodbye("the viewer shows the screen in another size")
+                self._flush()
+                self._connect()
+
     async def shown(self, timeout: float) -> None:
         """Return when the picture is no older than the last change of the rate.
 
@@ -283,7 +301,7 @@ class Mirror:
         self.receiver.start(
             options.role, user=options.user, prove=options.prove() if options.prove else None,
             audience=options.audience, codecs=options.codecs, lossy=options.lossy,
-            previous=self._link.previous, rate=self._rate.begin(),
+            previous=self._link.previous, rate=self._rate.begin(), max_side=options.max_side,
         )  # fmt: skip
         self._times.started, self._times.hinted = self._loop.time(), 0.0
         self._flush()

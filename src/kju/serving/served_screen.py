@@ -222,7 +222,7 @@ class ServedScreen:
             await self._rate.match()
             await self._screen.open(self._on_change)
             self._follow_replacement()
-            consumer, encoders = self._screen.opened
+            picture = self._screen.picture(0 if hello.audience else hello.max_side)
         except KjuError as error:
             # The viewer is not authenticated yet, and the error may name files of this computer.
             self.delivery.notices.report(f"{self.name} cannot be opened: {error}")
@@ -238,6 +238,8 @@ class ServedScreen:
             self._rate.follow()
             return
         role = granted(self._policy.most_role(), admission.role)
+        if hello.max_side:
+            role = "view"  # its pixels are not those of the screen
         admission = admission._replace(role=role)
         greeting = self.registry.greeting()
         if len(greeting) >= limits.MAX_GREETING:
@@ -245,8 +247,8 @@ class ServedScreen:
             reason = f"too many viewers connect to {self.name} at the same time"
             self._end(secrets.choice(greeting), reason, retry=True)
         sender = SenderSession(
-            encoders.for_viewer(hello),
-            consumer,
+            picture.encoders.for_viewer(hello),
+            picture.consumer,
             lambda hello, raw: admission,
             lambda sealed: self._open_audience().join(sealed),
             ordered=self._carrier.is_ordered,
@@ -315,8 +317,10 @@ class ServedScreen:
 
     def _open_audience(self) -> Audience:
         if self._audience is None:
-            consumer, encoders = self._screen.opened
-            self._audience = Audience(self._carrier, encoders, consumer, self._loop.time())
+            picture = self._screen.picture()
+            self._audience = Audience(
+                self._carrier, picture.encoders, picture.consumer, self._loop.time()
+            )
         return self._audience
 
     def _receive_from_member(

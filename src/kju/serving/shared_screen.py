@@ -1,6 +1,6 @@
 """SHELL: the screen of a console, which its viewers share.
 
-It is open while there are viewers, and has one encoder for each codec.
+It is open while there are viewers, and has one encoder for each codec and size of the picture.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..client.aio.link import AsyncLink
 from ..client.aio.waiting import SeenSurface
@@ -21,6 +21,7 @@ from ..surface import State
 from ..surface._core import WAIT_CAP_MS, Reader
 from ..surface.consumer import Consumer
 from ..wire.encoder import Encoders
+from ..wire.reduced_picture import ReducedPicture, reduced_side
 
 #: Seconds from the last viewer's end to the closing of the screen: a viewer may reconnect.
 GRACE_TIME = 5.0
@@ -96,6 +97,12 @@ class ConsoleOrigin:
         if self._segment.mapping.guarded and self._segment.mapping.lost:
             self._segment.check()
         return self._consumer
+
+    @property
+    def screen_size(self) -> tuple[int, int] | None:
+        """The size of the screen."""
+        mode = self.consumer.mode
+        return mode.width, mode.height
 
     async def open(self, changed: Callable[[], None]) -> None:
         """Open the console's surface, and call *changed* after each publication."""
@@ -178,8 +185,20 @@ def _nothing() -> None:
     """Report no change: the console is not open."""
 
 
+class ScreenPicture(NamedTuple):
+    """A picture of a screen: all of it, or a smaller one.
+
+    Attributes:
+        consumer: The surface.
+        encoders: Its encoders.
+    """
+
+    consumer: Consumer
+    encoders: Encoders
+
+
 class SharedScreen:
-    """A screen and its encoders.
+    """A screen and its pictures.
 
     Args:
         origin: The screen.
@@ -191,7 +210,8 @@ class SharedScreen:
 
     def __init__(self, origin: ScreenOrigin, name: str) -> None:
         self._origin, self._name = origin, name
-        self._opened: tuple[Consumer, Encoders] | None = None
+        #: Empty while the screen is not open.
+        self._pictures: dict[int, ScreenPicture] = {}
         self._lock = asyncio.Lock()
         self._unused_since: float | None = None
         self.rate: float | None = None
@@ -202,16 +222,19 @@ class SharedScreen:
             await self._origin.set_rate(rate)
             self.rate = rate
 
-    @property
-    def opened(self) -> tuple[Consumer, Encoders]:
-        """The surface and its encoders.
+    def picture(self, max_side: int = 0) -> ScreenPicture:
+        """Return the picture for a viewer: see `messages.SessionHello.max_side`.
 
         Raises:
             UnavailableError: The screen is not open.
         """
-        if self._opened is None:
+        if not self._pictures:
             raise UnavailableError(f"{self._name} is not open")
-        return self._opened
+        side = reduced_side(max_side)
+        if side not in self._pictures:
+            made = ReducedPicture(self._pictures[0].consumer, side)
+            self._pictures[side] = ScreenPicture(made.consumer, made.encoders)
+        return self._pictures[side]
 
     async def open(self, changed: Callable[[], None]) -> None:
         """Open the screen. No effect if it is open.
@@ -220,16 +243,19 @@ class SharedScreen:
             KjuError: It cannot be opened.
         """
         async with self._lock:
-            if self._opened is None:
+            if not self._pictures:
                 await self._origin.open(changed)
-                consumer = self._origin.consumer
-                self._opened = consumer, Encoders(consumer)
+                self._begin(self._origin.consumer)
+
+    def _begin(self, consumer: Consumer) -> None:
+        """Show another surface."""
+        self._pictures = {0: ScreenPicture(consumer, Encoders(consumer))}
 
     def follow_replacement(self) -> bool:
         """Change to the surface that has replaced the present one; return whether one has."""
-        if self._opened is None or (consumer := self._origin.consumer) is self._opened[0]:
+        if not self._pictures or (consumer := self._origin.consumer) is self._pictures[0].consumer:
             return False
-        self._opened = consumer, Encoders(consumer)
+        self._begin(consumer)
         return True
 
     def is_unused(self, now: float, *, has_viewers: bool) -> bool:
@@ -247,7 +273,7 @@ class SharedScreen:
     def close(self) -> None:
         """Close the screen."""
         self._origin.close()
-        self._opened = None
+        self._pictures.clear()
 
 
 class PublicationWatch:

@@ -18,7 +18,6 @@ from typing import Protocol
 from .. import encoding
 from ..errors import KjuError, MachineError, UnavailableError
 from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
-from ..surface.consumer import Consumer
 from ..surface.thumbnail import Thumbnail, copy_thumbnail
 from .messages import SmallPicture, encode
 
@@ -50,6 +49,14 @@ class WallSocket(Protocol):
         """Send a WebSocket message."""
 
 
+class SmallOrigin(ScreenOrigin, Protocol):
+    """A screen of which a small picture is made; its surface may show it smaller."""
+
+    @property
+    def screen_size(self) -> tuple[int, int] | None:
+        """The size of the screen, pixels; None before it is known."""
+
+
 class SmallPictures:
     """The pictures of all walls.
 
@@ -61,7 +68,7 @@ class SmallPictures:
     def __init__(
         self,
         sockets: Callable[[], Iterable[WallSocket]],
-        origin: Callable[[str], ScreenOrigin] = lambda name: ConsoleOrigin(name, 0),
+        origin: Callable[[str], SmallOrigin] = lambda name: ConsoleOrigin(name, 0),
     ) -> None:
         self._sockets, self._origin = sockets, origin
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -113,7 +120,7 @@ class SmallPictures:
                 await changed.wait()
                 changed.clear()
                 with contextlib.suppress(UnavailableError):  # nothing was drawn yet
-                    last = await self._make(name, origin.consumer, last)
+                    last = await self._make(name, origin, last)
                 self._send(name)
                 await asyncio.sleep(1 / RATE)
         except MachineError as error:
@@ -124,17 +131,17 @@ class SmallPictures:
         finally:
             origin.close()
 
-    async def _make(self, name: str, consumer: Consumer, last: Thumbnail | None) -> Thumbnail:
+    async def _make(self, name: str, origin: SmallOrigin, last: Thumbnail | None) -> Thumbnail:
         """Make the newest picture, if the screen has changed."""
         made = await asyncio.to_thread(
-            copy_thumbnail, consumer, MAX_WIDTH, MAX_HEIGHT, last, _TRIES
+            copy_thumbnail, origin.consumer, MAX_WIDTH, MAX_HEIGHT, last, _TRIES
         )
         if made is not last:
             data = await asyncio.to_thread(as_jpeg, made)
             height, width = made.pixels.shape[:2]
-            version, mode = made.mark.version, made.mode
+            screen_size = origin.screen_size or made.mode[:2]
             self._newest[name] = encode(
-                SmallPicture(name, version, width, height, mode.width, mode.height, data)
+                SmallPicture(name, made.mark.version, width, height, *screen_size, data)
             )
         return made
 

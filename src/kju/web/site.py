@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ..client.targets import machines
 from ..errors import KjuError
 from ..serving.served_machine import ServedMachines
-from ..serving.shared_screen import ConsoleOrigin, ScreenOrigin
+from ..serving.shared_screen import ConsoleOrigin
 from ..wire.greeting import Admission, Admit
 from ..wire.messages import SessionHello
 from .access import Access
@@ -21,7 +21,7 @@ from .carrier import WebCarrier
 from .connections import PAGES
 from .messages import WebMachine
 from .page_socket import ENDED, FAULT, GOING_AWAY, NO_SESSION, PageSocket
-from .pictures import SmallPictures
+from .pictures import SmallOrigin, SmallPictures
 from .remote.gateway import FarComputer, Gateway, is_remote
 from .remote.screen import FarScreen
 
@@ -110,7 +110,7 @@ class Site:
         theirs = (page for page in self.sockets.values() if page.principal.owner == principal.owner)
         return self._gateway.refusal(machine, principal, (n for page in theirs for n in page.shown))
 
-    def _small_origin(self, name: str) -> ScreenOrigin:
+    def _small_origin(self, name: str) -> SmallOrigin:
         remote = self.remote(name)
         return ConsoleOrigin(name, 0) if remote is None else remote.small_origin()
 

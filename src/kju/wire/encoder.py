@@ -42,6 +42,24 @@ MAX_DATA = MAX_MESSAGE - 200
 _MAX_TILE_SIDE = 64
 
 
+class SurfaceSource:
+    """Fills a surface when its viewers look at it. This one does nothing: others fill it."""
+
+    def update(self, pixels: bool) -> None:
+        """Publish what is new, before the surface is read.
+
+        Args:
+            pixels: Publish the pixels too, not only the state.
+
+        Raises:
+            FormatError: The memory of the source is not valid.
+        """
+
+    def screen_size(self) -> tuple[int, int]:
+        """Return the screen's size, pixels, if the surface is a smaller picture; else 0, 0."""
+        return 0, 0
+
+
 class Encoder:
     """The steps of one screen for viewers that read the same codec.
 
@@ -49,6 +67,7 @@ class Encoder:
         consumer: The screen. Its buffer stays valid as long as this is used.
         codec: The codec of the segments.
         policy: Decides about photos; by default all pixels are exact.
+        source: Fills the surface of *consumer*; by default others fill it.
 
     Attributes:
         mode: The screen's mode; its epoch is 0 before there is one.
@@ -58,12 +77,18 @@ class Encoder:
         complete_version: The shadow has all changes up to this version; 0 while some of it was
             never copied.
         changed_at: The generation at which each tile has changed last.
+        source: The same.
     """
 
     def __init__(
-        self, consumer: Consumer, codec: str = "zstd", policy: ExactPolicy | None = None
+        self,
+        consumer: Consumer,
+        codec: str = "zstd",
+        policy: ExactPolicy | None = None,
+        source: SurfaceSource | None = None,
     ) -> None:
         self._consumer = consumer
+        self.source = source or SurfaceSource()
         self.codec = codec
         self.policy = policy or ExactPolicy()
         self.generation = 0
@@ -340,10 +365,11 @@ class Encoders:
 
     Args:
         consumer: The screen.
+        source: See `Encoder`.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
+    def __init__(self, consumer: Consumer, source: SurfaceSource | None = None) -> None:
+        self._consumer, self._source = consumer, source
         self._made: dict[tuple[str, bool], Encoder] = {}
 
     def for_viewer(self, hello: SessionHello) -> Encoder:
@@ -359,5 +385,5 @@ class Encoders:
         lossy = accepts_photos and jpeg.is_available()
         if (codec, lossy) not in self._made:
             policy = PhotoPolicy() if lossy else None
-            self._made[codec, lossy] = Encoder(self._consumer, codec, policy)
+            self._made[codec, lossy] = Encoder(self._consumer, codec, policy, self._source)
         return self._made[codec, lossy]

@@ -68,6 +68,8 @@ class SessionHello(WireMessage, frozen=True, tag=1):
         rate: The rate at which the viewer looks, per second; 0: it does not look; None: at the
             sender's own pace. Later `ViewerRate` messages change it.
         rare_pings: While it looks rarely, its pings may be rare: see `update_pace.quiet_time`.
+        max_side: The viewer shows the screen small: it needs no more pixels than this on the longer
+            side. It gets a smaller picture and the role `view`. 0: the screen as it is.
     """
 
     protocol: int
@@ -81,6 +83,7 @@ class SessionHello(WireMessage, frozen=True, tag=1):
     previous: Text = ""
     rate: Rate | None = None
     rare_pings: bool = False
+    max_side: Annotated[int, Meta(ge=0, le=MAX_SIDE)] = 0
 
 
 class Proof(WireMessage, frozen=True, tag=2):
@@ -199,7 +202,11 @@ class ModeUpdate(WireMessage, frozen=True, tag=19):
 
     Attributes:
         epoch: The sender's number of the mode.
+        width: The width of the picture, pixels.
+        height: The height of the picture, pixels.
         grey: A pixel has one byte.
+        screen_width: The width of the screen, if the picture is a smaller one; else 0.
+        screen_height: The same for its height.
     """
 
     serial: Serial
@@ -207,6 +214,13 @@ class ModeUpdate(WireMessage, frozen=True, tag=19):
     width: Side
     height: Side
     grey: bool = False
+    screen_width: Annotated[int, Meta(ge=0, le=MAX_SIDE)] = 0
+    screen_height: Annotated[int, Meta(ge=0, le=MAX_SIDE)] = 0
+
+    @property
+    def screen_size(self) -> tuple[int, int]:
+        """The size of the screen, pixels."""
+        return self.screen_width or self.width, self.screen_height or self.height
 
 
 class Segment(WireMessage, frozen=True, tag=20):

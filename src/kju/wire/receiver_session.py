@@ -199,13 +199,13 @@ class ReceiverSession:
     def start(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] | None = None, credit: int = CREDIT, audience: bool = False,
-        lossy: bool = False, previous: str = "", rate: float | None = None,
+        lossy: bool = False, previous: str = "", rate: float | None = None, max_side: int = 0,
     ) -> None:  # fmt: skip
         """Begin the session: queue the hello. See `messages.SessionHello`."""
         names = offered() if codecs is None else codecs
         hello = SessionHello(
             PROTOCOL, role, list(names), credit, user, prove.key if prove else b"",
-            audience, lossy, previous, rate, True,
+            audience, lossy, previous, rate, True, max_side,
         )  # fmt: skip
         self._greeting = ViewerGreeting(hello, prove)
         self.stage = Stage.GREETED

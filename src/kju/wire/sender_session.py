@@ -19,11 +19,12 @@ Any other message breaks the protocol and ends the session.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import KjuError, PeerError
+from ..errors import FormatError, KjuError, PeerError
 from ..protocol.values import Role, may_send_input
 from ..surface.geometry import Rect
 from . import messages
@@ -329,6 +330,8 @@ class SenderSession:
 
         Of an audience this is the session of the audience.
         """
+        with contextlib.suppress(FormatError):  # `next_message` raises it
+            self._encoder.source.update(True)
         version = self._viewer.version
         self._viewer.confirm(version)
         self.pace.require(version)
@@ -419,7 +422,9 @@ class SenderSession:
     def _next_made(self, now: float, max_bytes: int) -> InFlight | None:
         """Make the next message; between two updates there is only the screen's state."""
         serial, viewer = self.outgoing.serial + 1, self._viewer
-        if not self.pace.allows(now):
+        is_due = self.pace.allows(now)
+        self._encoder.source.update(is_due)
+        if not is_due:
             return viewer.next_state(serial)
         version = viewer.version
         if self.pace.is_between:

@@ -186,8 +186,12 @@ class SentPicture:
             # The kept steps would first show old content; whole tiles show the newest.
             self._fall_behind()
         return InFlight(
-            NOT_SENT, ModeUpdate(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
-        )
+            NOT_SENT,
+            ModeUpdate(
+                serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8,
+                *encoder.source.screen_size(),
+            ),
+        )  # fmt: skip
 
     def next_state(self, serial: int) -> InFlight | None:
         """Make a message of the screen's state, if the viewer has another one."""

@@ -1,7 +1,8 @@
 """The picture of one remote screen: a session while its tile is in view.
 
-The session states the rate at which the wall looks, so that its sender compares and sends no more.
-It has the role `view`. Everything runs in the event loop of the connection.
+The session states the rate at which the wall looks, and the size of the tile, so that its sender
+compares and sends no more. It has the role `view`. Everything runs in the event loop of the
+connection.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ...surface import State
 from ...surface.thumbnail import Thumbnail
 from ...wire import jpeg
 from ...wire.greeting import Stage
+from ...wire.reduced_picture import reduced_side
 from ..machines.remote_machines import ScreenNews
 
 log = logging.getLogger(__name__)
@@ -69,11 +71,11 @@ class Reports(NamedTuple):
     """The callbacks of a screen, called in its event loop.
 
     Attributes:
-        picture: Takes a new thumbnail.
+        picture: Takes a new thumbnail, and the size of the screen in pixels.
         news: Takes the state, when it is another one.
     """
 
-    picture: Callable[[Thumbnail], object]
+    picture: Callable[[Thumbnail, tuple[int, int]], object]
     news: Callable[[ScreenNews], object]
 
 
@@ -112,6 +114,8 @@ class RemoteScreen:
         """Look this often, and make thumbnails of this size at most."""
         if size != self._size:
             self._size, self._last = size, None
+            if self._mirror is not None:
+                self._mirror.set_max_side(self._side)
             self._look_soon()
         if rate == self.rate:
             return
@@ -123,6 +127,11 @@ class RemoteScreen:
         else:
             self._wanted.clear()
             asyncio.get_running_loop().call_later(LINGER, self.leave)
+
+    @property
+    def _side(self) -> int:
+        """The side of the picture to request, so that similar sizes need no other session."""
+        return reduced_side(max(self._size))
 
     def leave(self) -> None:
         """End the session, unless the tile is in view."""
@@ -169,7 +178,8 @@ class RemoteScreen:
         self._was_live = False
         self._mirror = mirror = Mirror(
             engine, name, self._target, "view",
-            user=user, prove=prove, lossy=jpeg.is_available(), threads=self._parts.threads,
+            user=user, prove=prove, lossy=jpeg.is_available(), max_side=self._side,
+            threads=self._parts.threads,
             on_status=self._status_changed, on_drawn=self._look_soon,
         )  # fmt: skip
         mirror.set_rate(self.rate)
@@ -188,7 +198,7 @@ class RemoteScreen:
             self._mirror = None
             mirror.close()
             await mirror.drawing_finished()
-            self._look()
+            self._look_at(mirror)
             self._target.close()
 
     def _status_changed(self, status: LinkStatus) -> None:
@@ -223,6 +233,10 @@ class RemoteScreen:
         self._timer = loop.call_at(min(loop.time() + SETTLE, self._look_by), self._look)
 
     def _look(self) -> None:
+        if self._mirror is not None:
+            self._look_at(self._mirror)
+
+    def _look_at(self, mirror: Mirror) -> None:
         """Take the picture of the target, if it is another one."""
         if self._timer is not None:
             self._timer.cancel()
@@ -233,4 +247,4 @@ class RemoteScreen:
             return  # nothing was received yet, or the mode changes all the time
         if thumbnail is not self._last:
             self._last = thumbnail
-            self._reports.picture(thumbnail)
+            self._reports.picture(thumbnail, mirror.screen_size or thumbnail.mode[:2])

@@ -148,7 +148,6 @@ class RemoteTiles:
         parts = SharedParts(self._threads, self._budget)
         return RemoteScreen(ScreenPlace(engine, key.name, user), parts, reports)
 
-    def _take_picture(self, key: MachineKey, picture: Thumbnail) -> None:
-        size = picture.mode.width, picture.mode.height
+    def _take_picture(self, key: MachineKey, picture: Thumbnail, size: tuple[int, int]) -> None:
         self._tiles[key] = self.tile(key).showing(picture.pixels, size)
         self._on_change(key)

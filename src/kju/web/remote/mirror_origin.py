@@ -78,6 +78,7 @@ class MirrorOrigin:
         parts: The parts that it shares with others.
         role: The wanted role.
         lossy: Accept photographic areas as JPEG first.
+        max_side: Show the screen small: see `messages.SessionHello.max_side`.
         on_event: Called with each event of the machine.
     """
 
@@ -88,10 +89,11 @@ class MirrorOrigin:
         role: Role,
         *,
         lossy: bool = False,
+        max_side: int = 0,
         on_event: Callable[[MachineEvent], object] = lambda event: None,
     ) -> None:
         self._place, self._parts, self._wanted = place, parts, role
-        self._lossy, self._on_event = lossy, on_event
+        self._lossy, self._max_side, self._on_event = lossy, max_side, on_event
         self._rate: float | None = None
         self._target: MemoryTarget | None = None
         self._mirror: Mirror | None = None
@@ -131,6 +133,11 @@ class MirrorOrigin:
         return self._target.consumer
 
     @property
+    def screen_size(self) -> tuple[int, int] | None:
+        """The size of the screen, which the surface may show smaller; None before it is known."""
+        return self._mirror.screen_size if self._mirror else None
+
+    @property
     def memory(self) -> int:
         """The bytes of its picture."""
         return self._target.size if self._target else 0
@@ -156,7 +163,7 @@ class MirrorOrigin:
         mirror = self._mirror = Mirror(
             engine, name, target, self._wanted,
             user=user, prove=Prover(Trust(default_folder()), user, name) if user else None,
-            lossy=self._lossy, threads=self._parts.threads,
+            lossy=self._lossy, max_side=self._max_side, threads=self._parts.threads,
             on_status=show, on_event=self._on_event, on_drawn=changed,
         )  # fmt: skip
         mirror.set_rate(self._rate)

@@ -25,6 +25,7 @@ from ...surface import State
 from ...wire.greeting import Admit
 from ...wire.messages import InputDone, MachineEvent
 from ...wire.receiver_session import ReceiverSession
+from ..pictures import MAX_HEIGHT, MAX_WIDTH
 from .mirror_origin import MirrorOrigin, MirrorParts, RemotePlace
 
 #: Inputs in progress at the sender: less than `kju.wire.sequence.MAX_INPUTS`, at which a session
@@ -83,7 +84,8 @@ class FarScreen:
 
     def small_origin(self) -> MirrorOrigin:
         """Return another session with the screen, for its small picture."""
-        return MirrorOrigin(self.place, self._parts.for_small_pictures(), "view", lossy=True)
+        parts, side = self._parts.for_small_pictures(), max(MAX_WIDTH, MAX_HEIGHT)
+        return MirrorOrigin(self.place, parts, "view", lossy=True, max_side=side)
 
     @property
     def memory(self) -> int:

@@ -278,16 +278,17 @@ class SimulatedFleet:
     def _hear(self) -> None:
         if self.ledger.breaches:
             raise self.ledger.breaches[0]
-        roster = self.controller._roster
-        changes = roster.changes_since(self._heard)
-        if len(changes) < roster.change_count - self._heard:
+        log = self.controller._roster.log
+        changes = log.since(self._heard)
+        if len(changes) < log.count - self._heard:
             raise PromiseBrokenError("changes were dropped before anybody could hear them")
-        self._heard = roster.change_count
+        self._heard = log.count
         for status in changes:
             if status.state not in (FleetState.LOST, FleetState.ENDED):
                 continue
             instance = Instance(status.name, status.generation)
-            word = self._word.setdefault(instance, Word(status.since, status.state, status.reason))
+            heard = Word(self.loop.time(), status.state, status.reason)
+            word = self._word.setdefault(instance, heard)
             if not word.reason:
                 raise PromiseBrokenError(f"{instance} has ended without a reason")
             waits = self._awaited.get(instance)

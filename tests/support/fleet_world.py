@@ -245,9 +245,9 @@ class World:
 
     def hear(self):
         """Take the changes of the roster, as its clients do."""
-        new = self.roster.change_count - (self._told if self._told_of is self.roster else 0)
-        self.told += self.roster.changes[len(self.roster.changes) - new :] if new else []
-        self._told_of, self._told = self.roster, self.roster.change_count
+        log = self.roster.log
+        self.told += log.since(self._told if self._told_of is self.roster else 0)
+        self._told_of, self._told = self.roster, log.count
 
     def living(self):
         """Return the hosts whose guests run: not those of a stopped node."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..errors import MachineLostError
 from .messages import (
@@ -19,7 +20,7 @@ from .messages import (
     MachineSpec,
     MachineStatus,
 )
-from .placement import Node
+from .placement import Instance, Node
 from .records import SentOrder
 from .roster import Roster
 
@@ -54,7 +55,9 @@ class FleetController:
         # Milliseconds of the wall clock: a restarted controller does not repeat a session.
         first = self._process = time.time_ns() // 1_000_000
         recover = now + LEASE + END_TIME if restarted else now
-        self._roster = Roster(first_session=first, recover_until=recover)
+        self._roster = Roster(first_session=first, recover_until=recover, wall=time.time() - now)
+        #: Those that run, by the tokens of their programs.
+        self._launches: dict[str, asyncio.Task[Any]] = {}
         #: Those who wait for a change of a machine, by its name: thousands may wait, each for one.
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._changes = 0
@@ -72,37 +75,59 @@ class FleetController:
         self._after()
         return grant
 
-    async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+    async def launch(self, specs: Sequence[MachineSpec], token: str = "") -> list[MachineStatus]:
         """Start machines, all or none; return when all of them run.
+
+        Args:
+            specs: The machines.
+            token: The launch, for `abandon`, which cancels the task that calls this.
 
         Raises:
             FleetFullError: A machine has no place.
             MachineExistsError: A name is in use.
             MachineLostError: One did not start, or was lost before the others ran; none is left.
         """
-        while self._roster.recovering(self._clock()):
-            await asyncio.sleep(_TICK)
-        self._roster.submit(specs, self._clock())
-        names = [spec.name for spec in specs]
+        task = asyncio.current_task()
+        if token and task is not None:
+            self._launches[token] = task
         try:
-            await self._send_slowly()
-            return [await self._started(name) for name in names]
-        except BaseException:
-            for name in names:
-                self._roster.end(name, "another one of its launch did not start", self._clock())
-            self._after()
-            raise
+            return await self._launch(specs)
+        finally:
+            self._launches.pop(token, None)
 
-    async def end(self, name: str, reason: str) -> MachineStatus:
+    def abandon(self, token: str) -> None:
+        """End a launch and its machines: its program waits no more. No effect if it is over."""
+        if (work := self._launches.get(token)) is not None:
+            work.cancel()
+
+    async def end(self, name: str, reason: str, generation: int | None = None) -> MachineStatus:
         """End a machine; return when it has ended.
+
+        Args:
+            name: The machine.
+            reason: Why.
+            generation: Its newest start, if only that is to be ended.
 
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.
+            MachineLostError: The newest start is another one.
         """
-        self._roster.end(name, reason, self._clock())
+        ended = self._roster.end(name, reason, self._clock(), generation)
         self._after()
-        await self._wait(name, lambda status: status.state is FleetState.ENDED)
-        return self._roster.status(name)
+        while (status := self._roster.status(name)).state is not FleetState.ENDED:
+            if status.generation != ended.generation:
+                break  # the name is another machine's
+            await self._change(name)
+        return status
+
+    async def end_all(self, reason: str) -> None:
+        """End all machines; return when they have ended."""
+        names = [status.name for status in self._roster.statuses()]
+        await asyncio.gather(*(self.end(name, reason) for name in names))
+
+    def lost(self, name: str, generation: int) -> MachineLostError:
+        """Return the error for a start of a machine that is over: see `ChangeLog.lost`."""
+        return self._roster.log.lost(name, generation)
 
     def free_names(self, stem: str, count: int) -> list[str]:
         """Return names that the fleet does not have: see `Roster.free_names`."""
@@ -126,8 +151,8 @@ class FleetController:
         A mark of the controller's last process stands for the begin of this one.
         """
         since = mark[1] if mark is not None and mark[0] == self._process else 0
-        kept = self._roster.changes_since(since)
-        count = self._roster.change_count
+        kept = self._roster.log.since(since)
+        count = self._roster.log.count
         # Without a mark nothing was missed: the caller sees the fleet for the first time.
         missed = count - since - len(kept) if mark is not None else 0
         return Changes((self._process, count), tuple(kept), missed)
@@ -153,26 +178,52 @@ class FleetController:
         """
         return self._roster.drain(node)
 
-    async def _started(self, name: str) -> MachineStatus:
-        over = (FleetState.RUNNING, FleetState.LOST, FleetState.ENDED)
-        status = await self._wait(name, lambda status: status.state in over)
-        if status.state is FleetState.RUNNING:
-            return status
-        raise MachineLostError(
-            f"the machine {name!r} did not start on {status.node}: {status.reason}",
-            name,
-            status.generation,
-            status.node,
-            time.time(),
-            status.log,
-        )
+    async def _launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+        while self._roster.recovering(self._clock()):
+            await asyncio.sleep(_TICK)
+        submitted = self._roster.submit(specs, self._clock())
+        starts = [Instance(status.name, status.generation) for status in submitted]
+        tasks: list[asyncio.Task[None]] = []
+        why = "another one of its launch did not start"
+        try:
+            await self._send_slowly()
+            while True:
+                tasks = [asyncio.create_task(self._started(start)) for start in starts]
+                await asyncio.gather(*tasks)
+                statuses = [self._roster.submitted(start) for start in starts]
+                # One that has run may have been lost before the last one did.
+                if all(status.state is FleetState.RUNNING for status in statuses):
+                    return statuses
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                why = "its program ended its launch"
+            for start in starts:
+                # Not a later machine of the name.
+                with contextlib.suppress(MachineLostError):
+                    self._roster.submitted(start)
+                    self._roster.end(start.name, why, self._clock())
+            self._after()
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    async def _wait(self, name: str, wanted: Callable[[MachineStatus], bool]) -> MachineStatus:
-        while not wanted(status := self._roster.status(name)):
-            changed = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(name, []).append(changed)
-            await changed
-        return status
+    async def _started(self, start: Instance) -> None:
+        """Return when a submitted machine runs.
+
+        Raises:
+            MachineLostError: It does not, and is not started again.
+        """
+        while (status := self._roster.submitted(start)).state is not FleetState.RUNNING:
+            if status.state in (FleetState.LOST, FleetState.ENDED):
+                raise self._roster.log.lost(start.name, status.generation)
+            await self._change(start.name)
+
+    async def _change(self, name: str) -> None:
+        """Return after the next change of a machine."""
+        changed = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(name, []).append(changed)
+        await changed
 
     async def _send_slowly(self) -> None:
         """Send the orders of a launch, and answer reports in between: it may have thousands."""
@@ -190,11 +241,11 @@ class FleetController:
     def _after(self) -> None:
         """Send the orders of a decision, and wake those who wait for it."""
         self._send_all(self._roster.take_orders())
-        changes = self._roster.changes_since(self._changes)
+        changes = self._roster.log.since(self._changes)
         names = {status.name for status in changes}
-        if len(changes) < self._roster.change_count - self._changes:
+        if len(changes) < self._roster.log.count - self._changes:
             names = set(self._waiting)  # more than the roster keeps
-        self._changes = self._roster.change_count
+        self._changes = self._roster.log.count
         for name in names & self._waiting.keys():
             for changed in self._waiting.pop(name):
                 if not changed.done():

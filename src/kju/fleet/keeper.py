@@ -7,12 +7,12 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ..errors import KjuError, MachineGoneError, UnavailableError
+from ..errors import KjuError, MachineGoneError, MachineNotFoundError, UnavailableError
 from ..protocol.leases import Lease
 from .bases.keeping import KeptBases
 from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts
@@ -29,6 +29,7 @@ from .messages import (
     StartOrder,
 )
 from .placement import Instance, NodeFacts
+from .renewals import Renewals
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ REPORT_TIMEOUT = 5.0
 STARTS = max(4, 2 * (os.cpu_count() or 1))
 #: Seconds between two looks at a machine that waits.
 _LOOK = 0.05
+#: Seconds between two attempts at something that the node could not do.
+_RETRY = 1.0
+T = TypeVar("T")
 
 
 class Controlling(Protocol):
@@ -104,24 +108,25 @@ class Keeper:
         self._starting: dict[Instance, HostStart] = {}
         self._unwanted: set[Instance] = set()
         self._hosts: dict[Instance, KeptHost] = {}
+        self._renewals = Renewals(self._node_hosts, lease)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
-        self._found = tuple(self._node_hosts.find(self._holder))
+        found = tuple(self._node_hosts.find(self._holder))
         # Before anything is copied here, which may remove unused images.
-        for start in self._found:
+        for start in found:
             if images is not None and start.spec.image is not None:
                 images.adopt(start.instance, start.spec.image)
             if bases is not None and start.spec.base is not None:
                 local = self._node_hosts.base_of(start.spec.name)
                 bases.adopt(start.instance, start.spec.base, local)
         number = random.SystemRandom().randrange(1 << 53)
-        self._keeping = Keeping(number, self._found, lease=lease)
+        self._keeping = Keeping(number, found, lease=lease)
 
     async def run(self) -> None:
         """Keep the machines until this is cancelled; they go on until their leases end."""
         try:
-            for start in self._found:
-                self._begin(self._adopt(start.instance))
+            for instance in list(self._keeping.held):
+                self._begin(self._adopt(instance))
             while True:
                 await self._report()
                 self._hurry.clear()
@@ -171,7 +176,7 @@ class Keeper:
         for instance in todo.renew:
             lease = self._lease(instance, todo.until)
             if (host := self._hosts.get(instance)) is not None:
-                self._begin(self._renew(host, lease))
+                self._begin(self._renew(host, lease, instance))
             elif (starting := self._starting.get(instance)) is not None:
                 self._begin(self._renew_start(starting, lease))
         for instance in todo.end:
@@ -192,16 +197,13 @@ class Keeper:
             self._gone(instance, "failed", str(error) or repr(error))
             return
         async with self._starts:
-            until = self._keeping.until_of[instance]
-            # Its turn may come late.
-            if instance in self._unwanted:
-                self._gone(instance, "ended", "it was to end before it was started")
-                return
-            if self._node_hosts.clock() >= until:
-                self._gone(instance, "lost", "its lease ended before it was started")
+            # Its turn may come late. Without a launch its lease had ended before, and it stays
+            # lost if the lease was renewed since: its files are not here.
+            if launch is None or self._is_unwanted(instance):
+                self._never_started(instance)
                 return
             try:
-                lease = self._lease(instance, until)
+                lease = self._lease(instance, self._keeping.until_of[instance])
                 starting = self._node_hosts.start(launch, instance.name, lease)
                 self._starting[instance] = starting
                 host = await starting.finish()
@@ -228,18 +230,28 @@ class Keeper:
 
     async def _until_unwanted(
         self, instance: Instance, launching: Coroutine[Any, Any, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Return a launch; an empty one if the machine is not to be started any more."""
+    ) -> dict[str, Any] | None:
+        """Return a launch; None if the machine was not to be started any more meanwhile."""
         work = asyncio.create_task(launching)
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=_LOOK)
-                is_over = self._node_hosts.clock() >= self._keeping.until_of.get(instance, 0.0)
-                if not work.done() and (is_over or instance in self._unwanted):
-                    return {}
+                if not work.done() and self._is_unwanted(instance):
+                    return None
             return work.result()
         finally:
             work.cancel()
+
+    def _is_unwanted(self, instance: Instance) -> bool:
+        """Return whether a machine is to end, or its lease has ended, before it was started."""
+        until = self._keeping.until_of.get(instance, 0.0)
+        return instance in self._unwanted or self._node_hosts.clock() >= until
+
+    def _never_started(self, instance: Instance) -> None:
+        if instance in self._unwanted:
+            self._gone(instance, "ended", "it was to end before it was started")
+        else:
+            self._gone(instance, "lost", "its lease ended before it was started")
 
     async def _renew_start(self, starting: HostStart, lease: Lease) -> None:
         with contextlib.suppress(KjuError):  # its host ends with the lease then
@@ -247,14 +259,23 @@ class Keeper:
 
     async def _adopt(self, instance: Instance) -> None:
         """Watch a machine that the last keeper of this node has started."""
-        try:
-            host = await self._node_hosts.attach(instance.name)
-        except (KjuError, TimeoutError) as error:
-            # Nothing may be left of it: its host cannot be told to end.
-            await self._node_hosts.kill(instance.name)
-            await self._failed(instance, "lost", f"its host did not answer: {error}")
-            return
-        await self._watch(host, instance)
+        # Its lease has ended by then, unless this keeper has renewed it.
+        deadline = self._renewals.latest_end()
+        while True:
+            try:
+                async with self._starts:
+                    host = await self._node_hosts.attach(instance.name)
+            except (KjuError, TimeoutError, OSError) as error:
+                is_over = self._node_hosts.clock() >= deadline
+                if isinstance(error, MachineGoneError | MachineNotFoundError) or is_over:
+                    # Nothing may be left of it: its host cannot be told to end.
+                    await self._kill(instance.name)
+                    await self._failed(instance, "lost", f"its host did not answer: {error}")
+                    return
+                await asyncio.sleep(_RETRY)
+            else:
+                await self._watch(host, instance)
+                return
 
     async def _watch(self, host: KeptHost, instance: Instance) -> None:
         self._hosts[instance] = host
@@ -263,9 +284,10 @@ class Keeper:
         if self._sender is not None:
             self._sender.show(instance)
         try:
-            how, reason = await host.ended()
+            how, reason = await self._until_done("the end of", instance.name, host.ended)
         finally:
             self._hosts.pop(instance, None)
+            self._renewals.forget(instance)
             if self._sender is not None:
                 self._sender.hide(instance)
         if how == "ended":
@@ -273,14 +295,10 @@ class Keeper:
         else:
             await self._failed(instance, how, reason)
 
-    async def _renew(self, host: KeptHost, lease: Lease) -> None:
-        try:
-            await host.renew(lease)
-        except MachineGoneError:
-            pass  # it ends by itself, and `_watch` sees to it
-        except KjuError as error:
-            log.error("%s is killed: its lease was not renewed: %s", host.name, error)
-            await self._node_hosts.kill(host.name)
+    async def _renew(self, host: KeptHost, lease: Lease, instance: Instance) -> None:
+        if not await self._renewals.renew(host, lease, instance):
+            log.error("%s is killed: its lease has ended", host.name)
+            await self._kill(host.name)
 
     async def _end(self, instance: Instance) -> None:
         # One that is starting is ended when it has started; one that waits for that is not started.
@@ -295,8 +313,24 @@ class Keeper:
 
     async def _failed(self, instance: Instance, kind: EndKind, reason: str) -> None:
         """Report the end of a machine with its last log lines."""
-        last = await asyncio.to_thread(self._node_hosts.last_log, instance.name)
+        last: tuple[str, ...] = ()
+        try:
+            last = await asyncio.to_thread(self._node_hosts.last_log, instance.name)
+        except (KjuError, OSError) as error:
+            log.warning("the logs of %s cannot be read: %s", instance.name, error)
         self._gone(instance, kind, reason, last)
+
+    async def _kill(self, name: str) -> None:
+        await self._until_done("to kill", name, lambda: self._node_hosts.kill(name))
+
+    async def _until_done(self, what: str, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Repeat work until it succeeds: it fails where this computer has run out of something."""
+        while True:
+            try:
+                return await work()
+            except (KjuError, OSError) as error:
+                log.error("%s %s is tried again: %s", what, name, error)
+                await asyncio.sleep(_RETRY)
 
     def _gone(
         self, instance: Instance, kind: EndKind, reason: str, last: tuple[str, ...] = ()

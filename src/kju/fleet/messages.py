@@ -78,7 +78,7 @@ class MachineStatus(Struct, frozen=True, omit_defaults=True):
         state: Its state.
         generation: The number of its newest start.
         node: The node that it is on, or was on last.
-        since: When it entered the state, by the controller's clock.
+        since: When it entered the state, in seconds since the epoch, by the controller's clock.
         reason: Why it is lost, ended or not placed yet; of one that starts or runs, why it may be
             lost: its node is silent. Empty otherwise.
         log: The last lines of the logs of its host and its emulator, if it is lost or did not start

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from .messages import KeeperOrder, MachineSpec, MachineStatus
+from ..errors import MachineExistsError
+from .messages import FleetState, KeeperOrder, MachineSpec, MachineStatus
 from .placement import Instance, Node
 
 NEVER = float("inf")
+#: Names that are promised to programs.
+MAX_PROMISED = 200_000
 
 
 class MachineRecord(Struct):
@@ -18,6 +22,7 @@ class MachineRecord(Struct):
     Attributes:
         spec: The machine.
         status: Its state.
+        first: Its first start; those before were of another machine of the name.
         held: Its instance may exist on the node of its status.
         start: The number of the order to start it in the node's session; 0 for none.
         ending: Why it is to end; empty if it is not.
@@ -27,6 +32,7 @@ class MachineRecord(Struct):
 
     spec: MachineSpec
     status: MachineStatus
+    first: int
     held: bool = False
     start: int = 0
     ending: str = ""
@@ -37,6 +43,25 @@ class MachineRecord(Struct):
     def instance(self) -> Instance:
         """The newest instance."""
         return Instance(self.spec.name, self.status.generation)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the machine has ended for certain, and is not started again."""
+        return not self.held and self.status.state in (FleetState.LOST, FleetState.ENDED)
+
+    def require_over(self) -> None:
+        """Check that another machine can have the name.
+
+        Raises:
+            MachineExistsError: The machine is not over.
+        """
+        status = self.status
+        if not self.is_over:
+            raise MachineExistsError(
+                f"the fleet has a machine {status.name!r} already, {status.state.value} on"
+                f" {status.node or 'no node yet'}; end it first, or choose another name",
+                status.name,
+            )
 
 
 class NodeRecord(Struct):
@@ -71,6 +96,20 @@ class NameRecord(Struct):
 
     promised: set[str] = field(default_factory=set)
     forgotten: int = 0
+
+    def promise(self, stem: str, count: int, taken: Container[str]) -> list[str]:
+        """Return names made from *stem* and numbers that are neither taken nor promised."""
+        if len(self.promised) > MAX_PROMISED:  # to programs that have not launched anything
+            self.promised.clear()
+        found: list[str] = []
+        number = 0
+        while len(found) < count:
+            number += 1
+            name = f"{stem}-{number}"
+            if name not in taken and name not in self.promised:
+                found.append(name)
+        self.promised.update(found)
+        return found
 
 
 class SentOrder(NamedTuple):

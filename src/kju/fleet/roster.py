@@ -4,7 +4,7 @@
 - An end is certain when a keeper reports it, or when the node's last grant has run out. Without
   that a node may be cut off from the controller, and go on.
 - A machine that its node does not report has ended only if the order to start it has arrived.
-- A start, an end and a loss are each a `MachineStatus` in `changes`: no loss is silent.
+- A start, an end and a loss are each a `MachineStatus` in `log`: no loss is silent.
 
 Times are those of the caller's clock, which must not go back.
 """
@@ -14,7 +14,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ..errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
+from ..errors import (
+    FleetFullError,
+    MachineNotFoundError,
+    UsageError,
+)
+from .change_log import ChangeLog
 from .messages import (
     END_TIME,
     LEASE,
@@ -33,12 +38,8 @@ from .messages import (
 from .placement import Choices, Demand, Instance, Node, Wanted, take_room
 from .records import NEVER, MachineRecord, NameRecord, NodeRecord, SentOrder
 
-#: Changes that are kept for those who ask for them.
-MAX_CHANGES = 10_000
 #: Machines that are over and are not forgotten.
 MAX_OVER = 10_000
-#: Names that are promised to programs.
-MAX_PROMISED = 200_000
 
 
 class Roster:
@@ -50,16 +51,21 @@ class Roster:
             repeat those of its last process.
         recover_until: Until this time machines that nodes report and that are unknown are taken
             in: the controller was restarted. Nothing may be placed before `recovering` is false.
+        wall: Seconds since the epoch at the zero of the caller's clock, for `MachineStatus.since`.
 
     Attributes:
-        changes: The newest changes of machines, numbered by `change_count`.
+        log: The changes of machines.
     """
 
     def __init__(
-        self, *, lease: float = LEASE, first_session: int = 1, recover_until: float = -NEVER
+        self,
+        *,
+        lease: float = LEASE,
+        first_session: int = 1,
+        recover_until: float = -NEVER,
+        wall: float = 0.0,
     ) -> None:
-        self.changes: list[MachineStatus] = []
-        self.change_count = 0
+        self.log = ChangeLog(wall)
         self._lease = lease
         self._recover_until = recover_until
         self._records: dict[str, MachineRecord] = {}
@@ -97,7 +103,8 @@ class Roster:
         if len(set(names)) < len(names):
             raise UsageError("a name occurs twice")
         for name in names:
-            self._require_free(name)
+            if (old := self._records.get(name)) is not None:
+                old.require_over()
         self._forget()
         generations = [self._generation(name) for name in names]
         nodes = take_room(
@@ -109,7 +116,7 @@ class Roster:
         )
         for spec, node, generation in zip(specs, nodes, generations, strict=True):
             status = MachineStatus(spec.name, FleetState.PLACING, generation)
-            self._records[spec.name] = record = MachineRecord(spec, status)
+            self._records[spec.name] = record = MachineRecord(spec, status, generation + 1)
             if spec.owner:
                 self._owners.setdefault(spec.owner, now)
             self._start_on(record, node, now)
@@ -126,25 +133,26 @@ class Roster:
         They are returned once, until a machine of the name was submitted: two programs that launch
         at the same time get different ones.
         """
-        if len(self._names.promised) > MAX_PROMISED:  # to programs that have not launched anything
-            self._names.promised.clear()
-        found: list[str] = []
-        number = 0
-        while len(found) < count:
-            number += 1
-            name = f"{stem}-{number}"
-            if name not in self._records and name not in self._names.promised:
-                found.append(name)
-        self._names.promised.update(found)
-        return found
+        return self._names.promise(stem, count, self._records.keys())
 
-    def end(self, name: str, reason: str, now: float) -> MachineStatus:
+    def end(
+        self, name: str, reason: str, now: float, generation: int | None = None
+    ) -> MachineStatus:
         """End a machine, and start it no more. It has ended when its state is `ended`.
+
+        Args:
+            name: The machine.
+            reason: Why.
+            now: Seconds.
+            generation: Its newest start, if only that is to be ended.
 
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.
+            MachineLostError: The newest start is another one.
         """
         record = self._record(name)
+        if generation not in (None, record.status.generation):
+            raise self.log.lost(name, generation)
         if record.held:
             if not record.ending:
                 record.ending = reason
@@ -152,6 +160,17 @@ class Roster:
         elif record.status.state is not FleetState.ENDED:
             self._waiting.pop(name, None)
             self._change(record, FleetState.ENDED, now, reason)
+        return record.status
+
+    def submitted(self, start: Instance) -> MachineStatus:
+        """Return the state of a machine that was submitted with this first start.
+
+        Raises:
+            MachineLostError: It is over, and its name is another machine's.
+        """
+        record = self._records.get(start.name)
+        if record is None or record.first != start.generation:
+            raise self.log.lost(*start)
         return record.status
 
     def status(self, name: str) -> MachineStatus:
@@ -165,11 +184,6 @@ class Roster:
     def statuses(self) -> list[MachineStatus]:
         """Return the states of all machines, by name."""
         return [record.status for _, record in sorted(self._records.items())]
-
-    def changes_since(self, count: int) -> list[MachineStatus]:
-        """Return the changes after the first *count*, as far as they are kept."""
-        new = self.change_count - count
-        return self.changes[-new:] if new > 0 else []
 
     # ---- Owners
 
@@ -323,15 +337,16 @@ class Roster:
         """Take in a machine that was started by this controller's last process."""
         instance, spec = held.start.instance, held.start.spec
         status = MachineStatus(
-            spec.name, FleetState.STARTING, instance.generation, member.node.facts.name, now
-        )
+            spec.name, FleetState.STARTING, instance.generation, member.node.facts.name,
+            self.log.time(now),
+        )  # fmt: skip
         if (old := self._records.get(spec.name)) is not None and old.held:
             # Only the newest instance is kept; the node of the other one is told to end it.
             self._order(self._members[old.status.node], EndOrder(old.instance))
             reason = f"start {instance.generation} of it is on {status.node}"
             self._change(old, FleetState.LOST, now, reason)
             self._let_go(old)
-        self._records[spec.name] = record = MachineRecord(spec, status)
+        self._records[spec.name] = record = MachineRecord(spec, status, instance.generation)
         self._hold(record)
         member.node.take(instance, spec.demand)
         if spec.owner:
@@ -367,7 +382,7 @@ class Roster:
         now: float,
         log: tuple[str, ...] = (),
     ) -> None:
-        """Note the certain end of an instance; start the next one if it was lost."""
+        """Note the certain end of an instance; the next one waits if it was lost."""
         if (member := self._members.get(record.status.node)) is not None:
             member.node.release(record.instance)
         self._let_go(record)
@@ -380,13 +395,17 @@ class Roster:
             record.restarts += 1
             self._waiting[record.spec.name] = record
             self._change(record, FleetState.PLACING, now, reason)
-        self._place_waiting(now)
 
     def _place_waiting(self, now: float) -> None:
-        """Place the machines that were lost and wait for room."""
+        """Place the machines that were lost and wait for room.
+
+        Call it when everything that has happened by now is noted. A silent node gets none of them:
+        if it was lost too, each would be lost once more without a start.
+        """
         if not self._waiting or self.recovering(now):
             return
-        choices = Choices([member.node for member in self._members.values()])
+        nodes = [member.node for member in self._members.values()]
+        choices = Choices([node for node in nodes if not node.silent])
         # Placing a machine makes no room: the next one with the same demand has no place either.
         full: dict[Demand, str] = {}
         for record in list(self._waiting.values()):
@@ -406,7 +425,7 @@ class Roster:
         member = self._members[node.facts.name]
         status = record.status
         record.status = MachineStatus(
-            status.name, status.state, status.generation + 1, node.facts.name, now
+            status.name, status.state, status.generation + 1, node.facts.name, self.log.time(now)
         )
         # `submit` has taken it, to place all of its machines or none.
         if record.instance not in node.taken:
@@ -436,11 +455,9 @@ class Roster:
         log: tuple[str, ...] = (),
     ) -> None:
         old = record.status
-        since = old.since if state is old.state else now
+        since = old.since if state is old.state else self.log.time(now)
         record.status = MachineStatus(old.name, state, old.generation, old.node, since, reason, log)
-        self.changes.append(record.status)
-        self.change_count += 1
-        del self.changes[:-MAX_CHANGES]
+        self.log.add(record.status)
 
     def _order(self, member: NodeRecord, what: StartOrder | EndOrder) -> int:
         number = member.next_order
@@ -453,11 +470,7 @@ class Roster:
         """Forget the machines that were over first: a fleet may run for years."""
         if len(self._records) < self._forget_at:
             return
-        over = [
-            record
-            for record in self._records.values()
-            if not record.held and record.status.state in (FleetState.LOST, FleetState.ENDED)
-        ]
+        over = [record for record in self._records.values() if record.is_over]
         over.sort(key=lambda record: record.status.since)
         for record in over[:-MAX_OVER]:
             self._names.forgotten = max(self._names.forgotten, record.status.generation)
@@ -483,15 +496,3 @@ class Roster:
             return self._records[name]
         except KeyError:
             raise MachineNotFoundError(f"the fleet has no machine {name!r}", name) from None
-
-    def _require_free(self, name: str) -> None:
-        record = self._records.get(name)
-        if record is None:
-            return
-        status = record.status
-        if record.held or status.state not in (FleetState.LOST, FleetState.ENDED):
-            raise MachineExistsError(
-                f"the fleet has a machine {name!r} already, {status.state.value} on"
-                f" {status.node or 'no node yet'}; end it first, or choose another name",
-                name,
-            )

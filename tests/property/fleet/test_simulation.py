@@ -79,8 +79,8 @@ def test_a_fleet_that_says_nothing_of_a_lost_machine_is_found(monkeypatch):
     def silent(self, record, state, *args):
         change(self, record, state, *args)
         if state is roster.FleetState.LOST:
-            self.changes.pop()
-            self.change_count -= 1
+            self.log._kept.pop()
+            self.log.count -= 1
 
     monkeypatch.setattr(roster.Roster, "_change", silent)
     with pytest.raises(PromiseBrokenError, match="without a word"):

@@ -4,7 +4,7 @@ import asyncio
 
 from support.fleet_world import GIB, spec
 
-from kju.fleet import roster
+from kju.fleet import change_log
 from kju.fleet.controller import FleetController
 from kju.fleet.messages import EndOrder, FleetState, Held, KeeperReport, StartOrder
 from kju.fleet.placement import NodeFacts, Room
@@ -90,7 +90,7 @@ async def test_a_mark_of_the_last_process_stands_for_the_begin():
 
 
 async def test_changes_that_are_no_longer_kept_are_counted(monkeypatch):
-    monkeypatch.setattr(roster, "MAX_CHANGES", 1)
+    monkeypatch.setattr(change_log, "MAX_CHANGES", 1)
     scene = await scene_with_a_machine()
     process, _ = scene.controller.changes(None).mark
     found = scene.controller.changes((process, 0))

@@ -8,7 +8,7 @@ from kju.fleet.records import MachineRecord
 
 
 def test_a_record_names_the_newest_start_of_its_machine():
-    record = MachineRecord(spec("a"), MachineStatus("a", FleetState.PLACING, 0))
+    record = MachineRecord(spec("a"), MachineStatus("a", FleetState.PLACING, 0), 1)
     assert record.instance == Instance("a", 0)
     record.status = MachineStatus("a", FleetState.STARTING, 1, "n")
     assert record.instance == Instance("a", 1)

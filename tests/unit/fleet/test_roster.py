@@ -4,6 +4,7 @@ import pytest
 from support.fleet_world import GIB, World, spec
 
 from kju.errors import FleetFullError, MachineExistsError, MachineNotFoundError, UsageError
+from kju.fleet import change_log
 from kju.fleet import roster as rosters
 from kju.fleet.keeping import Keeping
 from kju.fleet.messages import (
@@ -147,7 +148,7 @@ def test_a_lost_machine_is_started_again_as_often_as_allowed():
     assert (fleet.state(), fleet.generation()) == (STARTING, 2)
     fleet.report(seen=2, gone=[gone(generation=2)])
     assert (fleet.state(), fleet.generation()) == (LOST, 2)
-    assert [(s.state, s.generation) for s in fleet.roster.changes] == [
+    assert [(s.state, s.generation) for s in fleet.roster.log.since(0)] == [
         (STARTING, 1), (RUNNING, 1), (LOST, 1), (PLACING, 1), (STARTING, 2), (LOST, 2),
     ]  # fmt: skip
 
@@ -172,7 +173,7 @@ def test_machines_of_a_node_are_lost_when_its_last_grant_has_run_out():
     fleet.tick(0.1)
     status = fleet.roster.status("a")
     assert (status.state, status.generation, status.node) == (STARTING, 2, other)
-    assert any("has not reported" in change.reason for change in fleet.roster.changes)
+    assert any("has not reported" in change.reason for change in fleet.roster.log.since(0))
     assert list(fleet.roster.nodes()) == [other]
 
 
@@ -201,11 +202,11 @@ def test_machines_of_a_silent_node_have_a_reason_until_it_reports_again():
     assert (status.state, status.since) == (RUNNING, since)
     assert status.reason == "its node n has not reported for 7 s"
     assert fleet.roster.nodes()["n"].silent
-    assert fleet.roster.change_count == 3
+    assert fleet.roster.log.count == 3
     fleet.report(seen=1, held=[held()])
     assert (fleet.state(), fleet.roster.status("a").reason) == (RUNNING, "")
     assert not fleet.roster.nodes()["n"].silent
-    assert fleet.roster.change_count == 4
+    assert fleet.roster.log.count == 4
 
 
 def test_a_silent_node_gets_a_machine_only_if_no_other_has_room():
@@ -389,14 +390,14 @@ def test_a_node_that_was_stopped_for_long_and_is_back_has_no_machine_twice():
 
 
 def test_changes_since_a_count_are_the_newer_ones_as_far_as_they_are_kept(monkeypatch):
-    monkeypatch.setattr(rosters, "MAX_CHANGES", 3)
+    monkeypatch.setattr(change_log, "MAX_CHANGES", 3)
     roster = OneNode("n").roster
-    assert roster.changes_since(0) == []
+    assert roster.log.since(0) == []
     roster.submit([spec("a"), spec("b")], 100.0)
-    assert [status.name for status in roster.changes_since(1)] == ["b"]
-    assert roster.changes_since(roster.change_count) == []
+    assert [status.name for status in roster.log.since(1)] == ["b"]
+    assert roster.log.since(roster.log.count) == []
     roster.submit([spec("c"), spec("d")], 100.0)
-    assert [status.name for status in roster.changes_since(0)] == ["b", "c", "d"]
+    assert [status.name for status in roster.log.since(0)] == ["b", "c", "d"]
 
 
 def test_a_restarted_controller_knows_the_nodes_that_are_drained():
@@ -424,6 +425,6 @@ def test_the_logs_of_a_lost_machine_are_in_that_change_only():
     fleet.report(seen=1, held=[held()])
     lost = Gone(Instance("a", 1), "lost", "QEMU was killed", ("host.log: QEMU was killed",))
     fleet.report(seen=1, gone=[lost])
-    logs = [(status.state, status.log) for status in fleet.roster.changes if status.log]
+    logs = [(status.state, status.log) for status in fleet.roster.log.since(0) if status.log]
     assert logs == [(FleetState.LOST, lost.log)]
     assert fleet.roster.status("a").log == ()

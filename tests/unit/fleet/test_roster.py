@@ -1,5 +1,7 @@
 """The controller's decisions: places, generations, losses, owners and a restart of its own."""
 
+import time
+
 import pytest
 from support.fleet_world import GIB, World, spec
 
@@ -428,3 +430,60 @@ def test_the_logs_of_a_lost_machine_are_in_that_change_only():
     logs = [(status.state, status.log) for status in fleet.roster.log.since(0) if status.log]
     assert logs == [(FleetState.LOST, lost.log)]
     assert fleet.roster.status("a").log == ()
+
+
+def test_a_lost_machine_is_not_started_again_on_a_silent_node():
+    fleet = OneNode("n", "m")
+    fleet.submit(spec("a", max_restarts=1))
+    node = fleet.roster.status("a").node
+    other = "m" if node == "n" else "n"
+    fleet.report(node, seen=1, held=[held()])
+    # Both are cut off; the one with the machine was heard of first.
+    fleet.tick(3)
+    fleet.report(other)
+    fleet.tick(LEASE + END_TIME - 2)
+    status = fleet.roster.status("a")
+    assert (status.state, status.generation) == (PLACING, 1)
+    fleet.tick(60)
+    assert fleet.state() is PLACING and fleet.roster.nodes() == {}
+    fleet.report(other)
+    status = fleet.roster.status("a")
+    assert (status.state, status.generation, status.node) == (STARTING, 2, other)
+
+
+def test_all_nodes_that_are_lost_at_once_are_noted_before_anything_is_placed():
+    fleet = OneNode("n", "m", "o", memory=2)
+    names = [f"a{number}" for number in range(6)]
+    fleet.submit(*(spec(name, max_restarts=1) for name in names))
+    # The controller was stopped for longer than a lease.
+    fleet.tick(LEASE + END_TIME + 1)
+    assert {fleet.state(name) for name in names} == {PLACING}
+    for node in "nmo":
+        fleet.report(node)
+    assert {(fleet.state(name), fleet.roster.status(name).generation) for name in names} == {
+        (STARTING, 2)
+    }
+
+
+def test_the_loss_of_all_nodes_takes_time_in_proportion_to_their_machines():
+    def seconds(count):
+        fleet = OneNode("n", memory=count)
+        fleet.submit(*(spec(f"a{number}", max_restarts=1) for number in range(count)))
+        begin = time.process_time()
+        fleet.tick(LEASE + END_TIME + 1)
+        return time.process_time() - begin
+
+    few, many = (min(seconds(count) for _ in range(3)) for count in (500, 4000))
+    assert many < 40 * few  # 8 times, and 64 times if each looked at all others
+
+
+def test_an_error_for_a_lost_start_says_where_it_was_and_when():
+    fleet = OneNode("n", wall=1_000_000.0)
+    fleet.submit(spec("a"))
+    fleet.report(seen=1, held=[held()])
+    fleet.tick(3)
+    fleet.report(seen=1, gone=[gone()])
+    error = fleet.roster.log.lost("a", 1)
+    assert (error.node, error.when, error.generation) == ("n", 1_000_103.0, 1)
+    assert str(error) == "start 1 of 'a' is no longer on n: QEMU was killed"
+    assert fleet.roster.log.lost("b", 7).when is None

@@ -18,6 +18,7 @@ what failed, on what, why, and the next step::
     ├── ProducerGoneError            the producer has ended or closed the surface
     │   └── SupersededError          another surface has replaced this one
     ├── UnavailableError             the surface has no picture now
+    │   └── FleetNotFoundError       the cluster has no fleet of this name
     ├── InconsistentError            no consistent frame could be copied in time
     ├── InputError                   the guest does not read its input
     ├── PowerButtonError             the guest cannot receive a press of its power button
@@ -39,7 +40,7 @@ what failed, on what, why, and the next step::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 
@@ -179,6 +180,18 @@ class SupersededError(ProducerGoneError):
 
 class UnavailableError(KjuError):
     """The surface has no picture now; the message is the producer's reason."""
+
+
+class FleetNotFoundError(UnavailableError):
+    """The cluster has no fleet of this name.
+
+    Attributes:
+        others: The names of its fleets.
+    """
+
+    def __init__(self, message: str, others: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.others: tuple[str, ...] = tuple(others)
 
 
 class InconsistentError(KjuError):

@@ -79,6 +79,7 @@ CORE = (
     "emulators.xvfb.xwd",
     "codegen.steps",
     "fleet.bases.source",
+    "fleet.change_log",
     "fleet.images.source",
     "fleet.keeping",
     "fleet.messages",

@@ -89,14 +89,14 @@ SUITES: dict[str, str] = {
     "integration/web/test_proxy.py": "web.listening",
     "multiprocess/test_web_gateway.py": ("web.remote.actions web.remote.mirror_origin"),
     "qemu/test_web.py": "web.actions",
-    "multiprocess/test_fleet.py": "fleet.hosts fleet.keeper",
+    "multiprocess/test_fleet.py": "fleet.hosts",
     "multiprocess/test_fleet_network.py": (
         "cli.fleet.watching fleet.network.joining fleet.network.node_sender"
         " fleet.network.publisher fleet.network.sender fleet.network.watcher"
     ),
     "multiprocess/test_fleet_on_ray.py": (
         "cli.fleet.commands fleet fleet.actors fleet.aio.opening fleet.cluster"
-        " fleet.images.transfer fleet.near fleet.opening"
+        " fleet.images.transfer fleet.machine_tasks fleet.near fleet.opening"
     ),
     "multiprocess/test_fleet_gym.py": "fleet.beside gym.fleet_env gym.node_episodes",
     "multiprocess/test_fleet_commands.py": "cli.fleet.work fleet.local",
@@ -146,7 +146,7 @@ SUITES: dict[str, str] = {
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/emulators/test_launch.py": "emulators.base",
-    "unit/fleet/test_roster.py": "fleet.messages",
+    "unit/fleet/test_roster.py": "fleet.change_log fleet.messages",
     "unit/fleet/bases/test_keeping.py": "fleet.bases.copying fleet.bases.manifest",
     "qemu/test_fleet_bases.py": "fleet.bases.opening",
     "unit/host/test_lease.py": "protocol.leases",

@@ -6,11 +6,12 @@
 |---|---|
 | ``opening`` | `open`, `Fleet`, `FleetMachine`; generated from ``aio`` |
 | ``cluster`` | a program's connection to a fleet on Ray |
-| ``near``, ``beside`` | functions that run beside a machine; objects that live there |
+| ``connecting`` | the connection to a Ray cluster |
+| ``machine_tasks``, ``near``, ``beside`` | what runs beside a machine |
 | ``actors`` | the controller and the keepers as actors of Ray |
-| ``controller``, ``roster``, ``records`` | the controller, and its decisions |
+| ``controller``, ``roster``, ``records``, ``change_log`` | the controller, and its decisions |
 | ``keeper``, ``keeping`` | the keeper of a node, and its decisions |
-| ``hosts`` | hosts with a lease |
+| ``hosts`` | hosts with a lease, and their renewals |
 | ``placement`` | which node gets a machine |
 | ``images`` | the images of machines: found on a node, or copied to it |
 | ``bases`` | the bases of forks: used where they lie, or copied to a node |
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from .opening import Fleet, FleetMachine, open
 
 __all__ = ["Fleet", "FleetBase", "FleetMachine", "FleetState", "MachineStatus", "open"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> object:

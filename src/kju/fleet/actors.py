@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -21,7 +22,9 @@ from ..store.forks.bases import is_here
 from .bases.keeping import KeptBases
 from .bases.manifest import Manifests
 from .bases.source import BaseManifest, FleetBase
+from .connecting import NAMESPACE
 from .controller import FleetController
+from .hosts import memory_of_others
 from .images.keeping import KeptImages
 from .images.source import FleetImage
 from .images.transfer import RemoteFiles, SharedPieces
@@ -43,8 +46,10 @@ from .placement import NodeFacts, Room
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-#: The namespace of all actors of kju.
-NAMESPACE = "kju"
+#: Characters of a computer's name in the name of its node.
+_HOST_LENGTH = 57
+#: The most seconds between two attempts to start a keeper.
+_MAX_PAUSE = 60.0
 
 
 def controller_name(fleet: str) -> str:
@@ -66,7 +71,8 @@ def alive_nodes() -> dict[str, dict[str, Any]]:
 def _node_name(node: dict[str, Any]) -> str:
     """Return the name of a node: its computer's, and a part of its number."""
     host = re.sub(r"[^A-Za-z0-9-]+", "-", node["NodeManagerHostname"].split(".")[0])
-    return f"{host.strip('-') or 'node'}-{node['NodeID'][:6]}"
+    # Names on the network have 64 characters at most; a pod's may have 63.
+    return f"{host[:_HOST_LENGTH].strip('-') or 'node'}-{node['NodeID'][:6]}"
 
 
 def start_controller(fleet: str, network: FleetNetwork) -> Any:  # noqa: ANN401  Ray's own type
@@ -107,6 +113,71 @@ class _LoopThread:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
 
+class KeeperStarts:
+    """Starts the keepers of nodes; on a node where one fails, it tries more and more rarely.
+
+    Args:
+        fleet: The name of the fleet.
+        network: The network that its machines are served on.
+
+    Attributes:
+        faults: Why keepers do not start, by the names of their nodes.
+    """
+
+    def __init__(self, fleet: str, network: FleetNetwork) -> None:
+        self._fleet, self._network = fleet, network
+        self.faults: dict[str, str] = {}
+        self._starting: dict[str, Any] = {}
+        #: When to try again, and after how many seconds, by node.
+        self._again: dict[str, tuple[float, float]] = {}
+
+    def start_missing(self, known: Collection[str]) -> None:
+        """Start a keeper on each node that has none.
+
+        Args:
+            known: The nodes whose keepers report.
+        """
+        nodes = alive_nodes()
+        for name in [*self.faults]:
+            if name in known or name not in nodes:
+                self.faults.pop(name)
+                self._again.pop(name, None)
+        for name, node in nodes.items():
+            if name not in known and self._may_start(name):
+                self._starting[name] = self._start(name, node)
+
+    def _may_start(self, name: str) -> bool:
+        """Return whether to start a keeper now; note why the last one did not start."""
+        if (starting := self._starting.get(name)) is not None:
+            done, _ = ray.wait([starting], timeout=0)
+            if not done:
+                return False
+            del self._starting[name]
+            try:
+                ray.get(starting)
+            except ray.exceptions.RayError as error:
+                _, pause = self._again.get(name, (0.0, REPORT_INTERVAL))
+                self._again[name] = time.monotonic() + pause, min(2 * pause, _MAX_PAUSE)
+                self.faults[name] = str(error).strip().rpartition("\n")[2]
+                log.error("%s gets no machines: %s", name, self.faults[name])
+        again, _ = self._again.get(name, (0.0, 0.0))
+        return time.monotonic() >= again
+
+    def _start(self, name: str, node: dict[str, Any]) -> Any:  # noqa: ANN401  Ray's reference
+        """Start a keeper, unless it runs; return what is ready when it has started."""
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        keeper = (
+            ray.remote(KeeperActor)
+            .options(
+                name=keeper_name(self._fleet, name), namespace=NAMESPACE, lifetime="detached",
+                get_if_exists=True, num_cpus=0, max_restarts=-1, scheduling_strategy=strategy,
+            )
+            .remote(self._fleet, name, node["Resources"], self._network)
+        )  # fmt: skip
+        untyped: Any = keeper
+        return untyped.__ray_ready__.remote()
+
+
 class ControllerActor:
     """The controller of a fleet.
 
@@ -120,6 +191,7 @@ class ControllerActor:
         self._keepers: dict[str, Any] = {}
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         self._thread = _LoopThread()
+        self._starts = KeeperStarts(fleet, network)
         self._controller = FleetController(self._send, restarted=restarted)
         self._thread.begin(self._controller.run())
         self._thread.begin(self._start_keepers())
@@ -135,15 +207,20 @@ class ControllerActor:
             )
         return await self._thread.call(self._controller.report(report))
 
-    async def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+    async def launch(self, specs: Sequence[MachineSpec], token: str) -> list[MachineStatus]:
         """Start machines: see `FleetController.launch`."""
-        return await self._thread.call(self._controller.launch(specs))
+        return await self._thread.call(self._controller.launch(specs, token))
 
-    # Both do the same when they are repeated. Ray does that if this process was restarted.
+    # These do the same when they are repeated. Ray does that if this process was restarted.
     @ray.method(max_task_retries=-1)
-    async def end(self, name: str, reason: str) -> MachineStatus:
+    async def end(self, name: str, reason: str, generation: int | None) -> MachineStatus:
         """End a machine: see `FleetController.end`."""
-        return await self._thread.call(self._controller.end(name, reason))
+        return await self._thread.call(self._controller.end(name, reason, generation))
+
+    @ray.method(max_task_retries=-1)
+    async def end_all(self, reason: str) -> None:
+        """End all machines: see `FleetController.end_all`."""
+        await self._thread.call(self._controller.end_all(reason))
 
     @ray.method(max_task_retries=-1)
     async def ask(self, what: str, *arguments: Any) -> Any:  # noqa: ANN401  any method's result
@@ -155,6 +232,11 @@ class ControllerActor:
         """Return the network that the fleet's machines are served on."""
         return self._network
 
+    @ray.method(max_task_retries=-1)
+    async def keeper_faults(self) -> dict[str, str]:
+        """Return why keepers do not start, by the names of their nodes."""
+        return dict(self._starts.faults)
+
     async def _ask(self, method: Callable[..., T], arguments: tuple[object, ...]) -> T:
         return method(*arguments)
 
@@ -162,19 +244,11 @@ class ControllerActor:
         """Start a keeper on each node that has none; nodes join at any time."""
         while True:
             try:
-                await asyncio.to_thread(self._start_missing, self._controller.nodes().keys())
+                known = frozenset(self._controller.node_names())
+                await asyncio.to_thread(self._starts.start_missing, known)
             except Exception as error:  # Ray's errors have no common root
                 log.warning("the keepers of %s were not started: %r", self._fleet, error)
             await asyncio.sleep(REPORT_INTERVAL)
-
-    def _start_missing(self, known: Collection[str]) -> None:
-        for name, node in alive_nodes().items():
-            if name not in known:
-                strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                ray.remote(KeeperActor).options(
-                    name=keeper_name(self._fleet, name), namespace=NAMESPACE, lifetime="detached",
-                    get_if_exists=True, num_cpus=0, max_restarts=-1, scheduling_strategy=strategy,
-                ).remote(self._fleet, name, node["Resources"], self._network)  # fmt: skip
 
     def _send(self, node: str, session: int, order: KeeperOrder) -> None:
         if (keeper := self._keepers.get(node)) is not None:
@@ -204,7 +278,7 @@ class KeeperActor:
         self._keeper = Keeper(
             fleet,
             node,
-            lambda: node_facts(node, resources, self._images, self._bases),
+            lambda: node_facts(fleet, node, resources, self._images, self._bases),
             _RemoteController(fleet),
             images=self._images,
             sender=NodeSender(SenderSetup(fleet, node, network)),
@@ -255,13 +329,16 @@ class _RemoteController:
 
 
 def node_facts(
-    node: str, resources: dict[str, float], images: KeptImages, bases: KeptBases
+    fleet: str, node: str, resources: dict[str, float], images: KeptImages, bases: KeptBases
 ) -> NodeFacts:
-    """Return the room of a node: Ray's resources, the tmpfs without the object store, the disk."""
+    """Return the room of a node: Ray's resources, the tmpfs without the object store, the disk.
+
+    The machines of other fleets on the node take their part of it.
+    """
     disk, copied = images.facts()
     tmpfs, forked = bases.facts()
     room = Room(
-        memory=int(resources.get("memory", 0)),
+        memory=max(0, int(resources.get("memory", 0)) - memory_of_others(fleet, node)),
         tmpfs=max(0, tmpfs - int(resources.get("object_store_memory", 0))),
         disk=disk,
         processors=resources.get("CPU", 0.0),

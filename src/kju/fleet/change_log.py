@@ -52,4 +52,5 @@ class ChangeLog:
             text = f"the machine {name!r} did not start on {last.node}"
         if last.reason:
             text = f"{text}: {last.reason}"
-        return MachineLostError(text, name, generation, last.node, last.since, last.log)
+        when = last.since if over else None
+        return MachineLostError(text, name, generation, last.node, when, last.log)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
-import socket
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import (
+    FleetNotFoundError,
     KjuError,
-    MachineLostError,
     UnavailableError,
     UsageError,
 )
@@ -27,46 +23,34 @@ from ..extras import require
 require("fleet", "a fleet")
 
 import ray  # noqa: E402  after the check, whose message names the extra
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from .actors import NAMESPACE, alive_nodes, controller_name, keeper_name, start_controller  # noqa: E402
+from .actors import alive_nodes, controller_name, keeper_name, start_controller  # noqa: E402
 from .bases.opening import open_for_fleet  # noqa: E402
 from .bases.source import FleetBase  # noqa: E402
+from .connecting import NAMESPACE, connect, named_actors  # noqa: E402
 from .images.files import file_identity  # noqa: E402
 from .images.opening import open_image  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
 from .messages import FLEET_NAME, REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
-from .near import run_near  # noqa: E402
 from .network.joining import FleetNetwork  # noqa: E402
 
 log = logging.getLogger(__name__)
 
 #: Seconds for an actor to start.
 START_TIMEOUT = 120.0
-#: Seconds for a connection to the cluster.
-CONNECT_TIMEOUT = 10.0
-#: Seconds for an answer of the controller that waits for nothing.
-ANSWER_TIMEOUT = 30.0
+#: Seconds for an answer of the controller that waits for nothing, and for one of keepers.
+ANSWER_TIMEOUT, KEEPER_TIMEOUT = 30.0, 10.0
 #: Seconds between two looks for changes.
 LOOK = 0.5
 #: Seconds between two questions to a controller that is being killed.
 _ENDING = 0.05
-#: The versions of a cluster and of this program in Ray's error.
-_VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
-
-
-class Start(Protocol):
-    """One start of a machine: see `kju.fleet.FleetMachine`."""
-
-    node: str
 
 
 class FleetLink:
     """A program's connection to a fleet; its machines end with it unless it is detached.
 
     Args:
-        address: The address of a Ray cluster; ``auto`` for the one on this computer. None uses the
-            one that the program has connected to, or starts one for the program.
+        address: The address of a Ray cluster: see `kju.fleet.connecting.connect`.
         fleet: The name of the fleet.
         detach: Machines that are launched do not end with this program.
         start: Start the fleet if it does not exist.
@@ -91,7 +75,7 @@ class FleetLink:
         network: FleetNetwork | None = None,
         user: str = "",
     ) -> None:
-        if not FLEET_NAME.fullmatch(fleet):
+        if not (isinstance(fleet, str) and FLEET_NAME.fullmatch(fleet)):
             raise UsageError(
                 f"{fleet!r} cannot be a fleet's name: use up to 32 letters, digits, '_' and '-'"
             )
@@ -100,8 +84,7 @@ class FleetLink:
         self._closed = threading.Event()
         self._images: dict[Path, FleetImage] = {}
         self._bases: dict[str, FleetBase] = {}
-        if not ray.is_initialized():
-            _connect(address)
+        connect(address)
         wanted = network or FleetNetwork()
         self._controller: Any = start_controller(fleet, wanted) if start else _controller_of(fleet)
         if network is not None and (found := self.network()) != network:
@@ -117,18 +100,28 @@ class FleetLink:
         """Call a method of the controller that does not wait."""
         return self.get(self._controller.ask.remote(what, *arguments), ANSWER_TIMEOUT)
 
+    def keeper_faults(self) -> dict[str, str]:
+        """Return why nodes get no machines, by their names."""
+        faults: dict[str, str] = self.get(self._controller.keeper_faults.remote(), START_TIMEOUT)
+        return faults
+
     def network(self) -> FleetNetwork:
         """Return the network on which the fleet's machines are served."""
         found: FleetNetwork = self.get(self._controller.network.remote(), START_TIMEOUT)
         return found
 
-    def launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+    def launch(self, specs: Sequence[MachineSpec], token: str) -> list[MachineStatus]:
         """Start machines: see `FleetController.launch`."""
-        return list(self.get(self._controller.launch.remote(list(specs)), None))
+        return list(self.get(self._controller.launch.remote(list(specs), token), None))
 
-    def end(self, name: str, reason: str) -> MachineStatus:
+    def abandon(self, token: str) -> None:
+        """End a launch and its machines; returns at once. No effect if the launch is over."""
+        self._controller.ask.remote("abandon", token)
+
+    def end(self, name: str, reason: str, generation: int | None = None) -> MachineStatus:
         """End a machine: see `FleetController.end`."""
-        status: MachineStatus = self.get(self._controller.end.remote(name, reason), None)
+        ending = self._controller.end.remote(name, reason, generation)
+        status: MachineStatus = self.get(ending, None)
         return status
 
     def open_image(self, path: Path) -> tuple[FleetImage | None, frozenset[str]]:
@@ -182,15 +175,18 @@ class FleetLink:
         """Return the nodes that seem to have files without a copy, by the keys of the files."""
         asked: dict[str, Any] = {}
         found: dict[str, set[str]] = {}
-        for name in self.ask("nodes"):
+        for name in self.ask("node_names"):
             with contextlib.suppress(ValueError):  # its keeper is being started
                 keeper: Any = ray.get_actor(keeper_name(self.fleet, name), NAMESPACE)
                 asked[name] = keeper.at_hand.remote(images, base)
+        # A node that does not answer gets a copy, or no machine.
+        answers = list(asked.values())
+        done, _ = ray.wait(answers, num_returns=max(1, len(answers)), timeout=KEEPER_TIMEOUT)
         for name, answer in asked.items():
-            # A node that does not answer gets a copy, or no machine.
-            with contextlib.suppress(ray.exceptions.RayError):
-                for key in ray.get(answer, timeout=ANSWER_TIMEOUT):
-                    found.setdefault(key, set()).add(name)
+            if answer in done:
+                with contextlib.suppress(ray.exceptions.RayError):
+                    for key in ray.get(answer):
+                        found.setdefault(key, set()).add(name)
         return {key: frozenset(names) for key, names in found.items()}
 
     def changes(self, mark: tuple[int, int] | None) -> Changes:
@@ -202,51 +198,13 @@ class FleetLink:
         """Wait a moment, and return the changes since a mark; None if the link is closed."""
         return None if self._closed.wait(LOOK) else self.changes(mark)
 
+    def fleets(self) -> list[str]:
+        """Return the names of the fleets of the cluster."""
+        return named_actors(controller_name(""))
+
     def end_machines(self, reason: str) -> None:
         """End all machines; return when they have ended."""
-        ending = [
-            self._controller.end.remote(status.name, reason) for status in self.ask("statuses")
-        ]
-        for answer in ending:
-            self.get(answer, None)
-
-    def task_threads(self, machines: Sequence[Start]) -> dict[str, Any]:
-        """Return a process for the tasks of each node, with a thread for each of its machines."""
-        nodes = alive_nodes()
-        count = Counter(machine.node for machine in machines if machine.node in nodes)
-        return {
-            node: ray.remote(_TaskThreads)
-            .options(num_cpus=0, max_concurrency=many, scheduling_strategy=_only_on(nodes[node]))
-            .remote()
-            for node, many in count.items()
-        }
-
-    def run_on(
-        self,
-        function: Callable[[Any], Any],
-        name: str,
-        node: str,
-        generation: int,
-        threads: Any = None,  # noqa: ANN401  Ray's own type
-    ) -> Any:  # noqa: ANN401  Ray's reference to the result
-        """Run a function with a machine, on the machine's node; return Ray's reference.
-
-        Args:
-            function: The function.
-            name: The machine.
-            node: Its node.
-            generation: Its start.
-            threads: The process of `task_threads`; None for one of Ray's processes.
-        """
-        place = name, f"{self.fleet}/{node}", generation
-        if threads is not None:
-            return threads.run.remote(function, *place)
-        found = alive_nodes().get(node)
-        if found is None:
-            raise _node_left(name, node, generation)
-        # Never twice: the guest has seen the input of the first time.
-        task = ray.remote(run_near).options(max_retries=0, scheduling_strategy=_only_on(found))
-        return task.remote(function, *place)
+        self.get(self._controller.end_all.remote(reason), None)
 
     def close(self) -> None:
         """End the machines of this program, and the connection to the fleet.
@@ -266,11 +224,11 @@ class FleetLink:
     def end_fleet(self) -> None:
         """End the fleet: all of its actors. Its machines end with their leases."""
         self._closed.set()
-        names = self.ask("nodes")
         # First: it would start the keepers again.
         ray.kill(self._controller)
         self._wait_until_ended()
-        for name in names:
+        # Also those of nodes that are silent, or have not reported yet.
+        for name in named_actors(keeper_name(self.fleet, "")):
             with contextlib.suppress(ValueError):  # it has ended with its node
                 ray.kill(ray.get_actor(keeper_name(self.fleet, name), NAMESPACE))
 
@@ -308,56 +266,28 @@ class FleetLink:
         except ray.exceptions.RayError as error:
             raise UnavailableError(f"the fleet's controller has ended: {error}") from error
 
-    @staticmethod
-    def result(task: Any, name: str, node: str, generation: int) -> Any:  # noqa: ANN401  Ray's own types
-        """Return the result of `run_on`.
-
-        Raises:
-            MachineLostError: The machine is no longer on its node.
-            Exception: The function's own, or Ray's for a worker that has ended.
-        """
-        try:
-            return ray.get(task)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, KjuError):
-                raise error.cause from None
-            raise
-        except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError) as error:
-            raise _node_left(name, node, generation) from error
-        except ray.exceptions.RayActorError as error:
-            # The process of `task_threads`, which ends with its node or by itself.
-            if node in alive_nodes():
-                raise
-            raise _node_left(name, node, generation) from error
-
     def _wait_for_nodes(self) -> None:
         """Wait until the keepers of all nodes have reported."""
         deadline = time.monotonic() + START_TIMEOUT
         while True:
-            here = self.get(self._controller.ask.remote("nodes"), START_TIMEOUT)
+            here = self.get(self._controller.ask.remote("node_names"), START_TIMEOUT)
             # Asked each time: a node may leave meanwhile.
-            if not (missing := alive_nodes().keys() - here.keys()):
-                return
+            missing = alive_nodes().keys() - set(here)
+            if missing <= (faults := self.keeper_faults()).keys():
+                break
             if time.monotonic() >= deadline:
                 raise UnavailableError(f"nodes without a keeper: {', '.join(sorted(missing))}")
             time.sleep(0.1)
+        for name in sorted(missing):
+            log.warning("the node %s gets no machines: %s", name, faults[name])
+        if not here:
+            why = "; ".join(f"{name}: {faults[name]}" for name in sorted(missing))
+            raise UnavailableError(f"no node can have machines: {why}")
 
     def _stay(self) -> None:
         """Renew the lease of this program's machines."""
         while not self._closed.wait(REPORT_INTERVAL) and ray.is_initialized():
             self._controller.ask.remote("renew_owner", self.owner)
-
-
-class _TaskThreads:
-    """A process that runs functions with machines of its node, each in a thread."""
-
-    def run(self, function: Callable[[Any], Any], name: str, holder: str, generation: int) -> Any:  # noqa: ANN401
-        """Run a function: see `run_near`."""
-        return run_near(function, name, holder, generation)
-
-
-def _only_on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
 def _own_node() -> str | None:
@@ -369,58 +299,10 @@ def _own_node() -> str | None:
     return next((name for name, node in alive_nodes().items() if node["NodeID"] == own), None)
 
 
-def _connect(address: str | None) -> None:
-    """Connect this program to a Ray cluster."""
-    _check_address(address)
-    try:
-        ray.init(
-            address, namespace=NAMESPACE, include_dashboard=None if address else False,
-            log_to_driver=False, logging_level=logging.WARNING,
-        )  # fmt: skip
-    except (ConnectionError, RuntimeError) as error:
-        # Ray has no error type for this.
-        versions = _VERSIONS.findall(str(error))
-        if len(versions) != 2:
-            raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
-        theirs, ours = (f"Ray {ray_} and Python {python}" for ray_, python in versions)
-        raise UnavailableError(
-            f"the Ray cluster at {address} runs {theirs}, and this program {ours}: Ray needs the"
-            " same versions"
-        ) from error
-
-
-def _check_address(address: str | None) -> None:
-    """Raise an error for an address that refuses connections: Ray would try it for minutes."""
-    host, colon, port = (address or "").rpartition(":")
-    if not colon or not port.isdecimal() or "/" in host:
-        return
-    try:
-        socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
-    except (OSError, OverflowError) as error:
-        raise UnavailableError(f"no Ray cluster at {address}: {error}") from error
-
-
 def _controller_of(fleet: str) -> Any:  # noqa: ANN401  Ray's own type
     try:
         return ray.get_actor(controller_name(fleet), NAMESPACE)
     except ValueError as error:
-        raise UnavailableError(
-            f"the cluster has no fleet {fleet!r}; a program opens one with kju.fleet.open"
-        ) from error
-
-
-def next_done(references: Iterable[Any]) -> Any:  # noqa: ANN401  Ray's own type
-    """Return a reference whose task has ended; None if none has ended within a second."""
-    done, _ = ray.wait(list(references), num_returns=1, timeout=1.0)
-    return done[0] if done else None
-
-
-def send_by_value(module: ModuleType | None) -> None:
-    """Let Ray send the functions of a module by value: other computers may not have the module."""
-    if module is not None:
-        untyped: Any = ray.cloudpickle
-        untyped.register_pickle_by_value(module)
-
-
-def _node_left(name: str, node: str, generation: int) -> MachineLostError:
-    return MachineLostError(f"the node {node} of {name!r} has left", name, generation, node)
+        others = named_actors(controller_name(""))
+        which = f"its fleets are: {', '.join(others)}" if others else "kju fleet up starts one"
+        raise FleetNotFoundError(f"the cluster has no fleet {fleet!r}: {which}", others) from error

@@ -167,16 +167,19 @@ class FleetController:
         self._after()
 
     def nodes(self) -> dict[str, Node]:
-        """Return the nodes, by name."""
-        return self._roster.nodes()
+        """Return the nodes as they are now, by name."""
+        return {name: node.copy() for name, node in self._roster.nodes().items()}
 
-    def drain(self, node: str) -> list[str]:
-        """Place no more machines on a node; return the names of those that are on it.
+    def node_names(self) -> list[str]:
+        """Return the names of the nodes that report."""
+        return list(self._roster.nodes())
 
-        Raises:
-            UsageError: The fleet has no such node.
-        """
-        return self._roster.drain(node)
+    def drain(self, node: str, is_on: bool = True) -> list[str]:
+        """Place no more machines on a node, or some again: see `Roster.drain`."""
+        names = self._roster.drain(node, is_on)
+        self._roster.tick(self._clock())  # machines may wait for this node
+        self._after()
+        return names
 
     async def _launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
         while self._roster.recovering(self._clock()):

@@ -16,7 +16,7 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.starting import Starting
 from ..client.processes import HostSpawner
 from ..client.requests import client_name
-from ..errors import KjuError, MachineNotFoundError
+from ..errors import KjuError, MachineGoneError, MachineNotFoundError
 from ..protocol.launch_options import Launch
 from ..protocol.leases import Lease, Renew
 from ..protocol.messages import Done, Stop
@@ -25,6 +25,7 @@ from ..store.forks import listing
 from ..store.leased import lease_clock, leased_machines
 from ..store.paths import machine_paths
 from .messages import EndKind, MachineSpec, StartOrder
+from .placement import Instance
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,20 @@ class LocalHosts:
         self._spawner.close()
 
 
+def memory_of_others(fleet: str, node: str) -> int:
+    """Return the bytes of memory that the machines of other fleets take on a node.
+
+    Several nodes may be on this computer, each with its own memory.
+    """
+    taken = 0
+    for each in leased_machines():
+        holder, _, where = each.lease.holder.partition("/")
+        if where == node and holder != fleet:
+            with contextlib.suppress(msgspec.ValidationError):  # of another version of kju
+                taken += msgspec.convert(each.lease.facts, MachineSpec).demand.room.memory
+    return taken
+
+
 class StartingHost:
     """A detached host with a lease, which starts.
 
@@ -252,6 +267,48 @@ class LeasedHost:
     async def close(self) -> None:
         """Close the connection; the machine runs until its lease ends."""
         self._link.close()
+
+
+class Renewals:
+    """The leases of a keeper's hosts.
+
+    Args:
+        hosts: The node's hosts, whose clock counts.
+        lease: Seconds of a lease.
+
+    Attributes:
+        lease: The same.
+    """
+
+    def __init__(self, hosts: NodeHosts, lease: float) -> None:
+        self._hosts, self.lease = hosts, lease
+        #: The ends of the leases, by machine.
+        self._until: dict[Instance, float] = {}
+
+    def latest_end(self) -> float:
+        """Return a time at which a lease that another keeper has given now has ended."""
+        return self._hosts.clock() + self.lease
+
+    async def renew(self, host: KeptHost, lease: Lease, instance: Instance) -> bool:
+        """Renew a lease; return False if the last one has ended and the host has to be killed.
+
+        A busy host takes a later renewal. One that hangs cannot end itself with its lease.
+        """
+        until = self._until.setdefault(instance, self.latest_end())
+        try:
+            await host.renew(lease)
+        except MachineGoneError:
+            pass  # it ends by itself, and its watcher sees to it
+        except KjuError as error:
+            log.warning("the lease of %s was not renewed: %s", host.name, error)
+            return self._hosts.clock() < until
+        else:
+            self._until[instance] = max(lease.until, until)
+        return True
+
+    def forget(self, instance: Instance) -> None:
+        """Forget a machine that has ended."""
+        self._until.pop(instance, None)
 
 
 def _renewal(lease: Lease) -> Renew:

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError, UnavailableError
 from ..protocol.leases import Lease
 from .bases.keeping import KeptBases
-from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts
+from .hosts import HostStart, KeptHost, LocalHosts, NodeHosts, Renewals
 from .images.keeping import KeptImages
 from .keeping import Keeping, Todo
 from .messages import (
@@ -29,7 +29,6 @@ from .messages import (
     StartOrder,
 )
 from .placement import Instance, NodeFacts
-from .renewals import Renewals
 
 log = logging.getLogger(__name__)
 

@@ -39,6 +39,8 @@ _LOOK = 0.1
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")
 #: The variable that makes Ray check its token, and its value for that.
 _MODE, _TOKEN_MODE = "RAY_AUTH_MODE", "token"
+#: A node ends its processes at once: its machines have ended before, and nobody else uses it.
+_END_AT_ONCE = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
 #: The index of the start time among the fields of a process.
 _BEGAN = 19
 
@@ -144,8 +146,14 @@ def start_cluster(nodes: int) -> LocalCluster:
     except BaseException:
         for process in started:
             process.terminate()
+        deadline = time.monotonic() + END_TIMEOUT
         for process in started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        for process in started:
+            process.kill()
             process.wait()
+        _forget_address(address)
         raise
 
 
@@ -157,18 +165,33 @@ def end_cluster() -> bool:
     found = running_cluster()
     if found is None:
         return False
-    # The head last: the others end with it, and complain.
-    alive = [each for each in reversed(found.processes) if each.is_alive]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.number, number)
+        for process in found.processes:
+            if process.is_alive:  # its number may be another process's by now
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.number, number)
         deadline = time.monotonic() + END_TIMEOUT
-        while time.monotonic() < deadline and any(each.is_alive for each in alive):
+        while time.monotonic() < deadline and any(each.is_alive for each in found.processes):
             time.sleep(_LOOK)
     with contextlib.suppress(KjuError), Folder.open(runtime_folder()) as folder:
         folder.remove(_FILE)
+    _forget_address(found.address)
     return True
+
+
+def recorded_address() -> Path:
+    """Return the file in which Ray records the address of the newest cluster of this computer."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  Ray's
+    return Path(folder) / "ray" / "ray_current_cluster"
+
+
+def _forget_address(address: str) -> None:
+    """Remove Ray's record of a cluster that has ended: it would be tried for minutes."""
+    path = recorded_address()
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        # Ray has another address of this computer there.
+        if path.read_text().strip().rpartition(":")[2] == address.rpartition(":")[2]:
+            path.unlink()
 
 
 def _make_token() -> bool:
@@ -205,7 +228,7 @@ def _start_node(
         return subprocess.Popen(
             [*_RAY, "start", *words],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, _MODE: mode},
+            env={**os.environ, _MODE: mode, **_END_AT_ONCE},
         )  # fmt: skip
     finally:
         os.close(log)

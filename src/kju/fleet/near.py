@@ -14,11 +14,24 @@ from ..errors import MachineGoneError, MachineLostError, MachineNotFoundError
 
 
 def run_near(function: Callable[[Any], Any], name: str, holder: str, generation: int) -> Any:  # noqa: ANN401
-    """Run a function with a machine of this node."""
-    if inspect.iscoroutinefunction(function):
-        return asyncio.run(_run_near_async(function, name, holder, generation))
-    with attach_start(name, holder, generation) as machine:
-        return function(machine)
+    """Run a function with a machine of this node.
+
+    Raises:
+        RuntimeError: It has raised what would end this process: another error than `Exception`.
+    """
+    try:
+        if inspect.iscoroutinefunction(function):
+            return asyncio.run(_run_near_async(function, name, holder, generation))
+        with attach_start(name, holder, generation) as machine:
+            return function(machine)
+    except SystemExit as error:
+        if error.code in (None, 0):
+            return None
+        raise RuntimeError(f"the task has exited with {error.code!r}") from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"the task has raised {error!r}") from error
 
 
 def attach_start(name: str, holder: str, generation: int) -> Machine:

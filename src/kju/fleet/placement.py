@@ -151,6 +151,13 @@ class Node(Struct):
     _users: Counter[str] = field(default_factory=Counter)
     _parts: dict[str, Part] = field(default_factory=dict)
 
+    def copy(self) -> Node:
+        """Return a node of the same content, which does not change with this one."""
+        return Node(
+            self.facts, self.draining, self.silent, self.taken.copy(), self._used,
+            self._users.copy(), self._parts.copy(),
+        )  # fmt: skip
+
     @property
     def used(self) -> Room:
         """The room that its machines take."""

@@ -204,9 +204,10 @@ class Roster:
         """Take the report of a keeper; None for one that was overtaken by a later one."""
         self.tick(now)
         name = report.facts.name
-        if report.draining:
-            self._draining.add(name)
         member = self._members.get(name)
+        # A restarted controller learns it from there.
+        if report.draining and member is None:
+            self._draining.add(name)
         is_known = member is not None and member.keeper == report.keeper
         if member is not None and is_known and report.number <= member.report:
             return None
@@ -235,16 +236,18 @@ class Roster:
         orders = tuple(member.orders.values())
         return Grant(member.session, keep, orders, member.node.draining)
 
-    def drain(self, node: str) -> list[str]:
+    def drain(self, node: str, is_on: bool = True) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.
+
+        Without *is_on* machines are placed there again.
 
         Raises:
             UsageError: The fleet has no such node.
         """
         if node not in self._members:
             raise UsageError(f"the fleet has no node {node!r}; nodes: {', '.join(self.nodes())}")
-        self._draining.add(node)
-        self._members[node].node.draining = True
+        self._members[node].node.draining = is_on
+        (self._draining.add if is_on else self._draining.discard)(node)
         return [record.spec.name for record in self._on(node)]
 
     def nodes(self) -> dict[str, Node]:
@@ -404,8 +407,7 @@ class Roster:
         """
         if not self._waiting or self.recovering(now):
             return
-        nodes = [member.node for member in self._members.values()]
-        choices = Choices([node for node in nodes if not node.silent])
+        choices = Choices([m.node for m in self._members.values() if not m.node.silent])
         # Placing a machine makes no room: the next one with the same demand has no place either.
         full: dict[Demand, str] = {}
         for record in list(self._waiting.values()):

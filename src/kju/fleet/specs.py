@@ -25,6 +25,8 @@ OVERHEAD = 160 << 20
 
 #: Machines of one launch.
 MAX_COUNT = 100_000
+#: Restarts of one machine; -1 is without a limit.
+MAX_RESTARTS = 1_000_000
 
 
 def check_count(count: int) -> int:
@@ -33,9 +35,29 @@ def check_count(count: int) -> int:
     Raises:
         UsageError: It is out of range.
     """
-    if not 1 <= count <= MAX_COUNT:
-        raise UsageError(f"the number of machines is 1 to {MAX_COUNT}, not {count}")
+    if not is_whole(count, 1, MAX_COUNT):
+        raise UsageError(f"the number of machines is 1 to {MAX_COUNT}, not {count!r}")
     return count
+
+
+def is_whole(value: object, lowest: int, highest: int) -> bool:
+    """Return whether a value is a whole number in a range."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and lowest <= value <= highest  # type: ignore[operator]
+
+
+def check_options(*, name: object, spread: object, max_restarts: object) -> None:
+    """Check the options of a launch that a fleet has, and `kju.launch` has not.
+
+    Raises:
+        UsageError: One has another type, or is out of range.
+    """
+    if not isinstance(name, str | None):
+        raise UsageError(f"name is a text, not {name!r}")
+    if not isinstance(spread, bool):
+        raise UsageError(f"spread is True or False, not {spread!r}")
+    if not is_whole(max_restarts, -1, MAX_RESTARTS):
+        raise UsageError(f"max_restarts is -1 to {MAX_RESTARTS}, not {max_restarts!r}")
 
 
 def machine_specs(

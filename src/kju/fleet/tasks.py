@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import UsageError
+
+#: Lines of a script's output in its error.
+_LAST_LINES = 20
 
 
 def load_task(text: str) -> tuple[Callable[[Any], Any], ModuleType | None]:
@@ -50,15 +54,39 @@ def load_task(text: str) -> tuple[Callable[[Any], Any], ModuleType | None]:
     return function, module
 
 
+class ScriptError(Exception):
+    """A script has failed; the text has its error, where it was raised, and what was printed."""
+
+
 def run_script(source: str, name: str, machine: object) -> str:
     """Run a script with a machine, and return its standard output.
 
     Args:
         source: The script.
-        name: Its name, for messages.
+        name: Its path, for messages and its `__file__`.
         machine: The machine, as the variable ``machine`` of the script.
+
+    Raises:
+        ScriptError: It has raised an error, or has exited with another status than 0.
     """
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, name, "exec"), {"machine": machine, "__name__": "__main__"})  # noqa: S102  the user's own script
+    names = {"machine": machine, "__name__": "__main__", "__file__": name}
+    arguments, sys.argv = sys.argv, [name]
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(source, name, "exec"), names)  # noqa: S102  the user's own script
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            return printed.getvalue()
+        raise ScriptError(_failure(error, name, printed.getvalue())) from error
+    finally:
+        sys.argv = arguments
     return printed.getvalue()
+
+
+def _failure(error: BaseException, name: str, printed: str) -> str:
+    """Return an error of a script: what it is, the script's line, and the last lines printed."""
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == name]
+    where = f" (line {lines[-1]} of {name})" if lines else ""
+    last = printed.splitlines()[-_LAST_LINES:]
+    return "\n".join([f"{type(error).__name__}: {error}{where}", *last])

@@ -50,8 +50,8 @@ def write_lease(machine: Paths, lease: Lease) -> None:
         folder.write(machine.lease.name, msgspec.json.encode(lease), durable=False)
 
 
-def leased_machines(holder: str) -> Iterator[LeasedMachine]:
-    """Yield the running machines of one holder, also those that are not listed.
+def leased_machines(holder: str | None = None) -> Iterator[LeasedMachine]:
+    """Yield the running machines of one holder, or of all, also those that are not listed.
 
     Raises:
         RuntimeFolderError: The folder of running machines is not usable.
@@ -62,7 +62,9 @@ def leased_machines(holder: str) -> Iterator[LeasedMachine]:
         name = machine.folder.name
         with contextlib.suppress(KjuError, msgspec.MsgspecError, UnicodeDecodeError):
             lease = _read(machine) if NAME.fullmatch(name) else None
-            if lease is not None and lease.holder == holder and is_alive(machine):
+            if lease is None or holder not in (None, lease.holder):
+                continue
+            if is_alive(machine):
                 yield LeasedMachine(name, lease)
 
 

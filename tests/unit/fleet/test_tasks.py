@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kju.errors import UsageError
-from kju.fleet.tasks import load_task
+from kju.fleet.tasks import ScriptError, load_task
 
 MACHINE = SimpleNamespace(name="web")
 
@@ -45,7 +47,42 @@ def test_a_script_has_the_machine_and_its_output_is_the_result(tmp_path: Path) -
         load_task(str(script))
     with pytest.raises(UsageError, match=r"the script .*missing\.py cannot be used"):
         load_task(str(tmp_path / "missing.py"))
-    script.write_text("raise ValueError(machine.name)")
-    function, _ = load_task(str(script))
-    with pytest.raises(ValueError, match="web"):
-        function(MACHINE)
+
+
+def run(tmp_path: Path, text: str) -> object:
+    (tmp_path / "task.py").write_text(text)
+    function, _ = load_task(str(tmp_path / "task.py"))
+    return function(MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("raise ValueError(machine.name)", "ValueError: web"),
+        ("{}['key']", "KeyError: 'key'"),
+        ("import sys; sys.exit(4)", "SystemExit: 4"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
+        ("int('x')", "ValueError: invalid literal"),
+    ],
+)
+def test_the_error_of_a_script_says_what_where_and_after_which_output(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    with pytest.raises(ScriptError) as raised:
+        run(tmp_path, f"print('begun')\n{text}\n")
+    first, last = str(raised.value).splitlines()
+    assert first.startswith(error)
+    assert first.endswith(f"(line 2 of {tmp_path / 'task.py'})")
+    assert last == "begun"
+    assert isinstance(pickle.loads(pickle.dumps(raised.value)), ScriptError)
+
+
+@pytest.mark.parametrize("text", ["import sys; sys.exit()", "import sys; sys.exit(0)"])
+def test_a_script_that_exits_without_a_fault_has_succeeded(tmp_path: Path, text: str) -> None:
+    assert run(tmp_path, f"print('done')\n{text}") == "done\n"
+
+
+def test_a_script_has_its_own_path_and_no_arguments(tmp_path: Path) -> None:
+    path, before = tmp_path / "task.py", [*sys.argv]
+    assert run(tmp_path, "import sys; print(__file__, sys.argv)") == f"{path} {[str(path)]}\n"
+    assert sys.argv == before

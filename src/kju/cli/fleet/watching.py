@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json as json_format
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 import msgspec
 import typer
@@ -184,7 +186,10 @@ def _print_event(event: FleetEvent, as_json: bool) -> None:
     elif as_json:
         print(json_format.dumps(status_data(event.status)))
     else:
-        print(one_line("  ".join(_cells(event.status))).rstrip())
+        # A node that shows its machines without the controller knows no time.
+        when = event.status.since
+        at = time.strftime("%H:%M:%S", time.localtime(when)) if when else "-"
+        print(one_line("  ".join((at, *_cells(event.status)))).rstrip())
         for line in event.status.log:
             print(f"    {one_line(line)}")
 
@@ -242,14 +247,32 @@ def connect_to_ray(address: str, fleet: str, *, start: bool = False) -> FleetLin
     # Ray takes a second to import: not for the help of these commands.
     from ...fleet.cluster import FleetLink
 
+    output: Any = sys.stdout
+    if not isinstance(output, _OwnOutput):
+        output = _OwnOutput(sys.stdout)
+        sys.stdout = output
     return FleetLink(address, fleet, detach=True, start=start)
 
 
+class _OwnOutput:
+    """The standard output without what threads of Ray print, which goes to the standard error.
+
+    Args:
+        stream: The standard output.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any attribute of a stream
+        is_own = threading.current_thread() is threading.main_thread()
+        return getattr(self._stream if is_own else sys.stderr, name)
+
+
 def status_data(status: MachineStatus) -> dict[str, Any]:
-    """Return a machine as data. The names are stable; the controller's clock is its own."""
-    given: dict[str, Any] = {"node": "", "reason": "", "log": [], **msgspec.to_builtins(status)}
-    given.pop("since", None)
-    return given
+    """Return a machine as data. The names are stable; ``since`` is in seconds since the epoch."""
+    fields: dict[str, Any] = {"node": "", "reason": "", "log": [], "since": None}
+    return {**fields, **msgspec.to_builtins(status)}
 
 
 def _cells(status: MachineStatus) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import extras
-from ...errors import KjuError, UnavailableError, UsageError
+from ...errors import KjuError, MachineLostError, UnavailableError, UsageError
 from ...escaping import one_line
 from ...fleet.local import (
     MAX_NODES,
@@ -20,10 +20,10 @@ from ...fleet.local import (
     start_cluster,
 )
 from ...fleet.messages import FleetState, MachineStatus
-from ...fleet.tasks import load_task
+from ...fleet.tasks import ScriptError, load_task
 from ...protocol.launch_options import LaunchOptions, declared
 from ..command import Json, with_options
-from ..output import line_of, print_table, progress
+from ..output import print_table, progress
 from .watching import FleetName, connect_to_ray, status_data
 
 if TYPE_CHECKING:
@@ -87,7 +87,10 @@ def up(
 def _wait_for_nodes(link: FleetLink, count: int) -> list[str]:
     """Return the names of the nodes, once *count* of them have reported."""
     deadline = time.monotonic() + START_TIMEOUT
-    while len(nodes := list(link.ask("nodes"))) < count:
+    while len(nodes := list(link.ask("node_names"))) < count:
+        if len(faults := link.keeper_faults()) + len(nodes) >= count:
+            why = "; ".join(f"{name}: {fault}" for name, fault in sorted(faults.items()))
+            raise UnavailableError(f"{len(nodes)} of {count} nodes have joined the fleet: {why}")
         if time.monotonic() >= deadline:
             raise UnavailableError(f"{len(nodes)} of {count} nodes have joined the fleet")
         time.sleep(_LOOK)
@@ -110,7 +113,8 @@ def launch(
     json: Json = False,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Start N machines.")] = 1,
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the machine, or the stem of several names.")
+        str,
+        typer.Option(metavar="NAME", help="Name of the machine; of several, their beginning."),
     ] = "",
     spread: Annotated[
         bool, typer.Option("--spread", help="Prefer nodes with few machines.")
@@ -165,11 +169,14 @@ def launch(
         with progress(work):
             if fork:
                 given["fork"] = opened.machine(fork).freeze(_TAG)
-            machines = opened.launch(
-                count, name=name or None, spread=spread, max_restarts=max_restarts,
+            # One machine has the name itself.
+            number = None if name and count == 1 else count
+            launched = opened.launch(
+                number, name=name or None, spread=spread, max_restarts=max_restarts,
                 fork_memory=fork_memory or None, **given,
             )  # fmt: skip
-        wanted = {machine.name for machine in machines}
+        several = launched if isinstance(launched, list) else [launched]
+        wanted = {machine.name for machine in several}
         statuses = [status for status in opened.machines() if status.name in wanted]
     if json:
         print(json_format.dumps([status_data(status) for status in statuses]))
@@ -191,46 +198,59 @@ def map_task(
     ] = None,
     address: Address = "auto",
     fleet: FleetName = "fleet",
+    threads: Annotated[
+        bool,
+        typer.Option("--threads", help="Run the tasks of a node in threads of one process."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a function or a script beside each machine, and print each result when it is done.
 
-    A failure does not end the others; the command fails then.
+    A failure does not end the others; the command fails then. The result of a script is what it has
+    printed; it has no arguments, and finds only modules that are installed on the nodes. The module
+    of a function is sent to the nodes, but not the modules that it imports.
     """
     link = connect_to_ray(address, fleet)
     function, module = load_task(task)
-    from ...fleet.cluster import next_done, send_by_value
+    from ...fleet.machine_tasks import MachineTasks, send_by_value, tasks_done
 
     send_by_value(module)
-    statuses: dict[str, MachineStatus] = {
-        status.name: status
-        for status in link.ask("statuses")
-        if not machines or status.name in machines
-    }
-    running = {}
+    statuses: dict[str, MachineStatus] = {status.name: status for status in link.ask("statuses")}
+    names = machines or [n for n, s in statuses.items() if s.state is FleetState.RUNNING]
     # A name that is not known is an error before anything is done.
-    for name in machines or [n for n, s in statuses.items() if s.state is FleetState.RUNNING]:
-        status = statuses.get(name) or link.ask("status", name)
-        where = (status.name, status.node, status.generation)
-        running[link.run_on(function, *where)] = where
-    done, count, failed = 0, len(running), 0
+    chosen: list[MachineStatus] = [statuses.get(name) or link.ask("status", name) for name in names]
+    tasks = MachineTasks(link, function, chosen, threads=threads)
+    running: dict[Any, MachineStatus] = {}
+    failed = 0
+    for each in chosen:
+        try:
+            running[tasks.start(each)] = each
+        except MachineLostError as error:
+            failed += 1
+            _print_failure(each.name, error, json=json)
+    done, count = failed, len(chosen)
     with progress(lambda: f"{done} of {count} tasks are done"):
         while running:
-            found = next_done(list(running))
-            if found is None:
-                continue
-            where = running.pop(found)
-            done += 1
-            try:
-                result = link.result(found, *where)
-            except Exception as error:  # the task's own, of any kind
-                failed += 1
-                text = line_of(getattr(error, "cause", None) or error)
-                _print_result(where[0], {"error": text}, text, json=json, failed=True)
-            else:
-                _print_result(where[0], {"result": result}, str(result), json=json)
+            for found in tasks_done(list(running)):
+                each = running.pop(found)
+                done += 1
+                try:
+                    result = tasks.result(found, each)
+                except Exception as error:  # the task's own, of any kind
+                    failed += 1
+                    _print_failure(each.name, error, json=json)
+                else:
+                    _print_result(each.name, {"result": result}, str(result), json=json)
     if failed:
         raise KjuError(f"{failed} of {count} tasks failed")
+
+
+def _print_failure(name: str, error: Exception, *, json: bool) -> None:
+    cause = getattr(error, "cause", None) or error
+    # The text of a KeyError is only its key. A ScriptError has the type in its text.
+    is_plain = isinstance(cause, KjuError | ScriptError)
+    text = str(cause) if is_plain else f"{type(cause).__name__}: {cause}"
+    _print_result(name, {"error": text}, text, json=json, failed=True)
 
 
 def _print_result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,11 +25,12 @@ from ...protocol.values import Role
 from ...remote.addresses import SCHEME
 from ..bases.opening import freeze_near
 from ..bases.source import FleetBase
-from ..cluster import FleetLink, next_done
+from ..cluster import FleetLink
+from ..machine_tasks import MachineTasks, tasks_done
 from ..messages import Changes, FleetState, MachineSpec, MachineStatus
 from ..near import check_start, lost
 from ..network.joining import FleetNetwork
-from ..specs import check_count, fork_specs, machine_specs
+from ..specs import check_count, check_options, fork_specs, machine_specs
 
 
 class FleetMachine:
@@ -81,13 +83,25 @@ class FleetMachine:
         except (MachineGoneError, MachineNotFoundError) as error:
             if await self._is_running():
                 return await self._mirror(holder, role)
-            raise lost(self.name, holder, self.generation) from error
+            raise await self._lost(holder) from error
         try:
             check_start(await machine.info(), self.name, holder, self.generation)
-        except BaseException:
+        except BaseException as error:
             await machine.close()
+            if isinstance(error, MachineLostError):
+                raise await self._lost(holder) from error
             raise
         return machine
+
+    async def _lost(self, holder: str) -> MachineLostError:
+        """Return the error for this start, which has ended, with what the controller knows."""
+        try:
+            known: MachineLostError = await run_blocking(
+                self._link.ask, "lost", self.name, self.generation
+            )
+        except UnavailableError:
+            return lost(self.name, holder, self.generation)
+        return known
 
     async def _is_running(self) -> bool:
         status = await self.status()
@@ -107,7 +121,7 @@ class FleetMachine:
         try:
             # The mirror is of this start if the start runs still.
             if not await self._is_running():
-                raise lost(self.name, holder, self.generation)
+                raise await self._lost(holder)
         except BaseException:
             await machine.close()
             raise
@@ -128,19 +142,20 @@ class FleetMachine:
             MachineLostError: The machine is no longer on its node.
             Exception: Ray's, for a worker that has ended.
         """
-        where = (self.name, self.node, self.generation)
         freeze = partial(freeze_near, tag, self.node)
-        task = await run_blocking(self._link.run_on, freeze, *where)
-        base: FleetBase = await run_blocking(self._link.result, task, *where)
+        tasks = await run_blocking(MachineTasks, self._link, freeze)
+        task = await run_blocking(tasks.start, self)
+        base: FleetBase = await run_blocking(tasks.result, task, self)
         return base
 
     async def stop(self) -> None:
         """End the machine; return when it has ended.
 
         Raises:
+            MachineLostError: This start has ended, and another one has the name.
             UnavailableError: The fleet's controller has ended.
         """
-        await run_blocking(self._link.end, self.name, "it was stopped")
+        await run_blocking(self._link.end, self.name, "it was stopped", self.generation)
 
 
 class Fleet:
@@ -167,10 +182,13 @@ class Fleet:
         self._defaults = defaults
         self._opened: FleetLink | None = None
 
+    def __repr__(self) -> str:
+        return f"<Fleet {self.name!r}, {'open' if self._opened else 'not open'}>"
+
     @property
     def _link(self) -> FleetLink:
         if self._opened is None:
-            raise ClosedError(f"the fleet {self.name} is not open")
+            raise ClosedError(f"the fleet {self.name} is not open: use it in a with statement")
         return self._opened
 
     @overload
@@ -220,12 +238,15 @@ class Fleet:
             UsageError: An option is not valid.
         """
         link = self._link
+        check_options(name=name, spread=spread, max_restarts=max_restarts)
         if count is None and name is not None:
             names = [name]
         else:
             stem, wanted = name or self.name, 1 if count is None else check_count(count)
             names = await run_blocking(link.ask, "free_names", stem, wanted)
         if fork is not None:
+            if not isinstance(fork, FleetBase | ForkBase):
+                raise UsageError(f"{fork!r} is not a base: see FleetMachine.freeze")
             if options:
                 raise UsageError(
                     f"a fork has the options of the machine that was frozen: {', '.join(options)}"
@@ -242,7 +263,12 @@ class Fleet:
             if fork_memory is not None:
                 raise UsageError("fork_memory is for forks of a base: pass fork=BASE too")
             specs = await self._boot_specs(names, options, spread, max_restarts)
-        statuses = await run_blocking(link.launch, specs)
+        token = uuid.uuid4().hex
+        try:
+            statuses = await run_blocking(link.launch, specs, token)
+        except BaseException:
+            link.abandon(token)  # also of a program that does not wait for it any more
+            raise
         machines = [FleetMachine(link, status) for status in statuses]
         return machines[0] if count is None else machines
 
@@ -323,53 +349,57 @@ class Fleet:
             MachineLostError: A machine is no longer on its node.
             Exception: The function's own, or Ray's for a worker that has ended.
         """
-        link, several = self._link, list(machines)
-        running: dict[Any, FleetMachine] = {}
-        lost: list[tuple[str, MachineLostError]] = []
-        workers = await run_blocking(link.task_threads, several) if threads else {}
+        several = list(machines)
         for each in several:
-            place = each.name, each.node, each.generation
+            if not isinstance(each, FleetMachine):
+                raise UsageError(f"{each!r} is not a machine of a fleet: see Fleet.machine")
+        if not callable(function):
+            raise UsageError(f"{function!r} is not a function")
+        tasks = await run_blocking(MachineTasks, self._link, function, several, threads=threads)
+        running: dict[Any, FleetMachine] = {}
+        losses: list[tuple[FleetMachine, MachineLostError]] = []
+        for each in several:
             try:
-                task = await run_blocking(link.run_on, function, *place, workers.get(each.node))
+                running[await run_blocking(tasks.start, each)] = each
             except MachineLostError as error:
-                if not return_errors:
-                    raise
-                lost.append((each.name, error))
-            else:
-                running[task] = each
-        for name, loss in lost:
-            yield name, loss
+                losses.append((each, error))
+        for each, loss in losses:
+            if not return_errors:
+                raise loss
+            yield each.name, loss
         while running:
-            task = await run_blocking(next_done, list(running))
-            if task is None:
-                continue
-            each = running.pop(task)
-            result: Any
-            try:
-                result = await run_blocking(
-                    link.result, task, each.name, each.node, each.generation
-                )
-            except Exception as error:
-                if not return_errors:
-                    raise
-                result = error
-            yield each.name, result
+            for task in await run_blocking(tasks_done, list(running)):
+                each = running.pop(task)
+                result: Any
+                try:
+                    result = await run_blocking(tasks.result, task, each)
+                except Exception as error:
+                    if not return_errors:
+                        raise
+                    result = error
+                yield each.name, result
 
     async def nodes(self) -> list[str]:
-        """Return the names of the nodes that have reported, and may get machines.
+        """Return the names of the nodes that report; one that is drained gets no more machines.
 
         Raises:
             UnavailableError: The fleet's controller does not answer.
         """
-        return list(await run_blocking(self._link.ask, "nodes"))
+        return list(await run_blocking(self._link.ask, "node_names"))
 
-    async def drain(self, node: str) -> list[str]:
+    async def drain(self, node: str, *, undo: bool = False) -> list[str]:
         """Place no more machines on a node; return the names of those that are on it.
+
+        They are not ended, and not moved. Nodes of the cluster stay drained until this is undone.
+
+        Args:
+            node: The node.
+            undo: Place machines there again.
 
         Raises:
             UsageError: The fleet has no such node.
         """
-        return list(await run_blocking(self._link.ask, "drain", node))
+        return list(await run_blocking(self._link.ask, "drain", node, not undo))
 
     async def close(self) -> None:
         """End the machines that this object has launched, unless they are detached."""
@@ -404,8 +434,9 @@ def open(
     The fleet's controller and keepers are started where they are missing.
 
     Args:
-        address: The address of the cluster; ``auto`` for one that runs on this computer. By default
-            the cluster that the program is connected to, or one for this program.
+        address: The address of the cluster: ``HOST:PORT``; ``auto`` for the one of this computer;
+            ``local`` for a new one, which ends with this program. By default the one that the
+            program is connected to, then ``RAY_ADDRESS``, ``auto`` and ``local``.
         name: The name of the fleet.
         detach: Machines do not end with this program.
         image: A disk, a CD or a kernel: a file of this computer, which nodes without it copy; or a

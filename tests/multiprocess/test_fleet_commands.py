@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         local.end_cluster()
 
 
-def command(*words: str, code: int = 0, **variables: str) -> str:
-    """Run ``kju fleet`` with environment variables, and return what it prints."""
-    done = subprocess.run(
+def run_command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "kju.cli", "fleet", *words], env={**os.environ, **variables},
         capture_output=True, text=True, timeout=8 * HANG, check=False,
     )  # fmt: skip
+
+
+def command(*words: str, code: int = 0, **variables: str) -> str:
+    """Run ``kju fleet`` with environment variables, and return what it prints."""
+    done = run_command(*words, **variables)
     assert done.returncode == code, done.stderr
     return done.stdout if not code else done.stderr
 
@@ -82,14 +87,26 @@ def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path
     assert {each["node"] for each in launched} == set(started["nodes"])
     # The command has ended; its machines go on.
     assert sorted(running.names()) == ["bot-1", "bot-2"]
-    script = tmp_path / "sizes.py"
-    script.write_text("print(machine.name, *machine.screen.frame().shape)\n")
-    assert sorted(command("map", str(script)).splitlines()) == [
+    script, sized = tmp_path / "script.py", tmp_path / "sizes.py"
+    sized.write_text("print(machine.name, *machine.screen.frame().shape)\n")
+    assert sorted(command("map", str(sized)).splitlines()) == [
         "bot-1: bot-1 800 1280 3", "bot-2: bot-2 800 1280 3",
     ]  # fmt: skip
     (tmp_path / "own_tasks.py").write_text("def fail(machine): raise ValueError(machine.name)\n")
-    assert "bot-1: bot-1" in (failed := command("map", "own_tasks:fail", "bot-1", code=1))
-    assert "1 of 1 tasks failed" in failed
+    failed = command("map", "own_tasks:fail", "bot-1", code=1)
+    assert "bot-1: ValueError: bot-1" in failed and "1 of 1 tasks failed" in failed
+    # Nothing is done if a name is not known.
+    script.write_text("open('done', 'w')\n")
+    assert "no machine 'other'" in command("map", str(script), "bot-1", "other", code=3)
+    assert not (tmp_path / "done").exists()
+    # A task that ends its process; Ray's own lines do not mix with the results.
+    (tmp_path / "own_tasks.py").write_text("import os\ndef end(machine): os._exit(3)\n")
+    done = run_command("map", "own_tasks:end", "bot-1", "--json")
+    result, error = map(json.loads, done.stdout.splitlines())
+    assert result["name"] == "bot-1" and error["error"]["message"] == "1 of 1 tasks failed"
+    assert answers("map", str(sized), "--threads", "bot-1")[0]["result"].startswith("bot-1 800")
+    (tmp_path / "end.py").write_text("import sys; print(machine.name); sys.exit(0)\n")
+    assert command("map", "end.py", "bot-1") == "bot-1: bot-1\n"
     os.kill(running.host_pid("bot-2"), signal.SIGKILL)
     until(
         lambda: (
@@ -105,8 +122,20 @@ def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path
     (lost,) = [each for each in answers("events", "--address", "auto") if each["log"]]
     assert (lost["name"], lost["state"]) == ("bot-2", "lost")
     assert "    host.log: " in command("events", "--address", "auto")
+    (named,) = answers("launch", "--xvfb", "--name", "one")
+    assert [each["name"] for each in named] == ["one"]
+    # A name that is not right, and another fleet, end nothing.
+    assert "no fleet 'typo': its fleets are: fleet" in command("down", "--fleet", "typo", code=7)
+    command("up", "--fleet", "other")
+    assert json.loads(command("down", "--fleet", "other", "--json"))["cluster"] == ""
+    assert sorted(running.names()) == ["bot-1", "one"]
+    assert answers("stop", "--all") == [{"ended": ["bot-1", "one"]}]
+    begin = time.monotonic()
     assert command("down") == ""
+    assert time.monotonic() - begin < 25  # Ray's own end of a node takes 30 s
     assert running.names() == []
+    # Ray would try the address of the ended cluster for minutes.
+    assert "no Ray cluster is on this computer" in command("nodes", code=7)
     until(lambda: not processes_of(folder), "no process of the cluster is left")
     assert local.running_cluster() is None
 
@@ -118,3 +147,29 @@ def test_down_ends_a_cluster_whose_head_was_killed(folder: Path) -> None:
     until(lambda: not processes_of(folder), "Ray ends with its process")
     assert local.running_cluster() is None
     assert not local.end_cluster()
+
+
+def test_a_launch_that_is_interrupted_leaves_no_machine(folder: Path) -> None:
+    command("up", "--local", "1")
+    words = [sys.executable, "-m", "kju.cli", "fleet", "launch", "--xvfb", "--count", "8"]
+    with subprocess.Popen([*words, "--name", "c"], stderr=subprocess.DEVNULL) as launch:
+        until(lambda: running.names(), "a machine starts")
+        launch.send_signal(signal.SIGINT)
+        assert launch.wait(HANG) == 130
+    until(
+        lambda: (
+            {each["state"] for each in answers("ls", "--address", "auto")[0]} == {"ended"}
+            and not running.names()
+        ),
+        "all have ended",
+    )
+
+
+def test_an_interrupted_up_leaves_no_process(folder: Path) -> None:
+    words = [sys.executable, "-m", "kju.cli", "fleet", "up", "--local", "2"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as up:
+        until(lambda: local.running_cluster(), "the first node starts")
+        up.send_signal(signal.SIGINT)
+        assert up.wait(HANG) == 130
+    until(lambda: not processes_of(folder), "no process of the cluster is left")
+    assert not local.recorded_address().exists()

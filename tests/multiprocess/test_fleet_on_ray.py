@@ -412,12 +412,12 @@ def test_an_image_of_this_computer_is_copied_to_a_node_without_it(
 
 def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     machine = fleet.launch(name="listed")
-    assert [row for row in listed(capsys, "ls") if row["name"] == "listed"] == [
-        {
-            "name": "listed", "state": "running", "generation": 1, "node": machine.node,
-            "reason": "", "log": [],
-        }
-    ]  # fmt: skip
+    (row,) = [row for row in listed(capsys, "ls") if row["name"] == "listed"]
+    assert row.pop("since") == pytest.approx(time.time(), abs=HANG)
+    assert row == {
+        "name": "listed", "state": "running", "generation": 1, "node": machine.node,
+        "reason": "", "log": [],
+    }  # fmt: skip
     assert re.search(rf"^listed +running +1 +{machine.node}$", command(capsys, "ls"), re.M)
     (node,) = [row for row in listed(capsys, "nodes") if row["name"] == machine.node]
     assert (node["machines"], node["draining"]) == (["listed"], False)
@@ -426,9 +426,8 @@ def test_commands_list_and_end_machines(fleet: Fleet, capsys: pytest.CaptureFixt
     assert command(capsys, "stop", "listed") == ""
     assert running.names() == []
     events = map(json.loads, command(capsys, "events", "--json").splitlines())
-    assert [each["state"] for each in events if each["name"] == "listed"] == [
-        "starting", "running", "ended",
-    ]  # fmt: skip
+    states = [each["state"] for each in events if each["name"] == "listed"]
+    assert states == ["starting", "running", "ended"]
 
 
 def controller_process(fleet: Fleet) -> int:

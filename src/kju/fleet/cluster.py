@@ -115,8 +115,10 @@ class FleetLink:
         return list(self.get(self._controller.launch.remote(list(specs), token), None))
 
     def abandon(self, token: str) -> None:
-        """End a launch and its machines; returns at once. No effect if the launch is over."""
-        self._controller.ask.remote("abandon", token)
+        """End a launch, also one that is over, and its machines."""
+        # A program that ends after this would not send the call without waiting.
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.get(self._controller.ask.remote("abandon", token), timeout=KEEPER_TIMEOUT)
 
     def end(self, name: str, reason: str, generation: int | None = None) -> MachineStatus:
         """End a machine: see `FleetController.end`."""

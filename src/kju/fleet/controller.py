@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import MachineLostError
@@ -28,6 +29,11 @@ from .roster import Roster
 _TICK = 0.5
 #: Orders of a launch that are sent before reports are answered: a call of Ray takes 0.2 ms.
 _SLICE = 100
+
+#: Launches that are over and can be abandoned: the last ones.
+_MAX_LAUNCHED = 100
+#: Why machines of an abandoned launch end.
+_ABANDONED = "its program ended its launch"
 
 #: Sends an order to the keeper of a node: the node, the session and the order.
 SendOrder = Callable[[str, int, KeeperOrder], object]
@@ -58,6 +64,8 @@ class FleetController:
         self._roster = Roster(first_session=first, recover_until=recover, wall=time.time() - now)
         #: Those that run, by the tokens of their programs.
         self._launches: dict[str, asyncio.Task[Any]] = {}
+        #: The machines of those that are over.
+        self._launched: OrderedDict[str, list[Instance]] = OrderedDict()
         #: Those who wait for a change of a machine, by its name: thousands may wait, each for one.
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._changes = 0
@@ -91,14 +99,15 @@ class FleetController:
         if token and task is not None:
             self._launches[token] = task
         try:
-            return await self._launch(specs)
+            return await self._launch(specs, token)
         finally:
             self._launches.pop(token, None)
 
     def abandon(self, token: str) -> None:
-        """End a launch and its machines: its program waits no more. No effect if it is over."""
+        """End a launch, or the machines of one that is over: its program has not got them."""
         if (work := self._launches.get(token)) is not None:
             work.cancel()
+        self._end_submitted(self._launched.pop(token, ()), _ABANDONED)
 
     async def end(self, name: str, reason: str, generation: int | None = None) -> MachineStatus:
         """End a machine; return when it has ended.
@@ -181,7 +190,7 @@ class FleetController:
         self._after()
         return names
 
-    async def _launch(self, specs: Sequence[MachineSpec]) -> list[MachineStatus]:
+    async def _launch(self, specs: Sequence[MachineSpec], token: str) -> list[MachineStatus]:
         while self._roster.recovering(self._clock()):
             await asyncio.sleep(_TICK)
         submitted = self._roster.submit(specs, self._clock())
@@ -196,20 +205,26 @@ class FleetController:
                 statuses = [self._roster.submitted(start) for start in starts]
                 # One that has run may have been lost before the last one did.
                 if all(status.state is FleetState.RUNNING for status in statuses):
-                    return statuses
+                    break
+            self._launched[token] = starts
+            while len(self._launched) > _MAX_LAUNCHED:
+                self._launched.popitem(last=False)
+            return statuses
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                why = "its program ended its launch"
-            for start in starts:
-                # Not a later machine of the name.
-                with contextlib.suppress(MachineLostError):
-                    self._roster.submitted(start)
-                    self._roster.end(start.name, why, self._clock())
-            self._after()
+            is_abandoned = isinstance(error, asyncio.CancelledError)
+            self._end_submitted(starts, _ABANDONED if is_abandoned else why)
             raise
         finally:
             for task in tasks:
                 task.cancel()
+
+    def _end_submitted(self, starts: Iterable[Instance], why: str) -> None:
+        """End submitted machines, but no later machines of their names."""
+        for start in starts:
+            with contextlib.suppress(MachineLostError):
+                self._roster.submitted(start)
+                self._roster.end(start.name, why, self._clock())
+        self._after()
 
     async def _started(self, start: Instance) -> None:
         """Return when a submitted machine runs.

@@ -66,8 +66,7 @@ class MachineTasks:
         self._link, self._function = link, function
         # Once for all tasks: it is a question to Ray's head.
         self._nodes = alive_nodes()
-        # Never twice: the guest has seen the input of the first time.
-        self._task = ray.remote(run_near).options(max_retries=0)
+        self._task = ray.remote(run_near)
         self._workers = self._start_workers(machines) if threads else None
 
     def _start_workers(self, machines: Sequence[Start]) -> dict[str, Any]:
@@ -94,7 +93,9 @@ class MachineTasks:
         place = machine.name, f"{self._link.fleet}/{machine.node}", machine.generation
         if self._workers is not None:
             return self._workers[machine.node].run.remote(self._function, *place)
-        task = self._task.options(scheduling_strategy=self._only_on(machine.node))
+        # Never twice: the guest has seen the input of the first time.
+        where = self._only_on(machine.node)
+        task = self._task.options(max_retries=0, scheduling_strategy=where)
         return task.remote(self._function, *place)
 
     def result(self, task: Any, machine: Start) -> Any:  # noqa: ANN401  Ray's own types

@@ -268,7 +268,7 @@ class Fleet:
         try:
             statuses = run_blocking(link.launch, specs, token)
         except BaseException:
-            link.abandon(token)  # also of a program that does not wait for it any more
+            run_blocking(link.abandon, token)  # nobody has its machines
             raise
         machines = [FleetMachine(link, status) for status in statuses]
         return machines[0] if count is None else machines

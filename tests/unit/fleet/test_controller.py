@@ -194,6 +194,18 @@ async def test_an_abandoned_launch_leaves_no_machine():
     ]  # fmt: skip
 
 
+async def test_a_launch_that_is_over_can_be_abandoned_too():
+    scene = Scene()
+    await scene.report()
+    launch = await launched(scene, "a", max_restarts=1)
+    await scene.report(gone=[gone("a", "lost")])
+    await scene.report(running={"a"})
+    assert (await launch)[0].generation == 2
+    # Its program was interrupted before it got the machines.
+    scene.controller.abandon("a launch")
+    assert scene.orders[-1].what == EndOrder(Instance("a", 2))
+
+
 async def test_an_old_start_is_not_what_ends_a_later_one():
     scene = await scene_with_a_machine()
     await scene.report(gone=[gone("a", "lost")])

@@ -176,12 +176,18 @@ def launch(
                 fork_memory=fork_memory or None, **given,
             )  # fmt: skip
         several = launched if isinstance(launched, list) else [launched]
-        wanted = {machine.name for machine in several}
-        statuses = [status for status in opened.machines() if status.name in wanted]
-    if json:
-        print(json_format.dumps([status_data(status) for status in statuses]))
-    else:
-        print_table([(status.name, status.node) for status in statuses])
+        try:
+            wanted = {machine.name for machine in several}
+            statuses = [status for status in opened.machines() if status.name in wanted]
+            if json:
+                print(json_format.dumps([status_data(status) for status in statuses]))
+            else:
+                print_table([(status.name, status.node) for status in statuses])
+        except KeyboardInterrupt:
+            # Nobody knows their names.
+            for machine in several:
+                machine.stop()
+            raise
 
 
 def map_task(

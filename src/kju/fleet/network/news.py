@@ -203,6 +203,10 @@ def joined_news(parts: Iterable[News]) -> News | None:
     return News(*newest, tuple(status for each in same for status in each.statuses))
 
 
+#: Machines that a watcher knows: more than a controller keeps.
+MAX_KNOWN = 30_000
+
+
 class FleetPicture:
     """The states of a fleet's machines, from its nodes' tokens and its controller's news.
 
@@ -285,7 +289,27 @@ class FleetPicture:
         self._mark = (news.process, news.count)
         new = list(news.statuses[-wanted:])
         self._known.update((status.name, status) for status in new)
+        self._forget()
         return new, wanted - len(new)
+
+    def _forget(self) -> None:
+        """Forget the starts whose end both sides have said: a fleet may be watched for weeks."""
+        ended = self._seen - self._tokens
+        self._seen -= {start for start in ended if self._is_over(start)}
+        if len(self._known) > MAX_KNOWN:
+            over = [
+                s for s in self._known.values() if s.state in (FleetState.LOST, FleetState.ENDED)
+            ]
+            over.sort(key=lambda status: status.since)
+            for status in over[: len(self._known) - MAX_KNOWN * 9 // 10]:
+                del self._known[status.name]
+
+    def _is_over(self, start: RunningStart) -> bool:
+        """Return whether the controller has said that a start is over."""
+        known = self._known.get(start.name)
+        if known is None or known.generation > start.generation:
+            return True
+        return known.state in (FleetState.LOST, FleetState.ENDED)
 
     def lose_controller(self) -> list[MachineStatus]:
         """Note that the controller is not connected any more; return the changes by that."""
@@ -317,7 +341,10 @@ class FleetPicture:
     def lose_token(self, start: RunningStart) -> list[MachineStatus]:
         """Note that a token does not exist any more; return the changes by that."""
         self._tokens.discard(start)
-        return [] if self.has_controller else list(self._end(start))
+        if not self.has_controller:
+            return list(self._end(start))
+        self._forget()
+        return []
 
     def _end(self, start: RunningStart) -> Iterator[MachineStatus]:
         self._seen.discard(start)

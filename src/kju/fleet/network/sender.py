@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from ...client.aio.link import AsyncLink
-from ...errors import KjuError, MachineGoneError, MachineLostError, MachineNotFoundError
+from ...errors import MachineGoneError, MachineLostError, MachineNotFoundError
 from ...files import raise_descriptor_limit
 from ...protocol.messages import GetInfo, Info
 from ...remote.proof import Authenticator
@@ -108,7 +108,7 @@ class FleetSender:
                 await self._serve_once(joined, start)
             except (MachineGoneError, MachineNotFoundError, MachineLostError):
                 return  # its keeper reports that
-            except (KjuError, OSError) as error:
+            except Exception as error:  # zenoh's errors have no common root
                 log.warning("%s is not served: %s", start.name, error)
             await asyncio.sleep(_PAUSE)
 

@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Coroutine
@@ -127,6 +126,15 @@ class FleetWatcher:
 
     async def _connect(self) -> None:
         engine = self._engine = await Engine.open(self._options)
+        try:
+            await self._follow(engine)
+        except BaseException:
+            # It would seem to be connected, and follow nothing.
+            await self._disconnect()
+            raise
+
+    async def _follow(self, engine: Engine) -> None:
+        """Follow the tokens and the changes of the fleet."""
         fleet = self._fleet
         engine.subscribe(changes_key(fleet), self._on_changes)
         # Those that exist, now; and the others as they come.
@@ -175,10 +183,13 @@ class FleetWatcher:
                 await self._disconnect()
                 self.picture.forget_connection()
                 self._is_there = False
-            with contextlib.suppress(KjuError):
+            try:
                 await self._connect()
-                self._notice("connected again")
-                self._later(self._settle_unconfirmed())
+            except Exception as error:  # zenoh's errors have no common root
+                log.info("%s: no connection: %s", self._fleet, error)
+                continue
+            self._notice("connected again")
+            self._later(self._settle_unconfirmed())
 
     def _notice(self, text: str) -> None:
         self._events.put_nowait(FleetEvent(None, text))

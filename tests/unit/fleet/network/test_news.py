@@ -175,3 +175,34 @@ def test_the_end_of_a_machine_stays_what_the_controller_said():
     picture.lose_controller()
     assert picture.lose_unconfirmed() == []
     assert picture.statuses() == [ended]
+
+
+def test_starts_whose_end_both_sides_have_said_are_forgotten():
+    picture, count = answered(RUNS)[0], 1
+    for number in range(200):
+        start = RunningStart("n1", f"b{number}", 1)
+        picture.take_token(start)
+        ended = MachineStatus(start.name, FleetState.ENDED, 1, "n1", since=float(number))
+        count += 1
+        # The end of the token arrives before the controller's word, or after it.
+        if number % 2:
+            picture.lose_token(start)
+        picture.take_changes(news(count, ended))
+        if not number % 2:
+            picture.lose_token(start)
+    assert picture._seen == set()
+    # A token that has ended without the controller's word is lost with the controller.
+    picture.take_token(A)
+    picture.lose_token(A)
+    assert [each.state for each in picture.lose_controller()] == [FleetState.LOST]
+
+
+def test_machines_that_ended_first_are_forgotten_first(monkeypatch):
+    monkeypatch.setattr("kju.fleet.network.news.MAX_KNOWN", 20)
+    picture, count = answered(RUNS)[0], 1
+    for number in range(100):
+        count += 1
+        ended = MachineStatus(f"b{number}", FleetState.ENDED, 1, "n1", since=float(number))
+        picture.take_changes(news(count, ended))
+    names = [status.name for status in picture.statuses()]
+    assert "a" in names and "b99" in names and len(names) <= 21

@@ -195,14 +195,16 @@ class Fleet:
     @overload
     def launch(
         self, count: None = None, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
-        fork_memory: str | None = None, **options: object,
+        max_restarts: int = 0, kvm: bool = False, processors: float = 0,
+        fork: ForkBase[Any] | FleetBase | None = None, fork_memory: str | None = None,
+        **options: object,
     ) -> FleetMachine: ...  # fmt: skip
     @overload
     def launch(
         self, count: int, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
-        fork_memory: str | None = None, **options: object,
+        max_restarts: int = 0, kvm: bool = False, processors: float = 0,
+        fork: ForkBase[Any] | FleetBase | None = None, fork_memory: str | None = None,
+        **options: object,
     ) -> list[FleetMachine]: ...  # fmt: skip
     def launch(
         self,
@@ -211,6 +213,8 @@ class Fleet:
         name: str | None = None,
         spread: bool = False,
         max_restarts: int = 0,
+        kvm: bool = False,
+        processors: float = 0,
         fork: ForkBase[Any] | FleetBase | None = None,
         fork_memory: str | None = None,
         **options: object,
@@ -223,6 +227,9 @@ class Fleet:
                 a number. By default the beginning is the fleet's name.
             spread: Prefer nodes with few machines.
             max_restarts: How often a machine that was lost is started again; -1 for no limit.
+            kvm: Use nodes with KVM only. Forks are like the machine that was frozen.
+            processors: Processors of a node that each machine takes; none are counted by default.
+                Forks take none.
             fork: The base that the machines go on from: of `FleetMachine.freeze`, or one of this
                 computer, of `kju.Machine.freeze`. Other nodes copy it once. A machine that is
                 started again begins with it, so it has to exist as long as these machines.
@@ -239,7 +246,9 @@ class Fleet:
             UsageError: An option is not valid.
         """
         link = self._link
-        check_options(name=name, spread=spread, max_restarts=max_restarts)
+        check_options(
+            name=name, spread=spread, max_restarts=max_restarts, kvm=kvm, processors=processors
+        )
         if count is None and name is not None:
             names = [name]
         else:
@@ -263,7 +272,11 @@ class Fleet:
         else:
             if fork_memory is not None:
                 raise UsageError("fork_memory is for forks of a base: pass fork=BASE too")
-            specs = self._boot_specs(names, options, spread, max_restarts)
+            boot = partial(
+                machine_specs, names, spread=spread, max_restarts=max_restarts, kvm=kvm,
+                processors=float(processors), owner=link.owner,
+            )  # fmt: skip
+            specs = self._booting(boot, options)
         token = uuid.uuid4().hex
         try:
             statuses = run_blocking(link.launch, specs, token)
@@ -273,8 +286,8 @@ class Fleet:
         machines = [FleetMachine(link, status) for status in statuses]
         return machines[0] if count is None else machines
 
-    def _boot_specs(
-        self, names: Sequence[str], options: dict[str, Any], spread: bool, max_restarts: int
+    def _booting(
+        self, specs: Callable[..., list[MachineSpec]], options: dict[str, Any]
     ) -> list[MachineSpec]:
         """Return machines that boot, after their image was read."""
         given = self._defaults | options
@@ -283,10 +296,7 @@ class Fleet:
             path = Path(str(given["image"])).expanduser().absolute()
             given["image"] = str(path)
             image, at_hand = run_blocking(self._link.open_image, path)
-        return machine_specs(
-            names, given, image=image, at_hand=at_hand, owner=self._link.owner, spread=spread,
-            max_restarts=max_restarts,
-        )  # fmt: skip
+        return specs(given, image=image, at_hand=at_hand)
 
     def machine(self, name: str) -> FleetMachine:
         """Return the newest start of a machine; another program may have launched it.

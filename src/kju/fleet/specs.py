@@ -25,6 +25,8 @@ OVERHEAD = 160 << 20
 
 #: Machines of one launch.
 MAX_COUNT = 100_000
+#: Processors of one machine.
+MAX_PROCESSORS = 1024
 #: Restarts of one machine; -1 is without a limit.
 MAX_RESTARTS = 1_000_000
 
@@ -46,7 +48,9 @@ def is_whole(value: object, lowest: int, highest: int) -> bool:
     return is_number and lowest <= value <= highest  # type: ignore[operator]
 
 
-def check_options(*, name: object, spread: object, max_restarts: object) -> None:
+def check_options(
+    *, name: object, spread: object, max_restarts: object, kvm: object, processors: object
+) -> None:
     """Check the options of a launch that a fleet has, and `kju.launch` has not.
 
     Raises:
@@ -54,8 +58,11 @@ def check_options(*, name: object, spread: object, max_restarts: object) -> None
     """
     if not isinstance(name, str | None):
         raise UsageError(f"name is a text, not {name!r}")
-    if not isinstance(spread, bool):
-        raise UsageError(f"spread is True or False, not {spread!r}")
+    for option, value in (("spread", spread), ("kvm", kvm)):
+        if not isinstance(value, bool):
+            raise UsageError(f"{option} is True or False, not {value!r}")
+    if not isinstance(processors, int | float) or not 0 <= processors <= MAX_PROCESSORS:
+        raise UsageError(f"processors is 0 to {MAX_PROCESSORS}, not {processors!r}")
     if not is_whole(max_restarts, -1, MAX_RESTARTS):
         raise UsageError(f"max_restarts is -1 to {MAX_RESTARTS}, not {max_restarts!r}")
 
@@ -69,6 +76,8 @@ def machine_specs(
     owner: str = "",
     spread: bool = False,
     max_restarts: int = 0,
+    kvm: bool = False,
+    processors: float = 0.0,
 ) -> list[MachineSpec]:
     """Return the machines of one launch.
 
@@ -81,6 +90,8 @@ def machine_specs(
         owner: The program that they end with; empty for none.
         spread: Prefer nodes with few machines.
         max_restarts: How often a lost one is started again.
+        kvm: Each needs a node with KVM.
+        processors: Processors of the node that each takes.
 
     Raises:
         UsageError: A value is not allowed.
@@ -98,7 +109,7 @@ def machine_specs(
         # An image is many machines', and those that start again begin with it.
         launch["overlays"] = True
     parts = () if image is None else (msgspec.structs.replace(image.part, at_hand=at_hand),)
-    demand = Demand(Room(memory=memory + OVERHEAD), parts)
+    demand = Demand(Room(memory=memory + OVERHEAD, processors=processors), parts, kvm)
     return [
         MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread, image)
         for name in names

@@ -125,6 +125,11 @@ def launch(
             metavar="N", min=-1, help="Start a lost machine again N times (-1: without limit)."
         ),
     ] = 0,
+    kvm: Annotated[bool, typer.Option("--kvm", help="Use nodes with KVM only.")] = False,
+    processors: Annotated[
+        float,
+        typer.Option(metavar="N", min=0, help="Processors of a node for each machine (0: any)."),
+    ] = 0.0,
     fork: Annotated[
         str,
         typer.Option(
@@ -173,7 +178,7 @@ def launch(
             number = None if name and count == 1 else count
             launched = opened.launch(
                 number, name=name or None, spread=spread, max_restarts=max_restarts,
-                fork_memory=fork_memory or None, **given,
+                kvm=kvm, processors=processors, fork_memory=fork_memory or None, **given,
             )  # fmt: skip
         several = launched if isinstance(launched, list) else [launched]
         try:

@@ -194,14 +194,16 @@ class Fleet:
     @overload
     async def launch(
         self, count: None = None, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
-        fork_memory: str | None = None, **options: object,
+        max_restarts: int = 0, kvm: bool = False, processors: float = 0,
+        fork: ForkBase[Any] | FleetBase | None = None, fork_memory: str | None = None,
+        **options: object,
     ) -> FleetMachine: ...  # fmt: skip
     @overload
     async def launch(
         self, count: int, *, name: str | None = None, spread: bool = False,
-        max_restarts: int = 0, fork: ForkBase[Any] | FleetBase | None = None,
-        fork_memory: str | None = None, **options: object,
+        max_restarts: int = 0, kvm: bool = False, processors: float = 0,
+        fork: ForkBase[Any] | FleetBase | None = None, fork_memory: str | None = None,
+        **options: object,
     ) -> list[FleetMachine]: ...  # fmt: skip
     async def launch(
         self,
@@ -210,6 +212,8 @@ class Fleet:
         name: str | None = None,
         spread: bool = False,
         max_restarts: int = 0,
+        kvm: bool = False,
+        processors: float = 0,
         fork: ForkBase[Any] | FleetBase | None = None,
         fork_memory: str | None = None,
         **options: object,
@@ -222,6 +226,9 @@ class Fleet:
                 a number. By default the beginning is the fleet's name.
             spread: Prefer nodes with few machines.
             max_restarts: How often a machine that was lost is started again; -1 for no limit.
+            kvm: Use nodes with KVM only. Forks are like the machine that was frozen.
+            processors: Processors of a node that each machine takes; none are counted by default.
+                Forks take none.
             fork: The base that the machines go on from: of `FleetMachine.freeze`, or one of this
                 computer, of `kju.Machine.freeze`. Other nodes copy it once. A machine that is
                 started again begins with it, so it has to exist as long as these machines.
@@ -238,7 +245,9 @@ class Fleet:
             UsageError: An option is not valid.
         """
         link = self._link
-        check_options(name=name, spread=spread, max_restarts=max_restarts)
+        check_options(
+            name=name, spread=spread, max_restarts=max_restarts, kvm=kvm, processors=processors
+        )
         if count is None and name is not None:
             names = [name]
         else:
@@ -262,7 +271,11 @@ class Fleet:
         else:
             if fork_memory is not None:
                 raise UsageError("fork_memory is for forks of a base: pass fork=BASE too")
-            specs = await self._boot_specs(names, options, spread, max_restarts)
+            boot = partial(
+                machine_specs, names, spread=spread, max_restarts=max_restarts, kvm=kvm,
+                processors=float(processors), owner=link.owner,
+            )  # fmt: skip
+            specs = await self._booting(boot, options)
         token = uuid.uuid4().hex
         try:
             statuses = await run_blocking(link.launch, specs, token)
@@ -272,8 +285,8 @@ class Fleet:
         machines = [FleetMachine(link, status) for status in statuses]
         return machines[0] if count is None else machines
 
-    async def _boot_specs(
-        self, names: Sequence[str], options: dict[str, Any], spread: bool, max_restarts: int
+    async def _booting(
+        self, specs: Callable[..., list[MachineSpec]], options: dict[str, Any]
     ) -> list[MachineSpec]:
         """Return machines that boot, after their image was read."""
         given = self._defaults | options
@@ -282,10 +295,7 @@ class Fleet:
             path = Path(str(given["image"])).expanduser().absolute()
             given["image"] = str(path)
             image, at_hand = await run_blocking(self._link.open_image, path)
-        return machine_specs(
-            names, given, image=image, at_hand=at_hand, owner=self._link.owner, spread=spread,
-            max_restarts=max_restarts,
-        )  # fmt: skip
+        return specs(given, image=image, at_hand=at_hand)
 
     async def machine(self, name: str) -> FleetMachine:
         """Return the newest start of a machine; another program may have launched it.

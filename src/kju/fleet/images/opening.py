@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ...errors import UsageError
 from ...store import definitions, disk_files
 from .cache import cache_folder
 from .files import always, file_identity
@@ -21,14 +22,21 @@ def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) ->
         is_wanted: Returns false to give up.
 
     Returns:
-        None for a path that only the nodes may have: it is missing here, or not a regular file; and
-        for a disk in several files, which are not copied.
+        None for a path that only the nodes may have: it is missing here, or a block device; and for
+        a disk in several files, which are not copied.
 
     Raises:
-        UsageError: It is not an image, cannot be read, or was changed meanwhile.
+        UsageError: It is not an image, is empty, cannot be read, or was changed meanwhile.
     """
-    if not path.is_file():
+    if not path.exists():
+        if path.is_symlink():
+            raise UsageError(f"the image {path} is a link to a file that is missing")
         return None
+    if path.is_block_device():
+        return None
+    if path.is_file() and not path.stat().st_size:
+        # Also a file of proc(5), whose reader may wait for ever.
+        raise UsageError(f"the image {path} is empty")
     image = disk_files.read_image(str(path))
     _, chain = disk_files.checked(image, trusted=True, made=definitions.layers_made)
     if len(chain.layers) > 1:

@@ -17,6 +17,8 @@ from .qcow2 import empty_overlay, is_empty, is_encrypted, virtual_size
 #: (flattened): each layer costs QEMU memory and time.
 MAX_DEPTH = 8
 _HEADER = 64
+#: The first bytes of a qcow2 disk (docs/interop/qcow2.rst of QEMU).
+_QCOW2 = b"QFI\xfb"
 
 
 def identity(path: Path, *, own: bool) -> FileIdentity | None:
@@ -53,7 +55,8 @@ def size_of(path: Path, disk_format: str) -> int:
     """Return the size of a disk that the guest sees, in bytes.
 
     Raises:
-        UsageError: It is encrypted: an overlay would hold the guest's data in the clear.
+        UsageError: It is not in its format, or encrypted: an overlay would hold the guest's data
+            in the clear.
         QemuError: qemu-img cannot read it.
         OSError: It cannot be read.
     """
@@ -63,6 +66,8 @@ def size_of(path: Path, disk_format: str) -> int:
         if disk_format == "raw":
             return file.seek(0, os.SEEK_END)
         header = file.read(_HEADER)
+    if not header.startswith(_QCOW2):
+        raise UsageError(f"the disk {path} is not in qcow2 format")
     if is_encrypted(header):
         raise UsageError(
             f"the disk {path} is encrypted, and the overlay of a fork would not be: a machine with"

@@ -24,9 +24,22 @@ def test_an_image_is_known_by_its_contents(tmp_path: Path):
 
 def test_paths_that_only_the_nodes_may_have_are_no_images_here(tmp_path: Path):
     assert open_image(tmp_path / "missing.raw", "owner") is None
-    assert open_image(tmp_path, "owner") is None
+
+
+def test_what_is_here_and_no_file_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="is a folder"):
+        open_image(tmp_path, "owner")
     os.mkfifo(tmp_path / "fifo")
-    assert open_image(tmp_path / "fifo", "owner") is None
+    with pytest.raises(UsageError, match="neither a file nor a block device"):
+        open_image(tmp_path / "fifo", "owner")
+    for target in ("missing", "link"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(target)
+        with pytest.raises(UsageError, match="is a link to a file that is missing"):
+            open_image(tmp_path / "link", "owner")
+    # It has no size, and its reader waits for ever.
+    with pytest.raises(UsageError, match="/proc/kmsg is empty"):
+        open_image(Path("/proc/kmsg"), "owner")
 
 
 def test_empty_and_packed_images_are_refused(tmp_path: Path):

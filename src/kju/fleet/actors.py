@@ -164,7 +164,7 @@ class KeeperStarts:
         return time.monotonic() >= again
 
     def _start(self, name: str, node: dict[str, Any]) -> Any:  # noqa: ANN401  Ray's reference
-        """Start a keeper, unless it runs; return what is ready when it has started."""
+        """Start a keeper, unless it runs; return a reference that is ready when it has started."""
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         keeper = (
             ray.remote(KeeperActor)

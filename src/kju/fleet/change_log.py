@@ -16,7 +16,7 @@ class ChangeLog:
         wall: Seconds since the epoch at the zero of the roster's clock.
 
     Attributes:
-        count: The number of all changes so far.
+        count: The number of all changes.
     """
 
     def __init__(self, wall: float = 0.0) -> None:

@@ -45,8 +45,8 @@ def connect(address: str | None) -> None:
             new one.
 
     Raises:
-        UsageError: It is no address, or the program is connected to another cluster.
-        UnavailableError: There is no cluster, or one of other versions.
+        UsageError: The address is not valid, or the program is connected to another cluster.
+        UnavailableError: No cluster answers, or its versions are others.
     """
     if not isinstance(address, str | None) or address == "":
         raise UsageError(f"{address!r} is not the address of a Ray cluster: write HOST:PORT")

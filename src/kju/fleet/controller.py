@@ -115,7 +115,7 @@ class FleetController:
         Args:
             name: The machine.
             reason: Why.
-            generation: Its newest start, if only that is to be ended.
+            generation: Its newest start, to end only that; None for any.
 
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.

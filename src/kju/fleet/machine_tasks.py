@@ -142,7 +142,7 @@ class MachineTasks:
         return True
 
     def _known_loss(self, error: MachineLostError, machine: Start) -> MachineLostError:
-        """Return an error of a node with what the controller knows: when and why it was lost."""
+        """Return an error of a node with the time and the reason, if the controller has them."""
         try:
             known: MachineLostError = self._link.ask("lost", machine.name, machine.generation)
         except UnavailableError:

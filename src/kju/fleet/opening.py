@@ -95,7 +95,7 @@ class FleetMachine:
         return machine
 
     def _lost(self, holder: str) -> MachineLostError:
-        """Return the error for this start, which has ended, with what the controller knows."""
+        """Return the error for this start, which has ended, with its time and reason if known."""
         try:
             known: MachineLostError = run_blocking(
                 self._link.ask, "lost", self.name, self.generation

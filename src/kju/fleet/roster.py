@@ -144,7 +144,7 @@ class Roster:
             name: The machine.
             reason: Why.
             now: Seconds.
-            generation: Its newest start, if only that is to be ended.
+            generation: Its newest start, to end only that; None for any.
 
         Raises:
             MachineNotFoundError: The fleet has no machine of this name.

@@ -55,7 +55,7 @@ def load_task(text: str) -> tuple[Callable[[Any], Any], ModuleType | None]:
 
 
 class ScriptError(Exception):
-    """A script has failed; the text has its error, where it was raised, and what was printed."""
+    """A script has failed; the text has its error, the line, and the last lines of its output."""
 
 
 def run_script(source: str, name: str, machine: object) -> str:
@@ -85,7 +85,7 @@ def run_script(source: str, name: str, machine: object) -> str:
 
 
 def _failure(error: BaseException, name: str, printed: str) -> str:
-    """Return an error of a script: what it is, the script's line, and the last lines printed."""
+    """Return the text of a `ScriptError`."""
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == name]
     where = f" (line {lines[-1]} of {name})" if lines else ""
     last = printed.splitlines()[-_LAST_LINES:]

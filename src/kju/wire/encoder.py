@@ -46,7 +46,7 @@ class SurfaceSource:
     """Fills a surface when its viewers look at it. This one does nothing: others fill it."""
 
     def update(self, pixels: bool) -> None:
-        """Publish what is new, before the surface is read.
+        """Publish the newest content, before the surface is read.
 
         Args:
             pixels: Publish the pixels too, not only the state.

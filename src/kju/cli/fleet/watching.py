@@ -255,7 +255,7 @@ def connect_to_ray(address: str, fleet: str, *, start: bool = False) -> FleetLin
 
 
 class _OwnOutput:
-    """The standard output without what threads of Ray print, which goes to the standard error.
+    """The standard output. The output of Ray's threads goes to the standard error.
 
     Args:
         stream: The standard output.

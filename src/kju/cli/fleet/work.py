@@ -217,9 +217,9 @@ def map_task(
 ) -> None:
     """Run a function or a script beside each machine, and print each result when it is done.
 
-    A failure does not end the others; the command fails then. The result of a script is what it has
-    printed; it has no arguments, and finds only modules that are installed on the nodes. The module
-    of a function is sent to the nodes, but not the modules that it imports.
+    A failure does not end the others; the command fails then. The result of a script is its output.
+    A script has no arguments, and finds only modules that are installed on the nodes. The module of
+    a function is sent to the nodes, but not the modules that it imports.
     """
     link = connect_to_ray(address, fleet)
     function, module = load_task(task)

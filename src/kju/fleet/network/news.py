@@ -293,7 +293,7 @@ class FleetPicture:
         return new, wanted - len(new)
 
     def _forget(self) -> None:
-        """Forget the starts whose end both sides have said: a fleet may be watched for weeks."""
+        """Forget the starts whose end both sides have reported: one may watch a fleet for weeks."""
         ended = self._seen - self._tokens
         self._seen -= {start for start in ended if self._is_over(start)}
         if len(self._known) > MAX_KNOWN:
@@ -305,7 +305,7 @@ class FleetPicture:
                 del self._known[status.name]
 
     def _is_over(self, start: RunningStart) -> bool:
-        """Return whether the controller has said that a start is over."""
+        """Return whether the controller has reported the end of a start."""
         known = self._known.get(start.name)
         if known is None or known.generation > start.generation:
             return True

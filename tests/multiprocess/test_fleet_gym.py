@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support import guests
 from support.ray_cluster import by_value, ray_cluster, ray_folders
-from support.wait import HANG
+from support.wait import HANG, until
 
 import kju
 from kju.errors import MachineLostError, UsageError
@@ -110,6 +111,7 @@ def test_fleet_environment_equals_the_local_one_and_goes_on_without_a_node(
         assert (truncated.tolist(), ended.any(), reward[0]) == ([True, False], False, 0.0)
         np.testing.assert_array_equal(seen[0], first[0])
         assert not np.array_equal(seen[1], first[1])
+        process = Path(f"/proc/{info['process'][1]:.0f}/stat")
         assert info["_lost"].tolist() == [True, False] and info["lost"][0]
         with pytest.raises(ResetNeeded, match=r"was lost: call reset\(\)"):
             envs.step([0, 0])
@@ -119,6 +121,8 @@ def test_fleet_environment_equals_the_local_one_and_goes_on_without_a_node(
 
         # A node is lost, and its machine runs on the other one afterwards.
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        # Its process may serve another step before it ends.
+        until(lambda: not process.exists() or ") Z " in process.read_text(), "it has ended")
         seen, _, _, truncated, info = envs.step([DOWN, DOWN])
         assert truncated.tolist() == [False, True]
         assert machines[1].node in info["lost"][1]

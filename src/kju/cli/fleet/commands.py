@@ -107,7 +107,7 @@ def down(address: Address = "auto", fleet: FleetName = "fleet", json: Json = Fal
         ended = local.address if local is not None and is_local and not others else ""
         print(json_format.dumps({"fleet": fleet, "cluster": ended}))
     elif is_local and others:
-        print(f"the cluster is not ended; its other fleets are: {', '.join(others)}", file=sys.stderr)
+        print(f"the cluster goes on; its other fleets: {', '.join(others)}", file=sys.stderr)
 
 
 def _node_data(node: Node) -> dict[str, Any]:

@@ -54,10 +54,16 @@ def connect(address: str | None) -> None:
         _require_same(address)
         return
     found = _found_address() if address in (None, _AUTO) else address
-    if found is not None and found != _LOCAL:
-        _check(found)
-    elif address is None:
-        address = _LOCAL
+    try:
+        if found is not None and found != _LOCAL:
+            _check(found)
+        elif address is None:
+            address = _LOCAL
+    except UnavailableError as error:
+        if address is not None or os.environ.get("RAY_ADDRESS"):
+            text = f"{_NO_CLUSTER} ({error})" if address == _AUTO else str(error)
+            raise UnavailableError(text) from error
+        address = _LOCAL  # the recorded cluster has ended
     options: dict[str, Any] = {"include_dashboard": None}
     if address == _LOCAL:
         # Ray's ports trust everyone who reaches them.

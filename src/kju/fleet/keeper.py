@@ -258,7 +258,7 @@ class Keeper:
 
     async def _adopt(self, instance: Instance) -> None:
         """Watch a machine that the last keeper of this node has started."""
-        # Its lease has ended by then, unless this keeper has renewed it.
+        # Its lease has ended by then: a keeper renews none before it is connected.
         deadline = self._renewals.latest_end()
         while True:
             try:

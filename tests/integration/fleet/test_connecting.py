@@ -1,12 +1,17 @@
 """A program's connection to a Ray cluster: what is no cluster is refused at once."""
 
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 
 import pytest
 
 pytest.importorskip("ray")
+
+from support.wait import HANG
 
 from kju.errors import UnavailableError, UsageError
 from kju.fleet import connecting
@@ -45,9 +50,12 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def no_cluster(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+def no_cluster(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Sockets need short paths.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as made:
+        monkeypatch.setenv("RAY_TMPDIR", made)
+        yield
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad request\r\n\r\n", b"", b"\0" * 9])
@@ -82,13 +90,19 @@ def test_what_is_no_address_is_refused(address):
         connect(address)
 
 
-def test_a_recorded_cluster_that_has_ended_is_refused_at_once():
+def test_a_recorded_cluster_that_has_ended_is_noticed_at_once():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     recorded_address().parent.mkdir()
     recorded_address().write_text(f"127.0.0.1:{port}\n")
     begin = time.monotonic()
-    with pytest.raises(UnavailableError, match="no Ray cluster"):
+    with pytest.raises(UnavailableError, match=f"no Ray cluster is on this computer.*{port}"):
         connect("auto")
     assert time.monotonic() - begin < 5
     assert connecting._found_address() == f"127.0.0.1:{port}"
+    # By default a new one is started then, which other computers do not reach by its address.
+    program = "import kju.fleet.connecting as c; c.connect(None); print(c.ray.is_initialized())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG
+    )
+    assert done.stdout == "True\n", done.stderr

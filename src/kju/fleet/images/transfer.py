@@ -27,8 +27,9 @@ _AHEAD = 3
 _SHARED = 8
 #: Seconds for the description of a base, whose keeper reads all of it first.
 _MANIFEST_TIMEOUT = 600.0
-#: Seconds for one piece; and attempts to get it, as its keeper may be started again.
-_TIMEOUT, _ATTEMPTS = 60.0, 10
+#: Seconds for one piece, and for all attempts to get it: its keeper may be started again. Other
+#: copies wait for a node that hangs.
+_TIMEOUT, _PATIENCE = 60.0, 120.0
 #: Seconds between two attempts.
 _PAUSE = 2.0
 
@@ -99,7 +100,7 @@ class RemoteFiles:
         # Its keeper reads all of it once.
         found: BaseManifest = _received(
             ask(), ask, lambda asked: ray.get(asked, timeout=_MANIFEST_TIMEOUT),
-            f"the node {base.node} does not send {what}",
+            f"the node {base.node} does not send {what}", _MANIFEST_TIMEOUT,
         )  # fmt: skip
         return found
 
@@ -120,7 +121,7 @@ class RemoteFiles:
 
         return _received(
             asked, lambda: self._ask(image, number), piece,
-            f"the node {image.node} does not send the image {image.path}",
+            f"the node {image.node} does not send the image {image.path}", _PATIENCE,
         )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ def _received(
     again: Callable[[], Any],
     receive: Callable[[Any], T],
     fault: str,
+    patience: float,
 ) -> T:
     """Return the answer to a call of a keeper, which is called again if it does not answer.
 
@@ -137,9 +139,11 @@ def _received(
         again: Calls the keeper again.
         receive: Waits for the answer of a call.
         fault: The message for a keeper that does not answer.
+        patience: Seconds from the first call, after which no other one is made.
     """
-    error: Exception | None = None
-    for _ in range(_ATTEMPTS):
+    deadline = time.monotonic() + patience
+    while True:
+        error: Exception
         try:
             if isinstance(asked, Exception):
                 raise asked
@@ -150,6 +154,7 @@ def _received(
             error = failed
         except (ValueError, ray.exceptions.RayError) as failed:
             error = failed
+        if time.monotonic() >= deadline:
+            raise UnavailableError(f"{fault}: {error}") from error
         time.sleep(_PAUSE)
         asked = again()
-    raise UnavailableError(f"{fault}: {error}") from error

@@ -184,3 +184,17 @@ def test_machines_of_another_fleet_take_their_room(fleet: Fleet, cluster: Any) -
         )
         machine.stop()
     until(lambda: fleet._link.ask("nodes")[node].facts.total.memory == total, "it is free again")
+
+
+def test_the_end_of_a_fleet_is_not_that_of_one_with_a_longer_name(cluster: Any) -> None:
+    with (
+        kju.fleet.open(name="x", xvfb=True) as one,
+        kju.fleet.open(name="x-2", xvfb=True) as two,
+    ):
+        one._link.end_machines("the test is over")
+        one._link.end_fleet()
+        machine = two.launch()
+        assert len(dict(two.map(task(seen), [machine]))) == 1
+        machine.stop()
+        assert "x" not in two._link.fleets() and "x-2" in two._link.fleets()
+        two._link.end_fleet()

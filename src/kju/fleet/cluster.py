@@ -230,7 +230,7 @@ class FleetLink:
         ray.kill(self._controller)
         self._wait_until_ended()
         # Also those of nodes that are silent, or have not reported yet.
-        for name in named_actors(keeper_name(self.fleet, "")):
+        for name in alive_nodes():
             with contextlib.suppress(ValueError):  # it has ended with its node
                 ray.kill(ray.get_actor(keeper_name(self.fleet, name), NAMESPACE))
 

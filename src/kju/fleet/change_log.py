@@ -42,7 +42,7 @@ class ChangeLog:
     def lost(self, name: str, generation: int) -> MachineLostError:
         """Return the error for a start of a machine that is over: where it was, and since when."""
         kept = [s for s in self._kept if (s.name, s.generation) == (name, generation)]
-        over = [s for s in kept if s.state in (FleetState.LOST, FleetState.ENDED)]
+        over = [s for s in kept if s.state.is_over]
         if not kept:
             return MachineLostError(f"start {generation} of {name!r} is over", name, generation)
         last = (over or kept)[-1]

@@ -233,7 +233,7 @@ class FleetController:
             MachineLostError: It does not, and is not started again.
         """
         while (status := self._roster.submitted(start)).state is not FleetState.RUNNING:
-            if status.state in (FleetState.LOST, FleetState.ENDED):
+            if status.state.is_over:
                 raise self._roster.log.lost(start.name, status.generation)
             await self._change(start.name)
 

@@ -43,6 +43,11 @@ class FleetState(enum.Enum):
     LOST = "lost"
     ENDED = "ended"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the newest start of the machine has ended."""
+        return self in (FleetState.LOST, FleetState.ENDED)
+
 
 class MachineSpec(Struct, frozen=True, omit_defaults=True):
     """A machine as its owner asked for it.

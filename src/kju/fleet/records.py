@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from ..errors import MachineExistsError
-from .messages import FleetState, KeeperOrder, MachineSpec, MachineStatus
+from .messages import KeeperOrder, MachineSpec, MachineStatus
 from .placement import Instance, Node
 
 NEVER = float("inf")
@@ -47,7 +47,7 @@ class MachineRecord(Struct):
     @property
     def is_over(self) -> bool:
         """Whether the machine has ended for certain, and is not started again."""
-        return not self.held and self.status.state in (FleetState.LOST, FleetState.ENDED)
+        return not self.held and self.status.state.is_over
 
     def require_over(self) -> None:
         """Check that another machine can have the name.

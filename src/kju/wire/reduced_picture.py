@@ -52,7 +52,7 @@ class ReducedPicture(SurfaceSource):
         return self._last.mode[:2] if self._last else (0, 0)
 
     def update(self, pixels: bool) -> None:
-        """Take the screen's state, and what has changed on it since the last update."""
+        """Take the state of the screen, and its changes since the last update."""
         if (state := self._screen.state) != self._state:
             self._state = state
             self._producer.set_state(*state)

@@ -11,7 +11,7 @@ import typer
 
 from ...errors import FleetNotFoundError, UnavailableError, UsageError
 from ...fleet.local import end_cluster, running_cluster
-from ...fleet.messages import FleetState, MachineStatus
+from ...fleet.messages import MachineStatus
 from ...fleet.placement import Node, room_left
 from ..command import Json, group
 from ..output import print_table, progress
@@ -53,14 +53,17 @@ def stop(
     if bool(machines) == every:
         raise UsageError("name the machines to end, or use --all")
     link, reason = connect_to_ray(address, fleet), "it was stopped by a command"
-    statuses: list[MachineStatus] = link.ask("statuses")
-    over = (FleetState.LOST, FleetState.ENDED)
-    names = machines or [each.name for each in statuses if each.state not in over]
-    for name in names:
-        link.ask("status", name)  # a name that is not known is an error before anything is done
     with progress("ending the machines"):
-        for name in names:
-            link.end(name, reason)
+        if machines:
+            names = machines
+            for name in names:
+                link.ask("status", name)  # before anything is done: the name may not be known
+            for name in names:
+                link.end(name, reason)
+        else:
+            statuses: list[MachineStatus] = link.ask("statuses")
+            names = [each.name for each in statuses if not each.state.is_over]
+            link.end_machines(reason)
     if json:
         print(json_format.dumps({"ended": names}))
 
@@ -107,7 +110,7 @@ def down(address: Address = "auto", fleet: FleetName = "fleet", json: Json = Fal
         ended = local.address if local is not None and is_local and not others else ""
         print(json_format.dumps({"fleet": fleet, "cluster": ended}))
     elif is_local and others:
-        print(f"the cluster goes on; its other fleets: {', '.join(others)}", file=sys.stderr)
+        print(f"the cluster continues for its other fleets: {', '.join(others)}", file=sys.stderr)
 
 
 def _node_data(node: Node) -> dict[str, Any]:

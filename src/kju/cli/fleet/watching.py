@@ -255,7 +255,7 @@ def connect_to_ray(address: str, fleet: str, *, start: bool = False) -> FleetLin
 
 
 class _OwnOutput:
-    """The standard output. The output of Ray's threads goes to the standard error.
+    """The standard output of the main thread; other threads, Ray's, write to the standard error.
 
     Args:
         stream: The standard output.

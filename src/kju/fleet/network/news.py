@@ -241,7 +241,7 @@ class FleetPicture:
         start = RunningStart(status.node, status.name, status.generation)
         if start in self._tokens:
             return _running(start)
-        if status.state in (FleetState.ENDED, FleetState.LOST):
+        if status.state.is_over:
             return status
         return msgspec.structs.replace(status, reason=NOT_CONFIRMED)
 
@@ -297,9 +297,7 @@ class FleetPicture:
         ended = self._seen - self._tokens
         self._seen -= {start for start in ended if self._is_over(start)}
         if len(self._known) > MAX_KNOWN:
-            over = [
-                s for s in self._known.values() if s.state in (FleetState.LOST, FleetState.ENDED)
-            ]
+            over = [s for s in self._known.values() if s.state.is_over]
             over.sort(key=lambda status: status.since)
             for status in over[: len(self._known) - MAX_KNOWN * 9 // 10]:
                 del self._known[status.name]
@@ -309,7 +307,7 @@ class FleetPicture:
         known = self._known.get(start.name)
         if known is None or known.generation > start.generation:
             return True
-        return known.state in (FleetState.LOST, FleetState.ENDED)
+        return known.state.is_over
 
     def lose_controller(self) -> list[MachineStatus]:
         """Note that the controller is not connected any more; return the changes by that."""

@@ -169,7 +169,6 @@ def test_a_drained_node_gets_machines_again(fleet: Fleet) -> None:
     with pytest.raises(FleetFullError, match="is being drained"):
         fleet.launch()
     fleet.drain(node, undo=True)
-    time.sleep(5)  # reports of its keeper do not drain it again
     fleet.launch().stop()
 
 

@@ -39,12 +39,15 @@ class OneNode:
         for name in names:
             self.report(name)
 
-    def report(self, node="n", *, keeper=1, seen=0, held=(), gone=(), number=None, session=None):
+    def report(
+        self, node="n", *, keeper=1, seen=0, held=(), gone=(), number=None, session=None,
+        draining=False,
+    ):  # fmt: skip
         self.numbers[node] = number or self.numbers[node] + 1
         report = KeeperReport(
             NodeFacts(node, self.total), keeper, self.numbers[node],
             self.sessions[node] if session is None else session, seen,
-            tuple(held), tuple(gone),
+            tuple(held), tuple(gone), draining,
         )  # fmt: skip
         grant = self.roster.report(report, self.now)
         if grant is not None:
@@ -487,3 +490,17 @@ def test_an_error_for_a_lost_start_says_where_it_was_and_when():
     assert (error.node, error.when, error.generation) == ("n", 1_000_103.0, 1)
     assert str(error) == "start 1 of 'a' is no longer on n: QEMU was killed"
     assert fleet.roster.log.lost("b", 7).when is None
+
+
+def test_a_report_from_before_the_end_of_a_drain_does_not_drain_the_node_again():
+    fleet = OneNode("n")
+    fleet.roster.drain("n")
+    assert fleet.report().draining
+    fleet.roster.drain("n", False)
+    # The keeper repeats what its newest grant had.
+    assert not fleet.report(draining=True).draining
+    fleet.submit(spec("a"))
+    # A restarted controller knows a drained node by that only.
+    other = OneNode("n")
+    other.roster = Roster()
+    assert other.report(draining=True).draining

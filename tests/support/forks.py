@@ -55,6 +55,14 @@ def folders(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found)
 
 
+def qemu_img(*words: str | Path) -> str:
+    """Run qemu-img, and return what it prints."""
+    done = subprocess.run(
+        ["qemu-img", *map(str, words)], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
 def qemu_io(disk: Path, *commands: str, kind: str = "qcow2") -> str:
     """Run commands of qemu-io on a disk, and return what they print."""
     words = [word for command in commands for word in ("-c", command)]

@@ -261,16 +261,18 @@ def remove(name: str) -> list[Path]:
     return [Path(path) for path in run_blocking(defining.remove, name)]
 
 
-def start(name: str, *, detach: bool = False) -> Machine:
+def start(name: str, *, snapshot: str | None = None, detach: bool = False) -> Machine:
     """Start a defined machine and attach to it with the control role.
 
     Args:
         name: The machine's name.
+        snapshot: Load this snapshot before the guest runs: see `launch`.
         detach: The machine continues after the end of this program.
 
     Raises:
         MachineNotFoundError: No machine of this name is defined.
         DefinitionError: Its definition is not valid, or a disk is missing.
+        UsageError: A disk does not hold the snapshot.
         ConflictError: Clones use its disks; or arguments contradict each other.
         MachineExistsError: The machine is running.
         QemuError: QEMU is missing or too old, or it did not start.
@@ -278,4 +280,7 @@ def start(name: str, *, detach: bool = False) -> Machine:
     from ..store import definitions
     from ..store.defining import launch_request
 
-    return launched(launch_request(definitions.read(name), detach=detach, client=client_name()))
+    tag = requests.checked_tag(snapshot)
+    return launched(
+        launch_request(definitions.read(name), tag, detach=detach, client=client_name())
+    )

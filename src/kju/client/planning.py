@@ -117,11 +117,12 @@ def plan_launch(
         return planner.plan(DryRun(launch=request, client=client_name()[:256]))
 
 
-def plan_start(name: str) -> LaunchPlan:
+def plan_start(name: str, *, snapshot: str | None = None) -> LaunchPlan:
     """Return what `start` would run for a defined machine, and start nothing: a dry run.
 
     Args:
         name: The machine's name.
+        snapshot: The snapshot that it begins with.
 
     Raises:
         MachineNotFoundError: No machine of this name is defined.
@@ -129,4 +130,4 @@ def plan_start(name: str) -> LaunchPlan:
         KjuError: `start` would raise this error.
     """
     with Planner() as planner:
-        return planner.plan(requests.dry_run_of(name))
+        return planner.plan(requests.dry_run_of(name, snapshot=snapshot))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
 from ..protocol.messages import Ended, Execute, Failed, Happened, Refused, Resize
 from ..protocol.snapshots import ChangeSnapshot, SavedSnapshot
-from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, TAG, Reply, Role
+from ..protocol.values import MAX_RATE, MIN_SIDE, ROLES, Reply, Role, tag_fault
 from ..store.paths import check_name
 from ..surface.layout import MAX_SIDE
 
@@ -206,16 +205,29 @@ def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
     Raises:
         UsageError: *tag* is not a valid name.
     """
-    if not re.search(TAG, tag):
-        raise UsageError(
-            f"{tag!r} cannot be a snapshot's name: use up to 64 letters, digits, '.', '_' and '-',"
-            " beginning with a letter or digit, and not only digits"
-        )
-    return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
+    return ChangeSnapshot(how=how, tag=checked_tag(tag))  # type: ignore[arg-type]  # a constant of the caller
+
+
+def checked_tag(tag: str | None) -> str:
+    """Return the name of a snapshot; empty for none.
+
+    Raises:
+        UsageError: It is not a valid name.
+    """
+    if tag is None:
+        return ""
+    if fault := tag_fault(tag):
+        raise UsageError(fault)
+    return tag
 
 
 def dry_run_of(
-    name: str, definition: str | None = None, *, new: bool = False, disk: str = ""
+    name: str,
+    definition: str | None = None,
+    *,
+    new: bool = False,
+    disk: str = "",
+    snapshot: str | None = None,
 ) -> DryRun:
     """Return the request for a dry run of a defined machine, or of a definition.
 
@@ -224,12 +236,17 @@ def dry_run_of(
         definition: The text of its definition; None for the one on the disk.
         new: Whether the machine is still to be defined.
         disk: The size of a new disk to make with it; empty for none.
+        snapshot: The snapshot that the machine begins with; None for none.
+
+    Raises:
+        UsageError: *snapshot* is not a valid name.
     """
     return DryRun(
         machine=check_name(name),
         definition=definition,
         new=new,
         disk=disk,
+        snapshot=checked_tag(snapshot),
         client=client_name()[:256],
     )
 
@@ -338,11 +355,8 @@ def freeze_request(tag: str) -> Freeze:
     Raises:
         UsageError: *tag* is not a valid name for a base.
     """
-    if not re.search(TAG, tag):
-        raise UsageError(
-            f"{tag!r} cannot be a base's name: use up to 64 letters, digits, '.', '_' and '-',"
-            " beginning with a letter or '_', or a digit if there are others too"
-        )
+    if fault := tag_fault(tag, "base"):
+        raise UsageError(fault)
     return Freeze(tag=tag)
 
 

@@ -40,7 +40,7 @@ from .ownership import Peer, peer_of
 from .proc import proc_lines, read_proc, stat_fields
 from .sockets import check_unused
 from .tree import Known, listing, remove_tree, unknown
-from .writing import check_new, is_temporary, make_folders, write_output
+from .writing import always, check_new, is_temporary, make_folders, write_output
 
 __all__ = [
     "FillingFile",
@@ -48,6 +48,7 @@ __all__ = [
     "GrowingFile",
     "Known",
     "Peer",
+    "always",
     "check_new",
     "check_unused",
     "descriptor_limit",

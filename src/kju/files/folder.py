@@ -14,7 +14,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -319,15 +319,25 @@ class Folder:
                 writing.discard(self._fd, temporary)
                 raise
 
-    def copy(self, source: Path, name: str) -> None:
+    def copy(
+        self,
+        source: Path,
+        name: str,
+        *,
+        durable: bool = True,
+        is_wanted: Callable[[], bool] = writing.always,
+    ) -> None:
         """Copy a file into this folder (mode 0600), sharing its blocks where that is possible.
 
         Args:
             source: Any file that this user can read.
             name: The name of the copy, in place of an old file.
+            durable: Wait until the copy is on the disk.
+            is_wanted: Returns false to give up.
 
         Raises:
             FileError: It could not be copied; the old file is unchanged.
+            UnavailableError: It was given up; the old file is unchanged.
         """
         temporary = writing.temporary_name()
         try:
@@ -337,8 +347,9 @@ class Folder:
                 with failing(self.path / name, "written"):
                     copy = self._open(temporary, writing.NEW)
                     try:
-                        writing.copy_content(given, copy)
-                        os.fsync(copy)
+                        writing.copy_content(given, copy, is_wanted)
+                        if durable:
+                            os.fsync(copy)
                     finally:
                         release(copy)
             finally:
@@ -347,7 +358,8 @@ class Folder:
         except BaseException:
             writing.discard(self._fd, temporary)
             raise
-        self.sync()
+        if durable:
+            self.sync()
 
     # -- renaming, removing, locking
 

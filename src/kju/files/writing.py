@@ -20,10 +20,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from ..errors import FileError, KjuError
+from ..errors import FileError, KjuError, UnavailableError
 from .failure import failing, file_error, is_open_file, reader, release
 from .ownership import check_file, is_own, own_target
 
@@ -57,16 +57,66 @@ def write_fully(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def copy_content(source: int, target: int) -> None:
-    """Copy everything from one open file to another; a signal is noticed between two parts."""
+def always() -> bool:
+    """Return true: the work is not to be given up."""
+    return True
+
+
+def copy_content(source: int, target: int, is_wanted: Callable[[], bool] = always) -> None:
+    """Copy one open file to another, which is empty; holes stay holes.
+
+    A signal is noticed between two parts.
+
+    Args:
+        source: The descriptor of the one.
+        target: The descriptor of the other.
+        is_wanted: Returns false to give up, between two parts.
+
+    Raises:
+        UnavailableError: It was given up.
+    """
+    size = os.lseek(source, 0, os.SEEK_END)  # also of a block device
+    for begin, end in _data(source, size):
+        at = begin
+        while at < end and (copied := _copy_part(source, target, at, min(_COPIED, end - at))):
+            at += copied
+            if not is_wanted():
+                raise UnavailableError("the copy of a file was given up")
+    # Its end may be a hole.
+    os.ftruncate(target, size)
+
+
+def _data(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the beginning and the end of each part of a file that is no hole.
+
+    Source:
+        lseek(2): ENXIO if nothing but a hole is left, EINVAL of a device. A file system that knows
+        no holes reports one part.
+    """
+    end = 0
+    while end < size:
+        begin = end
+        try:
+            begin = os.lseek(source, begin, os.SEEK_DATA)
+            end = os.lseek(source, begin, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            if error.errno != errno.EINVAL:
+                raise
+            end = size
+        yield begin, end
+
+
+def _copy_part(source: int, target: int, at: int, size: int) -> int:
+    """Copy bytes to the same place of another file; return how many, 0 at its end."""
     try:
-        while os.copy_file_range(source, target, _COPIED):
-            pass
+        return os.copy_file_range(source, target, size, at, at)
     except OSError as error:
         if error.errno not in _NO_RANGE:
             raise
-        while os.sendfile(target, source, None, _COPIED):
-            pass
+        os.lseek(target, at, os.SEEK_SET)
+        return os.sendfile(target, source, at, size)
 
 
 def create_file(

@@ -29,7 +29,7 @@ from .bases.opening import open_for_fleet  # noqa: E402
 from .bases.source import FleetBase  # noqa: E402
 from .connecting import NAMESPACE, connect, named_actors  # noqa: E402
 from .images.files import file_identity  # noqa: E402
-from .images.opening import open_image  # noqa: E402
+from .images.opening import open_image, require_snapshot  # noqa: E402
 from .images.source import FleetImage  # noqa: E402
 from .messages import FLEET_NAME, REPORT_INTERVAL, Changes, MachineSpec, MachineStatus  # noqa: E402
 from .network.joining import FleetNetwork  # noqa: E402
@@ -126,18 +126,24 @@ class FleetLink:
         status: MachineStatus = self.get(ending, None)
         return status
 
-    def open_image(self, path: Path) -> tuple[FleetImage | None, frozenset[str]]:
+    def open_image(
+        self, path: Path, snapshot: object = None
+    ) -> tuple[FleetImage | None, frozenset[str]]:
         """Return an image of this computer, and the nodes that have a file like it at its path.
 
         Args:
             path: Absolute.
+            snapshot: The name of a snapshot that it has to have; None for none.
 
         Returns:
             None for a path that only the nodes may have: see `kju.fleet.images.opening.open_image`.
 
         Raises:
-            UsageError: It is not an image, or was changed while it was read.
+            UsageError: It is not an image, has no such snapshot, or was changed while it was read.
+            QemuError: Its snapshots cannot be read.
         """
+        if snapshot is not None:
+            require_snapshot(path, snapshot)  # first: to read a large image takes long
         node = _own_node()
         if node is None:
             return None, frozenset()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec import structs
+
 from .messages import LEASE, EndOrder, Gone, Grant, Held, KeeperOrder, KeeperReport, StartOrder
 from .placement import Instance, NodeFacts
 
@@ -73,10 +75,21 @@ class Keeping:
         """Return the report to send now. The answer to an earlier one is ignored from now on."""
         self._reports += 1
         report = KeeperReport(
-            facts, self._keeper, self._reports, self._session, self._seen,
+            self._with_copies(facts), self._keeper, self._reports, self._session, self._seen,
             tuple(self.held.values()), tuple(self._gone), self._draining,
         )  # fmt: skip
         return Asked(report, now)
+
+    def _with_copies(self, facts: NodeFacts) -> NodeFacts:
+        """Return the facts with the room of machines' own copies, which is not free any more.
+
+        The copy of a machine that starts may not have been written yet.
+        """
+        copies = sum(
+            held.start.spec.demand.room.disk for held in self.held.values() if held.running
+        )
+        total = facts.total
+        return structs.replace(facts, total=structs.replace(total, disk=total.disk + copies))
 
     def granted(self, grant: Grant, asked: Asked, now: float) -> Todo:
         """Take the answer to a report."""

@@ -226,7 +226,8 @@ class Fleet:
             name: The name of the machine; of several, the beginning of their names, which end with
                 a number. By default the beginning is the fleet's name.
             spread: Prefer nodes with few machines.
-            max_restarts: How often a machine that was lost is started again; -1 for no limit.
+            max_restarts: How often a machine that was lost is started again; -1 for no limit. It
+                begins with its image, its snapshot or its base again.
             kvm: Use nodes with KVM only. Forks are like the machine that was frozen.
             processors: Processors of a node that each machine takes; none are counted by default.
                 Forks take none.
@@ -236,7 +237,8 @@ class Fleet:
             fork_memory: The memory that each fork is expected to write, such as ``256M``; by
                 default all of the guest's. A node gets as many forks as it has room for.
             **options: Options of `kju.launch`, in place of those of `open`. Forks have those of
-                the machine that was frozen.
+                the machine that was frozen. With *snapshot*, one of the image, each machine writes
+                to a copy of the image, which ends with it; else to an overlay.
 
         Raises:
             FleetFullError: A machine has no place; the message names the missing resources.
@@ -295,7 +297,8 @@ class Fleet:
         if given.get("image"):
             path = Path(str(given["image"])).expanduser().absolute()
             given["image"] = str(path)
-            image, at_hand = run_blocking(self._link.open_image, path)
+            snapshot = given.get("snapshot")
+            image, at_hand = run_blocking(self._link.open_image, path, snapshot)
         return specs(given, image=image, at_hand=at_hand)
 
     def machine(self, name: str) -> FleetMachine:

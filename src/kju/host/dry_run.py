@@ -72,7 +72,7 @@ def plan(request: DryRun) -> dict[str, Any]:
         return _planned(request.launch, [])
     machine, new_disks = _definition(request)
     launched = defining.launch_request(
-        machine, detach=True, client=request.client, new_disks=new_disks
+        machine, request.snapshot, detach=True, client=request.client, new_disks=new_disks
     )
     return _planned(launched, [str(path) for path in new_disks])
 

@@ -26,6 +26,7 @@ class DryRun(Request, frozen=True, tag="dry-run"):
         definition: The text of its definition; None to read the one on the disk.
         new: Whether the machine is still to be defined: then its name must be free.
         disk: The size of a new disk that will be made for it, such as ``20G``; empty for none.
+        snapshot: The snapshot that a defined machine begins with; empty for none.
         client: The client's name.
     """
 
@@ -34,6 +35,7 @@ class DryRun(Request, frozen=True, tag="dry-run"):
     definition: Annotated[str, Meta(max_length=1 << 19)] | None = None
     new: bool = False
     disk: Name = ""
+    snapshot: Annotated[str, Meta(max_length=64)] = ""
     client: Name = ""
 
 

@@ -29,7 +29,7 @@ from msgspec import Meta, Struct, field
 
 from ..errors import UsageError
 from .leases import Lease
-from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role, size_fault
+from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role, size_fault, tag_fault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -54,6 +54,7 @@ class OptionInfo(NamedTuple):
         default: Its value where it is left out.
         limits: Its smallest and its largest value.
         is_size: Whether its value is a number of bytes, such as ``2G``.
+        is_tag: Whether its value is a snapshot's name.
     """
 
     help: str
@@ -63,6 +64,7 @@ class OptionInfo(NamedTuple):
     default: Any = None
     limits: tuple[int, int] | None = None
     is_size: bool = False
+    is_tag: bool = False
 
 
 class GuestOptions(TypedDict, total=False):
@@ -108,6 +110,16 @@ class LaunchOptions(GuestOptions, total=False):
 
     name: Annotated[
         str | None, OptionInfo("Name of the machine (default: from the image).", "NAME")
+    ]
+    snapshot: Annotated[
+        str | None,
+        OptionInfo(
+            "Load this snapshot of the disks before the guest runs.",
+            "TAG",
+            more="As with `Snapshots.load`, the disks get the contents that they had at the"
+            " snapshot; what was written to them since is lost.",
+            is_tag=True,
+        ),
     ]
     surface: Annotated[
         str | PathLike | None,
@@ -212,6 +224,8 @@ def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"unknown {what} {value!r}; choose one of: {', '.join(choices)}")
         if known[name].option.is_size and (fault := size_fault(name, value)):
             raise UsageError(fault)
+        if known[name].option.is_tag and (fault := tag_fault(value)):
+            raise UsageError(fault)
         if limits and not limits[0] <= value <= limits[1]:
             raise UsageError(f"{name} is a number from {limits[0]} to {limits[1]}, not {value!r}")
         found[name] = value
@@ -313,6 +327,8 @@ class Launch(Request, frozen=True, tag="launch"):
         spare: Whether the machine waits, paused and not listed, for `Begin`.
         lease: The machine ends with it, unless it is renewed; None without one.
         overlays: Whether the guest writes to overlays over its disks, which end with the machine.
+            With `snapshot` it writes to copies of them, which end with the machine too.
+        snapshot: The snapshot of the disks that is loaded before the guest runs; empty for none.
     """
 
     machine: Name = ""
@@ -337,6 +353,7 @@ class Launch(Request, frozen=True, tag="launch"):
     spare: bool = False
     lease: Lease | None = None
     overlays: bool = False
+    snapshot: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Detach(Request, frozen=True, tag="detach"):

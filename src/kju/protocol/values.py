@@ -50,9 +50,27 @@ MAX_RATE = 1000
 Rate = Annotated[float, Meta(ge=0, le=MAX_RATE)]
 #: Looks per second at which a source's own pace is as good: its probes are 24 to 33 ms apart.
 OWN_RATE = 40.0
-#: A snapshot's name. A name of digits alone would be taken for the disk's own number of it.
+#: The name of a snapshot or a base. A disk has numbers of its own for its snapshots, so a name is
+#: not only digits.
 TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
 Tag = Annotated[str, Meta(pattern=TAG)]
+
+
+def tag_fault(tag: object, what: str = "snapshot") -> str:
+    """Return the error of a tag that kju does not accept; empty for a valid one.
+
+    Args:
+        tag: The name of a snapshot, or of a base.
+        what: Which of them.
+    """
+    if isinstance(tag, str) and re.search(TAG, tag):
+        return ""
+    return (
+        f"{tag!r} cannot be a {what}'s name: use up to 64 letters, digits, '.', '_' and '-',"
+        " beginning with a letter, a digit or '_', and not only digits"
+    )
+
+
 Pixel = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
 #: The shortest side of a screen that a client may ask a guest for.
 MIN_SIDE = 32

@@ -49,7 +49,7 @@ from .paths import (
 )
 from .running import is_alive
 from .snapshot_files import SnapshotFiles, saved_snapshots
-from .snapshot_tree import SnapshotId, SnapshotTree
+from .snapshot_tree import SnapshotId, SnapshotTree, no_snapshot
 from .toml_edit import known_part
 
 
@@ -270,8 +270,7 @@ def _require_snapshot(name: str, tag: str) -> dict[str, SavedSnapshot]:
     """
     found = {saved.tag: saved for saved in saved_snapshots(name)}
     if tag not in found:
-        have = ", ".join(ascii(each)[1:-1] for each in found) or "none"
-        raise UsageError(f"{name} has no snapshot named {tag!r}; its snapshots are: {have}")
+        raise no_snapshot(tag, found)
     if lacking := found[tag].lacking:
         raise UsageError(
             f"the snapshot {tag!r} of {name} is incomplete: {', '.join(lacking)} does not hold it"
@@ -302,7 +301,7 @@ def _branch(image: Image, folder: Folder, tag: str) -> str:
 
 
 def _copy_disk(disk: Path, folder: Folder, name: str, tag: str) -> None:
-    folder.copy(disk, name)
+    disk_files.copy(disk, folder, name)
     disk_files.revert(folder.path / name, tag)
 
 
@@ -388,12 +387,18 @@ def _is_new(path: str) -> bool:
 
 
 def launch_request(
-    machine: DefinedMachine, *, detach: bool, client: str, new_disks: Collection[Path] = ()
+    machine: DefinedMachine,
+    snapshot: str = "",
+    *,
+    detach: bool,
+    client: str,
+    new_disks: Collection[Path] = (),
 ) -> Launch:
     """Return the request that launches a defined machine.
 
     Args:
         machine: The machine.
+        snapshot: The snapshot that it begins with; empty for none.
         detach: Whether it outlives its launcher.
         client: The launcher's name.
         new_disks: Disks that will be made before it starts; for a dry run only.
@@ -415,6 +420,7 @@ def launch_request(
         disks=[str(machine.path(disk)) for disk in definition.disks],
         firmware="" if firmware == "bios" else firmware,
         folder=str(machine.folder),
+        snapshot=snapshot,
         arguments=[*arguments, *definition.arguments],
         **guest_values(definition, Launch.__struct_fields__),
         detach=detach,

@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from ..errors import QemuError, UsageError
 from ..extras import install_program
-from ..files import Folder
+from ..files import Folder, always
 from ..protocol.values import size_fault
 from .disk_headers import NamedFiles, Read, extent_fault, parse
 from .image import HEAD, Image, Kind, classify
@@ -173,6 +173,41 @@ def backing(path: Path) -> Path | None:
         return found and found.resolve()
     except (UsageError, OSError, ValueError):
         return None
+
+
+def copy(
+    source: Path,
+    folder: Folder,
+    name: str,
+    *,
+    durable: bool = True,
+    is_wanted: Callable[[], bool] = always,
+) -> None:
+    """Copy a qcow2 disk with its snapshots. The copy of an overlay has the same backing file.
+
+    Args:
+        source: The disk, which no process writes.
+        folder: The folder of the copy.
+        name: Its name there.
+        durable: Wait until the copy is on the disk.
+        is_wanted: Returns false to give up.
+
+    Raises:
+        UsageError: The disk cannot be read.
+        QemuError: qemu-img is missing or failed.
+        FileError: It could not be copied.
+        UnavailableError: It was given up.
+    """
+    folder.copy(source, name, durable=durable, is_wanted=is_wanted)
+    named = _read(source, "qcow2", regular=False)
+    below = _below(source, named) if named.backing else None
+    if below is not None and not Path(named.backing.removeprefix("file:")).is_absolute():
+        # Its name is relative to the folder of the overlay.
+        below_format = named.backing_format or _read(below, "", regular=False).format
+        _run(
+            "rebase", "-u", "-f", "qcow2", "-F", below_format, "-b", str(below.resolve()),
+            str(folder.path / name),
+        )  # fmt: skip
 
 
 def _below(path: Path, named: NamedFiles) -> Path | None:

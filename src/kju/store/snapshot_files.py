@@ -22,14 +22,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import FileError, KjuError, LimitError, QemuError
+from ..errors import FileError, KjuError, LimitError, QemuError, UsageError
 from ..files import Folder, failing, folder_in, is_temporary, remove_tree
 from ..protocol.snapshots import SavedSnapshot
 from ..protocol.values import TAG
 from . import disk_files, snapshot_tree
 from .definitions import VARIABLES, DefinedMachine, images, read
 from .image import Image, Kind
-from .snapshot_tree import DiskSnapshot, SnapshotTree, snapshot_id
+from .snapshot_tree import DiskSnapshot, SnapshotTree, no_snapshot, snapshot_id
 
 #: No tag begins with a full stop.
 TREE = ".tree.json"
@@ -275,6 +275,21 @@ def writable_disks(machine: DefinedMachine) -> list[Image]:
     if variables.exists():
         found.append(Image(str(variables), Kind.DISK, "qcow2", "kju made it"))
     return found
+
+
+def check_snapshot(disks: Iterable[Image], tag: str) -> None:
+    """Check that a snapshot is in each of these disks.
+
+    Raises:
+        UsageError: It is not.
+        QemuError: qemu-img is missing or failed.
+    """
+    saved = {image.path: _snapshots_of(image) for image in disks}
+    lacking = [path for path, tags in saved.items() if tag not in tags]
+    if len(lacking) == len(saved):
+        raise no_snapshot(tag, sorted({each for tags in saved.values() for each in tags}))
+    if lacking:
+        raise UsageError(f"the snapshot {tag!r} is incomplete: {', '.join(lacking)} lacks it")
 
 
 # Made by the import: threads must not make it at the same time (`kju.protocol.framing`).

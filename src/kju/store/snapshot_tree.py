@@ -10,15 +10,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ..errors import FileError
+from ..errors import FileError, UsageError
 from ..protocol.snapshots import SavedSnapshot
+from ..protocol.values import TAG
 
 #: Bytes of a tree's file. A qcow2 disk holds at most 65,536 snapshots.
 MAX_BYTES = 16 << 20
@@ -52,6 +54,17 @@ class DiskSnapshot(Struct, rename="kebab"):
         """Return it in the form of the control protocol."""
         when = self.date_sec + self.date_nsec / 1e9
         return SavedSnapshot(tag=self.name, time=when, size=max(0, self.vm_state_size))
+
+
+def no_snapshot(tag: str, tags: Iterable[str]) -> UsageError:
+    """Return the error for a snapshot that does not exist.
+
+    Args:
+        tag: Its name.
+        tags: The names of those that exist; a disk may come with tags of any characters.
+    """
+    have = ", ".join(each if re.search(TAG, each) else ascii(each) for each in tags) or "none"
+    return UsageError(f"no snapshot is named {tag!r}; the snapshots are: {have}")
 
 
 def snapshot_id(saved: SavedSnapshot) -> SnapshotId:

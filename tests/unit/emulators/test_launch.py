@@ -46,6 +46,19 @@ def test_argument_with_a_zero_byte_is_rejected() -> None:
         launch.prepare(Launch(arguments=["a\0b"]))
 
 
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ({"image": "/a.img"}, "an image"),
+        ({"snapshot": "ready"}, "a snapshot"),
+        ({"cpus": 2}, "cpus"),
+    ],
+)
+def test_option_of_a_guest_is_refused_for_xvfb(option: dict[str, object], name: str) -> None:
+    with pytest.raises(ConflictError, match=f"Xvfb has no guest, so {name} cannot be given"):
+        launch.prepare(Launch(emulator="xvfb", **option))
+
+
 def test_surface_in_a_missing_folder_is_rejected() -> None:
     with pytest.raises(UsageError, match="the folder /nonexistent does not exist"):
         launch.prepare(Launch(surface="/nonexistent/surface"))

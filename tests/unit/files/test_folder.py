@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kju.errors import FileError, LimitError
+from kju.errors import FileError, LimitError, UnavailableError
 from kju.files import Folder, folder_in, private_folder, remove_tree
 from kju.store.snapshot_files import SnapshotFiles
 
@@ -180,3 +181,39 @@ def test_a_file_over_the_limit_is_refused_and_not_cut(folder: Folder) -> None:
     with pytest.raises(LimitError, match="log has more than 100 bytes"):
         folder.read("log", limit=100)
     assert folder.has("log")
+
+
+def test_a_copy_has_the_holes_of_the_file(folder: Folder, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        file.write(b"begin")
+        file.seek(8 << 20)
+        file.write(b"middle")
+        file.truncate((64 << 20) + 3)
+    folder.copy(source, "copy")
+    copy = folder.path / "copy"
+    assert copy.read_bytes() == source.read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert copy.stat().st_blocks * 512 < 1 << 20
+    for size in (0, 5):
+        os.truncate(source, size)
+        folder.copy(source, "copy", durable=False)
+        assert copy.read_bytes() == source.read_bytes()
+
+
+def test_a_copy_between_file_systems_is_the_same(folder: Folder) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as source:
+        source.write(bytes(4096) + os.urandom(1 << 20))
+        source.truncate(3 << 20)
+        source.flush()
+        folder.copy(Path(source.name), "copy")
+        assert (folder.path / "copy").read_bytes() == Path(source.name).read_bytes()
+
+
+def test_a_copy_that_is_given_up_keeps_the_old_file(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"new")
+    folder.write("copy", b"old")
+    with pytest.raises(UnavailableError, match="given up"):
+        folder.copy(tmp_path / "source", "copy", is_wanted=lambda: False)
+    assert folder.read("copy", limit=10) == b"old"
+    assert folder.names() == ["copy"]

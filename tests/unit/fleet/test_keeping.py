@@ -11,7 +11,7 @@ from kju.fleet.messages import (
     MachineSpec,
     StartOrder,
 )
-from kju.fleet.placement import Instance, NodeFacts, Room
+from kju.fleet.placement import Demand, Instance, NodeFacts, Room
 
 FACTS = NodeFacts("n1", Room())
 A, B = StartOrder(MachineSpec("a"), 1), StartOrder(MachineSpec("b"), 1)
@@ -49,6 +49,17 @@ def test_only_machines_that_the_controller_keeps_are_renewed():
     keeping = Keeping(1, (A, B))
     todo = granted(keeping, keep=[B.instance, Instance("c", 1)])
     assert todo.renew == (B.instance,)
+
+
+def test_the_copies_of_machines_that_run_are_room_of_the_node():
+    copy = MachineSpec("c", Demand(Room(disk=50)))
+    keeping = Keeping(1, (StartOrder(copy, 1),))
+    facts = NodeFacts("n1", Room(memory=7, disk=100))
+    # The disk has 100 free bytes, without those of the copy.
+    assert keeping.ask(facts, 100.0).report.facts == NodeFacts("n1", Room(memory=7, disk=150))
+    granted(keeping, start(1, StartOrder(MachineSpec("d", Demand(Room(disk=30))), 1)))
+    # The copy of one that starts may be written later.
+    assert keeping.ask(facts, 101.0).report.facts.total.disk == 150
 
 
 def test_an_order_is_carried_out_once():

@@ -42,6 +42,19 @@ def test_an_image_to_copy_takes_room_for_its_copy():
     assert one.demand.parts == (Part("0" * 64 + ".qcow2", Room(disk=5000), here),)
 
 
+def test_a_machine_with_a_snapshot_takes_room_for_its_own_copy_of_the_image():
+    image = FleetImage("0" * 64, FileIdentity(1, 2, 5000, 3, 4), "/images/a.qcow2", "n1")
+    options = {"image": image.path, "snapshot": "ready"}
+    one, two = machine_specs(["a", "b"], options, image=image, processors=2)
+    assert one.launch["snapshot"] == "ready" and one.launch["overlays"]
+    for each in (one, two):
+        assert (each.demand.room.disk, each.demand.room.processors) == (5000, 2)
+    with pytest.raises(UsageError, match="name the image too"):
+        machine_specs(["a"], {"snapshot": "ready"})
+    with pytest.raises(UsageError, match="cannot be a snapshot's name"):
+        machine_specs(["a"], {"image": image.path, "snapshot": "../ready"}, image=image)
+
+
 def test_forks_share_a_base_and_the_images_below_it():
     image = FleetImage("0" * 64, FileIdentity(1, 2, 5000, 3, 4), "/images/a.qcow2", "n1")
     base = FleetBase(

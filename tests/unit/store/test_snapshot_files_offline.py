@@ -7,21 +7,22 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.forks import qemu_img
 
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
 from kju.store import defining, definitions
+from kju.store.disk_files import backing
+from kju.store.image import Image, Kind
 from kju.store.machine_toml import Definition
-from kju.store.snapshot_files import SnapshotFiles, saved_snapshots, writable_disks
+from kju.store.snapshot_files import (
+    SnapshotFiles,
+    check_snapshot,
+    saved_snapshots,
+    writable_disks,
+)
 from kju.store.snapshot_tree import SnapshotId, SnapshotTree
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="there is no qemu-img here")
-
-
-def qemu_img(*words: str | Path) -> str:
-    done = subprocess.run(
-        ["qemu-img", *map(str, words)], check=True, capture_output=True, text=True
-    )
-    return done.stdout
 
 
 def define(name: str = "web", **fields: object) -> Path:
@@ -60,6 +61,35 @@ def test_a_disk_without_the_snapshot_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is incomplete"):
         defining.clone("web", "copy", "half")
     assert not definitions.definitions_folder().joinpath("copy").exists()
+
+
+def test_every_disk_of_a_start_has_the_snapshot(tmp_path: Path) -> None:
+    disks = [tmp_path / f"{name}.qcow2" for name in "ab"]
+    images = [Image(str(disk), Kind.DISK, "", "the suffix") for disk in disks]
+    for disk in disks:
+        qemu_img("create", "-q", "-f", "qcow2", disk, "1M")
+    with pytest.raises(UsageError, match="no snapshot is named 'b'; the snapshots are: none"):
+        check_snapshot(images, "b")
+    for tag in ("a", "x y"):
+        qemu_img("snapshot", "-c", tag, disks[0])
+    with pytest.raises(UsageError, match="the snapshots are: a, 'x y'"):
+        check_snapshot(images, "b")
+    with pytest.raises(UsageError, match=rf"'a' is incomplete: {disks[1]} lacks it"):
+        check_snapshot(images, "a")
+    qemu_img("snapshot", "-c", "a", disks[1])
+    check_snapshot(images, "a")
+
+
+def test_a_clone_of_an_overlay_has_the_same_file_below(tmp_path: Path) -> None:
+    below, over = tmp_path / "below.qcow2", tmp_path / "over.qcow2"
+    qemu_img("create", "-q", "-f", "qcow2", below, "1M")
+    write(below, 7)
+    qemu_img("create", "-q", "-f", "qcow2", "-b", below.name, "-F", "qcow2", over)
+    qemu_img("snapshot", "-c", "a", over)
+    defining.create("web", Definition(image=str(over), trust_disk=True))
+    copy = defining.clone("web", "copy", "a").disk_paths[0]
+    assert backing(copy) == below
+    qemu_img("compare", over, copy)
 
 
 def test_a_raw_disk_that_looks_like_another_format_is_not_probed(tmp_path: Path) -> None:
@@ -140,7 +170,7 @@ def test_a_clone_of_a_snapshot_has_the_pictures_and_logs_of_all_it_keeps() -> No
 
 def test_a_snapshot_that_does_not_exist_makes_no_clone() -> None:
     define()
-    with pytest.raises(UsageError, match="no snapshot named 'gone'; its snapshots are: none"):
+    with pytest.raises(UsageError, match="no snapshot is named 'gone'; the snapshots are: none"):
         defining.clone("web", "copy", "gone")
     assert definitions.names() == ["web"]
 

@@ -86,16 +86,19 @@ def start(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
     ] = False,
+    snapshot: Annotated[
+        str, typer.Option(metavar="TAG", help="Load this snapshot before the guest runs.")
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Start a defined machine in the background."""
     if dry_run:
         with progress("planning the start"):
-            plan = plan_start(name)
+            plan = plan_start(name, snapshot=snapshot or None)
         print_plan(plan)
         return
     with progress(f"starting {name}"):
-        machine = launching.start(name, detach=True)
+        machine = launching.start(name, snapshot=snapshot or None, detach=True)
     with machine:
         with reporting(machine):
             print(f"{name} is running (process {machine.host_pid})")
@@ -130,7 +133,7 @@ def clone(
         file = launching.clone(name, new, snapshot=snapshot or None)
     if snapshot:
         print(f"{new} is defined in {file.parent}; its disks are as they were at {snapshot}")
-        print(f"start: kju start {new}   with the memory: kju snapshot load {new} {snapshot}")
+        print(f"start: kju start {new}   with the memory: kju start {new} --snapshot {snapshot}")
         return
     print(f"{new} is defined in {file.parent}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")

@@ -117,11 +117,12 @@ async def plan_launch(
         return await planner.plan(DryRun(launch=request, client=client_name()[:256]))
 
 
-async def plan_start(name: str) -> LaunchPlan:
+async def plan_start(name: str, *, snapshot: str | None = None) -> LaunchPlan:
     """Return what `start` would run for a defined machine, and start nothing: a dry run.
 
     Args:
         name: The machine's name.
+        snapshot: The snapshot that it begins with.
 
     Raises:
         MachineNotFoundError: No machine of this name is defined.
@@ -129,4 +130,4 @@ async def plan_start(name: str) -> LaunchPlan:
         KjuError: `start` would raise this error.
     """
     async with Planner() as planner:
-        return await planner.plan(requests.dry_run_of(name))
+        return await planner.plan(requests.dry_run_of(name, snapshot=snapshot))

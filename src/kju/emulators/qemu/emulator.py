@@ -146,6 +146,7 @@ class QemuEmulator(Emulator):
             QemuError: It does not start; the message has its output.
         """
         self._ended = ended
+        await self._forks.copy_disks()
         qmp_socket = self._spawn()
         self._tasks.begin(self._wait_for_child())
         try:
@@ -162,6 +163,7 @@ class QemuEmulator(Emulator):
                 await self._show_early()
             if self._forks.reverts or not self._prepared.request.spare:
                 await self._begin(self._qmp)
+            await self._load_first(self._qmp)
         except TimeoutError as error:
             raise QemuError(
                 f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
@@ -174,6 +176,19 @@ class QemuEmulator(Emulator):
         count = len(self.consoles)
         some = "1 console" if count == 1 else f"{count} consoles"
         log.info("running: process %d, %s", self._child.pid, some)
+
+    async def _load_first(self, qmp: Qmp) -> None:
+        """Load the snapshot that the machine begins with, and let the guest run.
+
+        Raises:
+            UsageError: The disks have no such snapshot, or it is incomplete.
+            QemuError: QEMU could not load it.
+        """
+        request = self._prepared.request
+        if request.snapshot and self._prepared.fork_memory is None:
+            await self.snapshots.begin_with(request.snapshot)
+            if not any(option.name == "S" for option in parse(request.arguments)):
+                await qmp.execute("cont")
 
     async def _begin(self, qmp: Qmp) -> None:
         """Let a fork run, unless its guest was paused when it was frozen."""

@@ -20,6 +20,7 @@ from ...store.disk_files import Chain, Layer, read_image
 from ...store.image import Image, Kind
 from ...store.paths import machine_paths
 from ...store.running import is_alive
+from ...store.snapshot_files import check_snapshot
 from . import program, start_faults
 from .arguments.board import PC, Board
 from .arguments.devices import own_disks
@@ -114,6 +115,7 @@ class PreparedQemu(NamedTuple):
             firmware=self.firmware,
             serial=serial,
             fork_memory=self.fork_memory,
+            snapshot=self.request.snapshot,
             **guest_values(self.request, LaunchFacts._fields),
         )
         return plan(self.request.arguments, facts)
@@ -232,6 +234,9 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
     seen = [examined(request.image, further=False)] if request.image else []
     seen += [examined(path, further=True) for path in request.disks]
     checked = tuple(found for found, _ in seen)
+    if request.snapshot:
+        with _about("snapshot"):
+            _check_snapshot(request.snapshot, checked)
     image, disks = (checked[0], checked[1:]) if request.image else (None, checked)
     with _about("arguments"):
         _check_own_disks(request)
@@ -253,6 +258,13 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
         board = _board(found, words, tuple(map(_stamp, words)))
     chains = tuple(chain for _, chain in seen)
     return PreparedQemu(request, found, image, disks, starts_with, board, chains, variables)
+
+
+def _check_snapshot(tag: str, images: Collection[Image]) -> None:
+    """Check that the disks have a snapshot, but for those of the user's own arguments."""
+    written = [each for each in images if each.kind is Kind.DISK and not each.read_only]
+    if written:
+        check_snapshot(written, tag)
 
 
 # A process that answers dry runs asks the same program many times. The stamp notices a new program

@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import logging
 import os
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -20,8 +19,7 @@ from msgspec import Struct
 
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.snapshots import SavedSnapshot
-from ...protocol.values import TAG
-from ...store.snapshot_tree import DiskSnapshot
+from ...store.snapshot_tree import DiskSnapshot, no_snapshot
 from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -87,10 +85,7 @@ def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
     found = [disk.saved[tag] for disk in disks if tag in disk.saved]
     if found:
         return max(found, key=lambda saved: saved.size)
-    tags = sorted({tag for disk in disks for tag in disk.saved})
-    # A disk may come with tags of its own, with any characters.
-    have = ", ".join(tag if re.search(TAG, tag) else ascii(tag) for tag in tags) or "none"
-    raise UsageError(f"no snapshot is named {tag!r}; the snapshots are: {have}")
+    raise no_snapshot(tag, sorted({tag for disk in disks for tag in disk.saved}))
 
 
 async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:

@@ -77,6 +77,10 @@ class SnapshotContext(NamedTuple):
     overlay: Callable[[], str] = str
 
 
+class _UnknownStateError(QemuError):
+    """QEMU has begun to load a snapshot, and failed."""
+
+
 class QemuSnapshots:
     """The snapshots of one QEMU.
 
@@ -129,6 +133,24 @@ class QemuSnapshots:
         self._running.add(task)
         task.add_done_callback(self._done)
         return await asyncio.shield(task)
+
+    async def begin_with(self, tag: str) -> None:
+        """Load a snapshot before the guest has run, which stays paused.
+
+        Raises:
+            UsageError: No snapshot has this name, or it is incomplete.
+            QemuError: QEMU could not load it.
+        """
+        async with self._turn:
+            try:
+                loaded = await self._restore(tag)
+            except _UnknownStateError as error:
+                raise QemuError(
+                    f"{error}. The machine needs the memory, processors and devices with which"
+                    f" {tag!r} was saved"
+                ) from error
+        if loaded.note:
+            log.warning("snapshot %s: %s", tag, loaded.note)
 
     def _done(self, task: asyncio.Task[SnapshotList]) -> None:
         self._running.discard(task)
@@ -188,6 +210,15 @@ class QemuSnapshots:
         return SnapshotList(snapshots=[found], note=note)
 
     async def _load(self, tag: str) -> SnapshotList:
+        try:
+            return await self._restore(tag)
+        except _UnknownStateError as error:
+            raise QemuError(
+                f"{error}. The machine is paused, and its state may be a mixture of both: load"
+                " another snapshot, or reset it"
+            ) from error
+
+    async def _restore(self, tag: str) -> SnapshotList:
         disks = check_disks(await writable_disks(self._qmp))
         saved = self._with_files(self._find(tag, disks), disks)
         if saved.lacking or not saved.size:
@@ -199,10 +230,7 @@ class QemuSnapshots:
         try:
             await self._run("snapshot-load", tag, disks)
         except QemuError as error:
-            raise QemuError(
-                f"{error}. The machine is paused, and its state may be a mixture of both: load"
-                " another snapshot, or reset it"
-            ) from error
+            raise _UnknownStateError(str(error)) from error
         for devices in self._devices:
             devices.forget()
         try:

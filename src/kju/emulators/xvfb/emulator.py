@@ -98,9 +98,15 @@ def _prepare(request: Launch, new_disks: Collection[str]) -> _PreparedXvfb:
         ConflictError: It has options that need a guest, or arguments that contradict kju's.
         XvfbError: Xvfb is missing.
     """
-    values = (request.image, request.memory, request.cpus, request.disk_bus, request.qemu)
-    names = ("an image", "memory", "cpus", "a disk bus", "a QEMU")
-    for name in (name for name, value in zip(names, values, strict=True) if value):
+    given = {
+        "an image": request.image,
+        "memory": request.memory,
+        "cpus": request.cpus,
+        "a disk bus": request.disk_bus,
+        "a QEMU": request.qemu,
+        "a snapshot": request.snapshot,
+    }
+    for name in (name for name, value in given.items() if value):
         raise ConflictError(f"Xvfb has no guest, so {name} cannot be given")
     if request.running:
         if request.arguments:

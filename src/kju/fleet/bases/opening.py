@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ...emulators.qemu.forks.recipe import files_of
+from ...files import always
 from ...store.forks import places
 from ...store.forks.bases import open_base
 from ...store.forks.copies import own_files
-from ..images.files import always
 from ..images.opening import open_image
 from .source import FleetBase
 

@@ -12,17 +12,13 @@ from pathlib import Path
 from msgspec import structs
 
 from ...errors import KjuError, UnavailableError, UsageError
+from ...files import always
 from ...store.forks.description import FileIdentity, change
 from .source import PIECE, FleetImage
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: Bytes that are read and hashed at a time.
 _BLOCK = 1 << 20
-
-
-def always() -> bool:
-    """Return true: the work is not to be given up."""
-    return True
 
 
 def hash_file(path: Path, is_wanted: Callable[[], bool] = always) -> tuple[str, FileIdentity]:

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from ...errors import KjuError
-from ...files import Folder
+from ...files import Folder, always
 from ...store.forks.description import FileIdentity
 from .cache import cache_folder
-from .files import always, file_identity, hash_file
+from .files import file_identity, hash_file
 
 #: The hashes in the folder of the cache.
 HASHES = "hashes.json"

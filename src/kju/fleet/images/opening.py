@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import UsageError
-from ...store import definitions, disk_files
+from ...files import always
+from ...protocol.values import tag_fault
+from ...store import definitions, disk_files, snapshot_files
 from .cache import cache_folder
-from .files import always, file_identity
+from .files import file_identity
 from .hashes import sha256_of
 from .source import FleetImage, is_sha256
 
@@ -45,6 +47,23 @@ def open_image(path: Path, node: str, is_wanted: Callable[[], bool] = always) ->
         return copied
     sha256, file = sha256_of(path, is_wanted)
     return FleetImage(sha256, file, str(path), node)
+
+
+def require_snapshot(path: Path, tag: object) -> None:
+    """Check that an image has a snapshot; the nodes check one that only they have.
+
+    Args:
+        path: The image, absolute.
+        tag: The snapshot's name.
+
+    Raises:
+        UsageError: It has no snapshot of this name, or cannot be read.
+        QemuError: qemu-img is missing or failed.
+    """
+    if not isinstance(tag, str) or tag_fault(tag):
+        raise UsageError(tag_fault(tag))
+    if path.exists() and not path.is_block_device():
+        snapshot_files.check_snapshot([disk_files.read_image(str(path))], tag)
 
 
 def copied_image(path: Path, node: str) -> FleetImage | None:

@@ -1,24 +1,27 @@
 """SHELL: the disks of a running machine that is frozen, and of a fork.
 
 A frozen machine begins on the user's disks. (One of a fleet begins on overlays over them, as a fork
-does.) Each freeze puts an empty overlay over every writable
-disk; the files below do not change from then on, and belong to the base. A fork begins on overlays
-over the files of its base. All overlays of one machine lie in one folder, and stay there: a base
-whose disks include some of them holds the folder too.
+does; or, with a snapshot in them, on copies of them, because an overlay has no snapshots.) Each
+freeze puts an empty overlay over every writable disk; the files below do not change from then on,
+and belong to the base. A fork begins on overlays over the files of its base. All overlays of one
+machine lie in one folder, and stay there: a base whose disks include some of them holds the folder
+too.
 
-The overlays of a fork are removed with their last user. Those of the frozen machine are written
-into the user's disks (`unmerged`).
+The overlays of a fork, and copies, are removed with their last user. Those of the frozen machine
+are written into the user's disks (`unmerged`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from ...errors import ForkError, KjuError, UsageError
 from ...files import Folder
+from .. import disk_files
+from ..disk_files import Layer
 from . import places, unmerged
 from .description import BaseDisk, DiskLayer, FileIdentity, FrozenDisks
 from .held_folder import HeldFolder
@@ -52,14 +55,18 @@ class ForkDisks:
         machine: The machine's name.
         disks: The disks.
         base: The disks of the base of a fork; None for a machine on the user's disks.
+
+    Attributes:
+        are_users: The guest writes to the user's disks, or what it writes is written to them later.
     """
 
     def __init__(
         self, machine: str, disks: Iterable[_Disk], base: FrozenDisks | None = None
     ) -> None:
+        self.are_users = base is None
         self._machine = machine
         self._disks = list(disks)
-        self._is_fork = base is not None
+        self._to_copy: list[Path] = []
         self._home = base.home if base else ""
         self._folder: HeldFolder | None = None
         self._below: list[HeldFolder] = []
@@ -102,6 +109,30 @@ class ForkDisks:
         return cls.over(machine, FrozenDisks(tuple(_unchanged(*disk) for disk in disks)))
 
     @classmethod
+    def copies(cls, machine: str, disks: Iterable[tuple[str, str]]) -> Self:
+        """Return the disks of a machine that writes to copies of its images: call `copy` first.
+
+        Args:
+            machine: The machine's name.
+            disks: Path and format of each writable disk; an empty format if QEMU probes it.
+
+        Raises:
+            UsageError: A disk is encrypted, or cannot be read.
+            FileError: The folder of the copies could not be made.
+        """
+        images = [_unchanged(*disk) for disk in disks]
+        made = cls(machine, ())
+        made.are_users = False
+        if images:
+            folder = made._make_folder()
+            made._to_copy = [Path(image.layers[0].path) for image in images]
+            made._disks = [
+                _Disk((_LayerFile(folder.path / f"{index}-0.qcow2", "qcow2"),), image.size)
+                for index, image in enumerate(images)
+            ]
+        return made
+
+    @classmethod
     def over(cls, machine: str, base: FrozenDisks) -> Self:
         """Return the disks of a new fork: empty overlays over the disks of a base.
 
@@ -116,9 +147,38 @@ class ForkDisks:
         return [disk.layers[-1].path for disk in self._disks]
 
     @property
-    def has_overlays(self) -> bool:
-        """True if the guest writes to overlays, not to the user's disks."""
-        return any(len(disk.layers) > 1 for disk in self._disks)
+    def files(self) -> list[tuple[Layer, ...]]:
+        """The files of each disk that kju knows: the one that the guest writes first."""
+        return [
+            tuple(
+                Layer(str(path), kind, "backing" if depth else "disk")
+                for depth, (path, kind) in enumerate(reversed(disk.layers))
+            )
+            for disk in self._disks
+        ]
+
+    @property
+    def holds_snapshots(self) -> bool:
+        """True if snapshots that are saved now last: the guest writes to the user's disks."""
+        return all(self.are_users and len(disk.layers) == 1 for disk in self._disks)
+
+    def copy(self, is_wanted: Callable[[], bool]) -> None:
+        """Copy the images, before QEMU uses the copies.
+
+        Args:
+            is_wanted: Returns false to give up.
+
+        Raises:
+            UsageError: An image cannot be read.
+            QemuError: qemu-img is missing or failed.
+            FileError: A copy could not be written.
+            UnavailableError: It was given up.
+        """
+        for source, disk in zip(self._to_copy, self._disks, strict=False):
+            copy = disk.layers[0].path
+            with Folder.open(copy.parent) as folder:
+                disk_files.copy(source, folder, copy.name, durable=False, is_wanted=is_wanted)
+        self._to_copy = []
 
     def extend(self) -> list[Path]:
         """Make an empty overlay over each disk, and return their paths.
@@ -261,15 +321,11 @@ class ForkDisks:
         if not disks:
             self._disks = []
             return
-        if self._folder is None:
-            root = places.disk_root()
-            self._folder = HeldFolder.create(root, places.world())
-            self._home = self._home or str(self._folder.path)
-        self._folder.require_held()
+        held = self._make_folder()
         self._number += 1
         made: list[Path] = []
         try:
-            with Folder.open(self._folder.path) as folder:
+            with Folder.open(held.path) as folder:
                 for index, disk in enumerate(disks):
                     below = disk.layers[-1]
                     name = f"{index}-{self._number}.qcow2"
@@ -288,6 +344,14 @@ class ForkDisks:
                 self._remove(made)
             raise
 
+    def _make_folder(self) -> HeldFolder:
+        """Return the folder of this machine's overlays, which is made for the first one."""
+        if self._folder is None:
+            self._folder = HeldFolder.create(places.disk_root(), places.world())
+            self._home = self._home or str(self._folder.path)
+        self._folder.require_held()
+        return self._folder
+
     def _over(self, disk: BaseDisk) -> _Disk:
         """Return a disk of a base, which gets an overlay."""
         files = tuple(_LayerFile(Path(layer.path), layer.format) for layer in disk.layers)
@@ -295,8 +359,8 @@ class ForkDisks:
         return own._replace(layers=files, size=disk.size)
 
     def _record(self, disks: list[_Disk]) -> None:
-        """Write which overlays belong into which of the user's disks; not of a fork."""
-        if self._is_fork or self._folder is None:
+        """Write which overlays belong into which of the user's disks."""
+        if not self.are_users or self._folder is None:
             return
         found = [
             unmerged.UserDisk(

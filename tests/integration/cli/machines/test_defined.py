@@ -42,7 +42,7 @@ def test_start_escapes_the_reason_for_an_accelerator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A running machine of another host reports its accelerator.
-    monkeypatch.setattr(commands.launching, "start", lambda name, detach: attach(name))
+    monkeypatch.setattr(commands.launching, "start", lambda name, **_: attach(name))
     with fake_host() as host:
         host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
         commands.start("fake", watch=False)

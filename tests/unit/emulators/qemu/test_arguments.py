@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kju.emulators.qemu.arguments.board import PC, Board
 from kju.emulators.qemu.arguments.plan import QemuPlan, board_arguments, needs_firmware, plan
-from kju.emulators.qemu.arguments.user_options import Firmware, LaunchFacts
+from kju.emulators.qemu.arguments.user_options import Firmware, ForkMemory, LaunchFacts
 from kju.errors import ConflictError
 from kju.store.image import Image, Kind
 
@@ -324,6 +324,14 @@ def test_temporary_disks_are_noted(user: list[str]) -> None:
     assert any("are lost when the machine ends" in note for note in make(*user).notes)
     for kept in ("file=x", "file=x,snapshot=off", "file=x,snapshot=no"):
         assert not any("are lost" in note for note in make("-drive", kept).notes)
+
+
+def test_guest_waits_for_its_snapshot_but_a_fork_loads_none() -> None:
+    assert "-S" in appended(snapshot="ready").split()
+    assert "-S" not in appended().split()
+    memory = ForkMemory("pc.ram", 1 << 20, 0, "/state")
+    fork = appended(snapshot="ready", fork_memory=memory).split()
+    assert fork.count("-S") == 1 and fork[fork.index("-S") + 1] == "-incoming"
 
 
 def test_networks_that_start_programs_may() -> None:

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.forks import folders, freeze, make_disk, qemu_io
+from support.forks import folders, freeze, make_disk, qemu_img, qemu_io
 
-from kju.errors import FileError, UsageError
+from kju.errors import FileError, UnavailableError, UsageError
 from kju.store.forks import overlays
 from kju.store.forks.bases import Base
 from kju.store.forks.description import FrozenDisks
@@ -36,7 +36,7 @@ def release(*held: ForkDisks | Base) -> None:
 
 def test_a_machine_begins_on_the_users_disks(disk: Path, roots: Path) -> None:
     disks = own(disk)
-    assert disks.paths == [disk]
+    assert disks.paths == [disk] and disks.holds_snapshots
     disks.release()
     assert folders(roots) == []
 
@@ -78,7 +78,7 @@ def test_a_machine_that_does_not_write_to_its_image_begins_on_an_overlay(
     before = [path.stat().st_mtime_ns for path in (disk, raw)]
     machines = [ForkDisks.over_files(name, [(str(disk), ""), (str(raw), "raw")]) for name in "ab"]
     for pattern, disks in enumerate(machines, 0x22):
-        assert disks.has_overlays
+        assert not disks.holds_snapshots
         for path in disks.paths:
             qemu_io(path, "read -P 0x11 0 64k", f"write -P {pattern} 0 64k")
     # It can be frozen, and forked.
@@ -88,6 +88,48 @@ def test_a_machine_that_does_not_write_to_its_image_begins_on_an_overlay(
     release(*machines, base, fork)
     assert folders(roots) == []
     assert [path.stat().st_mtime_ns for path in (disk, raw)] == before
+
+
+def test_a_machine_with_a_snapshot_begins_on_a_copy(disk: Path, roots: Path) -> None:
+    below = make_disk(roots / "below.qcow2")
+    over = roots / "over.qcow2"
+    qemu_img("create", "-q", "-f", "qcow2", "-b", below.name, "-F", "qcow2", over)
+    for image in (disk, over):
+        qemu_img("snapshot", "-c", "ready", image)
+    before = [path.read_bytes() for path in (disk, below, over)]
+    disks = ForkDisks.copies("a", [(str(disk), ""), (str(over), "qcow2")])
+    disks.copy(lambda: True)
+    assert not disks.holds_snapshots
+    for path in disks.paths:
+        assert "ready" in qemu_img("snapshot", "-l", path)
+        # The copy of an overlay is in another folder than the file below it.
+        qemu_io(path, "read -P 0x11 0 64k", "write -P 0x22 0 64k")
+    # It can be frozen, and forked; the base holds the copies.
+    base = freeze(disks=disks)
+    assert [layer.path for each in base.disks.disks for layer in each.layers] == [
+        str(files[-1].path) for files in disks.files
+    ]
+    release(disks)
+    fork = ForkDisks.over("fork", base.disks)
+    for path in fork.paths:
+        qemu_io(path, "read -P 0x22 0 64k", "write -P 0x33 0 64k")
+    release(base)
+    again = freeze(disks=fork, machine="fork")
+    release(fork, again)
+    assert folders(roots) == []
+    assert [path.read_bytes() for path in (disk, below, over)] == before
+
+
+def test_a_copy_that_is_given_up_leaves_nothing(disk: Path, roots: Path) -> None:
+    disks = ForkDisks.copies("a", [(str(disk), "")])
+    with pytest.raises(UnavailableError, match="given up"):
+        disks.copy(lambda: False)
+    assert [path.name for path in disks.paths[0].parent.iterdir()] == ["lock"]
+    disks.release()
+    assert folders(roots) == []
+    with pytest.raises(UsageError, match="missing"):
+        ForkDisks.copies("a", [(str(roots / "missing.qcow2"), "qcow2")])
+    assert folders(roots) == []
 
 
 def test_an_image_that_cannot_have_an_overlay_is_refused(disk: Path, roots: Path) -> None:

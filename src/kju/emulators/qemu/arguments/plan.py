@@ -185,6 +185,13 @@ def _fork(given: UserOptions, facts: LaunchFacts) -> Items:
     ]
 
 
+def _snapshot(given: UserOptions, facts: LaunchFacts) -> Items:
+    """Append the wait for a snapshot. A fork goes on from its base, and loads none."""
+    if not facts.snapshot or facts.fork_memory is not None:
+        return []
+    return [Appended(("-S",), f"the snapshot {facts.snapshot} is loaded before the guest runs")]
+
+
 def _boot(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a kernel."""
     image = facts.image
@@ -267,6 +274,7 @@ _PARTS: tuple[Callable[[UserOptions, LaunchFacts], Items], ...] = (
     _cpu,
     _memory,
     _fork,
+    _snapshot,
     _firmware,
     _boot,
     devices.disks,

@@ -270,6 +270,7 @@ class LaunchFacts(NamedTuple):
         firmware: The firmware, unless it is QEMU's own.
         serial: The descriptor that QEMU inherits for a serial port; -1 without one.
         fork_memory: The memory that a fork begins with; None for a machine that boots.
+        snapshot: The snapshot that is loaded before the guest runs; empty for none.
     """
 
     name: str
@@ -288,3 +289,4 @@ class LaunchFacts(NamedTuple):
     firmware: Firmware | None = None
     serial: int = -1
     fork_memory: ForkMemory | None = None
+    snapshot: str = ""

@@ -143,12 +143,31 @@ class QemuForks:
     @property
     def overlay_note(self) -> str:
         """The reason why a snapshot does not last; empty with the user's own disks."""
-        if self._disks is None or not self._disks.has_overlays:
+        if self._disks is None or self._disks.holds_snapshots:
             return ""
         return (
-            f"{self._name} was frozen, is a fork, or is of a fleet: its disks are overlays, whose"
-            " snapshots are lost when it ends or is frozen again; older ones are in the disks below"
+            f"{self._name} was frozen, is a fork, or is of a fleet: its disks are overlays or"
+            " copies, whose snapshots are lost when it ends or is frozen again; older ones are in"
+            " the user's disks"
         )
+
+    async def copy_disks(self) -> None:
+        """Copy the images of a machine that begins with a snapshot of them, before QEMU starts.
+
+        Raises:
+            UsageError: An image cannot be read.
+            FileError: A copy could not be written.
+        """
+        if self._disks is None:
+            return
+        wanted = True
+        work = asyncio.create_task(asyncio.to_thread(self._disks.copy, lambda: wanted))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            wanted = False
+            await asyncio.wait([work])
+            raise
 
     @property
     def is_deep(self) -> bool:
@@ -410,10 +429,8 @@ def launch_from(base: Base, original: PreparedQemu, disks: ForkDisks) -> Prepare
         original: The launch with the user's own disks.
         disks: The overlays over the base's disks.
     """
-    layers = [len(disk.layers) for disk in base.disks.disks]
-    overlays = list(zip(map(str, disks.paths), layers, strict=True))
     memory = recipe.decoded(base.facts.recipe).memory._replace(path=str(base.state))
-    return recipe.with_disks(original, overlays)._replace(fork_memory=memory)
+    return recipe.with_disks(original, disks.files)._replace(fork_memory=memory)
 
 
 def _media_of(blocks: object) -> dict[str, str]:

@@ -91,7 +91,9 @@ class PreparedFork:
 
 
 def over_images(name: str, prepared: PreparedQemu) -> tuple[PreparedQemu, ForkDisks]:
-    """Return the launch of a machine that writes to overlays over its images, and these.
+    """Return the launch of a machine that does not write to its images, and its disks.
+
+    They are overlays over its images; or, if it begins with a snapshot, copies of them.
 
     Args:
         name: The machine's name.
@@ -102,6 +104,6 @@ def over_images(name: str, prepared: PreparedQemu) -> tuple[PreparedQemu, ForkDi
         QemuError: qemu-img cannot read an image of an unusual format.
         FileError: An overlay cannot be made; nothing is left.
     """
-    disks = ForkDisks.over_files(name, recipe.writable_disks(prepared))
-    overlays = [(str(path), 1) for path in disks.paths]
-    return recipe.with_disks(prepared, overlays), disks
+    make = ForkDisks.copies if prepared.request.snapshot else ForkDisks.over_files
+    disks = make(name, recipe.writable_disks(prepared))
+    return recipe.with_disks(prepared, disks.files), disks

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ....errors import ForkError
+from ....store.disk_files import Chain, Layer
 from ....store.image import Image, Kind
 from ..arguments.user_options import ForkMemory
 from ..launch import PreparedQemu
@@ -83,29 +84,36 @@ def files_of(encoded_recipe: dict[str, Any]) -> list[str]:
     return [image.path for image in _images(prepared) if image.path and not _is_written(image)]
 
 
-def with_disks(prepared: PreparedQemu, overlays: Sequence[tuple[str, int]]) -> PreparedQemu:
-    """Return a launch with overlays in place of its writable disks.
+def with_disks(prepared: PreparedQemu, files: Sequence[Sequence[Layer]]) -> PreparedQemu:
+    """Return a launch with other files in place of its writable disks.
 
     Args:
         prepared: The launch.
-        overlays: Path of each overlay, and the number of layers from it to the disk in *prepared*;
-            in the order of `writable_disks`.
+        files: The files of each disk, the one that QEMU writes first: overlays, and the disk in
+            *prepared* or a copy of it. In the order of `writable_disks`.
     """
-    left = iter(overlays)
+    left = iter(files)
 
-    def replaced(image: Image) -> Image:
+    def replaced(image: Image, chain: Chain) -> tuple[Image, Chain]:
         if not _is_written(image):
-            return image
-        path, above = next(left)
+            return image, chain
+        layers = tuple(next(left))
+        above = len(layers) - 1
+        formats = tuple((depth + above, name) for depth, name in chain.formats)
         below = tuple((depth + above, name) for depth, name in image.backing_formats)
-        return image._replace(path=path, disk_format="qcow2", backing_formats=below)
+        return (
+            image._replace(path=layers[0].path, disk_format="qcow2", backing_formats=below),
+            Chain((*layers, *chain.layers[1:]), formats),
+        )
 
-    image = prepared.image and replaced(prepared.image)
-    disks = tuple(replaced(disk) for disk in prepared.disks)
+    images = list(_images(prepared))
+    found = [replaced(*each) for each in zip(images, prepared.chains, strict=True)]
+    disks, chains = [image for image, _ in found], tuple(chain for _, chain in found)
+    image = disks.pop(0) if prepared.image else None
     firmware = prepared.firmware
     if firmware is not None and firmware.variables:
-        firmware = firmware._replace(variables=next(left)[0])
-    return prepared._replace(image=image, disks=disks, firmware=firmware)
+        firmware = firmware._replace(variables=next(left)[0].path)
+    return prepared._replace(image=image, disks=tuple(disks), firmware=firmware, chains=chains)
 
 
 def with_media(prepared: PreparedQemu, media: Mapping[str, str]) -> PreparedQemu:

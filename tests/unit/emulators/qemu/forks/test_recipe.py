@@ -20,6 +20,7 @@ from kju.emulators.qemu.launch import PreparedQemu
 from kju.emulators.qemu.program import Accelerator, Qemu
 from kju.errors import ForkError
 from kju.protocol.launch_options import Launch
+from kju.store.disk_files import Chain, Layer
 from kju.store.image import Image, Kind
 
 PREPARED = PreparedQemu(
@@ -32,6 +33,14 @@ PREPARED = PreparedQemu(
     ),
     Firmware("/code.fd", "raw", "/d/vars.qcow2", "asked for"),
     PC._replace(name="pc-q35-10.0"),
+    (
+        Chain(
+            (Layer("/d/web.img", "raw", "disk"), Layer("/d/old.img", "raw", "backing")),
+            ((1, "raw"),),
+        ),
+        Chain((Layer("/d/cd.iso", "raw", "disk"),)),
+        Chain((Layer("/d/data.qcow2", "qcow2", "disk"),)),
+    ),
 )
 RECIPE = Recipe(
     PREPARED, Accelerator("tcg", "no KVM"), ForkMemory("pc.ram", 1 << 31, 1 << 20), True
@@ -58,7 +67,12 @@ def test_writable_disks_are_the_image_the_disks_and_the_variables() -> None:
 
 
 def test_fork_has_overlays_in_the_place_of_these_and_the_same_cd() -> None:
-    forked = with_disks(PREPARED, [("/f/0.qcow2", 1), ("/f/1.qcow2", 1), ("/f/2.qcow2", 1)])
+    disks = ("/d/web.img", "/d/data.qcow2", "/d/vars.qcow2")
+    layers = [
+        (Layer(f"/f/{number}.qcow2", "qcow2", "disk"), Layer(path, "", "backing"))
+        for number, path in enumerate(disks)
+    ]
+    forked = with_disks(PREPARED, layers)
     assert forked.image is not None
     assert (forked.image.path, forked.image.disk_format) == ("/f/0.qcow2", "qcow2")
     assert forked.image.backing_formats == ((2, "raw"),)
@@ -66,6 +80,20 @@ def test_fork_has_overlays_in_the_place_of_these_and_the_same_cd() -> None:
     assert forked.firmware is not None
     assert (forked.firmware.code, forked.firmware.variables) == ("/code.fd", "/f/2.qcow2")
     assert forked.request == PREPARED.request
+    assert [[layer.path for layer in chain.layers] for chain in forked.chains] == [
+        ["/f/0.qcow2", "/d/web.img", "/d/old.img"],
+        ["/d/cd.iso"],
+        ["/f/1.qcow2", "/d/data.qcow2"],
+    ]
+    assert forked.chains[0].formats == ((2, "raw"),)
+
+
+def test_machine_with_a_copy_has_it_in_the_place_of_the_disk() -> None:
+    layers = [(Layer(f"/f/{number}.qcow2", "qcow2", "disk"),) for number in range(3)]
+    copied = with_disks(PREPARED, layers)
+    assert copied.image is not None
+    assert (copied.image.path, copied.image.backing_formats) == ("/f/0.qcow2", ((1, "raw"),))
+    assert [layer.path for layer in copied.chains[0].layers] == ["/f/0.qcow2", "/d/old.img"]
 
 
 def test_fork_has_the_cd_that_is_in_the_drive_now() -> None:

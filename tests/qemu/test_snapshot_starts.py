@@ -1,0 +1,271 @@
+"""Machines that begin with a snapshot: of their own disk, or of an image that they only copy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from support import guests
+from support.forks import folders, qemu_img
+from support.wait import HANG, until, until_async
+
+import kju
+import kju.aio
+from kju.cli.app import run
+from kju.client.launching import launched
+from kju.client.requests import launch_request
+from kju.errors import MachineLostError, QemuError, UsageError
+from kju.fleet.controller import FleetController
+from kju.fleet.images.cache import ImageCache
+from kju.fleet.images.keeping import KeptImages
+from kju.fleet.images.opening import open_image
+from kju.fleet.images.source import FleetImage
+from kju.fleet.keeper import Keeper
+from kju.fleet.messages import FleetState, MachineSpec
+from kju.fleet.placement import NodeFacts, Room
+from kju.fleet.specs import machine_specs
+from kju.store import running
+
+pytestmark = pytest.mark.qemu
+
+#: What the guest had printed at the snapshot, and prints later.
+BEFORE, AFTER = 4660, 4369
+
+
+class Saved(NamedTuple):
+    """A disk with the snapshot ``ready``, and the arguments of the machine that saved it."""
+
+    disk: Path
+    arguments: list[str]
+
+
+def count(machine: kju.Machine, number: int) -> None:
+    """Let the guest's shell print a number that was not typed."""
+    machine.keyboard.type(f"echo $((0x{number:x}))\n")
+    machine.screen.text(str(number)).wait(timeout=HANG)
+
+
+def shows(machine: kju.Machine, number: int) -> bool:
+    return machine.screen.text(str(number)).count() > 0
+
+
+@pytest.fixture(scope="module")
+def original(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    folder = tmp_path_factory.mktemp("saved")
+    disk = folder / "desk.qcow2"
+    qemu_img("create", "-q", "-f", "qcow2", disk, "64M")
+    arguments = guests.paint(folder, "shell", device="VGA").arguments
+    with kju.launch(disk, name="saving", args=arguments) as machine:
+        machine.screen.text("kju$").wait(timeout=4 * HANG)
+        count(machine, BEFORE)
+        machine.qmp("human-monitor-command", **disk_command("write -P 17 0 64k"))
+        machine.snapshots.save("ready")
+        machine.qmp("human-monitor-command", **disk_command("write -P 34 0 64k"))
+    return Saved(disk, arguments)
+
+
+@pytest.fixture
+def saved(original: Saved, tmp_path: Path) -> Saved:
+    """Return a copy of that disk."""
+    disk = tmp_path / "desk.qcow2"
+    shutil.copy(original.disk, disk)
+    beside = original.disk.with_name("desk.qcow2.snapshots")
+    shutil.copytree(beside, tmp_path / beside.name)
+    return Saved(disk, original.arguments)
+
+
+def disk_command(command: str) -> dict[str, str]:
+    return {"command-line": f'qemu-io kju-disk "{command}"'}
+
+
+def reads(machine: kju.Machine, pattern: int) -> bool:
+    """Return whether the guest's disk begins with bytes of this value."""
+    answer = machine.qmp("human-monitor-command", **disk_command(f"read -P {pattern} 0 64k"))
+    return "failed" not in str(answer).lower()
+
+
+@contextlib.contextmanager
+def copying(saved: Saved, name: str, *more: str) -> Iterator[kju.Machine]:
+    """Start a machine that only copies its image, as a fleet's machine does."""
+    options = {"name": name, "args": [*saved.arguments, *more], "snapshot": "ready"}
+    request = launch_request(saved.disk, options)
+    with launched(msgspec.structs.replace(request, overlays=True)) as machine:
+        yield machine
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
+def test_guest_goes_on_from_the_snapshot(
+    runtime_folder: None, original: Saved, tmp_path: Path, old: bool
+) -> None:
+    saved, qemu = original, None
+    if old:
+        # A snapshot is loaded by the QEMU that saved it.
+        qemu = guests.qemu72()
+        disk = tmp_path / "old.qcow2"
+        qemu_img("create", "-q", "-f", "qcow2", disk, "64M")
+        with kju.launch(disk, args=saved.arguments, qemu=qemu) as machine:
+            machine.screen.text("kju$").wait(timeout=4 * HANG)
+            count(machine, BEFORE)
+            machine.qmp("human-monitor-command", **disk_command("write -P 17 0 64k"))
+            machine.snapshots.save("ready")
+        saved = Saved(disk, saved.arguments)
+    with kju.launch(saved.disk, args=saved.arguments, qemu=qemu, snapshot="ready") as machine:
+        assert shows(machine, BEFORE)
+        assert machine.info()["state"] == "running"
+        assert [each.current for each in machine.snapshots.list()] == [True]
+        # The input before the snapshot is in the log, as after a load.
+        log = Path(machine.info()["host"]["folder"]) / "input.jsonl"
+        assert log.read_bytes() == Path(machine.snapshots.list()[0].input).read_bytes() != b""
+        count(machine, AFTER)
+        assert reads(machine, 17)
+    with kju.launch(
+        saved.disk, args=[*saved.arguments, "-S"], qemu=qemu, snapshot="ready"
+    ) as machine:
+        assert machine.info()["state"] == "paused"
+        assert shows(machine, BEFORE) and not shows(machine, AFTER)
+
+
+def test_start_with_a_wrong_snapshot_changes_nothing(runtime_folder: None, saved: Saved) -> None:
+    before = saved.disk.read_bytes()
+    with pytest.raises(UsageError, match="no snapshot is named 'other'; the snapshots are: ready"):
+        kju.launch(saved.disk, args=saved.arguments, snapshot="other")
+    with pytest.raises(UsageError, match=r"'\.\./x' cannot be a snapshot's name"):
+        kju.launch(saved.disk, args=saved.arguments, snapshot="../x")
+    with pytest.raises(UsageError, match="no disk that could hold a snapshot"):
+        kju.launch(args=["-accel", "tcg"], snapshot="ready")
+    other = [*saved.arguments, "-device", "virtio-rng-pci"]
+    with pytest.raises(QemuError, match="needs the memory, processors and devices with which"):
+        kju.launch(saved.disk, args=other, snapshot="ready")
+    assert running.names() == []
+    assert "ready" in qemu_img("snapshot", "-l", saved.disk)
+    plan = kju.plan_launch(saved.disk, args=saved.arguments, snapshot="ready")
+    assert (("-S",), "the snapshot ready is loaded before the guest runs") in plan.appended
+    assert len(before) == saved.disk.stat().st_size
+
+
+def test_defined_machine_starts_with_a_snapshot(
+    own_folders: None, saved: Saved, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kju.define("desk", saved.disk, args=saved.arguments)
+    # Its own snapshots have their files in its folder: those beside the disk are not used.
+    assert run(["start", "desk", "--snapshot", "other", "--dry-run"]) == 2
+    assert run(["start", "desk", "--snapshot", "ready", "--dry-run"]) == 0
+    assert "the snapshot ready is loaded" in capsys.readouterr().err
+    assert run(["start", "desk", "--snapshot", "ready"]) == 0
+    with kju.attach("desk") as machine:
+        assert shows(machine, BEFORE) and reads(machine, 17)
+        count(machine, AFTER)
+        machine.stop()
+    assert run(["run", str(saved.disk), "--snapshot", "nope", "--dry-run"]) == 2
+    with kju.start("desk", snapshot="ready") as machine:
+        assert shows(machine, BEFORE) and not shows(machine, AFTER)
+
+
+def test_machine_over_an_image_begins_on_a_copy_with_the_snapshot(
+    runtime_folder: None, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    before = saved.disk.read_bytes()
+    with copying(saved, "one") as one, copying(saved, "two") as two:
+        for machine in (one, two):
+            assert shows(machine, BEFORE) and reads(machine, 17)
+        (disk,) = one.info()["disks"]
+        assert Path(disk["path"]).parent.parent == tmp_path / "data" / "kju" / "forks"
+        count(one, AFTER)
+        one.qmp("human-monitor-command", **disk_command("write -P 51 0 64k"))
+        assert reads(two, 17)
+        assert "lost when it ends" in (one.snapshots.save("later").note or "")
+        # It can be frozen: its forks and its revert go on from there, not from the snapshot.
+        with one.freeze("now", spares=0) as base, base.fork() as fork:
+            assert shows(fork, AFTER) and reads(fork, 51)
+            one.qmp("human-monitor-command", **disk_command("write -P 68 0 64k"))
+            one.revert()
+            assert shows(one, AFTER) and reads(one, 51)
+            assert one.info()["state"] == "running"
+    until(lambda: folders(tmp_path) == [])
+    assert saved.disk.read_bytes() == before
+
+
+# -- of a fleet
+
+
+class NoPieces:
+    """The image lies on this node, so it is not copied to it."""
+
+    def pieces(self, image: FleetImage) -> Iterator[bytes]:
+        raise AssertionError(image)
+
+
+@contextlib.asynccontextmanager
+async def fleet_of_one(folder: Path) -> AsyncIterator[FleetController]:
+    """Run a controller and the keeper of one node."""
+    cache = ImageCache(folder / "images")
+    images = KeptImages("n1", NoPieces(), lambda: cache)
+    controller = FleetController(lambda _, session, order: keeper.order(session, order))
+
+    def facts() -> NodeFacts:
+        return NodeFacts("n1", Room(memory=4 << 30, disk=images.facts()[0]))
+
+    keeper = Keeper("lab", "n1", facts, controller, images=images)
+    tasks = [asyncio.create_task(each.run()) for each in (controller, keeper)]
+    try:
+        await until_async(controller.node_names, "the node has reported")
+        yield controller
+        await controller.end_all("the test has ended")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def specs(saved: Saved, *more: str) -> list[MachineSpec]:
+    options = {"image": str(saved.disk), "args": [*saved.arguments, *more], "snapshot": "ready"}
+    image = open_image(saved.disk, "n1")
+    assert image is not None
+    return machine_specs(["a"], options, image=image, max_restarts=1)
+
+
+def state(controller: FleetController) -> tuple[FleetState, int]:
+    (status,) = controller.statuses()
+    return status.state, status.generation
+
+
+async def test_lost_machine_of_a_fleet_begins_with_the_snapshot_again(
+    runtime_folder: None, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    before = saved.disk.read_bytes()
+    async with fleet_of_one(tmp_path) as controller:
+        await controller.launch(specs(saved))
+
+        def use(written: int) -> None:
+            with kju.attach("a") as machine:
+                assert shows(machine, BEFORE) and not shows(machine, AFTER)
+                assert reads(machine, 17)
+                count(machine, AFTER)
+                machine.qmp("human-monitor-command", **disk_command(f"write -P {written} 0 64k"))
+
+        await asyncio.to_thread(use, 51)
+        running.kill("a")
+        await until_async(lambda: state(controller) == (FleetState.RUNNING, 2), "it runs again")
+        await asyncio.to_thread(use, 68)
+    assert folders(tmp_path) == []
+    assert saved.disk.read_bytes() == before
+
+
+async def test_machine_that_the_snapshot_does_not_fit_does_not_start(
+    runtime_folder: None, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    async with fleet_of_one(tmp_path) as controller:
+        with pytest.raises(MachineLostError, match="needs the memory, processors and devices"):
+            await controller.launch(specs(saved, "-device", "virtio-rng-pci"))
+        assert state(controller) == (FleetState.ENDED, 1)
+        assert running.names() == []
+    assert folders(tmp_path) == []

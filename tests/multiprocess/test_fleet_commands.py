@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support import xservers
+from support.command_loop import CommandLoop
 from support.wait import HANG, until
 
 import kju
@@ -42,18 +43,33 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         local.end_cluster()
 
 
-def run_command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+@pytest.fixture
+def loop(folder: Path) -> Iterator[CommandLoop]:
+    """Start a process for most commands: Ray's modules and connection take each two seconds."""
+    with CommandLoop() as loop:
+        yield loop
+
+
+def start_command(*words: str, **variables: str) -> subprocess.Popen[str]:
+    """Start ``kju fleet`` with environment variables."""
+    return subprocess.Popen(
         [sys.executable, "-m", "kju.cli", "fleet", *words], env={**os.environ, **variables},
-        capture_output=True, text=True, timeout=8 * HANG, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def command(*words: str, code: int = 0, **variables: str) -> str:
-    """Run ``kju fleet`` with environment variables, and return what it prints."""
-    done = run_command(*words, **variables)
-    assert done.returncode == code, done.stderr
-    return done.stdout if not code else done.stderr
+def run_command(*words: str) -> tuple[int, str, str]:
+    """Run ``kju fleet``; return its exit code, and what it has written to stdout and stderr."""
+    with start_command(*words) as process:
+        output, errors = process.communicate(timeout=8 * HANG)
+    return process.returncode, output, errors
+
+
+def command(*words: str, code: int = 0) -> str:
+    """Run ``kju fleet``, and return what it prints."""
+    found, output, errors = run_command(*words)
+    assert found == code, errors
+    return output if not code else errors
 
 
 def answers(*words: str) -> list[dict[str, Any]]:
@@ -72,15 +88,26 @@ def processes_of(folder: Path) -> set[int]:
     return found - {os.getpid()}
 
 
-def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path) -> None:
+def test_a_cluster_of_this_computer_from_up_to_down(
+    folder: Path, tmp_path: Path, loop: CommandLoop
+) -> None:
+    def do(*words: str, code: int = 0) -> str:
+        found, output, errors = loop.run("fleet", *words)
+        assert found == code, errors
+        return output if not code else errors
+
+    def asked(*words: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in do(*words, "--json").splitlines()]
+
     # Not "auto": Ray finds the clusters of all programs on this computer.
     assert "no Ray cluster" in command("nodes", "--address", "127.0.0.1:1", code=7)
     (started,) = answers("up", "--local", "2")
     assert (started["fleet"], len(started["nodes"])) == ("fleet", 2)
-    assert "runs at" in command("up", "--local", "2", code=2)
-    # Ray opens ports to other computers; a program without the token gets no answer.
-    assert "token" in command("nodes", code=7, RAY_AUTH_MODE="disabled")
-    (launched,) = answers("launch", "--xvfb", "--count", "2", "--spread", "--name", "bot")
+    assert "runs at" in do("up", "--local", "2", code=2)
+    # Ray opens ports to other computers; a program without the token gets no answer. It asks for
+    # 20 seconds.
+    stranger = start_command("nodes", RAY_AUTH_MODE="disabled")
+    (launched,) = asked("launch", "--xvfb", "--count", "2", "--spread", "--name", "bot")
     assert [(each["name"], each["state"]) for each in launched] == [
         ("bot-1", "running"), ("bot-2", "running"),
     ]  # fmt: skip
@@ -89,47 +116,51 @@ def test_a_cluster_of_this_computer_from_up_to_down(folder: Path, tmp_path: Path
     assert sorted(running.names()) == ["bot-1", "bot-2"]
     script, sized = tmp_path / "script.py", tmp_path / "sizes.py"
     sized.write_text("print(machine.name, *machine.screen.frame().shape)\n")
-    assert sorted(command("map", str(sized)).splitlines()) == [
+    assert sorted(do("map", str(sized)).splitlines()) == [
         "bot-1: bot-1 800 1280 3", "bot-2: bot-2 800 1280 3",
     ]  # fmt: skip
     (tmp_path / "own_tasks.py").write_text("def fail(machine): raise ValueError(machine.name)\n")
-    failed = command("map", "own_tasks:fail", "bot-1", code=1)
+    failed = do("map", "own_tasks:fail", "bot-1", code=1)
     assert "bot-1: ValueError: bot-1" in failed and "1 of 1 tasks failed" in failed
     # Nothing is done if a name is not known.
     script.write_text("open('done', 'w')\n")
-    assert "no machine 'other'" in command("map", str(script), "bot-1", "other", code=3)
+    assert "no machine 'other'" in do("map", str(script), "bot-1", "other", code=3)
     assert not (tmp_path / "done").exists()
     # A task that ends its process; Ray's own lines do not mix with the results.
     (tmp_path / "own_tasks.py").write_text("import os\ndef end(machine): os._exit(3)\n")
-    done = run_command("map", "own_tasks:end", "bot-1", "--json")
-    result, error = map(json.loads, done.stdout.splitlines())
+    _, output, _ = run_command("map", "own_tasks:end", "bot-1", "--json")
+    result, error = map(json.loads, output.splitlines())
     assert result["name"] == "bot-1" and error["error"]["message"] == "1 of 1 tasks failed"
-    assert answers("map", str(sized), "--threads", "bot-1")[0]["result"].startswith("bot-1 800")
+    assert asked("map", str(sized), "--threads", "bot-1")[0]["result"].startswith("bot-1 800")
     (tmp_path / "end.py").write_text("import sys; print(machine.name); sys.exit(0)\n")
-    assert command("map", "end.py", "bot-1") == "bot-1: bot-1\n"
+    assert do("map", "end.py", "bot-1") == "bot-1: bot-1\n"
     os.kill(running.host_pid("bot-2"), signal.SIGKILL)
     until(
         lambda: (
             [
                 each["state"]
-                for each in answers("ls", "--address", "auto")[0]
+                for each in asked("ls", "--address", "auto")[0]
                 if each["name"] == "bot-2"
             ]
             == ["lost"]
         ),
         "it is lost",
     )
-    (lost,) = [each for each in answers("events", "--address", "auto") if each["log"]]
+    (lost,) = [each for each in asked("events", "--address", "auto") if each["log"]]
     assert (lost["name"], lost["state"]) == ("bot-2", "lost")
-    assert "    host.log: " in command("events", "--address", "auto")
-    (named,) = answers("launch", "--xvfb", "--name", "one")
+    assert "    host.log: " in do("events", "--address", "auto")
+    (named,) = asked("launch", "--xvfb", "--name", "one")
     assert [each["name"] for each in named] == ["one"]
     # A name that is not right, and another fleet, end nothing.
-    assert "no fleet 'typo': its fleets are: fleet" in command("down", "--fleet", "typo", code=7)
-    command("up", "--fleet", "other")
-    assert json.loads(command("down", "--fleet", "other", "--json"))["cluster"] == ""
+    assert "no fleet 'typo': its fleets are: fleet" in do("down", "--fleet", "typo", code=7)
+    do("up", "--fleet", "other")
+    assert json.loads(do("down", "--fleet", "other", "--json"))["cluster"] == ""
     assert sorted(running.names()) == ["bot-1", "one"]
-    assert answers("stop", "--all") == [{"ended": ["bot-1", "one"]}]
+    assert asked("stop", "--all") == [{"ended": ["bot-1", "one"]}]
+    assert "token" in stranger.communicate(timeout=8 * HANG)[1] and stranger.returncode == 7
+    # Ray ends a program whose node ends.
+    with loop:
+        pass
     begin = time.monotonic()
     assert command("down") == ""
     assert time.monotonic() - begin < 25  # Ray's own end of a node takes 30 s

@@ -54,19 +54,19 @@ def machines(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert image
     disk = tmp_path_factory.mktemp("menu") / "menu.qcow2"
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", image[1], str(disk)], check=True)
+    with kju.launch(disk, name="saving", memory="64M") as machine:
+        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=300)
+        machine.screen.wait_stable(3, timeout=300)
+        machine.snapshots.save("menu", timeout=120)
     with kju.fleet.open(name="lab", image=disk, memory="64M") as fleet:
         # The second is on the second node, which a test kills.
-        found = fleet.launch(2, name="menu", spread=True, max_restarts=1)
+        found = fleet.launch(2, name="menu", spread=True, max_restarts=1, snapshot="menu")
         head = ray.get_runtime_context().get_node_id()[:6]
         yield sorted(found, key=lambda machine: not machine.node.endswith(head))
 
 
 def to_menu(machine: kju.Machine) -> kju.Machine:
-    """Return to the menu. A machine that was started again has no snapshot yet."""
-    if "menu" not in [snapshot.tag for snapshot in machine.snapshots.list()]:
-        machine.screen.wait_for(lambda frame: frame[..., :3].any(), timeout=300)
-        machine.screen.wait_stable(3, timeout=300)
-        machine.snapshots.save("menu", timeout=120)
+    """Return to the menu: each start of a machine has the snapshots of its image."""
     machine.snapshots.load("menu", timeout=120)
     return machine
 
@@ -103,7 +103,8 @@ def test_fleet_environment_equals_the_local_one_and_goes_on_without_a_node(
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(mine, other)
 
-    with FleetVectorEnv(machines, autoreset_mode="Disabled", **options) as envs:
+    by_name = options | {"reset": "menu"}
+    with FleetVectorEnv(machines, autoreset_mode="Disabled", **by_name) as envs:
         first, _ = envs.reset()
         # One machine is lost: its episode is truncated, and the other one goes on.
         running.kill(machines[0].name)

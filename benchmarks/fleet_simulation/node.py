@@ -54,6 +54,9 @@ class PretendedHost:
             raise MachineNotFoundError(f"{self.name} ended: {self.over.result()[1]}", self.name)
         return self
 
+    def give_up(self) -> None:
+        self.end("ended", "it was asked to end")
+
     async def ended(self) -> tuple[EndKind, str]:
         return await asyncio.shield(self.over)
 

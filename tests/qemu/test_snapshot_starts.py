@@ -20,7 +20,8 @@ import kju.aio
 from kju.cli.app import run
 from kju.client.launching import launched
 from kju.client.requests import launch_request
-from kju.errors import MachineLostError, QemuError, UsageError
+from kju.client.starting import Starting
+from kju.errors import ConflictError, KjuError, MachineLostError, QemuError, UsageError
 from kju.fleet.controller import FleetController
 from kju.fleet.images.cache import ImageCache
 from kju.fleet.images.keeping import KeptImages
@@ -132,21 +133,50 @@ def test_guest_goes_on_from_the_snapshot(
 
 
 def test_start_with_a_wrong_snapshot_changes_nothing(runtime_folder: None, saved: Saved) -> None:
+    qemu_img("snapshot", "-c", "bare", saved.disk)
     before = saved.disk.read_bytes()
-    with pytest.raises(UsageError, match="no snapshot is named 'other'; the snapshots are: ready"):
-        kju.launch(saved.disk, args=saved.arguments, snapshot="other")
-    with pytest.raises(UsageError, match=r"'\.\./x' cannot be a snapshot's name"):
-        kju.launch(saved.disk, args=saved.arguments, snapshot="../x")
+    for tag, error in {
+        "other": "no snapshot is named 'other'; the snapshots are: bare, ready",
+        "bare": "'bare' holds disks only, no memory",
+        "../x": r"'\.\./x' cannot be a snapshot's name",
+        # A variable of a shell that is not set.
+        "": "'' cannot be a snapshot's name",
+    }.items():
+        for start in (kju.launch, kju.plan_launch):
+            with pytest.raises(UsageError, match=error):
+                start(saved.disk, args=saved.arguments, snapshot=tag)
     with pytest.raises(UsageError, match="no disk that could hold a snapshot"):
         kju.launch(args=["-accel", "tcg"], snapshot="ready")
-    other = [*saved.arguments, "-device", "virtio-rng-pci"]
-    with pytest.raises(QemuError, match="needs the memory, processors and devices with which"):
-        kju.launch(saved.disk, args=other, snapshot="ready")
-    assert running.names() == []
-    assert "ready" in qemu_img("snapshot", "-l", saved.disk)
+    with pytest.raises(ConflictError, match="-loadvm or -incoming: give one"):
+        kju.launch(saved.disk, args=[*saved.arguments, "-loadvm", "ready"], snapshot="ready")
+    assert run(["run", str(saved.disk), "--snapshot", "", "--dry-run"]) == 2
     plan = kju.plan_launch(saved.disk, args=saved.arguments, snapshot="ready")
     assert (("-S",), "the snapshot ready is loaded before the guest runs") in plan.appended
-    assert len(before) == saved.disk.stat().st_size
+    assert saved.disk.read_bytes() == before
+    assert running.names() == []
+
+
+def test_machine_that_the_snapshot_does_not_fit_is_told_why(
+    runtime_folder: None, saved: Saved
+) -> None:
+    other = [*saved.arguments, "-device", "virtio-rng-pci"]
+    with pytest.raises(QemuError) as raised:
+        kju.launch(saved.disk, args=other, snapshot="ready")
+    assert "Unknown savevm section" in str(raised.value), "QEMU's own reason"
+    assert "'ready' needs the memory, processors, devices and QEMU" in str(raised.value)
+    assert str(raised.value).endswith("; the disks are now as they were then")
+    assert running.names() == []
+    with kju.launch(saved.disk, args=saved.arguments, snapshot="ready") as machine:
+        assert shows(machine, BEFORE) and reads(machine, 17)
+        # A disk in use is named with its user, by each kind of start.
+        for start in (kju.launch, kju.plan_launch):
+            with pytest.raises((QemuError, UsageError), match=r"in use by|another process"):
+                start(saved.disk, name="second", args=saved.arguments, snapshot="ready")
+        with (
+            pytest.raises(UsageError, match=r"desk.qcow2 is in use by 'desk'"),
+            copying(saved, "second"),
+        ):
+            pass
 
 
 def test_defined_machine_starts_with_a_snapshot(
@@ -192,6 +222,24 @@ def test_machine_over_an_image_begins_on_a_copy_with_the_snapshot(
     assert saved.disk.read_bytes() == before
 
 
+def test_start_is_given_up_during_the_copy(
+    runtime_folder: None, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with saved.disk.open("ab") as file:
+        for _ in range(1024):
+            file.write(bytes(1 << 20))
+    options = {"name": "large", "args": saved.arguments, "snapshot": "ready"}
+    request = msgspec.structs.replace(launch_request(saved.disk, options), overlays=True)
+    starting = Starting(request)
+    until(lambda: folders(tmp_path), "the copy begins")
+    starting.give_up()
+    with pytest.raises(KjuError):
+        starting.finish(kju.Machine)
+    assert running.names() == []
+    assert folders(tmp_path) == []
+
+
 # -- of a fleet
 
 
@@ -210,7 +258,7 @@ async def fleet_of_one(folder: Path) -> AsyncIterator[FleetController]:
     controller = FleetController(lambda _, session, order: keeper.order(session, order))
 
     def facts() -> NodeFacts:
-        return NodeFacts("n1", Room(memory=4 << 30, disk=images.facts()[0]))
+        return NodeFacts("n1", Room(memory=4 << 30, disk=1 << 30, copies=1 << 30))
 
     keeper = Keeper("lab", "n1", facts, controller, images=images)
     tasks = [asyncio.create_task(each.run()) for each in (controller, keeper)]
@@ -264,7 +312,7 @@ async def test_machine_that_the_snapshot_does_not_fit_does_not_start(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     async with fleet_of_one(tmp_path) as controller:
-        with pytest.raises(MachineLostError, match="needs the memory, processors and devices"):
+        with pytest.raises(MachineLostError, match="needs the memory, processors, devices"):
             await controller.launch(specs(saved, "-device", "virtio-rng-pci"))
         assert state(controller) == (FleetState.ENDED, 1)
         assert running.names() == []

@@ -55,6 +55,7 @@ SUITES: dict[str, str] = {
     "integration/agents/mcp/test_server.py": "cli.mcp",
     "integration/agents/mcp/test_http.py": "files.sockets",
     "qemu/test_mcp.py": "agents.mcp.launching",
+    "qemu/test_snapshot_starts.py": "emulators.qemu.snapshot_start",
     "integration/gym/test_env.py": "gym.episode gym.observing gym.resets gym.stepping",
     "integration/gym/test_vector_env.py": "gym.episodes",
     "integration/agents/test_computer.py": "agents.aio.computer",
@@ -63,7 +64,7 @@ SUITES: dict[str, str] = {
     "integration/client/test_events.py": "client.requests client.waiting",
     "integration/desktop/wall/test_tiles.py": "desktop.wall.tile_follower",
     "integration/client/test_machine.py": (
-        "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
+        "client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
         "client.aio.snapshots client.input_devices client.launching client.link client.snapshots"
     ),
     "integration/viewers/test_screen_tools.py": (

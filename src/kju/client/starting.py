@@ -79,7 +79,8 @@ class Starting:
         """
         link, request = self._link, self.request
         try:
-            reply, _ = link.finish(self._number, START)
+            # The copy of a disk and the load of a snapshot take as long as they are large.
+            reply, _ = link.finish(self._number, None if request.snapshot else START)
             link.welcome = check_reply(reply, Welcome)
             link.name = link.welcome.machine
             screens = Screens.of(link, open_screen)
@@ -112,6 +113,11 @@ class Starting:
             KjuError: The host refuses, has ended, or does not answer in time.
         """
         self._link.ask(request, Done, timeout=timeout)
+
+    def give_up(self) -> None:
+        """Let the host end. `finish` raises an error then, unless the machine has started."""
+        with contextlib.suppress(KjuError):
+            self._link.begin(Stop(how="quit"))
 
     def close(self) -> None:
         """End the host, and return when it and its machine have ended."""

@@ -337,6 +337,7 @@ class Folder:
 
         Raises:
             FileError: It could not be copied; the old file is unchanged.
+            UsageError: It was cut short meanwhile; the old file is unchanged.
             UnavailableError: It was given up; the old file is unchanged.
         """
         temporary = writing.temporary_name()

@@ -23,7 +23,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from ..errors import FileError, KjuError, UnavailableError
+from ..errors import FileError, KjuError, UnavailableError, UsageError
 from .failure import failing, file_error, is_open_file, reader, release
 from .ownership import check_file, is_own, own_target
 
@@ -68,17 +68,20 @@ def copy_content(source: int, target: int, is_wanted: Callable[[], bool] = alway
     A signal is noticed between two parts.
 
     Args:
-        source: The descriptor of the one.
-        target: The descriptor of the other.
+        source: The descriptor of the file to read.
+        target: The descriptor of the empty file.
         is_wanted: Returns false to give up, between two parts.
 
     Raises:
+        UsageError: The file was cut short meanwhile.
         UnavailableError: It was given up.
     """
     size = os.lseek(source, 0, os.SEEK_END)  # also of a block device
-    for begin, end in _data(source, size):
+    for begin, end in _data_ranges(source, size):
         at = begin
-        while at < end and (copied := _copy_part(source, target, at, min(_COPIED, end - at))):
+        while at < end:
+            if not (copied := _copy_part(source, target, at, min(_COPIED, end - at))):
+                raise UsageError("the file was cut short while it was copied")
             at += copied
             if not is_wanted():
                 raise UnavailableError("the copy of a file was given up")
@@ -86,7 +89,7 @@ def copy_content(source: int, target: int, is_wanted: Callable[[], bool] = alway
     os.ftruncate(target, size)
 
 
-def _data(source: int, size: int) -> Iterator[tuple[int, int]]:
+def _data_ranges(source: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield the beginning and the end of each part of a file that is no hole.
 
     Source:

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ..errors import KjuError
+from ..store.forks import places
 from ..store.forks.bases import is_here
 from .bases.keeping import KeptBases
 from .bases.manifest import Manifests
@@ -25,6 +27,7 @@ from .bases.source import BaseManifest, FleetBase
 from .connecting import NAMESPACE
 from .controller import FleetController
 from .hosts import memory_of_others
+from .images.cache import free_bytes
 from .images.keeping import KeptImages
 from .images.source import FleetImage
 from .images.transfer import RemoteFiles, SharedPieces
@@ -331,17 +334,29 @@ class _RemoteController:
 def node_facts(
     fleet: str, node: str, resources: dict[str, float], images: KeptImages, bases: KeptBases
 ) -> NodeFacts:
-    """Return the room of a node: Ray's resources, the tmpfs without the object store, the disk.
+    """Return the room of a node: Ray's resources, the tmpfs without the object store, the disks.
 
     The machines of other fleets on the node take their part of it.
     """
     disk, copied = images.facts()
     tmpfs, forked = bases.facts()
+    copies, device = _room_for_copies()
     room = Room(
         memory=max(0, int(resources.get("memory", 0)) - memory_of_others(fleet, node)),
         tmpfs=max(0, tmpfs - int(resources.get("object_store_memory", 0))),
         disk=disk,
         processors=resources.get("CPU", 0.0),
+        copies=copies,
     )
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    return NodeFacts(node, room, kvm, copied | forked)
+    return NodeFacts(node, room, kvm, copied | forked, one_disk=device == images.device())
+
+
+def _room_for_copies() -> tuple[int, int]:
+    """Return the free bytes of the disk that machines write to, and its device."""
+    try:
+        root = places.disk_root()
+        return free_bytes(root), root.stat().st_dev
+    except (KjuError, OSError) as error:
+        log.warning("this node has no disk for the copies of machines: %s", error)
+        return 0, -1

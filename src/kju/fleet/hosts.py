@@ -76,6 +76,9 @@ class HostStart(Protocol):
             KjuError: It did not start; nothing is left of it.
         """
 
+    def give_up(self) -> None:
+        """Let the host end. `finish` raises an error then, unless the machine has started."""
+
 
 class NodeHosts(Protocol):
     """The hosts of one node, and their clock."""
@@ -218,6 +221,10 @@ class StartingHost:
             KjuError: It did not start; nothing is left of it.
         """
         return await self._starting.finish(LeasedHost)
+
+    def give_up(self) -> None:
+        """Let the host end: see `Starting.give_up`."""
+        self._starting.give_up()
 
 
 class LeasedHost:

@@ -207,6 +207,9 @@ class Keeper:
                 self._starting[instance] = starting
                 host = await starting.finish()
             except Exception as error:  # also of a launch that this version of kju does not know
+                if instance in self._unwanted:
+                    self._gone(instance, "ended", "it was to end before it had started")
+                    return
                 log.error("%s did not start: %r", instance.name, error)
                 await self._failed(instance, "failed", str(error) or repr(error))
                 return
@@ -300,9 +303,11 @@ class Keeper:
             await self._kill(host.name)
 
     async def _end(self, instance: Instance) -> None:
-        # One that is starting is ended when it has started; one that waits for that is not started.
+        # One that waits for its start is not started.
         self._unwanted.add(instance)
         try:
+            if (starting := self._starting.get(instance)) is not None:
+                starting.give_up()
             while instance in self._keeping.held and instance not in self._hosts:
                 await asyncio.sleep(_LOOK)
         finally:

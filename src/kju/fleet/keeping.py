@@ -81,15 +81,13 @@ class Keeping:
         return Asked(report, now)
 
     def _with_copies(self, facts: NodeFacts) -> NodeFacts:
-        """Return the facts with the room of machines' own copies, which is not free any more.
+        """Return the facts with the room of the copies of machines that run.
 
-        The copy of a machine that starts may not have been written yet.
+        It is counted as used already. That of a machine that starts is free until it is written.
         """
-        copies = sum(
-            held.start.spec.demand.room.disk for held in self.held.values() if held.running
-        )
-        total = facts.total
-        return structs.replace(facts, total=structs.replace(total, disk=total.disk + copies))
+        running = [held.start.spec for held in self.held.values() if held.running]
+        copies = facts.total.copies + sum(spec.demand.room.copies for spec in running)
+        return structs.replace(facts, total=structs.replace(facts.total, copies=copies))
 
     def granted(self, grant: Grant, asked: Asked, now: float) -> Todo:
         """Take the answer to a report."""

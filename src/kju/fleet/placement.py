@@ -13,13 +13,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, NamedTuple
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from ..errors import FleetFullError
 
 #: Nodes that a message about a full fleet names.
 _NAMED_NODES = 3
 _GIB = 1 << 30
+#: The resources that are bytes, and their names in a message.
+_BYTES = {
+    "memory": "memory",
+    "tmpfs": "tmpfs",
+    "disk": "disk",
+    "copies": "disk for the copies of machines",
+}
 
 Bytes = Annotated[int, Meta(ge=0, le=1 << 60)]
 
@@ -45,12 +52,14 @@ class Room(Struct, frozen=True, omit_defaults=True):
             object store of Ray.
         disk: Bytes of the disk that has copies of images.
         processors: Processors.
+        copies: Bytes of the disk that has copies of images which single machines write to.
     """
 
     memory: Bytes = 0
     tmpfs: Bytes = 0
     disk: Bytes = 0
     processors: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    copies: Bytes = 0
 
     def __add__(self, other: Room) -> Room:
         return Room(
@@ -58,14 +67,15 @@ class Room(Struct, frozen=True, omit_defaults=True):
             self.tmpfs + other.tmpfs,
             self.disk + other.disk,
             self.processors + other.processors,
+            self.copies + other.copies,
         )
 
     def lacks(self, needed: Room) -> dict[str, str]:
         """Return what is missing of *needed* here, in words, by the name of the resource."""
         found = {}
-        for name in ("memory", "tmpfs", "disk"):
+        for name, title in _BYTES.items():
             if (missing := getattr(needed, name) - getattr(self, name)) > 0:
-                found[name] = f"{missing / _GIB:.2g} GiB of {name}"
+                found[name] = f"{missing / _GIB:.2g} GiB of {title}"
         # The sum of many shares differs from the whole by rounding.
         if (short := needed.processors - self.processors) > 1e-6:
             found["processors"] = f"{short:.2g} processors"
@@ -79,6 +89,7 @@ def room_left(total: Room, used: Room) -> Room:
         max(0, total.tmpfs - used.tmpfs),
         max(0, total.disk - used.disk),
         max(0.0, total.processors - used.processors),
+        max(0, total.copies - used.copies),
     )
 
 
@@ -125,12 +136,14 @@ class NodeFacts(Struct, frozen=True, omit_defaults=True):
         total: The room for machines of this fleet.
         kvm: Whether it has hardware virtualization.
         parts: The keys of the parts that lie on it.
+        one_disk: Whether copies of images and those of single machines are on one disk.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     total: Room
     kvm: bool = False
     parts: Annotated[frozenset[str], Meta(max_length=10_000)] = frozenset()
+    one_disk: bool = False
 
 
 class Node(Struct):
@@ -189,7 +202,10 @@ class Node(Struct):
             return {"node": f"is not {demand.node}"}
         if self.draining:
             return {"draining": "is being drained"}
-        found = room_left(self.facts.total, self._used).lacks(self._needed(demand))
+        needed = self._needed(demand)
+        if self.facts.one_disk and needed.copies:
+            needed = structs.replace(needed, copies=needed.copies + self._to_be_copied(demand))
+        found = room_left(self.facts.total, self._used).lacks(needed)
         if demand.kvm and not self.facts.kvm:
             found["kvm"] = "KVM"
         return found
@@ -207,6 +223,12 @@ class Node(Struct):
         """Return the room that a machine takes in addition to the parts in use."""
         new = (part.room for part in self._shared(demand) if not self._users[part.key])
         return sum(new, demand.room)
+
+    def _to_be_copied(self, demand: Demand) -> int:
+        """Return the bytes of images that are still to be copied, those of a machine included."""
+        here = self.facts.parts
+        parts = self._parts | {part.key: part for part in self._shared(demand)}
+        return sum(part.room.disk for key, part in parts.items() if key not in here)
 
     def _shared(self, demand: Demand) -> tuple[Part, ...]:
         """Return the parts of a machine that take room here."""

@@ -109,11 +109,12 @@ def machine_specs(
         # An image is many machines', and those that start again begin with it.
         launch["overlays"] = True
     elif "snapshot" in launch:
-        raise UsageError("a snapshot is in an image: name the image too")
+        raise UsageError("snapshot needs an image: name one, too")
     parts = () if image is None else (msgspec.structs.replace(image.part, at_hand=at_hand),)
     # An overlay has no snapshots: each machine writes to a copy of the image.
     copy = image.size if image is not None and "snapshot" in launch else 0
-    demand = Demand(Room(memory=memory + OVERHEAD, disk=copy, processors=processors), parts, kvm)
+    room = Room(memory=memory + OVERHEAD, processors=processors, copies=copy)
+    demand = Demand(room, parts, kvm)
     return [
         MachineSpec(check_name(name), demand, launch, owner, max_restarts, spread, image)
         for name in names

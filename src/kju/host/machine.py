@@ -202,12 +202,11 @@ class HostedMachine:
         Raises:
             KjuError: The request failed; the client gets this error.
         """
-        if isinstance(request, Renew):
-            # A lease is renewed during a long start or revert, too.
-            return await requests.answer(self, client, request)
-        if not isinstance(request, Launch):
-            await self._started.wait()
-        if not isinstance(request, messages.Stop) or request.how != "quit":
+        quits = isinstance(request, messages.Stop) and request.how == "quit"
+        # During a long start or revert, too, a lease is renewed and the machine is ended.
+        if not quits and not isinstance(request, Renew):
+            if not isinstance(request, Launch):
+                await self._started.wait()
             # During a revert there is no emulator that could answer.
             async with self._reverting:
                 pass

@@ -211,7 +211,9 @@ def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in options.items():
         choices, limits = known[name].choices, known[name].option.limits
-        if value is None or (value == "" and not limits):
+        # An empty name of a snapshot is an unset variable of a shell: no boot was asked for.
+        is_unset = value == "" and not limits and not known[name].option.is_tag
+        if value is None or is_unset:
             continue
         if isinstance(value, PathLike):
             if PathLike not in get_args(known[name].type):

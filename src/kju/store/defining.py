@@ -32,6 +32,7 @@ from .definitions import (
     checked,
     clones_of,
     images,
+    layers_made,
     read,
     refuse_cloned,
     require_defined,
@@ -116,6 +117,8 @@ def clone(name: str, new_name: str, snapshot: str = "") -> DefinedMachine:
         changes: dict[str, object] = {"name": new_name}
         if snapshot:
             saved = _require_snapshot(name, snapshot)
+            for image in found:
+                _check_below(Path(image.path), definition)
             paths = [_branch(image, new, snapshot) for image in found]
             _copy_snapshot_files(machine, new, saved, snapshot)
         else:
@@ -288,6 +291,21 @@ def _copy_snapshot_files(
         tree = files.read_tree()
     ids = {each.tag: SnapshotId(each.tag, each.time) for each in saved.values()}
     files.copy_to(folder, saved, tree.pruned(ids.values()).loaded(ids[tag]))
+
+
+def _check_below(disk: Path, definition: Definition) -> None:
+    """Refuse a disk whose copy in another folder could not be opened.
+
+    Raises:
+        UsageError: It is an overlay of a file that kju has not made.
+    """
+    below = disk_files.backing(disk)
+    if below is None or definition.trust_disk or below in layers_made(disk):
+        return
+    raise UsageError(
+        f"{disk} is an overlay of {below}, which a copy in another folder may open only if the disk"
+        f" is trusted: set trust_disk = true first (kju edit {definition.name})"
+    )
 
 
 def _branch(image: Image, folder: Folder, tag: str) -> str:

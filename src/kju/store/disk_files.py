@@ -193,13 +193,13 @@ def copy(
         is_wanted: Returns false to give up.
 
     Raises:
-        UsageError: The disk cannot be read.
+        UsageError: The disk cannot be read, or was cut short meanwhile.
         QemuError: qemu-img is missing or failed.
         FileError: It could not be copied.
         UnavailableError: It was given up.
     """
     folder.copy(source, name, durable=durable, is_wanted=is_wanted)
-    named = _read(source, "qcow2", regular=False)
+    named = _read(folder.path / name, "qcow2", regular=True)
     below = _below(source, named) if named.backing else None
     if below is not None and not Path(named.backing.removeprefix("file:")).is_absolute():
         # Its name is relative to the folder of the overlay.
@@ -362,12 +362,13 @@ def format_of(path: Path) -> str:
 def qcow2_information(path: Path) -> str:
     """Return facts about a qcow2 disk as JSON, its snapshots included.
 
-    The format is given: probing would let a guest choose it by what it writes to a raw disk.
+    The format is given: probing would let a guest choose it by what it writes to a raw disk. A disk
+    in use is read too (``-U``): who writes to it reports that it is in use.
 
     Raises:
         QemuError: qemu-img is missing, or cannot read it.
     """
-    return _run("info", "--output=json", "-f", "qcow2", str(path))
+    return _run("info", "-U", "--output=json", "-f", "qcow2", str(path))
 
 
 def virtual_size(path: Path, disk_format: str) -> int:

@@ -17,7 +17,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,7 @@ from ..protocol.values import TAG
 from . import disk_files, snapshot_tree
 from .definitions import VARIABLES, DefinedMachine, images, read
 from .image import Image, Kind
-from .snapshot_tree import DiskSnapshot, SnapshotTree, no_snapshot, snapshot_id
+from .snapshot_tree import DiskSnapshot, SnapshotTree, cannot_hold, no_snapshot, snapshot_id
 
 #: No tag begins with a full stop.
 TREE = ".tree.json"
@@ -277,19 +277,34 @@ def writable_disks(machine: DefinedMachine) -> list[Image]:
     return found
 
 
-def check_snapshot(disks: Iterable[Image], tag: str) -> None:
-    """Check that a snapshot is in each of these disks.
+def check_snapshot(disks: Collection[Image], tag: str, *, has_memory: bool = True) -> None:
+    """Check that a snapshot is in each of these disks, and can be loaded.
+
+    Args:
+        disks: The disks.
+        tag: The snapshot's name.
+        has_memory: One of these disks has to hold the memory of the snapshot.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It is not, or it has no memory.
         QemuError: qemu-img is missing or failed.
     """
+    if unable := [image.path for image in disks if not _may_be_qcow2(image)]:
+        raise cannot_hold(unable)
     saved = {image.path: _snapshots_of(image) for image in disks}
     lacking = [path for path, tags in saved.items() if tag not in tags]
     if len(lacking) == len(saved):
-        raise no_snapshot(tag, sorted({each for tags in saved.values() for each in tags}))
+        raise no_snapshot(tag, sorted({each for tags in saved.values() for each in tags if each}))
     if lacking:
         raise UsageError(f"the snapshot {tag!r} is incomplete: {', '.join(lacking)} lacks it")
+    if has_memory and not any(tags[tag].size for tags in saved.values()):
+        raise UsageError(
+            f"the snapshot {tag!r} holds disks only, no memory: save one with kju snapshot save"
+        )
+
+
+def _may_be_qcow2(image: Image) -> bool:
+    return image.disk_format == "qcow2" or (not image.disk_format and _is_qcow2(Path(image.path)))
 
 
 # Made by the import: threads must not make it at the same time (`kju.protocol.framing`).

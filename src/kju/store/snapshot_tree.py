@@ -67,6 +67,18 @@ def no_snapshot(tag: str, tags: Iterable[str]) -> UsageError:
     return UsageError(f"no snapshot is named {tag!r}; the snapshots are: {have}")
 
 
+def cannot_hold(disks: Iterable[str]) -> UsageError:
+    """Return the error for disks that cannot hold a snapshot.
+
+    Args:
+        disks: The disks, as a message names them.
+    """
+    return UsageError(
+        f"{', '.join(disks)} cannot hold a snapshot: only qcow2 disks can;"
+        " convert it with: qemu-img convert -O qcow2 OLD NEW, or give it as read-only"
+    )
+
+
 def snapshot_id(saved: SavedSnapshot) -> SnapshotId:
     """Return the identity of a snapshot."""
     return SnapshotId(saved.tag, saved.time)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kju.errors import FileError, LimitError, UnavailableError
+from kju.errors import FileError, LimitError, UnavailableError, UsageError
 from kju.files import Folder, folder_in, private_folder, remove_tree
 from kju.store.snapshot_files import SnapshotFiles
 
@@ -208,6 +208,22 @@ def test_a_copy_between_file_systems_is_the_same(folder: Folder) -> None:
         source.flush()
         folder.copy(Path(source.name), "copy")
         assert (folder.path / "copy").read_bytes() == Path(source.name).read_bytes()
+
+
+def test_a_file_that_is_cut_short_during_its_copy_is_an_error(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 << 20))
+    monkeypatch.setattr("kju.files.writing._COPIED", 1 << 20)
+
+    def cut() -> bool:
+        os.truncate(source, 1 << 20)
+        return True
+
+    with pytest.raises(UsageError, match="cut short"):
+        folder.copy(source, "copy", is_wanted=cut)
+    assert folder.names() == []
 
 
 def test_a_copy_that_is_given_up_keeps_the_old_file(folder: Folder, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from support.fleet_world import GIB, spec
 
-from kju.errors import FileError, MachineGoneError, UnavailableError
+from kju.errors import FileError, KjuError, MachineGoneError, UnavailableError
 from kju.fleet.images.source import FleetImage
 from kju.fleet.keeper import Keeper
-from kju.fleet.messages import Grant, KeeperOrder, StartOrder
+from kju.fleet.messages import EndOrder, Grant, KeeperOrder, StartOrder
 from kju.fleet.placement import Instance, NodeFacts, Room
 from kju.store.forks.description import FileIdentity
 
@@ -39,14 +39,23 @@ class Host:
 
 
 class Start:
-    def __init__(self, host):
-        self.host = host
+    """A start; with `slow` it ends only if it is given up."""
+
+    def __init__(self, host, slow=False):
+        self.host, self.slow = host, slow
+        self.given_up = asyncio.Event()
 
     async def renew(self, lease):
         pass
 
     async def finish(self):
+        if self.slow:
+            await self.given_up.wait()
+            raise KjuError("it was stopped")
         return self.host
+
+    def give_up(self):
+        self.given_up.set()
 
 
 class Hosts:
@@ -54,6 +63,7 @@ class Hosts:
 
     def __init__(self, found=()):
         self.now = 100.0
+        self.slow = False
         self.found = list(found)
         self.launches = []
         self.hosts = {}
@@ -73,7 +83,7 @@ class Hosts:
     def start(self, launch, name, lease):
         self.launches.append(launch)
         self.hosts[name] = Host(name)
-        return Start(self.hosts[name])
+        return Start(self.hosts[name], self.slow)
 
     def last_log(self, name):
         if self.log_error:
@@ -182,6 +192,20 @@ async def test_a_machine_whose_copy_was_given_up_is_not_started_after_a_later_re
         ("lost", "its lease ended before it was started")
     ]
     assert scene.hosts.launches == []
+    await scene.close()
+
+
+async def test_a_start_that_takes_long_is_given_up_when_its_machine_is_to_end():
+    scene = Scene()
+    scene.hosts.slow = True
+    scene.controller.orders = [KeeperOrder(1, start())]
+    await scene.report()
+    await scene.until(lambda: scene.hosts.launches)
+    scene.controller.orders = [KeeperOrder(2, EndOrder(A))]
+    await scene.report()
+    await scene.until(lambda: scene.controller.gone)
+    (gone, *_) = scene.controller.gone
+    assert (gone.kind, gone.reason) == ("ended", "it was to end before it had started")
     await scene.close()
 
 

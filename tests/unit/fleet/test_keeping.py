@@ -52,14 +52,14 @@ def test_only_machines_that_the_controller_keeps_are_renewed():
 
 
 def test_the_copies_of_machines_that_run_are_room_of_the_node():
-    copy = MachineSpec("c", Demand(Room(disk=50)))
+    copy = MachineSpec("c", Demand(Room(copies=50)))
     keeping = Keeping(1, (StartOrder(copy, 1),))
-    facts = NodeFacts("n1", Room(memory=7, disk=100))
+    facts = NodeFacts("n1", Room(memory=7, copies=100))
     # The disk has 100 free bytes, without those of the copy.
-    assert keeping.ask(facts, 100.0).report.facts == NodeFacts("n1", Room(memory=7, disk=150))
-    granted(keeping, start(1, StartOrder(MachineSpec("d", Demand(Room(disk=30))), 1)))
+    assert keeping.ask(facts, 100.0).report.facts == NodeFacts("n1", Room(memory=7, copies=150))
+    granted(keeping, start(1, StartOrder(MachineSpec("d", Demand(Room(copies=30))), 1)))
     # The copy of one that starts may be written later.
-    assert keeping.ask(facts, 101.0).report.facts.total.disk == 150
+    assert keeping.ask(facts, 101.0).report.facts.total.copies == 150
 
 
 def test_an_order_is_carried_out_once():

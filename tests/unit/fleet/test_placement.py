@@ -33,6 +33,36 @@ def base(key="base", tmpfs=1):
     return Part(key, Room(tmpfs=tmpfs * GIB))
 
 
+def test_a_node_without_room_for_a_machines_own_copy_gets_none():
+    copied = Demand(Room(memory=GIB, copies=2 * GIB))
+    full, roomy = (
+        Node(NodeFacts(name, Room(memory=8 * GIB, disk=9 * GIB, copies=size * GIB)))
+        for name, size in (("full", 1), ("roomy", 4))
+    )
+    for number in range(2):
+        assert choose_node([full, roomy], copied) is roomy
+        roomy.take(Instance("a", number), copied)
+    with pytest.raises(FleetFullError, match="full lacks 1 GiB of disk for the copies of machines"):
+        choose_node([full, roomy], copied)
+
+
+@pytest.mark.parametrize(("one_disk", "machines"), [(False, 4), (True, 3)])
+def test_an_image_and_the_copies_of_machines_share_a_disk(one_disk, machines):
+    image = Part("image", Room(disk=2 * GIB))
+    copied = Demand(Room(memory=GIB, copies=2 * GIB), (image,))
+    room = Room(memory=64 * GIB, disk=8 * GIB, copies=8 * GIB)
+    found = Node(NodeFacts("n", room, one_disk=one_disk))
+    taken = 0
+    while not found.lacks(copied):
+        found.take(Instance("a", taken), copied)
+        taken += 1
+    assert taken == machines
+    # Once it has been copied the free space is less.
+    found.facts = NodeFacts("n", room, parts=frozenset({"image"}), one_disk=one_disk)
+    found.release(Instance("a", 0))
+    assert not found.lacks(copied)
+
+
 def test_a_node_with_a_full_disk_gets_no_machine_with_an_image_to_copy():
     image = Part("image", Room(disk=GIB))
     full, roomy = node("full"), Node(NodeFacts("roomy", Room(memory=9 * GIB, disk=3 * GIB // 2)))

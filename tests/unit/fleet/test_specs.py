@@ -48,8 +48,8 @@ def test_a_machine_with_a_snapshot_takes_room_for_its_own_copy_of_the_image():
     one, two = machine_specs(["a", "b"], options, image=image, processors=2)
     assert one.launch["snapshot"] == "ready" and one.launch["overlays"]
     for each in (one, two):
-        assert (each.demand.room.disk, each.demand.room.processors) == (5000, 2)
-    with pytest.raises(UsageError, match="name the image too"):
+        assert (each.demand.room.copies, each.demand.room.processors) == (5000, 2)
+    with pytest.raises(UsageError, match="snapshot needs an image"):
         machine_specs(["a"], {"snapshot": "ready"})
     with pytest.raises(UsageError, match="cannot be a snapshot's name"):
         machine_specs(["a"], {"image": image.path, "snapshot": "../ready"}, image=image)

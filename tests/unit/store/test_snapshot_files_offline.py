@@ -70,6 +70,10 @@ def test_every_disk_of_a_start_has_the_snapshot(tmp_path: Path) -> None:
         qemu_img("create", "-q", "-f", "qcow2", disk, "1M")
     with pytest.raises(UsageError, match="no snapshot is named 'b'; the snapshots are: none"):
         check_snapshot(images, "b")
+    raw = tmp_path / "raw.img"
+    raw.write_bytes(bytes(4096))
+    with pytest.raises(UsageError, match=rf"^{raw} cannot hold a snapshot: only qcow2 disks can"):
+        check_snapshot([*images, Image(str(raw), Kind.DISK, "", "the suffix")], "b")
     for tag in ("a", "x y"):
         qemu_img("snapshot", "-c", tag, disks[0])
     with pytest.raises(UsageError, match="the snapshots are: a, 'x y'"):
@@ -77,7 +81,10 @@ def test_every_disk_of_a_start_has_the_snapshot(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"'a' is incomplete: {disks[1]} lacks it"):
         check_snapshot(images, "a")
     qemu_img("snapshot", "-c", "a", disks[1])
-    check_snapshot(images, "a")
+    # qemu-img saves no memory.
+    with pytest.raises(UsageError, match="'a' holds disks only, no memory"):
+        check_snapshot(images, "a")
+    check_snapshot(images, "a", has_memory=False)
 
 
 def test_a_clone_of_an_overlay_has_the_same_file_below(tmp_path: Path) -> None:
@@ -86,6 +93,10 @@ def test_a_clone_of_an_overlay_has_the_same_file_below(tmp_path: Path) -> None:
     write(below, 7)
     qemu_img("create", "-q", "-f", "qcow2", "-b", below.name, "-F", "qcow2", over)
     qemu_img("snapshot", "-c", "a", over)
+    defining.create("other", Definition(image=str(over)))
+    with pytest.raises(UsageError, match=r"set trust_disk = true first \(kju edit other\)"):
+        defining.clone("other", "copy", "a")
+    assert "copy" not in definitions.names()
     defining.create("web", Definition(image=str(over), trust_disk=True))
     copy = defining.clone("web", "copy", "a").disk_paths[0]
     assert backing(copy) == below

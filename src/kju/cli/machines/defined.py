@@ -87,18 +87,18 @@ def start(
         bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
     ] = False,
     snapshot: Annotated[
-        str, typer.Option(metavar="TAG", help="Load this snapshot before the guest runs.")
-    ] = "",
+        str | None, typer.Option(metavar="TAG", help="Load this snapshot before the guest runs.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Start a defined machine in the background."""
     if dry_run:
         with progress("planning the start"):
-            plan = plan_start(name, snapshot=snapshot or None)
+            plan = plan_start(name, snapshot=snapshot)
         print_plan(plan)
         return
     with progress(f"starting {name}"):
-        machine = launching.start(name, snapshot=snapshot or None, detach=True)
+        machine = launching.start(name, snapshot=snapshot, detach=True)
     with machine:
         with reporting(machine):
             print(f"{name} is running (process {machine.host_pid})")

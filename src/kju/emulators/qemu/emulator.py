@@ -32,6 +32,7 @@ from ..input.devices import InputLog
 from ..input.keyboard import SharedKeyboard
 from ..launch import EmulatorFactory
 from ..tasks import Tasks
+from . import snapshot_start
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
@@ -46,7 +47,8 @@ from .program import Accelerator
 from .qmp import DISCONNECTED, Qmp
 from .serial import Serial
 from .snapshot_disks import JOB_EVENT
-from .snapshots import QemuSnapshots, SnapshotContext
+from .snapshot_start import begins_with_snapshot, load_snapshot
+from .snapshots import QemuSnapshots, SnapshotContext, SnapshotLoadError
 from .stderr import LAST_LINES, Traces, error_message
 
 log = logging.getLogger(__name__)
@@ -163,11 +165,14 @@ class QemuEmulator(Emulator):
                 await self._show_early()
             if self._forks.reverts or not self._prepared.request.spare:
                 await self._begin(self._qmp)
-            await self._load_first(self._qmp)
+            if begins_with_snapshot(self._prepared):
+                await load_snapshot(self._qmp, self._prepared, self.snapshots)
         except TimeoutError as error:
             raise QemuError(
                 f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
             ) from error
+        except SnapshotLoadError as error:
+            raise await self._explain_load(error) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
         self._tasks.begin(self.display.keep(self._qmp))
@@ -177,18 +182,13 @@ class QemuEmulator(Emulator):
         some = "1 console" if count == 1 else f"{count} consoles"
         log.info("running: process %d, %s", self._child.pid, some)
 
-    async def _load_first(self, qmp: Qmp) -> None:
-        """Load the snapshot that the machine begins with, and let the guest run.
-
-        Raises:
-            UsageError: The disks have no such snapshot, or it is incomplete.
-            QemuError: QEMU could not load it.
-        """
-        request = self._prepared.request
-        if request.snapshot and self._prepared.fork_memory is None:
-            await self.snapshots.begin_with(request.snapshot)
-            if not any(option.name == "S" for option in parse(request.arguments)):
-                await qmp.execute("cont")
+    async def _explain_load(self, error: SnapshotLoadError) -> QemuError:
+        if self.qmp.closed.done():
+            return await self.explain(error)
+        return await snapshot_start.explain(
+            error, self._prepared, self._claim.name,
+            lambda: self._child.last_lines(LAST_LINES), changed=not self._forks.overlay_note,
+        )  # fmt: skip
 
     async def _begin(self, qmp: Qmp) -> None:
         """Let a fork run, unless its guest was paused when it was frozen."""

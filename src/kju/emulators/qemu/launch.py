@@ -182,8 +182,19 @@ class PreparedQemu(NamedTuple):
         )
         start_faults.check_memory(self.request.memory)
         if not runs:
-            start_faults.check_disks(list(self._disk_uses(temporary=bool(planned.temporary))))
+            self.check_disks(temporary=bool(planned.temporary))
             start_faults.check_ports(options)
+
+    def check_disks(self, *, temporary: bool = False) -> None:
+        """Check that no other QEMU uses the disks.
+
+        Args:
+            temporary: The guest's changes are lost, so its disks are only read.
+
+        Raises:
+            UsageError: One does, or a disk is in the wrong format.
+        """
+        start_faults.check_disks(list(self._disk_uses(temporary=temporary)))
 
     def _disk_uses(self, *, temporary: bool) -> Iterator[DiskUse]:
         images = ([self.image] if self.image else []) + list(self.disks)
@@ -234,9 +245,6 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
     seen = [examined(request.image, further=False)] if request.image else []
     seen += [examined(path, further=True) for path in request.disks]
     checked = tuple(found for found, _ in seen)
-    if request.snapshot:
-        with _about("snapshot"):
-            _check_snapshot(request.snapshot, checked)
     image, disks = (checked[0], checked[1:]) if request.image else (None, checked)
     with _about("arguments"):
         _check_own_disks(request)
@@ -252,6 +260,9 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
         )
         if starts_with is None and needs_firmware(request.arguments, found.architecture, image):
             starts_with = _firmware_without_variables(found.architecture)
+    if request.snapshot:
+        with _about("snapshot"):
+            _check_snapshot(request, checked, starts_with)
     kernel = image.path if image and image.kind is Kind.KERNEL else ""
     words = tuple(board_arguments(request.arguments, found.architecture, kernel))
     with _about("arguments"):
@@ -260,11 +271,14 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
     return PreparedQemu(request, found, image, disks, starts_with, board, chains, variables)
 
 
-def _check_snapshot(tag: str, images: Collection[Image]) -> None:
-    """Check that the disks have a snapshot, but for those of the user's own arguments."""
+def _check_snapshot(request: Launch, images: Collection[Image], firmware: Firmware | None) -> None:
+    """Check that the disks hold the snapshot, but for those of the user's own arguments."""
     written = [each for each in images if each.kind is Kind.DISK and not each.read_only]
+    if firmware is not None and firmware.variables:
+        written.append(Image(firmware.variables, Kind.DISK, "qcow2", firmware.reason))
     if written:
-        check_snapshot(written, tag)
+        has_others = bool(own_disks(request.arguments))
+        check_snapshot(written, request.snapshot, has_memory=not has_others)
 
 
 # A process that answers dry runs asks the same program many times. The stamp notices a new program

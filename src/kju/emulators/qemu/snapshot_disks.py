@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.snapshots import SavedSnapshot
-from ...store.snapshot_tree import DiskSnapshot, no_snapshot
+from ...store.snapshot_tree import DiskSnapshot, cannot_hold, no_snapshot
 from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,7 @@ def check_disks(disks: list[Disk]) -> list[Disk]:
             " (kju create NAME --disk 20G)"
         )
     if unable := [disk.title for disk in disks if disk.format != "qcow2"]:
-        raise UsageError(
-            f"{', '.join(unable)} cannot hold a snapshot: only qcow2 disks can;"
-            " convert it with: qemu-img convert -O qcow2 OLD NEW, or give it as read-only"
-        )
+        raise cannot_hold(unable)
     return disks
 
 

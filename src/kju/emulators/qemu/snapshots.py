@@ -77,8 +77,8 @@ class SnapshotContext(NamedTuple):
     overlay: Callable[[], str] = str
 
 
-class _UnknownStateError(QemuError):
-    """QEMU has begun to load a snapshot, and failed."""
+class SnapshotLoadError(QemuError):
+    """QEMU has begun to load a snapshot, and failed: the disks are as they were at the snapshot."""
 
 
 class QemuSnapshots:
@@ -129,28 +129,28 @@ class QemuSnapshots:
             QemuError: QEMU could not do it.
         """
         work = {"save": self._save, "load": self._load, "remove": self._remove}[how]
-        task = asyncio.create_task(self._in_turn(work, tag), name=f"snapshot-{how}")
-        self._running.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        return await self._completed(how, work, tag)
 
     async def begin_with(self, tag: str) -> None:
         """Load a snapshot before the guest has run, which stays paused.
 
         Raises:
             UsageError: No snapshot has this name, or it is incomplete.
-            QemuError: QEMU could not load it.
+            SnapshotLoadError: QEMU could not load it.
+            QemuError: QEMU does not answer.
         """
-        async with self._turn:
-            try:
-                loaded = await self._restore(tag)
-            except _UnknownStateError as error:
-                raise QemuError(
-                    f"{error}. The machine needs the memory, processors and devices with which"
-                    f" {tag!r} was saved"
-                ) from error
+        loaded = await self._completed("begin", self._restore, tag)
         if loaded.note:
             log.warning("snapshot %s: %s", tag, loaded.note)
+
+    async def _completed(
+        self, how: str, work: Callable[[str], Awaitable[SnapshotList]], tag: str
+    ) -> SnapshotList:
+        """Do work that is completed even if this call is cancelled."""
+        task = asyncio.create_task(self._in_turn(work, tag), name=f"snapshot-{how}")
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
 
     def _done(self, task: asyncio.Task[SnapshotList]) -> None:
         self._running.discard(task)
@@ -212,7 +212,7 @@ class QemuSnapshots:
     async def _load(self, tag: str) -> SnapshotList:
         try:
             return await self._restore(tag)
-        except _UnknownStateError as error:
+        except SnapshotLoadError as error:
             raise QemuError(
                 f"{error}. The machine is paused, and its state may be a mixture of both: load"
                 " another snapshot, or reset it"
@@ -230,7 +230,7 @@ class QemuSnapshots:
         try:
             await self._run("snapshot-load", tag, disks)
         except QemuError as error:
-            raise _UnknownStateError(str(error)) from error
+            raise SnapshotLoadError(str(error)) from error
         for devices in self._devices:
             devices.forget()
         try:

@@ -59,6 +59,17 @@ def cache_limit() -> int | None:
     return int(found[1]) << _UNITS[found[2]]
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk of a folder, but for those that stay free.
+
+    Raises:
+        OSError: The folder is missing.
+    """
+    disk = os.statvfs(folder)
+    margin = min(_MARGIN, disk.f_blocks * disk.f_frsize // _MARGIN_SHARE)
+    return max(0, disk.f_bavail * disk.f_frsize - margin)
+
+
 class ImageCache:
     """The copies of images on this computer.
 
@@ -234,9 +245,7 @@ class ImageCache:
         return used + image.size > self._room(used)
 
     def _room(self, used: int) -> int:
-        disk = os.statvfs(self.path)
-        margin = min(_MARGIN, disk.f_blocks * disk.f_frsize // _MARGIN_SHARE)
-        room = used + max(0, disk.f_bavail * disk.f_frsize - margin)
+        room = used + free_bytes(self.path)
         return room if self._limit is None else min(room, self._limit)
 
     def _sizes(self) -> dict[str, int]:

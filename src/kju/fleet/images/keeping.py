@@ -78,6 +78,12 @@ class KeptImages:
             log.warning("this node copies no images: %s", error)
             return 0, read
 
+    def device(self) -> int:
+        """Return the device of the disk that has the copies; -1 if it is not usable."""
+        with contextlib.suppress(KjuError, OSError):
+            return self._cache.path.stat().st_dev
+        return -1
+
     def is_likely_here(self, image: FleetImage) -> bool:
         """Return whether a file at an image's path looks like it; its contents are not read."""
         found = file_identity(Path(image.path))

@@ -23,7 +23,7 @@ from ...files import Folder
 from .. import disk_files
 from ..disk_files import Layer
 from . import places, unmerged
-from .description import BaseDisk, DiskLayer, FileIdentity, FrozenDisks
+from .description import BaseDisk, DiskLayer, FileIdentity, FrozenDisks, change
 from .held_folder import HeldFolder
 from .layers import MAX_DEPTH, identity, make_overlay, probe, size_of
 from .listing import bases_on
@@ -57,16 +57,16 @@ class ForkDisks:
         base: The disks of the base of a fork; None for a machine on the user's disks.
 
     Attributes:
-        are_users: The guest writes to the user's disks, or what it writes is written to them later.
+        is_kept: What the guest writes is in the user's disks, or is written to them later.
     """
 
     def __init__(
         self, machine: str, disks: Iterable[_Disk], base: FrozenDisks | None = None
     ) -> None:
-        self.are_users = base is None
+        self.is_kept = base is None
         self._machine = machine
         self._disks = list(disks)
-        self._to_copy: list[Path] = []
+        self._sources: list[DiskLayer] = []
         self._home = base.home if base else ""
         self._folder: HeldFolder | None = None
         self._below: list[HeldFolder] = []
@@ -122,10 +122,10 @@ class ForkDisks:
         """
         images = [_unchanged(*disk) for disk in disks]
         made = cls(machine, ())
-        made.are_users = False
+        made.is_kept = False
         if images:
             folder = made._make_folder()
-            made._to_copy = [Path(image.layers[0].path) for image in images]
+            made._sources = [image.layers[0] for image in images]
             made._disks = [
                 _Disk((_LayerFile(folder.path / f"{index}-0.qcow2", "qcow2"),), image.size)
                 for index, image in enumerate(images)
@@ -160,7 +160,12 @@ class ForkDisks:
     @property
     def holds_snapshots(self) -> bool:
         """True if snapshots that are saved now last: the guest writes to the user's disks."""
-        return all(self.are_users and len(disk.layers) == 1 for disk in self._disks)
+        return all(self.is_kept and len(disk.layers) == 1 for disk in self._disks)
+
+    @property
+    def are_copies(self) -> bool:
+        """True if the guest writes to copies of the user's disks, not to overlays."""
+        return not self.is_kept and all(len(disk.layers) == 1 for disk in self._disks)
 
     def copy(self, is_wanted: Callable[[], bool]) -> None:
         """Copy the images, before QEMU uses the copies.
@@ -169,16 +174,19 @@ class ForkDisks:
             is_wanted: Returns false to give up.
 
         Raises:
-            UsageError: An image cannot be read.
+            UsageError: An image cannot be read, or was changed meanwhile.
             QemuError: qemu-img is missing or failed.
             FileError: A copy could not be written.
             UnavailableError: It was given up.
         """
-        for source, disk in zip(self._to_copy, self._disks, strict=False):
-            copy = disk.layers[0].path
+        # None are left after the first call.
+        for source, disk in zip(self._sources, self._disks, strict=False):
+            path, copy = Path(source.path), disk.layers[0].path
             with Folder.open(copy.parent) as folder:
-                disk_files.copy(source, folder, copy.name, durable=False, is_wanted=is_wanted)
-        self._to_copy = []
+                disk_files.copy(path, folder, copy.name, durable=False, is_wanted=is_wanted)
+            if how := change(source.identity, identity(path, own=False)):
+                raise UsageError(f"the disk {path} {how} while it was copied; start again")
+        self._sources = []
 
     def extend(self) -> list[Path]:
         """Make an empty overlay over each disk, and return their paths.
@@ -360,7 +368,7 @@ class ForkDisks:
 
     def _record(self, disks: list[_Disk]) -> None:
         """Write which overlays belong into which of the user's disks."""
-        if not self.are_users or self._folder is None:
+        if not self.is_kept or self._folder is None:
             return
         found = [
             unmerged.UserDisk(

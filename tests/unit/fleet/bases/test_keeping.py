@@ -25,7 +25,7 @@ from kju.fleet.images.keeping import KeptImages
 from kju.fleet.images.source import FleetImage
 from kju.fleet.placement import Instance
 from kju.store.forks import places
-from kju.store.forks.bases import Base, open_base
+from kju.store.forks.bases import Base, is_here, open_base
 
 A, B, C = Instance("a", 1), Instance("b", 1), Instance("c", 1)
 #: An ID that no base of this computer has: the one of another computer.
@@ -133,7 +133,7 @@ async def test_a_copy_stays_for_a_while_after_its_last_machine(
     assert len(sender.sent) == 1
     monkeypatch.setattr(keeping, "KEPT_FOR", 0.0)
     bases.release(B)
-    await until_async(lambda: not bases.facts()[1], "the copy is removed")
+    await until_async(lambda: not (bases.facts()[1] or is_here(copy)), "the copy is removed")
     with pytest.raises(ForkError, match="does not exist any more"):
         open_base(copy)
 

@@ -120,6 +120,19 @@ def test_a_machine_with_a_snapshot_begins_on_a_copy(disk: Path, roots: Path) -> 
     assert [path.read_bytes() for path in (disk, below, over)] == before
 
 
+def test_a_disk_that_changes_during_its_copy_is_refused(disk: Path, roots: Path) -> None:
+    disks = ForkDisks.copies("a", [(str(disk), "")])
+
+    def change() -> bool:
+        qemu_io(disk, "write -P 0x22 0 64k")
+        return True
+
+    with pytest.raises(UsageError, match=r"disk.qcow2 .* while it was copied; start again"):
+        disks.copy(change)
+    disks.release()
+    assert folders(roots) == []
+
+
 def test_a_copy_that_is_given_up_leaves_nothing(disk: Path, roots: Path) -> None:
     disks = ForkDisks.copies("a", [(str(disk), "")])
     with pytest.raises(UnavailableError, match="given up"):

@@ -104,6 +104,9 @@ def _refuse(options: Sequence[QemuOption], given: UserOptions, facts: LaunchFact
     if facts.cpus and given.has("smp"):
         why = f"cpus={facts.cpus} and the QEMU argument -smp: give one of them"
         raise ConflictError(why).about("cpus")
+    if facts.snapshot and given.has("loadvm", "incoming"):
+        why = f"snapshot={facts.snapshot} and the QEMU argument -loadvm or -incoming: give one"
+        raise ConflictError(why).about("snapshot")
     if facts.firmware and given.firmware:
         why = "firmware, and a QEMU argument that names another: give one of them"
         raise ConflictError(why).about("firmware")

@@ -145,10 +145,14 @@ class QemuForks:
         """The reason why a snapshot does not last; empty with the user's own disks."""
         if self._disks is None or self._disks.holds_snapshots:
             return ""
+        if self._disks.are_copies:
+            return (
+                f"{self._name} writes to copies of its disks: snapshots are lost when it ends or is"
+                " frozen"
+            )
         return (
-            f"{self._name} was frozen, is a fork, or is of a fleet: its disks are overlays or"
-            " copies, whose snapshots are lost when it ends or is frozen again; older ones are in"
-            " the user's disks"
+            f"{self._name} was frozen, is a fork, or is of a fleet: its disks are overlays, whose"
+            " snapshots are lost when it ends or is frozen again; older ones are in the disks below"
         )
 
     async def copy_disks(self) -> None:

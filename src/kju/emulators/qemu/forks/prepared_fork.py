@@ -104,6 +104,8 @@ def over_images(name: str, prepared: PreparedQemu) -> tuple[PreparedQemu, ForkDi
         QemuError: qemu-img cannot read an image of an unusual format.
         FileError: An overlay cannot be made; nothing is left.
     """
+    if prepared.request.snapshot:
+        prepared.check_disks()  # QEMU would check an overlay's image, but not that of a copy
     make = ForkDisks.copies if prepared.request.snapshot else ForkDisks.over_files
     disks = make(name, recipe.writable_disks(prepared))
     return recipe.with_disks(prepared, disks.files), disks

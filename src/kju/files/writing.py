@@ -90,7 +90,7 @@ def copy_content(source: int, target: int, is_wanted: Callable[[], bool] = alway
 
 
 def _data_ranges(source: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the beginning and the end of each part of a file that is no hole.
+    """Yield the beginning and the end of each part of a file that has data.
 
     Source:
         lseek(2): ENXIO if nothing but a hole is left, EINVAL of a device. A file system that knows

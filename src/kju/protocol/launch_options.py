@@ -117,7 +117,7 @@ class LaunchOptions(GuestOptions, total=False):
             "Load this snapshot of the disks before the guest runs.",
             "TAG",
             more="As with `Snapshots.load`, the disks get the contents that they had at the"
-            " snapshot; what was written to them since is lost.",
+            " snapshot; later changes of them are lost.",
             is_tag=True,
         ),
     ]

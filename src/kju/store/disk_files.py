@@ -363,7 +363,7 @@ def qcow2_information(path: Path) -> str:
     """Return facts about a qcow2 disk as JSON, its snapshots included.
 
     The format is given: probing would let a guest choose it by what it writes to a raw disk. A disk
-    in use is read too (``-U``): who writes to it reports that it is in use.
+    that a machine uses is read, too (``-U``).
 
     Raises:
         QemuError: qemu-img is missing, or cannot read it.

@@ -61,7 +61,7 @@ def no_snapshot(tag: str, tags: Iterable[str]) -> UsageError:
 
     Args:
         tag: Its name.
-        tags: The names of those that exist; a disk may come with tags of any characters.
+        tags: The existing names; those of a disk may have any characters.
     """
     have = ", ".join(each if re.search(TAG, each) else ascii(each) for each in tags) or "none"
     return UsageError(f"no snapshot is named {tag!r}; the snapshots are: {have}")

@@ -17,7 +17,7 @@ _OUTPUT_TIME = 0.05
 
 
 def begins_with_snapshot(prepared: PreparedQemu) -> bool:
-    """Return whether a QEMU loads a snapshot when it starts. A fork goes on from its base."""
+    """Return whether a QEMU loads a snapshot when it starts. A fork continues from its base."""
     return bool(prepared.request.snapshot) and prepared.fork_memory is None
 
 

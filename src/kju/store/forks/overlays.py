@@ -57,7 +57,7 @@ class ForkDisks:
         base: The disks of the base of a fork; None for a machine on the user's disks.
 
     Attributes:
-        is_kept: What the guest writes is in the user's disks, or is written to them later.
+        is_kept: Whether the guest's data is in the user's disks, or is written to them later.
     """
 
     def __init__(

@@ -189,7 +189,7 @@ def _fork(given: UserOptions, facts: LaunchFacts) -> Items:
 
 
 def _snapshot(given: UserOptions, facts: LaunchFacts) -> Items:
-    """Append the wait for a snapshot. A fork goes on from its base, and loads none."""
+    """Append the wait for a snapshot. A fork continues from its base, and loads none."""
     if not facts.snapshot or facts.fork_memory is not None:
         return []
     return [Appended(("-S",), f"the snapshot {facts.snapshot} is loaded before the guest runs")]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from support import guests
-from support.forks import folders, qemu_img
+from support.forks import folders, qemu_img, qemu_io
 from support.wait import HANG, until, until_async
 
 import kju
@@ -159,15 +159,21 @@ def test_start_with_a_wrong_snapshot_changes_nothing(runtime_folder: None, saved
 def test_machine_that_the_snapshot_does_not_fit_is_told_why(
     runtime_folder: None, saved: Saved
 ) -> None:
+    qemu_io(saved.disk, "write -P 34 0 64k")
+    snapshots = qemu_img("snapshot", "-l", saved.disk)
     other = [*saved.arguments, "-device", "virtio-rng-pci"]
     with pytest.raises(QemuError) as raised:
         kju.launch(saved.disk, args=other, snapshot="ready")
     assert "Unknown savevm section" in str(raised.value), "QEMU's own reason"
     assert "'ready' needs the memory, processors, devices and QEMU" in str(raised.value)
-    assert str(raised.value).endswith("; the disks are now as they were then")
+    assert str(raised.value).endswith("; the disks are unchanged")
     assert running.names() == []
+    # What was written after the snapshot is not lost for a machine that does not start.
+    qemu_io(saved.disk, "read -P 34 0 64k")
+    assert qemu_img("snapshot", "-l", saved.disk) == snapshots
     with kju.launch(saved.disk, args=saved.arguments, snapshot="ready") as machine:
         assert shows(machine, BEFORE) and reads(machine, 17)
+        assert [each.tag for each in machine.snapshots.list()] == ["ready"]
         # A disk in use is named with its user, by each kind of start.
         for start in (kju.launch, kju.plan_launch):
             with pytest.raises((QemuError, UsageError), match=r"in use by|another process"):
@@ -195,6 +201,28 @@ def test_defined_machine_starts_with_a_snapshot(
     assert run(["run", str(saved.disk), "--snapshot", "nope", "--dry-run"]) == 2
     with kju.start("desk", snapshot="ready") as machine:
         assert shows(machine, BEFORE) and not shows(machine, AFTER)
+
+
+def test_uefi_machine_begins_with_a_snapshot_or_keeps_its_disks(own_folders: None) -> None:
+    guests.uefi()
+    file = kju.define("uefi", disk="8M", memory="64M", firmware="uefi", args=guests.TCG)
+    disk, variables = file.parent / "disk.qcow2", file.parent / "uefi-variables.qcow2"
+    with kju.start("uefi") as machine:
+        machine.snapshots.save("ready")
+        machine.qmp("human-monitor-command", **disk_command("write -P 51 0 64k"))
+    text = file.read_text()
+    file.write_text(text.replace("64M", "96M"))
+    with pytest.raises(QemuError, match=r"Size mismatch: pc.ram.*; the disks are unchanged"):
+        kju.start("uefi", snapshot="ready")
+    qemu_io(disk, "read -P 51 0 64k")
+    file.write_text(text)
+    with kju.start("uefi", snapshot="ready") as machine:
+        assert machine.info()["state"] == "running" and reads(machine, 0)
+    for each in (disk, variables):
+        assert "kju-before" not in qemu_img("snapshot", "-l", each)
+    qemu_img("snapshot", "-d", "ready", variables)
+    with pytest.raises(UsageError, match=rf"'ready' is incomplete: {variables} lacks it"):
+        kju.plan_start("uefi", snapshot="ready")
 
 
 def test_machine_over_an_image_begins_on_a_copy_with_the_snapshot(

@@ -415,6 +415,15 @@ def revert(path: Path, tag: str) -> None:
     _run("snapshot", "-q", "-a", tag, str(path))
 
 
+def remove_snapshot(path: Path, tag: str) -> None:
+    """Remove a snapshot of a qcow2 disk.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+    """
+    _run("snapshot", "-q", "-d", tag, str(path))
+
+
 def _run(*words: str, limit: float | None = _QEMU_IMG_TIMEOUT, lock: int = -1) -> str:
     program = shutil.which("qemu-img")
     if program is None:

@@ -32,7 +32,6 @@ from ..input.devices import InputLog
 from ..input.keyboard import SharedKeyboard
 from ..launch import EmulatorFactory
 from ..tasks import Tasks
-from . import snapshot_start
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .cd_drive import QemuCdDrive
@@ -47,7 +46,7 @@ from .program import Accelerator
 from .qmp import DISCONNECTED, Qmp
 from .serial import Serial
 from .snapshot_disks import JOB_EVENT
-from .snapshot_start import begins_with_snapshot, load_snapshot
+from .snapshot_start import SnapshotStart
 from .snapshots import QemuSnapshots, SnapshotContext, SnapshotLoadError
 from .stderr import LAST_LINES, Traces, error_message
 
@@ -115,6 +114,7 @@ class QemuEmulator(Emulator):
         self._qmp: Qmp | None = None
         self._serial = serial
         self._snapshots: QemuSnapshots | None = None
+        self._snapshot_start = SnapshotStart(prepared, claim.name)
         self._stepper: QemuStepper | None = None
         self._tasks = Tasks()
 
@@ -165,8 +165,9 @@ class QemuEmulator(Emulator):
                 await self._show_early()
             if self._forks.reverts or not self._prepared.request.spare:
                 await self._begin(self._qmp)
-            if begins_with_snapshot(self._prepared):
-                await load_snapshot(self._qmp, self._prepared, self.snapshots)
+            if self._snapshot_start.is_wanted:
+                keep = not (self.plan.temporary or self._forks.overlay_note)
+                await self._snapshot_start.load(self._qmp, self.snapshots, keep=keep)
         except TimeoutError as error:
             raise QemuError(
                 f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
@@ -185,10 +186,7 @@ class QemuEmulator(Emulator):
     async def _explain_load(self, error: SnapshotLoadError) -> QemuError:
         if self.qmp.closed.done():
             return await self.explain(error)
-        return await snapshot_start.explain(
-            error, self._prepared, self._claim.name,
-            lambda: self._child.last_lines(LAST_LINES), changed=not self._forks.overlay_note,
-        )  # fmt: skip
+        return await self._snapshot_start.explain(error, lambda: self._child.last_lines(LAST_LINES))
 
     async def _begin(self, qmp: Qmp) -> None:
         """Let a fork run, unless its guest was paused when it was frozen."""
@@ -452,6 +450,7 @@ class QemuEmulator(Emulator):
         if self._qmp:
             await self._qmp.close()
         self._child.close()
+        await self._snapshot_start.undo()
         await self._forks.release()
         self._inputs.close()
         self._tasks.cancel()

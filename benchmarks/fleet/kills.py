@@ -219,9 +219,11 @@ class Kills:
     def _end_rest(self, cluster: LocalCluster) -> None:
         """End what Ray itself leaves, which is not counted."""
         cluster.close()
-        rest = {pid: command for pid, command in marked(self._mark).items()
-                if is_of_ray(command) or command.startswith("ray::")}  # fmt: skip
-        kill(rest)
+        for _ in range(2):  # a process that a raylet was starting has no name at first
+            rest = {pid: command for pid, command in marked(self._mark).items()
+                    if is_of_ray(command) or command.startswith("ray::")}  # fmt: skip
+            kill(rest)
+            time.sleep(1)
 
     def _until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + _START

@@ -249,7 +249,10 @@ def prepare(request: Launch, new_disks: Collection[str] = ()) -> PreparedQemu:
     with _about("arguments"):
         _check_own_disks(request)
         # Contradictions do not depend on the program: they are refused before the search for it.
-        facts = LaunchFacts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
+        facts = LaunchFacts(
+            "check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus,
+            snapshot=request.snapshot,
+        )  # fmt: skip
         plan(request.arguments, facts)
     with _about("qemu"):
         path = program.locate(request.qemu)

@@ -198,6 +198,15 @@ def test_a_launch_that_is_interrupted_leaves_no_machine(folder: Path) -> None:
     )
 
 
+def test_two_programs_that_start_a_cluster_at_once_start_one(folder: Path) -> None:
+    both = [start_command("up", "--local", "1") for _ in range(2)]
+    errors = [each.communicate(timeout=8 * HANG)[1] for each in both]
+    assert sorted(each.returncode for each in both) == [0, 2], errors
+    assert any("a cluster of kju runs at" in each for each in errors)
+    assert command("nodes").count("ready") == 1
+    assert command("down") == ""
+
+
 def test_an_interrupted_up_leaves_no_process(folder: Path) -> None:
     words = [sys.executable, "-m", "kju.cli", "fleet", "up", "--local", "2"]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as up:

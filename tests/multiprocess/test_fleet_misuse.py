@@ -15,6 +15,7 @@ from support.ray_cluster import ray_cluster, ray_folders
 from support.wait import HANG, until
 
 import kju
+from kju.emulators.qemu import program
 from kju.errors import ClosedError, FleetFullError, MachineLostError, UsageError
 from kju.fleet import FleetState
 from kju.store import running
@@ -52,6 +53,9 @@ def fleet(cluster: Any) -> Iterator[Fleet]:
         ({"count": True}, "the number of machines is 1 to"),
         ({"count": 2.0}, "the number of machines is 1 to"),
         ({"fork": "x"}, "'x' is not a base"),
+        ({"snapshot": "ready"}, "snapshot needs an image"),
+        ({"snapshot": ""}, "'' cannot be a snapshot's name"),
+        ({"snapshot": 5, "image": "/none.qcow2"}, "5 cannot be a snapshot's name"),
     ],
 )
 def test_wrong_arguments_of_a_launch_are_refused(
@@ -60,6 +64,16 @@ def test_wrong_arguments_of_a_launch_are_refused(
     with pytest.raises(UsageError, match=fault):
         fleet.launch(**arguments)
     assert running.names() == []
+
+
+def test_a_node_has_kvm_if_guests_run_on_it(fleet: Fleet) -> None:
+    found = program.best_accelerator(program.inspect(program.locate()))
+    if found.name == "kvm":
+        fleet.launch(kvm=True).stop()
+    else:
+        # Also where /dev/kvm opens, and guests hang.
+        with pytest.raises(FleetFullError, match="lacks KVM"):
+            fleet.launch(kvm=True)
 
 
 def test_wrong_arguments_of_a_map_are_refused_before_a_task_runs(fleet: Fleet) -> None:

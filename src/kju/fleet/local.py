@@ -34,7 +34,7 @@ STORE = 256 << 20
 #: The share of the free memory that the nodes have for machines.
 _MEMORY_SHARE = 0.9
 _LOCAL = "127.0.0.1"
-_FILE, _LOG = ".cluster.json", ".cluster.log"
+_FILE, _LOG, _LOCK = ".cluster.json", ".cluster.log", ".cluster.lock"
 _LOOK = 0.1
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")
 #: The variable that makes Ray check its token, and its value for that.
@@ -125,21 +125,28 @@ def start_cluster(nodes: int) -> LocalCluster:
     """
     if not 1 <= nodes <= MAX_NODES:
         raise UsageError(f"a cluster on this computer has 1 to {MAX_NODES} nodes, not {nodes}")
-    if (found := running_cluster()) is not None:
-        raise UsageError(f"a cluster of kju runs at {found.address}; end it first: kju fleet down")
+    # A second program waits for the first one, and finds its cluster.
+    with Folder.open(runtime_folder()) as folder, folder.lock(_LOCK):
+        if (found := running_cluster()) is not None:
+            raise UsageError(
+                f"a cluster of kju runs at {found.address}; end it first: kju fleet down"
+            )
+        return _start(folder, nodes)
+
+
+def _start(folder: Folder, nodes: int) -> LocalCluster:
     address, started = f"{_LOCAL}:{_free_port()}", list[subprocess.Popen[bytes]]()
     mode = os.environ.get(_MODE) or (_TOKEN_MODE if _make_token() else "disabled")
     has_token = mode == _TOKEN_MODE
     try:
-        with Folder.open(runtime_folder()) as folder:
-            for number in range(nodes):
-                started.append(_start_node(folder, address, nodes, mode, is_head=not number))
-                processes = tuple(ClusterProcess.of(p.pid) for p in started)
-                made = LocalCluster(address, processes, has_token)
-                # At once: what this file does not name is not ended.
-                folder.write(_FILE, _encode(made), durable=False)
-                if not number:
-                    _wait_for_head(address, started[0], folder.path / _LOG)
+        for number in range(nodes):
+            started.append(_start_node(folder, address, nodes, mode, is_head=not number))
+            processes = tuple(ClusterProcess.of(p.pid) for p in started)
+            made = LocalCluster(address, processes, has_token)
+            # At once: what this file does not name is not ended.
+            folder.write(_FILE, _encode(made), durable=False)
+            if not number:
+                _wait_for_head(address, started[0], folder.path / _LOG)
         # They outlive this program: Python warns of running ones that are forgotten before its end.
         _started.extend(started)
         return made

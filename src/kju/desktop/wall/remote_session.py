@@ -36,6 +36,8 @@ OPEN_TIMEOUT = 10.0
 LINGER = 10.0
 #: Seconds until the next attempt after a failure, at first and at most.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
+#: Seconds in which a picture of another size is to arrive; the last one is shown meanwhile.
+RESIZE_TIME = 3.0
 #: Seconds from the last message of a change to the tile's picture, and from the first one at most:
 #: an update has several messages, and each thumbnail costs as much as one of them.
 SETTLE, MAX_SETTLE = 0.03, 0.25
@@ -101,7 +103,7 @@ class RemoteScreen:
         self._news, self._was_live = ScreenNews(), False
         self._mirror: Mirror | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._look_by = 0.0
+        self._look_by = self._resized_by = 0.0
         self._wanted, self._ended = asyncio.Event(), asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -113,9 +115,13 @@ class RemoteScreen:
     def set_rate(self, rate: float, size: tuple[int, int]) -> None:
         """Look this often, and make thumbnails of this size at most."""
         if size != self._size:
+            side = self._side
             self._size, self._last = size, None
-            if self._mirror is not None:
+            if self._mirror is not None and self._side != side:
                 self._mirror.set_max_side(self._side)
+                loop = asyncio.get_running_loop()
+                self._resized_by = loop.time() + RESIZE_TIME
+                loop.call_at(self._resized_by, self._check_status)
             self._look_soon()
         if rate == self.rate:
             return
@@ -214,8 +220,12 @@ class RemoteScreen:
                 self._report(ScreenNews(paused=state == State.PAUSED))
         elif mirror.receiver.stage is Stage.CLOSED:
             self._ended.set()
-        elif self._last is not None:
+        elif self._last is not None and asyncio.get_running_loop().time() >= self._resized_by:
             self._report(ScreenNews(reason=status.reason))
+
+    def _check_status(self) -> None:
+        if self._mirror is not None:
+            self._status_changed(self._mirror.status)
 
     def _report(self, news: ScreenNews) -> None:
         if news != self._news:

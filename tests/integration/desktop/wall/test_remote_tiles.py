@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,7 @@ class Wall:
         self.posts = Posts()
         self.entries: dict[MachineKey, MachineEntry] = {}
         self.changed: list[MachineKey] = []
+        self.reasons: list[str] = []
         self.tiles = RemoteTiles(self.changed.append, self._take_news)
         self.remotes = RemoteMachines(
             self.posts.post, self.update, self.discard, folder, user=self.tiles
@@ -61,6 +64,7 @@ class Wall:
         del self.entries[key]
 
     def _take_news(self, key: MachineKey, news: ScreenNews) -> None:
+        self.reasons.append(news.reason)
         self.posts.post(lambda: self.remotes.set_news(key, news))
 
     def follow(self, where: str, *names: str) -> list[MachineKey]:
@@ -168,6 +172,18 @@ def test_a_remote_machine_is_live_before_it_is_opened(
             ):
                 wall.tiles.show(changed)
                 wall.posts.until(lambda rate=rate: rates() == [rate], f"{rate} a second")
+            # A larger tile gets another picture, and shows the last one until that arrives.
+            assert max(wall.tiles.tile(key).picture.pixels.shape) <= max(SIZE)
+            sender.send_signal(signal.SIGSTOP)
+            wall.tiles.show(view._replace(size=(1000, 700)))
+            later = time.monotonic() + 1
+            wall.posts.until(lambda: time.monotonic() > later, "a slow sender")
+            assert not any(wall.reasons)
+            sender.send_signal(signal.SIGCONT)
+            wall.posts.until(
+                lambda: max(wall.tiles.tile(key).picture.pixels.shape) == 1000, "a larger picture"
+            )
+            assert not any(wall.reasons)
             wall.tiles.show(RemoteView())
             wall.posts.until(lambda: not rates(), "nothing looks at a tile out of view")
             assert is_blue()  # the last picture stays

@@ -102,8 +102,9 @@ class RemoteScreen:
         self._last: Thumbnail | None = None
         self._news, self._was_live = ScreenNews(), False
         self._mirror: Mirror | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._look_by = self._resized_by = 0.0
+        #: The next look, and the latest time for it.
+        self._timer: tuple[asyncio.TimerHandle, float] | None = None
+        self._resized_by = 0.0
         self._wanted, self._ended = asyncio.Event(), asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -170,7 +171,7 @@ class RemoteScreen:
                     pause = min(2 * pause, MAX_PAUSE)
         finally:
             if self._timer is not None:
-                self._timer.cancel()
+                self._timer[0].cancel()
 
     async def _use(self) -> str:
         """Use one session; return the reason of its end, or nothing if it was not needed any more.
@@ -236,11 +237,11 @@ class RemoteScreen:
 
     def _look_soon(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._timer is None:
-            self._look_by = loop.time() + MAX_SETTLE
-        else:
-            self._timer.cancel()
-        self._timer = loop.call_at(min(loop.time() + SETTLE, self._look_by), self._look)
+        latest = loop.time() + MAX_SETTLE
+        if self._timer is not None:
+            timer, latest = self._timer
+            timer.cancel()
+        self._timer = loop.call_at(min(loop.time() + SETTLE, latest), self._look), latest
 
     def _look(self) -> None:
         if self._mirror is not None:
@@ -249,7 +250,7 @@ class RemoteScreen:
     def _look_at(self, mirror: Mirror) -> None:
         """Take the picture of the target, if it is another one."""
         if self._timer is not None:
-            self._timer.cancel()
+            self._timer[0].cancel()
             self._timer = None
         try:
             thumbnail = self._target.thumbnail(self._size, self._last)

@@ -46,8 +46,8 @@ from .program import Accelerator
 from .qmp import DISCONNECTED, Qmp
 from .serial import Serial
 from .snapshot_disks import JOB_EVENT
-from .snapshot_start import SnapshotStart
-from .snapshots import QemuSnapshots, SnapshotContext, SnapshotLoadError
+from .snapshot_start import SnapshotStart, begins_with_snapshot
+from .snapshots import QemuSnapshots, SnapshotContext
 from .stderr import LAST_LINES, Traces, error_message
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,6 @@ class QemuEmulator(Emulator):
         self._qmp: Qmp | None = None
         self._serial = serial
         self._snapshots: QemuSnapshots | None = None
-        self._snapshot_start = SnapshotStart(prepared, claim.name)
         self._stepper: QemuStepper | None = None
         self._tasks = Tasks()
 
@@ -165,17 +164,14 @@ class QemuEmulator(Emulator):
                 await self._show_early()
             if self._forks.reverts or not self._prepared.request.spare:
                 await self._begin(self._qmp)
-            if self._snapshot_start.is_wanted:
-                keep = not (self.plan.temporary or self._forks.overlay_note)
-                await self._snapshot_start.load(self._qmp, self.snapshots, keep=keep)
         except TimeoutError as error:
             raise QemuError(
                 f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
             ) from error
-        except SnapshotLoadError as error:
-            raise await self._explain_load(error) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
+        if begins_with_snapshot(self._prepared):
+            await self._load_snapshot(self._qmp)
         self._tasks.begin(self.display.keep(self._qmp))
         if (keyboard := self.display.first_keyboard) is not None:
             self._tasks.begin(keyboard.pace.find())
@@ -183,10 +179,16 @@ class QemuEmulator(Emulator):
         some = "1 console" if count == 1 else f"{count} consoles"
         log.info("running: process %d, %s", self._child.pid, some)
 
-    async def _explain_load(self, error: SnapshotLoadError) -> QemuError:
-        if self.qmp.closed.done():
-            return await self.explain(error)
-        return await self._snapshot_start.explain(error, lambda: self._child.last_lines(LAST_LINES))
+    async def _load_snapshot(self, qmp: Qmp) -> None:
+        start = SnapshotStart(self._prepared, lambda: self._child.last_lines(LAST_LINES))
+        self.snapshots.undo = start.undo
+        keep = not (self.plan.temporary or self._forks.overlay_note)
+        try:
+            await start.load(qmp, self.snapshots, keep=keep)
+        except QemuError as error:
+            if qmp.closed.done():
+                raise await self.explain(error) from error
+            raise QemuError(str(error), self._claim.name) from error
 
     async def _begin(self, qmp: Qmp) -> None:
         """Let a fork run, unless its guest was paused when it was frozen."""
@@ -450,7 +452,8 @@ class QemuEmulator(Emulator):
         if self._qmp:
             await self._qmp.close()
         self._child.close()
-        await self._snapshot_start.undo()
+        if self._snapshots:
+            await self._snapshots.undo()
         await self._forks.release()
         self._inputs.close()
         self._tasks.cancel()

@@ -35,25 +35,24 @@ _OUTPUT_TIME = 0.05
 _KEEP_TIMEOUT = 600.0
 
 
+def begins_with_snapshot(prepared: PreparedQemu) -> bool:
+    """Return whether a QEMU loads a snapshot when it starts. A fork continues from its base."""
+    return bool(prepared.request.snapshot) and prepared.fork_memory is None
+
+
 class SnapshotStart:
     """The start of one QEMU with a snapshot.
 
     Args:
         prepared: The launch.
-        name: The machine's name.
+        output: Returns QEMU's last output.
     """
 
-    def __init__(self, prepared: PreparedQemu, name: str) -> None:
-        self._prepared = prepared
-        self._name = name
+    def __init__(self, prepared: PreparedQemu, output: Callable[[], Sequence[str]]) -> None:
+        self._prepared, self._output = prepared, output
         self._tag = prepared.request.snapshot
         self._kept_as = f"kju-before-load-{os.urandom(4).hex()}"
         self._kept: list[Path] = []
-
-    @property
-    def is_wanted(self) -> bool:
-        """True if this QEMU loads a snapshot. A fork continues from its base."""
-        return bool(self._tag) and self._prepared.fork_memory is None
 
     async def load(self, qmp: Qmp, snapshots: QemuSnapshots, *, keep: bool) -> None:
         """Load the snapshot, and let the guest run unless the user has passed ``-S``.
@@ -65,34 +64,21 @@ class SnapshotStart:
 
         Raises:
             UsageError: The disks have no such snapshot, or it is incomplete.
-            SnapshotLoadError: QEMU could not load it.
-            QemuError: QEMU does not answer.
+            QemuError: QEMU could not load it, or has ended.
         """
         disks = await writable_disks(qmp)
         if keep and all(disk.file and self._tag in disk.saved for disk in disks):
             await self._keep(qmp, disks)
-        await snapshots.begin_with(self._tag)
+        try:
+            await snapshots.begin_with(self._tag)
+        except SnapshotLoadError as error:
+            if qmp.closed.done():
+                raise
+            raise await self._explain(error) from error
         if self._kept:
             await self._drop(qmp, disks)
         if not any(option.name == "S" for option in parse(self._prepared.request.arguments)):
             await qmp.execute("cont")
-
-    async def explain(
-        self, error: SnapshotLoadError, output: Callable[[], Sequence[str]]
-    ) -> QemuError:
-        """Return the error for a snapshot that QEMU could not load, with QEMU's reason.
-
-        Args:
-            error: QEMU's answer, which has no reason.
-            output: Returns QEMU's last output.
-        """
-        await asyncio.sleep(_OUTPUT_TIME)
-        text = str(error)
-        if lines := output():
-            text += f": {error_message(lines, self._prepared.qemu.path)}"
-        text += f". {self._tag!r} needs the memory, processors, devices and QEMU with which it was"
-        text += " saved"
-        return QemuError(text + ("; the disks are unchanged" if self._kept else ""), self._name)
 
     async def undo(self) -> None:
         """Return the disks to their contents before a load that did not succeed; QEMU has ended."""
@@ -128,3 +114,13 @@ class SnapshotStart:
                 )
             except QemuError as error:
                 log.warning("%s still has the snapshot %s: %s", disk.title, self._kept_as, error)
+
+    async def _explain(self, error: SnapshotLoadError) -> QemuError:
+        """Return the error for a snapshot that QEMU could not load, with QEMU's reason."""
+        await asyncio.sleep(_OUTPUT_TIME)
+        text = str(error)
+        if lines := self._output():
+            text += f": {error_message(lines, self._prepared.qemu.path)}"
+        text += f". {self._tag!r} needs the memory, processors, devices and QEMU with which it was"
+        text += " saved"
+        return QemuError(text + ("; the disks are unchanged" if self._kept else ""))

@@ -90,11 +90,14 @@ class QemuSnapshots:
 
     Attributes:
         jobs: The jobs of the QEMU.
+        undo: Called when QEMU has ended: returns the disks to their contents before a load that did
+            not succeed.
     """
 
     def __init__(self, qmp: Qmp, context: SnapshotContext) -> None:
         self._qmp = qmp
         self.jobs = Jobs()
+        self.undo: Callable[[], Awaitable[None]] = _nothing
         self._context = context
         self._devices: list[Devices | SharedKeyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
@@ -365,6 +368,10 @@ def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input],
         return decode(files.inputs(saved.tag, 2 * log_files.LIMIT)), ""
     except (KjuError, OSError) as error:
         return [], f"the log of input is empty now: {saved.input} cannot be read: {error}"
+
+
+async def _nothing() -> None:
+    """Do nothing: no load has failed."""
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,6 @@ from support.ray_cluster import ray_cluster, ray_folders
 from support.wait import HANG, until
 
 import kju
-from kju.emulators.qemu import program
 from kju.errors import ClosedError, FleetFullError, MachineLostError, UsageError
 from kju.fleet import FleetState
 from kju.store import running
@@ -64,16 +63,6 @@ def test_wrong_arguments_of_a_launch_are_refused(
     with pytest.raises(UsageError, match=fault):
         fleet.launch(**arguments)
     assert running.names() == []
-
-
-def test_a_node_has_kvm_if_guests_run_on_it(fleet: Fleet) -> None:
-    found = program.best_accelerator(program.inspect(program.locate()))
-    if found.name == "kvm":
-        fleet.launch(kvm=True).stop()
-    else:
-        # Also where /dev/kvm opens, and guests hang.
-        with pytest.raises(FleetFullError, match="lacks KVM"):
-            fleet.launch(kvm=True)
 
 
 def test_wrong_arguments_of_a_map_are_refused_before_a_task_runs(fleet: Fleet) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import kju
 
-from . import accelerator, xservers
+from . import xservers
 
 STORE = 80_000_000
 #: Ray gives a node 30 seconds to start, which a busy computer may not have for it.
@@ -30,8 +30,6 @@ def ray_folders(factory: pytest.TempPathFactory) -> Iterator[None]:
             folder = factory.mktemp(name)
             folder.chmod(0o700)
             patch.setenv(name, str(folder))
-            if name == "XDG_RUNTIME_DIR":
-                accelerator.keep_answer(folder)
         # The processes of a node have the folder in which the node was started.
         patch.chdir(factory.mktemp("here"))
         # The workers import the kju that is tested, and the functions of the tests.

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-import os
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -18,7 +16,6 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.starting import Starting
 from ..client.processes import HostSpawner
 from ..client.requests import client_name
-from ..emulators.qemu import program
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError
 from ..protocol.launch_options import Launch
 from ..protocol.leases import Lease, Renew
@@ -169,25 +166,6 @@ class LocalHosts:
     def close(self) -> None:
         """End the process that hosts are forked from; they go on."""
         self._spawner.close()
-
-
-def has_kvm() -> bool:
-    """Return whether guests of this computer run on KVM, which is tried once per boot.
-
-    A /dev/kvm that opens is not enough: in some virtual machines guests hang on it.
-    """
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False
-    try:
-        return _runs_on_kvm(program.locate())
-    except KjuError as error:
-        log.warning("this node has no KVM: %s", error)
-        return False
-
-
-@functools.cache
-def _runs_on_kvm(path: str) -> bool:
-    return program.best_accelerator(program.require(program.inspect(path))).name == "kvm"
 
 
 def memory_of_others(fleet: str, node: str) -> int:

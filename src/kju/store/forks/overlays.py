@@ -167,6 +167,11 @@ class ForkDisks:
         """True if the guest writes to copies of the user's disks, not to overlays."""
         return not self.is_kept and all(len(disk.layers) == 1 for disk in self._disks)
 
+    @property
+    def to_copy(self) -> bool:
+        """True if `copy` has to be called before QEMU starts."""
+        return bool(self._sources)
+
     def copy(self, is_wanted: Callable[[], bool]) -> None:
         """Copy the images, before QEMU uses the copies.
 

@@ -162,7 +162,7 @@ class QemuForks:
             UsageError: An image cannot be read.
             FileError: A copy could not be written.
         """
-        if self._disks is None:
+        if self._disks is None or not self._disks.to_copy:
             return
         wanted = True
         work = asyncio.create_task(asyncio.to_thread(self._disks.copy, lambda: wanted))

@@ -74,6 +74,7 @@ class Serial:
         sock.setblocking(False)
         self._sock = sock
         self._loop.add_reader(sock, self._readable)
+        self._flush()
 
     @property
     def viewers(self) -> int:
@@ -137,6 +138,8 @@ class Serial:
         return len(self._to_guest) >= MAX_WAITING
 
     def _flush(self) -> None:
+        if self._sock.fileno() < 0:
+            return  # between two QEMUs: `attach` sends it
         try:
             while self._to_guest:
                 del self._to_guest[: self._sock.send(self._to_guest, socket.MSG_NOSIGNAL)]
@@ -160,9 +163,10 @@ class Serial:
         if self._ended:
             return
         self._ended = True
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
-        self._sock.close()
+        if self._sock.fileno() >= 0:  # it is closed between two QEMUs
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._sock.close()
         for viewer in list(self._viewers):
             viewer.close()
 

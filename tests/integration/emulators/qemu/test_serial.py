@@ -146,3 +146,23 @@ async def test_views_of_one_client_are_limited() -> None:
             own[0].close()
             await until_async(lambda: made.viewers == MAX_PER_CLIENT)
             stack.enter_context(view(made, greedy))
+
+
+async def test_port_between_two_guests_keeps_its_views_and_their_input() -> None:
+    loop = asyncio.get_running_loop()
+    async with port() as (made, _):
+        with view(made) as sock:
+            made.detach()
+            await loop.sock_sendall(sock, b"early")
+            await until_async(lambda: made._to_guest == b"early")
+            ours, guest = socket.socketpair()
+            guest.setblocking(False)
+            with guest:
+                made.attach(ours)
+                assert await read(guest, 5) == b"early"
+                await loop.sock_sendall(guest, b"hello")
+                assert await read(sock, 5) == b"hello"
+                made.detach()
+            # The machine ends before there is another guest.
+            made.close()
+            assert await read(sock, 1) == b""

@@ -11,7 +11,6 @@ import io
 import json
 import subprocess
 import sys
-from types import TracebackType
 from typing import Self
 
 
@@ -39,12 +38,7 @@ class CommandLoop:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._process:
             self._process.kill()
 

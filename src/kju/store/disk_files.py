@@ -362,8 +362,8 @@ def format_of(path: Path) -> str:
 def qcow2_information(path: Path) -> str:
     """Return facts about a qcow2 disk as JSON, its snapshots included.
 
-    The format is given: probing would let a guest choose it by what it writes to a raw disk. A disk
-    that a machine uses is read, too (``-U``).
+    The format is passed to qemu-img, which would probe it otherwise: a guest can write the header
+    of another format to its raw disk. Disks of running machines are read, too (``-U``).
 
     Raises:
         QemuError: qemu-img is missing, or cannot read it.
